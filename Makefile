@@ -1,0 +1,48 @@
+# make demo: set everything up and render a real clip.   make test: lint, types, tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# On Linux a plain `torch` brings gigabytes of CUDA; this version is tried and has CPU builds on the usual indexes.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test lint types unit wheel-check bench clean
+
+$(VENV)/.run: pyproject.toml setup.py $(wildcard models/kernels/*.cpp models/kernels/*.h)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "setuptools>=77" wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/.run
+	$(BIN)/sasmamba-demo weights fetch pose-landmarker-full demo-clip
+	cp "$$($(BIN)/sasmamba-demo weights where demo-clip)" demo_videos/park.mp4
+	$(BIN)/sasmamba-demo demo_videos/park.mp4 --out demo_videos/park_3d.mp4
+	@echo "Watch it: $(CURDIR)/demo_videos/park_3d.mp4"
+
+test: lint types unit wheel-check
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+# Type checkers do not follow setuptools' mapping of folders to import names; one link shows them the same tree.
+types: $(VENV)/.dev
+	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
+	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+		-p sasmamba.app -p sasmamba.models -p sasmamba.training
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+# The wheel, installed away from the checkout, must run too.
+wheel-check: $(VENV)/.dev
+	$(BIN)/python tests/wheel_check.py
+
+bench: $(VENV)/.run
+	$(BIN)/python benchmarks/lifter_speed.py
+
+clean:
+	rm -rf build dist $(VENV) .venv-* *.egg-info models/kernels/*.so

@@ -1,0 +1,1 @@
+"""The application: from video frames to 3D motion, one room per stage."""

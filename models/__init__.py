@@ -1,0 +1,1 @@
+"""The networks, their scan, and the skeletons they speak of."""
