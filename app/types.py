@@ -1,0 +1,105 @@
+"""The values that flow through the pipeline: small, immutable, checked when made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+#: Root-relative metres in camera axes: x right, y down, z forward; the pelvis is the origin.
+Space = Literal["camera_root_relative_m"]
+
+
+def _want(name: str, array: NDArray, shape: tuple[int | None, ...]) -> None:
+    if array.ndim != len(shape) or any(w is not None and w != g for w, g in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name}: want {shape}, got {array.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMeta:
+    """What is known of a video before its frames are read.
+
+    Attributes:
+        width, height: pixels as displayed, that is after the container's rotation has been applied.
+        fps: average frame rate, exact (29.97 is Fraction(30000, 1001)).
+        frames: number of frames the container promises, or None when it does not say.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    frames: int | None
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"video size: want at least 1×1, got {self.width}×{self.height}")
+        if self.fps <= 0:
+            raise ValueError(f"fps: want > 0, got {self.fps}")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: index counts from 0 without gaps, time_s is exact, bgr is (height, width, 3) uint8."""
+
+    index: int
+    time_s: Fraction
+    bgr: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        _want("bgr", self.bgr, (None, None, 3))
+        if self.bgr.dtype != np.uint8:
+            raise ValueError(f"bgr: want uint8, got {self.bgr.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class Person2D:
+    """One person in one frame.
+
+    Attributes:
+        track_id: identity across frames, None until tracking has given one.
+        box_px: (4,) x0, y0, x1, y1.
+        joints_px: (17, 2) COCO-17 order, x right and y down, may lie outside the picture.
+        score: (17,) 0..1; 0 means the joint was not found and its position means nothing.
+    """
+
+    track_id: int | None
+    box_px: FloatArray
+    joints_px: FloatArray
+    score: FloatArray
+
+    def __post_init__(self) -> None:
+        _want("box_px", self.box_px, (4,))
+        _want("joints_px", self.joints_px, (17, 2))
+        _want("score", self.score, (17,))
+
+
+@dataclass(frozen=True, slots=True)
+class Pose3D:
+    """One person's pose in one frame.
+
+    Attributes:
+        joints: (17, 3) float32, H36M-17 order, in `space`.
+        observed: False where the person was not seen in this frame and the window's neighbours carried the pose.
+    """
+
+    frame: int
+    track_id: int
+    joints: FloatArray
+    observed: bool = True
+    space: Space = "camera_root_relative_m"
+
+    def __post_init__(self) -> None:
+        _want("joints", self.joints, (17, 3))
+
+
+class UserError(Exception):
+    """Something a person can mend. Its text is one sentence that says what to do; exit_code 1 failure, 2 usage."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
