@@ -1,0 +1,245 @@
+// The selective scan over several routes at once, forward and backward, in float32.
+//
+// Same function as models/scan/reference.py. A route is a permutation of the tokens; following it by index means that
+// no flipped or transposed copy of the input is ever made. Work is divided by (batch element, sixteen channels): such
+// a unit keeps its states in registers, and no two units write the same output.
+#include "common.h"
+
+namespace sasmamba {
+
+struct Scan {
+    int64_t batch, length, channels;
+    int64_t routes, states, rank;
+    const float *u;             // (batch, length, channels)
+    const float *dt, *B, *C;    // (batch, length, routes, rank | states): values side by side, tokens and routes
+    int64_t token_stride, route_stride; // these many floats apart, as slices of one wide projection are
+    const float *A;             // (routes, channels, states)
+    const float *D, *dt_bias;   // (routes, channels)
+    const float *dt_weight;     // (routes, channels, rank)
+    const int64_t *order;       // (routes, length)
+
+    const float *row(const float *base, int64_t token, int64_t k) const {
+        return base + token * token_stride + k * route_stride;
+    }
+};
+
+struct ScanGradients {
+    float *u, *dt, *B, *C;      // as the inputs, dense, zeroed by the caller
+    float *A, *D, *dt_bias, *dt_weight;
+};
+
+// One route's parameters for one chunk of channels, transposed so that channels are lanes.
+struct Parameters {
+    std::vector<vec> A, dt_weight;
+    vec D, dt_bias;
+
+    void gather(const Scan &s, int64_t k, int64_t c0, int lanes) {
+        A.assign(size_t(s.states), vec{});
+        dt_weight.assign(size_t(s.rank), vec{});
+        for (int i = 0; i < std::min(lanes, LANES); i++) {
+            int64_t channel = k * s.channels + c0 + i;
+            for (int64_t n = 0; n < s.states; n++) A[size_t(n)][i] = s.A[channel * s.states + n];
+            for (int64_t r = 0; r < s.rank; r++) dt_weight[size_t(r)][i] = s.dt_weight[channel * s.rank + r];
+        }
+        D = load(s.D + k * s.channels + c0, lanes);
+        dt_bias = load(s.dt_bias + k * s.channels + c0, lanes);
+    }
+
+    vec delta(const float *dt, int64_t rank, vec *derivative) const {
+        vec raw = dt_bias;
+        for (int64_t r = 0; r < rank; r++) raw += dt_weight[size_t(r)] * dt[r];
+        return softplus(raw, derivative);
+    }
+};
+
+// N > 0 fixes the number of states at compile time so that they live in registers; 0 takes it from the arguments.
+template <int N> void forward_unit(const Scan &s, int64_t b, int64_t c0, int lanes, float *out) {
+    const int64_t states = N ? N : s.states;
+    Parameters p;
+    std::vector<vec> heap(size_t(N ? 0 : states));
+    vec fixed[N ? N : 1];
+    for (int64_t k = 0; k < s.routes; k++) {
+        p.gather(s, k, c0, lanes);
+        vec *h = N ? fixed : heap.data();
+        for (int64_t n = 0; n < states; n++) h[n] = vec{};
+        const int64_t *order = s.order + k * s.length;
+        for (int64_t l = 0; l < s.length; l++) {
+            int64_t token = b * s.length + order[l];
+            const float *B = s.row(s.B, token, k), *C = s.row(s.C, token, k);
+            vec u = load(s.u + token * s.channels + c0, lanes);
+            vec delta = p.delta(s.row(s.dt, token, k), s.rank, nullptr);
+            vec drive = delta * u, y = p.D * u;
+            for (int64_t n = 0; n < states; n++) {
+                h[n] = vexp(delta * p.A[size_t(n)]) * h[n] + drive * B[n];
+                y += h[n] * C[n];
+            }
+            accumulate(out + token * s.channels + c0, y, lanes);
+        }
+    }
+}
+
+// Backward in segments: one sweep keeps the state at the start of every segment, then each segment, last first,
+// is run forward again with everything kept and walked back. Memory is length / SEGMENT states instead of length.
+constexpr int64_t SEGMENT = 32;
+
+template <int N>
+void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0, int lanes, const float *dout) {
+    const int64_t states = N ? N : s.states;
+    const int64_t segments = (s.length + SEGMENT - 1) / SEGMENT;
+    Parameters p;
+    std::vector<vec> starts(size_t(segments * states)), before(size_t(SEGMENT * states)), decay(before.size());
+    std::vector<vec> h(static_cast<size_t>(states)), adjoint(h.size()), dA(h.size());
+    std::vector<vec> d_weight(static_cast<size_t>(s.rank));
+    vec delta[SEGMENT], slope[SEGMENT], u[SEGMENT];
+    for (int64_t k = 0; k < s.routes; k++) {
+        p.gather(s, k, c0, lanes);
+        const int64_t *order = s.order + k * s.length;
+        std::fill(h.begin(), h.end(), vec{});
+        for (int64_t l = 0; l < s.length; l++) {
+            if (l % SEGMENT == 0) std::copy(h.begin(), h.end(), starts.begin() + l / SEGMENT * states);
+            int64_t token = b * s.length + order[l];
+            const float *B = s.row(s.B, token, k);
+            vec step = p.delta(s.row(s.dt, token, k), s.rank, nullptr);
+            vec drive = step * load(s.u + token * s.channels + c0, lanes);
+            for (int64_t n = 0; n < states; n++)
+                h[size_t(n)] = vexp(step * p.A[size_t(n)]) * h[size_t(n)] + drive * B[n];
+        }
+        std::fill(adjoint.begin(), adjoint.end(), vec{});
+        std::fill(dA.begin(), dA.end(), vec{});
+        std::fill(d_weight.begin(), d_weight.end(), vec{});
+        vec dD{}, d_bias{};
+        for (int64_t segment = segments - 1; segment >= 0; segment--) {
+            int64_t first = segment * SEGMENT, count = std::min(SEGMENT, s.length - first);
+            std::copy_n(starts.begin() + segment * states, states, h.begin());
+            for (int64_t i = 0; i < count; i++) {
+                int64_t token = b * s.length + order[first + i];
+                const float *B = s.row(s.B, token, k);
+                u[i] = load(s.u + token * s.channels + c0, lanes);
+                delta[i] = p.delta(s.row(s.dt, token, k), s.rank, &slope[i]);
+                for (int64_t n = 0; n < states; n++) {
+                    size_t at = size_t(i * states + n);
+                    before[at] = h[size_t(n)];
+                    decay[at] = vexp(delta[i] * p.A[size_t(n)]);
+                    h[size_t(n)] = decay[at] * h[size_t(n)] + delta[i] * u[i] * B[n];
+                }
+            }
+            for (int64_t i = count - 1; i >= 0; i--) {
+                int64_t token = b * s.length + order[first + i];
+                const float *B = s.row(s.B, token, k), *C = s.row(s.C, token, k);
+                const float *dt = s.row(s.dt, token, k);
+                float *dB = g.B + (token * s.routes + k) * states, *dC = g.C + (token * s.routes + k) * states;
+                vec dy = load(dout + token * s.channels + c0, lanes);
+                vec drive = delta[i] * u[i], d_drive{}, d_delta{};
+                for (int64_t n = 0; n < states; n++) {
+                    size_t at = size_t(i * states + n);
+                    vec now = decay[at] * before[at] + drive * B[n];
+                    vec a = adjoint[size_t(n)] + dy * C[n];
+                    dC[n] += sum(dy * now);
+                    dB[n] += sum(a * drive);
+                    d_drive += a * B[n];
+                    vec d_exponent = a * before[at] * decay[at];
+                    d_delta += d_exponent * p.A[size_t(n)];
+                    dA[size_t(n)] += d_exponent * delta[i];
+                    adjoint[size_t(n)] = a * decay[at];
+                }
+                dD += dy * u[i];
+                accumulate(g.u + token * s.channels + c0, dy * p.D + d_drive * delta[i], lanes);
+                vec d_raw = (d_delta + d_drive * u[i]) * slope[i];
+                d_bias += d_raw;
+                float *d_dt = g.dt + (token * s.routes + k) * s.rank;
+                for (int64_t r = 0; r < s.rank; r++) {
+                    d_dt[r] += sum(d_raw * p.dt_weight[size_t(r)]);
+                    d_weight[size_t(r)] += d_raw * dt[r];
+                }
+            }
+        }
+        accumulate(g.D + k * s.channels + c0, dD, lanes);
+        accumulate(g.dt_bias + k * s.channels + c0, d_bias, lanes);
+        for (int i = 0; i < std::min(lanes, LANES); i++) {
+            int64_t channel = k * s.channels + c0 + i;
+            for (int64_t n = 0; n < states; n++) g.A[channel * states + n] += dA[size_t(n)][i];
+            for (int64_t r = 0; r < s.rank; r++) g.dt_weight[channel * s.rank + r] += d_weight[size_t(r)][i];
+        }
+    }
+}
+
+template <class Unit> void for_units(const Scan &s, int threads, const Unit &unit) {
+    int64_t chunks = (s.channels + LANES - 1) / LANES;
+    parallel(s.batch * chunks, threads, [&](int thread, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; i++) {
+            int64_t c0 = i % chunks * LANES;
+            unit(thread, i / chunks, c0, int(s.channels - c0));
+        }
+    });
+}
+
+// Gradients that several units add to, one private copy a thread: B, C, dt (all chunks of a batch element) and the
+// parameters (all batch elements of a chunk).
+struct Private {
+    std::vector<float> data;
+    ScanGradients view;
+
+    Private(const Scan &s, float *du) {
+        int64_t tokens = s.batch * s.length * s.routes, channels = s.routes * s.channels;
+        int64_t sizes[7] = {tokens * s.rank, tokens * s.states, tokens * s.states, channels * s.states,
+                            channels, channels, channels * s.rank};
+        int64_t total = 0;
+        for (int64_t size : sizes) total += size;
+        data.assign(size_t(total), 0.0f);
+        float *at = data.data(), *parts[7];
+        for (int i = 0; i < 7; at += sizes[i++]) parts[i] = at;
+        view = {du, parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[6]};
+    }
+};
+
+} // namespace sasmamba
+
+using namespace sasmamba;
+
+static Scan pack(const int64_t *sizes, const float *const *in, const int64_t *order) {
+    return {sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], in[0], in[1], in[2], in[3],
+            sizes[6], sizes[7], in[4], in[5], in[6], in[7], order};
+}
+
+// sizes: batch, length, channels, routes, states, rank, strides of dt, B and C from token to token and
+// from route to route.
+// in: u, dt, B, C, A, D, dt_bias, dt_weight. out (batch, length, channels) must be zero.
+EXPORT void sasmamba_scan_forward(const int64_t *sizes, const float *const *in, const int64_t *order, float *out,
+                                  int threads) {
+    Scan s = pack(sizes, in, order);
+    for_units(s, threads, [&](int, int64_t b, int64_t c0, int lanes) {
+        if (s.states == 1) forward_unit<1>(s, b, c0, lanes, out);
+        else if (s.states == 16) forward_unit<16>(s, b, c0, lanes, out);
+        else forward_unit<0>(s, b, c0, lanes, out);
+    });
+}
+
+// gradients: u, dt, B, C, A, D, dt_bias, dt_weight, dense and zero.
+EXPORT void sasmamba_scan_backward(const int64_t *sizes, const float *const *in, const int64_t *order,
+                                   const float *dout, float *const *gradients, int threads) {
+    Scan s = pack(sizes, in, order);
+    ScanGradients g{gradients[0], gradients[1], gradients[2], gradients[3],
+                    gradients[4], gradients[5], gradients[6], gradients[7]};
+    threads = std::max(1, threads);
+    std::vector<Private> others;
+    for (int t = 1; t < threads; t++) others.emplace_back(s, g.u);
+    for_units(s, threads, [&](int thread, int64_t b, int64_t c0, int lanes) {
+        const ScanGradients &mine = thread ? others[size_t(thread - 1)].view : g;
+        if (s.states == 1) backward_unit<1>(s, mine, b, c0, lanes, dout);
+        else if (s.states == 16) backward_unit<16>(s, mine, b, c0, lanes, dout);
+        else backward_unit<0>(s, mine, b, c0, lanes, dout);
+    });
+    int64_t tokens = s.batch * s.length * s.routes, channels = s.routes * s.channels;
+    for (const Private &other : others) {
+        auto add = [](float *to, const float *from, int64_t count) {
+            for (int64_t i = 0; i < count; i++) to[i] += from[i];
+        };
+        add(g.dt, other.view.dt, tokens * s.rank);
+        add(g.B, other.view.B, tokens * s.states);
+        add(g.C, other.view.C, tokens * s.states);
+        add(g.A, other.view.A, channels * s.states);
+        add(g.D, other.view.D, channels);
+        add(g.dt_bias, other.view.dt_bias, channels);
+        add(g.dt_weight, other.view.dt_weight, channels * s.rank);
+    }
+}
