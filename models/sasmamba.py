@@ -1,0 +1,101 @@
+"""SasMamba: Skeleton Structure-Aware Stride SSM for 2D-to-3D lifting.
+
+Source: Cui et al., "SasMamba: A Lightweight Structure-Aware Stride State Space Model for 3D Human Pose Estimation"
+(Sections 3.2, 3.3; Tables 1, 4, 5, 6). Written from the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sasmamba.models.blocks import Block, BlockConfig
+from sasmamba.models.scan import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class SasMambaConfig:
+    """A SasMamba.
+
+    Attributes:
+        block: the block, see `BlockConfig`.
+        blocks: number of blocks, even: spatial and temporal norms alternate.
+        frames: longest window; shorter ones interpolate the temporal embedding.
+        joints: joints of the skeleton.
+        in_channels: 2 (x, y as in the paper) or 3 (x, y and the detector's score).
+        drop_path: rate of the last block; it rises linearly from 0.
+    """
+
+    block: BlockConfig = field(default_factory=BlockConfig)
+    blocks: int = 10
+    frames: int = 243
+    joints: int = 17
+    in_channels: int = 2
+    drop_path: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.blocks < 2 or self.blocks % 2:
+            raise ValueError(f"blocks: want an even number, got {self.blocks}")
+        if self.in_channels not in (2, 3):
+            raise ValueError(f"in_channels: want 2 or 3, got {self.in_channels}")
+
+
+#: The paper's two models (Table 1) in the paper's own input.
+SASMAMBA = SasMambaConfig()
+SASMAMBA_L = SasMambaConfig(block=BlockConfig(width=128), blocks=20)
+
+
+class SasMamba(nn.Module):
+    """Lifts a window of 2D poses: (B, T, V, in_channels) normalised 2D to (B, T, V, 3), T ≤ frames.
+
+    Raises:
+        ValueError: a window longer than `frames` or of another shape.
+    """
+
+    def __init__(self, config: SasMambaConfig = SASMAMBA, backend: Backend = "auto") -> None:
+        super().__init__()
+        self.config = config
+        C = config.block.width
+        self.embed = nn.Linear(config.in_channels, C)
+        self.spatial_embedding = nn.Parameter(torch.zeros(1, 1, config.joints, C))
+        self.temporal_embedding = nn.Parameter(torch.zeros(1, config.frames, 1, C))
+        nn.init.trunc_normal_(self.spatial_embedding, std=0.02)
+        nn.init.trunc_normal_(self.temporal_embedding, std=0.02)
+        rates = torch.linspace(0, config.drop_path, config.blocks).tolist()
+        self.blocks = nn.ModuleList(Block(config.block, rate, backend) for rate in rates)
+        # Two norms for all depths, one after every spatial and one after every temporal block.
+        self.norm_spatial = nn.LayerNorm(C)
+        self.norm_temporal = nn.LayerNorm(C)
+        self.head = nn.Sequential(nn.LayerNorm(C), nn.Linear(C, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        c = self.config
+        if x.dim() != 4 or x.shape[2:] != (c.joints, c.in_channels) or not 1 <= x.shape[1] <= c.frames:
+            raise ValueError(f"window: want (B, 1..{c.frames}, {c.joints}, {c.in_channels}), got {tuple(x.shape)}")
+        x = self.embed(x) + self.spatial_embedding
+        for depth, block in enumerate(self.blocks):
+            x = self.norm_spatial(block(x)) if depth % 2 == 0 else self.norm_temporal(block(x))
+            if depth == 0:
+                x = x + self._positions(x.shape[1])
+        return self.head(x)
+
+    def _positions(self, T: int) -> Tensor:
+        """The temporal embedding for T frames, (1, T, 1, C)."""
+        if self.config.frames == T:
+            return self.temporal_embedding
+        whole = self.temporal_embedding[:, :, 0].transpose(1, 2)  # (1, C, frames)
+        return F.interpolate(whole, size=T, mode="linear", align_corners=True).transpose(1, 2)[:, :, None]
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """(as the papers count, every one).
+
+    The papers' counter sums the parameters of the layers it knows; bare parameters (the scan's own projections, A, D,
+    the embeddings, the deformable weights) were left out.
+    """
+    known = (nn.Linear, nn.Conv2d, nn.LayerNorm)
+    counted = sum(p.numel() for m in model.modules() if isinstance(m, known) for p in m.parameters(recurse=False))
+    return counted, sum(p.numel() for p in model.parameters())

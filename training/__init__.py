@@ -1,0 +1,1 @@
+"""Data, cameras, noise, losses, metrics and the loop that trains a lifter."""
