@@ -1,0 +1,389 @@
+"""Where frames come from: a video file, read once from front to back, upright, with exact timestamps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from queue import Empty, Full, Queue
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from numpy.typing import NDArray
+
+from sasmamba.app.types import Frame, UserError, VideoMeta
+
+T = TypeVar("T")
+
+#: FFmpeg reads these text files as "video" (terminal art); a person who passes one has made a mistake.
+_TEXT_FORMATS = {"tty", "srt", "ass", "webvtt", "microdvd", "subviewer", "lrc"}
+#: Where the container names no rate (a single picture) something has to be assumed.
+_DEFAULT_FPS = Fraction(25)
+#: A clock that jumps back by more than this has been restarted; by less, single stamps are out of order.
+_CLOCK_JUMP_S = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Upright:
+    """How coded pictures become displayed ones: scale to square pixels, then transpose, then mirror."""
+
+    width: int  # of the coded picture scaled to square pixels
+    height: int
+    transpose: bool
+    flip_x: bool
+    flip_y: bool
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height as displayed."""
+        return (self.height, self.width) if self.transpose else (self.width, self.height)
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame, pixel_aspect: Fraction | None) -> _Upright:
+        """Reads the display matrix of a decoded picture; pixel_aspect is pixel width over height."""
+        width, height = picture.width, picture.height
+        # Nonsense aspects are common in old files; never throw pixels away, so stretch the shorter axis.
+        if pixel_aspect and pixel_aspect != 1 and Fraction(1, 4) <= pixel_aspect <= 4:
+            if pixel_aspect > 1:
+                width = round(width * pixel_aspect)
+            else:
+                height = round(height / pixel_aspect)
+        side_data: Any = picture.side_data
+        data = next((s for s in side_data if s.type == SideDataType.DISPLAYMATRIX), None)
+        if data is None:
+            return cls(width, height, False, False, False)
+        # (x', y') = (a x + c y, b x + d y); 16.16 fixed point, rows (a, b, u), (c, d, v), (x, y, w).
+        a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+        transpose = abs(b) + abs(c) > abs(a) + abs(d)
+        return cls(width, height, transpose, (c if transpose else a) < 0, (b if transpose else d) < 0)
+
+    def __call__(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
+        """Decoded picture of any size and format to (height, width, 3) uint8 BGR as displayed."""
+        bgr: Any = picture.reformat(width=self.width, height=self.height, format="bgr24").to_ndarray()
+        if self.transpose:
+            bgr = cv2.transpose(bgr)
+        if self.flip_x or self.flip_y:
+            bgr = cv2.flip(bgr, -1 if self.flip_x and self.flip_y else int(self.flip_x))
+        return np.ascontiguousarray(bgr, np.uint8)
+
+
+class _Clock:
+    """Presentation times in seconds, strictly increasing whatever the file says."""
+
+    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
+        self._time_base, self._period = time_base, 1 / fps
+        self._offset = Fraction(0)
+        self._last: Fraction | None = None
+
+    def __call__(self, picture: av.VideoFrame) -> Fraction:
+        stamp = picture.pts if picture.pts is not None else picture.dts
+        base = Fraction(picture.time_base) if picture.time_base else self._time_base
+        if stamp is None:
+            time = Fraction(0) if self._last is None else self._last + self._period
+        else:
+            time = stamp * base + self._offset
+            if self._last is not None and time <= self._last:
+                if self._last - time > _CLOCK_JUMP_S:
+                    self._offset += self._last + self._period - time
+                    time = self._last + self._period
+                else:  # squeezed in, so that the stamps after it keep their true times
+                    time = self._last + self._period / 8
+        self._last = time
+        return time
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What happened while decoding, to tell damage from a short cut."""
+
+    packets: int = 0
+    errors: int = 0
+    reached_end: bool = False
+
+
+class VideoFile:
+    """A video or picture file as a stream of upright frames.
+
+    The constructor checks the file and reads its first frame; iterating decodes from the beginning, each time
+    afresh and with the same result, so a take can be read twice. Frames lie in [start_s, end_s), at most
+    max_frames of them; `Frame.index` and `Frame.time_s` count from the first frame yielded. Times are the file's
+    own: a variable frame rate stays variable.
+
+    Attributes:
+        meta: size as displayed (rotated, square pixels), exact average rate, and the number of frames promised:
+            the container's own, or an estimate from the rate where start_s or end_s cut it; None when unknown.
+        start_s: time of the first frame yielded, in seconds after the file's first frame (cut the sound there).
+        has_audio: whether the file carries sound.
+        problems: filled while iterating, one sentence each: "clip.mp4 is damaged: 120 of 230 frames could be read."
+
+    Raises:
+        UserError: no such file (exit code 2), a folder, not a video, no picture in it, or nothing in the range asked.
+        Once one frame could be read, iterating never raises; the loss is told in `problems`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        start_s: float | Fraction | None = None,
+        end_s: float | Fraction | None = None,
+        max_frames: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.problems: list[str] = []
+        self._closed = threading.Event()
+        self._from = _exact(start_s) if start_s else Fraction(0)
+        self._until = None if end_s is None else _exact(end_s)
+        self._max_frames = max_frames
+        if self._from < 0 or (self._until is not None and self._until <= self._from):
+            raise UserError(f"The part to read must lie between 0 and a later end, not {start_s} to {end_s} s.", 2)
+        if max_frames is not None and max_frames < 1:
+            raise UserError(f"At least one frame must be read, not {max_frames}.", 2)
+
+        with self._open() as container:
+            stream = _video_stream(container)
+            if stream is None:
+                raise UserError(f"{self.path} has no video in it, only sound or data: pass a file with a picture.")
+            self.has_audio = len(container.streams.audio) > 0
+            self._fps = next(
+                (r for r in (stream.average_rate, stream.guessed_rate, stream.base_rate) if r and 0 < r <= 1000),
+                _DEFAULT_FPS,
+            )
+            self._promised = stream.frames or None
+            self._duration = _duration(container, stream)
+            picture = self._first_picture(container, stream)
+            self._upright = _Upright.of(picture, stream.sample_aspect_ratio)
+            self._time_base = Fraction(stream.time_base or Fraction(1, 90000))
+            self._origin = _Clock(self._time_base, self._fps)(picture)
+
+        self.start_s = Fraction(0)
+        self._seekable = self._from > 0 and self._seek_lands_before(self._origin + self._from)
+        if self._from > 0:
+            first = next(self._decoded(_Tally()), None)
+            if first is None:
+                length = f" (it is {float(self._duration):.1f} s long)" if self._duration else ""
+                raise UserError(f"{self.path} has no frame after {float(self._from):g} s{length}: start earlier.", 2)
+            self.start_s = first[0] - self._origin
+        width, height = self._upright.displayed
+        self.meta = VideoMeta(width, height, Fraction(self._fps), self._expected_frames())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # An iterator may be running in another thread; it sees this and closes its own file.
+        self._closed.set()
+
+    def __iter__(self) -> Iterator[Frame]:
+        tally = _Tally()
+        self.problems = []
+        index, first, time = 0, Fraction(0), Fraction(0)
+        for time, picture in self._decoded(tally):
+            first = first if index else time
+            yield Frame(index, time - first, self._upright(picture))
+            index += 1
+            if self._closed.is_set() or index == self._max_frames:
+                break
+        last = time - self._origin if index else None
+        self.problems = self._damage(tally, index, last)
+
+    def _open(self) -> Any:
+        """Opens the file; what FFmpeg has to say about it becomes a sentence."""
+        if self.path.is_dir():
+            raise UserError(f"{self.path} is a folder, not a video: pass a file inside it.", 2)
+        if not self.path.exists():
+            raise UserError(f"There is no file {self.path}: check the name and the folder.", 2)
+        advice = "is not a video this tool can read: convert it to mp4 (H.264) and try again."
+        try:
+            # "file:" keeps a name with a colon in it from being read as an address.
+            container = av.open(f"file:{self.path}", metadata_errors="replace")
+        except PermissionError:
+            raise UserError(f"{self.path} may not be read: change its permissions or copy it elsewhere.") from None
+        except (av.FFmpegError, OSError, ValueError):
+            empty = self.path.is_file() and self.path.stat().st_size == 0
+            why = "is empty: fetch or record it again." if empty else advice
+            raise UserError(f"{self.path} {why}") from None
+        if container.format.name in _TEXT_FORMATS:
+            container.close()
+            raise UserError(f"{self.path} {advice}")
+        return container
+
+    def _first_picture(self, container: Any, stream: Any) -> av.VideoFrame:
+        picture = next(_pictures(container, stream, _Tally()), None)
+        if picture is None:
+            raise UserError(
+                f"{self.path} holds no frame that could be read: it is empty, damaged, or coded in a way "
+                "this tool does not know; record it again or convert it to mp4 (H.264)."
+            )
+        return picture
+
+    def _decoded(self, tally: _Tally) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Decoded pictures of the range asked for, with their times on the file's clock."""
+        start = self._origin + self._from
+        for time, picture in self._timed(tally, seek_to=start if self._seekable else None):
+            if self._until is not None and time >= self._origin + self._until:
+                return
+            if time >= start:
+                yield time, picture
+
+    def _seek_lands_before(self, start: Fraction) -> bool:
+        """Whether a seek leads to a frame at or before `start`; in files without an index it may overshoot."""
+        first = next(self._timed(_Tally(), seek_to=start), None)
+        return first is not None and first[0] <= start
+
+    def _timed(self, tally: _Tally, seek_to: Fraction | None) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        with self._open() as container:
+            stream = _video_stream(container)
+            if stream is None:
+                return
+            if seek_to is not None:
+                try:
+                    container.seek(int(seek_to / self._time_base), stream=stream, backward=True)
+                except av.FFmpegError:
+                    return
+            clock = _Clock(self._time_base, self._fps)
+            for picture in _pictures(container, stream, tally):
+                yield clock(picture), picture
+
+    def _expected_frames(self) -> int | None:
+        if self._promised is None and self._duration is None:
+            return self._max_frames
+        total = self._promised
+        if self._from > 0 or self._until is not None:
+            length = self._duration or self._promised / self._fps  # type: ignore[operator]
+            end = length if self._until is None else min(length, self._until)
+            total = max(1, round((end - self.start_s) * self._fps))
+        elif total is None:
+            return None if self._max_frames is None else self._max_frames
+        return total if self._max_frames is None else min(total, self._max_frames)  # type: ignore[type-var]
+
+    def _damage(self, tally: _Tally, frames: int, last_s: Fraction | None) -> list[str]:
+        """Sentences about frames that are missing although nobody asked to leave them out."""
+        whole = self._from == 0 and self._until is None and tally.reached_end
+        # Frames hidden by an edit list are promised too: only a stop well before the promised end is a loss.
+        short = False
+        if whole and self._promised and tally.packets < self._promised and frames < self._promised:
+            played = (last_s or 0) + 2 / self._fps
+            short = self._duration is None or played < self._duration
+        elif whole and not self._promised and self._duration:
+            short = (last_s or 0) + max(5 / self._fps, Fraction(1, 4)) < self._duration
+        if not short and not tally.errors:
+            return []
+        if whole and self._promised and frames < self._promised:
+            return [f"{self.path.name} is damaged: {frames} of {self._promised} frames could be read."]
+        if short and last_s is not None and self._duration:
+            return [
+                f"{self.path.name} is damaged: it ends after {float(last_s):.1f} of {float(self._duration):.1f} s "
+                f"({frames} frames could be read)."
+            ]
+        return [f"{self.path.name} is damaged: {frames} frames could be read, some may be missing or show faults."]
+
+
+def prefetch(frames: Iterable[T], size: int = 4) -> Iterator[T]:
+    """Reads ahead in a thread, at most `size` items, so that decoding and inference overlap.
+
+    Exceptions of `frames` come out where the failing item would have; leaving the generator early stops the thread
+    and closes `frames` in it.
+    """
+    if size < 1:
+        raise ValueError(f"size: want >= 1, got {size}")
+    queue: Queue[tuple[str, Any]] = Queue(size)
+    stop = threading.Event()
+
+    def put(kind: str, value: Any) -> bool:
+        while not stop.is_set():
+            try:
+                queue.put((kind, value), timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False
+
+    def read() -> None:
+        items = iter(frames)
+        try:
+            for item in items:
+                if not put("item", item):
+                    return
+            put("end", None)
+        except BaseException as error:
+            put("error", error)
+        finally:
+            if hasattr(items, "close"):
+                items.close()
+
+    thread = threading.Thread(target=read, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = queue.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        stop.set()
+        while True:  # a full queue would keep frames alive until the generator is collected
+            try:
+                queue.get_nowait()
+            except Empty:
+                break
+        thread.join()
+
+
+def _pictures(container: Any, stream: Any, tally: _Tally) -> Iterator[av.VideoFrame]:
+    """Decodes what can be decoded: a bad packet is counted and passed over, a broken container ends the file."""
+    stream.thread_type = "AUTO"
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            break
+        except (av.FFmpegError, OSError):
+            tally.errors += 1
+            break
+        if packet.size == 0:  # demux ends with an empty packet; it is sent below, also after a failure
+            continue
+        tally.packets += 1
+        tally.errors += packet.is_corrupt
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            tally.errors += 1
+    tally.reached_end = True
+    try:
+        yield from stream.decode(None)
+    except av.FFmpegError:
+        tally.errors += 1
+
+
+def _video_stream(container: Any) -> Any:
+    """The first stream of moving pictures; the cover picture of a song is none."""
+    for stream in container.streams.video:
+        if not int(stream.disposition) & int(av.stream.Disposition.attached_pic) and stream.codec_context is not None:
+            return stream
+    return None
+
+
+def _duration(container: Any, stream: Any) -> Fraction | None:
+    """Length of the video stream in seconds; of the whole file only where nothing else could be longer."""
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration) * stream.time_base
+    if container.duration and len(container.streams) == 1:
+        return Fraction(container.duration, 1_000_000)
+    return None
+
+
+def _exact(seconds: float | Fraction) -> Fraction:
+    """0.1 typed by a person means one tenth, not the binary number next to it."""
+    return Fraction(seconds).limit_denominator(1_000_000)
