@@ -1,0 +1,427 @@
+"""MediaPipe's BlazePose as a 2D backend: several people, no GPU, no model hub.
+
+BlazePose (Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking") finds one person in a picture
+and follows that one well. Several people are followed by giving each an own landmarker and an own square view:
+
+* a `_Follower` cuts a view around one person out of every frame and runs its landmarker in video mode on it, so the
+  person stays locked and smoothed, and is seen at the resolution the network wants however small in the picture;
+* a look-out searches the picture for newcomers, tile by tile, with everybody already followed painted over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
+from sasmamba.app.types import FloatArray, Frame, Person2D, UserError
+from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
+
+Picture = NDArray[np.uint8]
+
+#: The side of a view is this many times the longer side of the person's box: room to move before it must move too.
+VIEW_REACH = 2.5
+#: Views are scaled down to this side; the network's own input, a box-sized part of the view, is 256 px.
+VIEW_PX = 640
+#: The look-out's tiles are scaled down to this side; the detector's input is 224 px.
+TILE_PX = 448
+#: Tiles along a very wide or very high picture; beyond about 5 : 1 they no longer overlap.
+MOST_TILES = 8
+#: The look-out searches one tile in so many frames while somebody is followed, and every tile while nobody is.
+LOOK_EVERY = 2
+#: A person unseen for so many frames is let go; the look-out will find them again.
+PATIENCE = 12
+#: Two results this similar (object keypoint similarity) are one person.
+SAME_PERSON = 0.45
+#: Somebody new with so much of their box inside another's is a piece of the other.
+COVERED = 0.65
+#: Mean torso score (shoulders, hips) that makes a newcomer, and that keeps somebody who is already followed.
+TORSO_TO_JOIN, TORSO_TO_STAY = 0.6, 0.3
+#: People smaller than this are not lifted to anything useful.
+MIN_SIDE_PX = 40
+#: Paint over what must not be found; the mid-grey is nobody's outline.
+GREY = 114
+
+_TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, COCO.LEFT_HIP, COCO.RIGHT_HIP]
+_NATIVE_NOISE = re.compile(r"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d|[IW]\d{4} \d{8} ")
+
+
+class MediaPipePose2D:
+    """Finds and follows people with MediaPipe's pose landmarker; see `protocol.Pose2D`.
+
+    A joint's score is the smaller of the landmark's `visibility` (not hidden) and `presence` (inside the picture);
+    a joint beyond the picture's edge keeps its predicted position with a score of at most 0.1. Boxes are those of
+    all 33 landmarks with a margin, cut at the picture's edge.
+
+    Args:
+        model: a pose landmarker `.task` file, or None for `pose-landmarker-full` of the weights manifest.
+        max_people: at most so many are followed at once, 1 or more; each has a landmarker of its own (about 80 MB).
+
+    Raises:
+        UserError: MediaPipe is not installed, or the model file is not there or not a pose landmarker.
+    """
+
+    name = "mediapipe"
+
+    def __init__(self, model: Path | None = None, *, max_people: int = 4) -> None:
+        if max_people < 1:
+            raise ValueError(f"max_people: want 1 or more, got {max_people}")
+        if model is None:
+            from sasmamba.app import weights
+
+            model = weights.ensure("pose-landmarker-full")
+        self._model = model
+        self._max_people = max_people
+        self._finder = _Landmarker(model, video=False)
+        self._open = [self._finder]
+        self._idle: list[_Landmarker] = []
+        self._followers: list[_Follower] = []
+        self._last: Frame | None = None
+        self._next_tile = 0
+
+    def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
+        """People in this frame, longest followed first.
+
+        A frame that is not later than the one before it begins a new video.
+        """
+        last, self._last = self._last, frame
+        step_ms = 1 if last is None else int(1000 * (frame.time_s - last.time_s))
+        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+            self._let_go(self._followers)
+            step_ms = 1
+        for follower in self._followers:
+            others = [f.predicted_box() for f in self._followers if f is not follower]
+            follower.follow(frame.bgr, max(1, step_ms), others)
+        self._settle_duplicates()
+        self._let_go([f for f in self._followers if f.missed > PATIENCE])
+        self._look_out(frame)
+        return tuple(f.person for f in self._followers if f.missed == 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the models; a second call does nothing."""
+        self._followers, self._idle = [], []
+        while self._open:
+            self._open.pop().close()
+
+    def _let_go(self, followers: list[_Follower]) -> None:
+        self._idle += [f.landmarker for f in followers]
+        self._followers = [f for f in self._followers if f not in followers]
+
+    def _settle_duplicates(self) -> None:
+        """Where two followers show one person, the one that continues its own path better keeps them."""
+        seen = sorted((f for f in self._followers if f.missed == 0), key=lambda f: -f.continuity)
+        for i, keeper in enumerate(seen):
+            for other in seen[i + 1 :]:
+                if other.missed == 0 and _same_person(keeper.person, other.person):
+                    other.retract()
+
+    def _look_out(self, frame: Frame) -> None:
+        if len(self._followers) >= self._max_people:
+            return
+        tiles = _tiles(frame.bgr)
+        if self._followers and frame.index % LOOK_EVERY:
+            return
+        if self._followers:
+            self._next_tile = (self._next_tile + 1) % len(tiles)
+            tiles = tiles[self._next_tile : self._next_tile + 1]
+        for tile in tiles:
+            self._search(frame.bgr, tile)
+
+    def _search(self, bgr: Picture, tile: _View) -> None:
+        """Takes on everybody new in one tile, the most prominent first."""
+        hidden = [f.predicted_box() if f.missed else f.person.box_px for f in self._followers]
+        for _ in range(self._max_people):
+            if len(self._followers) >= self._max_people:
+                return
+            found = self._finder(tile.cut(bgr, hide=hidden))
+            candidate = None if found is None else _person(tile, *found, bgr)
+            if candidate is None or not _plausible(candidate, TORSO_TO_JOIN):
+                return
+            hidden.append(candidate.box_px)
+            if any(_same_person(candidate, f.person) for f in self._followers):
+                continue
+            newcomer = _Follower(self._free_landmarker(), candidate)
+            # The second look, at close range and on its own, is what keeps trees and shadows out.
+            newcomer.follow(bgr, 1, [f.person.box_px for f in self._followers])
+            known = any(_same_person(newcomer.person, f.person) for f in self._followers if not f.missed)
+            if newcomer.missed or known or not _plausible(newcomer.person, TORSO_TO_JOIN):
+                self._idle.append(newcomer.landmarker)
+            else:
+                self._followers.append(newcomer)
+
+    def _free_landmarker(self) -> _Landmarker:
+        if self._idle:
+            return self._idle.pop()
+        self._open.append(_Landmarker(self._model, video=True))
+        return self._open[-1]
+
+
+class _Follower:
+    """Keeps one person in view from frame to frame.
+
+    Attributes:
+        person: as last seen.
+        missed: frames since then; 0 when seen in this frame.
+        continuity: how well the last sighting continued the path before it, 0..1.
+    """
+
+    def __init__(self, landmarker: _Landmarker, start: Person2D) -> None:
+        self.landmarker = landmarker
+        self.person = start
+        self.missed = 0
+        self.continuity = 1.0
+        self._before = start
+        self._velocity = np.zeros(2, np.float32)
+        landmarker.forget()
+        self._view = _View.around(start.box_px)
+
+    def predicted_box(self) -> FloatArray:
+        """Where the person's box should be in the coming frame if they move on as they did."""
+        return self.person.box_px + np.tile(self._velocity * (self.missed + 1), 2).astype(np.float32)
+
+    def follow(self, bgr: Picture, step_ms: int, others: list[FloatArray]) -> None:
+        """Looks for the person in the next frame; `others` are boxes of people this is not."""
+        expected = self.predicted_box()
+        if not self._view.holds(expected):
+            # The landmarker remembers a place in the view: when the view moves, that place means nothing any more.
+            self.landmarker.forget()
+            self._view = _View.around(expected)
+        # While locked, the landmarker looks only at its person, and painting over a neighbour could cut them.
+        locked = self.landmarker.locked
+        found = self.landmarker(self._view.cut(bgr, hide=[] if locked else others, keep=expected), step_ms)
+        seen = None if found is None else _person(self._view, *found, bgr)
+        fits = seen is not None and _plausible(seen, TORSO_TO_STAY) and _continues(expected, seen.box_px)
+        # Somebody found anew inside another's box is a piece of them; only who was followed there may pass behind.
+        if seen is None or not fits or (not locked and _covered(seen.box_px, others)):
+            self.missed += 1
+            self.landmarker.forget()
+            return
+        shift = self._velocity * (self.missed + 1)
+        self.continuity = joint_similarity(self.person, seen, shift_px=shift, slack=2.0)
+        moved = (_centre(seen) - _centre(self.person)) / (self.missed + 1)
+        self._before = self.person
+        self._velocity = (0.7 * self._velocity + 0.3 * moved).astype(np.float32)
+        self.person, self.missed = seen, 0
+
+    def retract(self) -> None:
+        """Unsays the last sighting: it was somebody else."""
+        self.person = self._before
+        self.missed = 1
+        self.landmarker.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A square of the picture, in pixels of the picture; may reach beyond its edges."""
+
+    x0: int
+    y0: int
+    side: int
+    out_px: int
+
+    @classmethod
+    def around(cls, box_px: FloatArray) -> _View:
+        side = max(2, round(VIEW_REACH * float(max(box_px[2] - box_px[0], box_px[3] - box_px[1]))))
+        x, y = (box_px[:2] + box_px[2:]) / 2
+        return cls(round(float(x) - side / 2), round(float(y) - side / 2), side, min(side, VIEW_PX))
+
+    def holds(self, box_px: FloatArray) -> bool:
+        """True while the box is well inside and neither too large nor too small for the view."""
+        low, high = box_px[:2] - (self.x0, self.y0), (self.x0 + self.side, self.y0 + self.side) - box_px[2:]
+        room = min(float(low.min()), float(high.min())) / self.side
+        size = float(max(box_px[2] - box_px[0], box_px[3] - box_px[1])) / self.side
+        return room > 0.08 and 0.22 < size < 0.7
+
+    def cut(self, bgr: Picture, *, hide: list[FloatArray], keep: FloatArray | None = None) -> Picture:
+        """The view as (out_px, out_px, 3) RGB; grey beyond the picture and over `hide`, though never over `keep`."""
+        height, width = bgr.shape[:2]
+        out: Picture = np.full((self.side, self.side, 3), GREY, np.uint8)
+        self._copy(bgr, out, np.array([0, 0, width, height], np.float32))
+        for box in hide:
+            x0, y0, x1, y1 = self._inside(box)
+            out[y0:y1, x0:x1] = GREY
+        if keep is not None and hide:
+            self._copy(bgr, out, np.array([*np.maximum(keep[:2], 0), *np.minimum(keep[2:], (width, height))]))
+        if self.out_px != self.side:
+            out = cv2.resize(out, (self.out_px, self.out_px), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return np.ascontiguousarray(out[..., ::-1])
+
+    def to_picture(self, points: FloatArray) -> FloatArray:
+        """(..., 2) fractions of the view to pixels of the picture."""
+        return (points * self.side + (self.x0, self.y0)).astype(np.float32)
+
+    def _inside(self, box_px: FloatArray) -> tuple[int, int, int, int]:
+        x0, y0, x1, y1 = np.clip(np.round(box_px - np.tile((self.x0, self.y0), 2)), 0, self.side).astype(int)
+        return int(x0), int(y0), int(x1), int(y1)
+
+    def _copy(self, bgr: Picture, out: Picture, box_px: FloatArray) -> None:
+        x0, y0, x1, y1 = self._inside(box_px)
+        if x1 > x0 and y1 > y0:
+            out[y0:y1, x0:x1] = bgr[y0 + self.y0 : y1 + self.y0, x0 + self.x0 : x1 + self.x0]
+
+
+class _Landmarker:
+    """One MediaPipe pose landmarker: a square RGB view in, the most prominent person's landmarks out.
+
+    In video mode it locks on to that person (`locked`) until they are lost or `forget` is called.
+    """
+
+    def __init__(self, model: Path, *, video: bool) -> None:
+        self.locked = False
+        self._video = video
+        self._clock_ms = 0
+        self._talkative = True
+        with _quiet_native_logs():
+            self._mp, self._task = _open_landmarker(model, video)
+
+    def __call__(self, rgb: Picture, step_ms: int = 1) -> tuple[FloatArray, FloatArray] | None:
+        """Landmarks (33, 2) in fractions of the view and score (33,), or None where nobody is found."""
+        image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=rgb)
+        self._clock_ms += step_ms
+        if self._talkative:
+            with _quiet_native_logs():
+                people = self._detect(image)
+            self._talkative = not people
+        else:
+            people = self._detect(image)
+        self.locked = self._video and bool(people)
+        if not people:
+            return None
+        points = np.array([(p.x, p.y) for p in people[0]], np.float32)
+        score = np.array([min(p.visibility, p.presence) for p in people[0]], np.float32)
+        return points, np.clip(score, 0, 1)
+
+    def forget(self) -> None:
+        """Drops the person a video landmarker is locked on to, by showing it an empty view."""
+        while self.locked:
+            self(np.full((64, 64, 3), GREY, np.uint8))
+
+    def close(self) -> None:
+        self._task.close()
+
+    def _detect(self, image: Any) -> list[Any]:
+        result = self._task.detect_for_video(image, self._clock_ms) if self._video else self._task.detect(image)
+        return result.pose_landmarks
+
+
+def _open_landmarker(model: Path, video: bool) -> tuple[Any, Any]:
+    try:
+        import mediapipe as mp
+        from mediapipe.tasks.python import BaseOptions, vision
+    except ImportError as error:
+        raise UserError(f"--pose2d mediapipe needs MediaPipe ({error}): pip install 'mediapipe>=1.2'.") from error
+    mode = vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE
+    options = vision.PoseLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)), running_mode=mode)
+    try:
+        return mp, vision.PoseLandmarker.create_from_options(options)
+    except (RuntimeError, ValueError, FileNotFoundError) as error:
+        raise UserError(
+            f"{model} cannot be opened as a pose landmarker ({error}). Run `sasmamba-demo weights verify`, "
+            "or name another .task file."
+        ) from error
+
+
+@contextmanager
+def _quiet_native_logs() -> Iterator[None]:
+    """Keeps the native libraries' start-up chatter off stderr.
+
+    They write to file descriptor 2 past Python, so the descriptor itself is set aside; whatever is not chatter (other
+    threads' output, native errors) is passed on afterwards. Python exceptions are not touched.
+    """
+    sys.stderr.flush()
+    try:
+        real = os.dup(2)
+    except OSError:  # there is no stderr to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            os.close(real)
+            caught.seek(0)
+            for line in caught.read().splitlines(keepends=True):
+                if not _NATIVE_NOISE.match(line.decode(errors="replace")):
+                    os.write(2, line)
+
+
+def _person(view: _View, landmarks: FloatArray, score: FloatArray, bgr: Picture) -> Person2D | None:
+    """A person in picture coordinates, or None when they lie outside the picture."""
+    points = view.to_picture(landmarks)
+    height, width = bgr.shape[:2]
+    low, high = points.min(0), points.max(0)
+    margin = 0.05 * float((high - low).max())
+    # The landmarks end at the eyes; the head goes on for about another tenth of the body.
+    box = np.array([low[0] - margin, low[1] - 2 * margin, high[0] + margin, high[1] + margin], np.float32)
+    box = np.clip(box, 0, np.array([width, height, width, height], np.float32))
+    if box_area(box) < 1:
+        return None
+    outside = ((points < 0) | (points > (width, height))).any(-1)
+    joints, joint_score = mediapipe33_to_coco17(points, np.where(outside, np.minimum(score, 0.1), score))
+    return Person2D(None, box, joints, joint_score.astype(np.float32))
+
+
+def _plausible(person: Person2D, torso: float) -> bool:
+    """True for something of a person's build: a torso that was seen, neither a dot nor all there is."""
+    size = float(max(person.box_px[2] - person.box_px[0], person.box_px[3] - person.box_px[1]))
+    shoulders, hips = person.joints_px[_TORSO[:2]].mean(0), person.joints_px[_TORSO[2:]].mean(0)
+    length = float(np.linalg.norm(shoulders - hips))
+    seen = float(person.score[_TORSO].mean()) >= torso and int((person.score > 0.3).sum()) >= 6
+    return seen and size >= MIN_SIDE_PX and 0.08 * size < length < 0.9 * size
+
+
+def _continues(expected_px: FloatArray, seen_px: FloatArray) -> bool:
+    """True when a box can be where a followed person has got to: near enough, and of about the size."""
+    ratio = np.sqrt((box_area(seen_px) + 1) / (box_area(expected_px) + 1))
+    reach = 0.35 * float(max(expected_px[2] - expected_px[0], expected_px[3] - expected_px[1]))
+    apart = float(np.linalg.norm((seen_px[:2] + seen_px[2:] - expected_px[:2] - expected_px[2:]) / 2))
+    return apart < reach and 0.5 < ratio < 2.0
+
+
+def _covered(box_px: FloatArray, others: list[FloatArray]) -> bool:
+    return any(box_shared(box_px, other) > COVERED * box_area(box_px) for other in others)
+
+
+def _same_person(a: Person2D, b: Person2D) -> bool:
+    return joint_similarity(a, b) > SAME_PERSON or box_iou(a.box_px, b.box_px) > 0.8
+
+
+def _centre(person: Person2D) -> FloatArray:
+    return (person.box_px[:2] + person.box_px[2:]) / np.float32(2)
+
+
+def _tiles(bgr: Picture) -> list[_View]:
+    """The whole picture as one square, then, unless it is nearly square itself, half-overlapping squares along it."""
+    height, width = bgr.shape[:2]
+    long, short = max(height, width), min(height, width)
+    whole = _View((width - long) // 2, (height - long) // 2, long, min(long, TILE_PX))
+    if long < 1.2 * short or short < MIN_SIDE_PX:
+        return [whole]
+    count = min(int(np.ceil(2 * (long - short) / short)) + 1, MOST_TILES)
+    starts = np.linspace(0, long - short, count).round().astype(int)
+    size = min(short, TILE_PX)
+    along_x = width > height
+    return [whole, *(_View(int(s) if along_x else 0, 0 if along_x else int(s), short, size) for s in starts)]

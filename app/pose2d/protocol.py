@@ -1,0 +1,27 @@
+"""The door of the 2D stage: what every backend offers to the pipeline."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from sasmamba.app.types import Frame, Person2D
+
+
+class Pose2D(Protocol):
+    """Finds people and their joints in one frame at a time.
+
+    The constructor loads, calling infers. Frames arrive in order of time. The result has one `Person2D` per
+    person, COCO-17 joints in pixels of the frame, `track_id` None (identities are given by tracking); nobody in
+    the picture is an empty tuple. Backends are context managers and free their models on exit.
+    """
+
+    name: str
+
+    def __call__(self, frame: Frame) -> tuple[Person2D, ...]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

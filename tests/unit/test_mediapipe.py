@@ -1,0 +1,228 @@
+"""The MediaPipe backend on real pictures, and what it does with pictures nobody should be found in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sasmamba.app import weights
+from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _quiet_native_logs
+from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
+from sasmamba.app.types import Frame, Person2D, UserError
+from sasmamba.models.skeletons import COCO
+
+SHARED = Path(__file__).parents[3] / "shared"
+needs_shared = [
+    pytest.mark.shared,
+    pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared beside the repository"),
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    try:
+        return weights.ensure("pose-landmarker-full")
+    except UserError as error:
+        pytest.skip(f"the model cannot be had: {error}")
+
+
+@pytest.fixture(scope="module")
+def _backend(model: Path) -> Iterator[MediaPipePose2D]:
+    with MediaPipePose2D(model, max_people=4) as backend:
+        yield backend
+
+
+@pytest.fixture
+def backend(_backend: MediaPipePose2D) -> MediaPipePose2D:
+    """One backend for all tests; a frame of another shape begins a new video."""
+    _backend(frame(0, np.zeros((16, 16, 3), np.uint8)))
+    return _backend
+
+
+def frame(index: int, bgr: np.ndarray) -> Frame:
+    return Frame(index, Fraction(index, 30), bgr)
+
+
+def pictures() -> list[tuple[str, np.ndarray, list[Person2D]]]:
+    """COCO pictures with their annotated people who show at least 8 joints."""
+    data = json.loads((SHARED / "images/coco_keypoints.json").read_text())
+    out = []
+    for image in data["images"]:
+        people = []
+        for a in data["annotations"]:
+            if a["image_id"] == image["id"] and a["num_keypoints"] >= 8:
+                joints = np.array(a["keypoints"], np.float32).reshape(17, 3)
+                x, y, w, h = a["bbox"]
+                box = np.array([x, y, x + w, y + h], np.float32)
+                people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
+        bgr = cv2.imread(str(SHARED / f"images/coco_{image['file_name']}"))
+        assert bgr is not None, image["file_name"]
+        out.append((image["file_name"], bgr, people))
+    return out
+
+
+@pytest.fixture(scope="module")
+def skier() -> np.ndarray:
+    return pictures()[0][1]
+
+
+def like(found: Person2D, truth: Person2D) -> float:
+    """The COCO measure: over the annotated joints, with the annotated size."""
+    return joint_similarity(replace(found, score=np.ones(17, np.float32), box_px=truth.box_px), truth)
+
+
+class TestOnRealPictures:
+    pytestmark = needs_shared
+
+    def test_finds_the_people_of_coco(self, backend: MediaPipePose2D) -> None:
+        hits, total, strangers = 0, 0, 0
+        for _, bgr, truths in pictures():
+            found = backend(frame(0, bgr))
+            hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
+            total += len(truths)
+            strangers += sum(max(like(f, t) for t in truths) < 0.2 for f in found)
+            for i, a in enumerate(found):
+                assert all(joint_similarity(a, b) < 0.5 for b in found[i + 1 :]), "the same person twice"
+        assert total == 12
+        assert hits >= 8  # the others stand in a crowd, half hidden
+        assert strangers <= 1
+
+    def test_joints_are_where_coco_says(self, backend: MediaPipePose2D, skier: np.ndarray) -> None:
+        truth = pictures()[0][2][0]
+        (found,) = backend(frame(0, skier))
+        size = max(truth.box_px[2] - truth.box_px[0], truth.box_px[3] - truth.box_px[1])
+        off = np.linalg.norm(found.joints_px - truth.joints_px, axis=-1)[truth.score > 0] / size
+        assert (off < 0.1).mean() > 0.9
+        assert np.median(off) < 0.03
+        assert box_iou(found.box_px, truth.box_px) > 0.6
+        assert found.track_id is None
+        assert found.joints_px[COCO.NOSE, 1] < found.joints_px[COCO.LEFT_HIP, 1] < found.joints_px[COCO.LEFT_ANKLE, 1]
+
+    @pytest.mark.parametrize(("dx", "dy"), [(160, 0), (0, 96), (200, 130)])
+    def test_a_shifted_picture_gives_shifted_joints(
+        self, backend: MediaPipePose2D, skier: np.ndarray, dx: int, dy: int
+    ) -> None:
+        canvas = np.full((skier.shape[0] + 130, skier.shape[1] + 200, 3), 114, np.uint8)
+        found = []
+        for x, y in ((0, 0), (dx, dy)):
+            bgr = canvas.copy()
+            bgr[y : y + skier.shape[0], x : x + skier.shape[1]] = skier
+            (person,) = backend(frame(0, bgr))
+            found.append(person)
+        moved = found[1].joints_px - found[0].joints_px
+        assert np.abs(np.median(moved, axis=0) - (dx, dy)).max() < 3
+        assert np.abs(moved - (dx, dy)).max() < 25
+
+    def test_follows_a_small_moving_person_without_jumps(self, backend: MediaPipePose2D, skier: np.ndarray) -> None:
+        small = cv2.resize(skier, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+        height, width = small.shape[:2]
+        hips = []
+        for t in range(40):
+            bgr = np.full((400, 800, 3), 200, np.uint8)
+            x = 20 + 12 * t
+            bgr[100 : 100 + height, x : x + width] = small
+            people = backend(frame(t, bgr))
+            assert len(people) == 1, f"frame {t}"
+            hips.append(people[0].joints_px[[COCO.LEFT_HIP, COCO.RIGHT_HIP]].mean(0) - (x, 100))
+        assert np.std(hips, axis=0).max() < 4  # px, of a person of about 140
+
+    def test_half_a_person_at_the_edge(self, backend: MediaPipePose2D, skier: np.ndarray) -> None:
+        """Cut below the knees: what is outside keeps a position there, with a score that says so."""
+        (person,) = backend(frame(0, np.ascontiguousarray(skier[:300])))
+        feet = [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
+        assert (person.joints_px[feet, 1] > 290).all()
+        outside = (person.joints_px < 0).any(-1) | (person.joints_px >= (skier.shape[1], 300)).any(-1)
+        assert outside.any()
+        assert (person.score[outside] <= 0.1).all()
+        assert person.score[[COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER]].min() > 0.5
+        assert person.box_px[3] <= 300
+
+    def test_people_come_and_go(self, backend: MediaPipePose2D, skier: np.ndarray) -> None:
+        empty = np.full_like(skier, 120)
+        counts = [len(backend(frame(t, skier if 3 <= t < 6 or t >= 30 else empty))) for t in range(33)]
+        assert counts == [0] * 3 + [1] * 3 + [0] * 24 + [1] * 3
+
+    def test_results_repeat(self, model: Path, skier: np.ndarray) -> None:
+        runs = []
+        for _ in range(2):
+            with MediaPipePose2D(model, max_people=1) as backend:
+                runs.append([backend(frame(t, skier))[0].joints_px for t in range(3)])
+        np.testing.assert_array_equal(runs[0], runs[1])
+
+    def test_both_people_of_the_park(self, model: Path) -> None:
+        """The clip's first frames with both in view (46 on, she comes from behind a tree); every frame counts."""
+        clip = cv2.VideoCapture(str(SHARED / "videos/park_two_people.mp4"))
+        clip.set(cv2.CAP_PROP_POS_FRAMES, 60)
+        with MediaPipePose2D(model) as backend:
+            counts = [len(backend(frame(t, clip.read()[1]))) for t in range(24)]
+        assert counts == [2] * 24
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 3), (16, 16), (1, 200), (200, 1), (48, 400), (480, 640)], ids=lambda s: f"{s[0]}x{s[1]}"
+)
+def test_nobody_in_flat_noisy_or_tiny_pictures(backend: MediaPipePose2D, shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    for t, bgr in enumerate([np.zeros_like(noise), np.full_like(noise, 255), noise]):
+        assert backend(frame(t, bgr)) == ()
+
+
+def test_the_picture_is_left_as_it_was(backend: MediaPipePose2D) -> None:
+    bgr = np.random.default_rng(1).integers(0, 256, (90, 160, 3)).astype(np.uint8)
+    before = bgr.copy()
+    bgr.flags.writeable = False
+    backend(frame(0, bgr))
+    np.testing.assert_array_equal(bgr, before)
+
+
+def test_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "not.task").write_bytes(b"nothing of the kind")
+    for path in (tmp_path / "not.task", tmp_path / "absent.task"):
+        with pytest.raises(UserError, match="cannot be opened as a pose landmarker"):
+            MediaPipePose2D(path)
+
+
+def test_max_people_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="want 1 or more, got 0"):
+        MediaPipePose2D(tmp_path / "any.task", max_people=0)
+
+
+def test_closing_twice_is_fine(model: Path) -> None:
+    backend = MediaPipePose2D(model)
+    backend.close()
+    backend.close()
+
+
+def test_only_native_chatter_is_kept_off_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError), _quiet_native_logs():  # noqa: PT012
+        os.write(2, b"W0000 00:00:1700000000.123456 12 file.cc:81] chatter\nINFO: Created delegate\n")
+        os.write(2, b"E0000 00:00:1700000000.123456 12 file.cc:82] an error\n")
+        print("a warning of Python's", file=sys.stderr)
+        raise RuntimeError
+    os.write(2, b"W0000 afterwards nothing is held back\n")
+    said = capfd.readouterr().err
+    assert "chatter" not in said
+    assert "INFO" not in said
+    assert [w in said for w in ("an error", "of Python's", "afterwards")] == [True] * 3
+
+
+def test_a_run_says_nothing(model: Path) -> None:
+    code = (
+        "import sys, numpy as np; from pathlib import Path; from fractions import Fraction\n"
+        "from sasmamba.app.pose2d.mediapipe import MediaPipePose2D; from sasmamba.app.types import Frame\n"
+        "with MediaPipePose2D(Path(sys.argv[1])) as b: b(Frame(0, Fraction(0), np.zeros((90, 90, 3), np.uint8)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("", "")
