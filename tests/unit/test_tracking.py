@@ -1,0 +1,150 @@
+"""Tracking: synthetic people on known paths; the identity of each must stay with its path."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import permutations
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from sasmamba.app.tracking import Tracker, best_pairs
+from sasmamba.app.types import Person2D
+
+# A standing figure of height 1 around its hips, COCO order.
+FIGURE = np.array(
+    [(0, -0.5), (0.02, -0.52), (-0.02, -0.52), (0.05, -0.5), (-0.05, -0.5), (0.12, -0.35), (-0.12, -0.35),
+     (0.16, -0.15), (-0.16, -0.15), (0.18, 0.02), (-0.18, 0.02), (0.08, 0), (-0.08, 0), (0.09, 0.22), (-0.09, 0.22),
+     (0.1, 0.45), (-0.1, 0.45)], np.float32,
+)  # fmt: skip
+
+
+def person(x: float, y: float = 500, height: float = 300, *, score: float = 0.9, seed: int | None = None) -> Person2D:
+    joints = FIGURE * height + (x, y)
+    if seed is not None:
+        joints = joints + np.random.default_rng(seed).normal(0, 0.01 * height, joints.shape)
+    box = np.concatenate([joints.min(0), joints.max(0)]).astype(np.float32)
+    return Person2D(None, box, joints.astype(np.float32), np.full(17, score, np.float32))
+
+
+def who_is_where(tracker: Tracker, frames: list[dict[str, float]]) -> dict[str, Counter]:
+    """Runs named people along x positions; for each name, how often it got which identity."""
+    got: dict[str, Counter] = {}
+    for index, people in enumerate(frames):
+        order = sorted(people, key=lambda name: crc32(f"{index} {name}".encode()))  # the order must not matter
+        at = {name: person(people[name], seed=crc32(f"{name} {index}".encode())) for name in order}
+        out = tracker.update(index, tuple(at.values()))
+        for name, p in at.items():
+            (match,) = [q for q in out if np.array_equal(q.joints_px, p.joints_px)]
+            got.setdefault(name, Counter())[match.track_id] += 1
+    return got
+
+
+def test_two_who_pass_each_other_in_full_view() -> None:
+    frames = [{"right": 100 + 8 * t, "left": 900 - 8 * t} for t in range(100)]
+    got = who_is_where(Tracker(), frames)
+    assert len(got["right"]) == len(got["left"]) == 1
+    assert got["right"] != got["left"]
+
+
+@pytest.mark.parametrize("front", ["right", "left"])
+def test_two_who_pass_and_one_hides_the_other(front: str) -> None:
+    behind = {"right": "left", "left": "right"}[front]
+    frames = [{"right": 100 + 8 * t, "left": 900 - 8 * t} for t in range(100)]
+    for t in range(44, 57):
+        del frames[t][behind]
+    got = who_is_where(Tracker(), frames)
+    assert got["right"].most_common(1)[0][1] == sum("right" in f for f in frames)
+    assert got["left"].most_common(1)[0][1] == sum("left" in f for f in frames)
+
+
+def test_a_detector_that_follows_the_wrong_one_out_of_a_crossing() -> None:
+    """In the middle only one person is seen, who turns round with the other: the paths before must decide."""
+    tracker = Tracker()
+    ids: dict[int, list[int]] = {}
+    for t in range(100):
+        right, left = 100 + 8 * t, 900 - 8 * t
+        seen = [right, left]
+        if 46 <= t < 56:
+            seen = [right] if t < 50 else [left]
+        out = tracker.update(t, tuple(person(x) for x in seen))
+        ids[t] = [next(p.track_id for p in out if abs(p.joints_px[0, 0] - x) < 1) for x in seen]
+    assert ids[99] == ids[0]
+
+
+@pytest.mark.parametrize(("gap", "same"), [(0, True), (10, True), (30, True), (31, False)])
+def test_absence(gap: int, same: bool) -> None:
+    frames: list[dict[str, float]] = [{"a": 300 + t} for t in range(20)]
+    frames += [{} for _ in range(gap)] + [{"a": 320 + t} for t in range(20)]
+    got = who_is_where(Tracker(max_gap=30), frames)
+    assert (len(got["a"]) == 1) is same
+
+
+def test_someone_in_motion_is_expected_further_on() -> None:
+    """Hidden for 8 frames at 40 px a frame, 320 px on: only the motion says who it is."""
+    frames: list[dict[str, float]] = [{"fast": 100 + 40 * t, "stands": 620} for t in range(10)]
+    frames += [{"stands": 620} for _ in range(8)] + [{"fast": 820 + 40 * t, "stands": 620} for t in range(5)]
+    got = who_is_where(Tracker(), frames)
+    assert len(got["fast"]) == len(got["stands"]) == 1
+
+
+def test_births_and_deaths_give_new_numbers_in_order() -> None:
+    frames: list[dict[str, float]] = [{"a": 100} for _ in range(5)]
+    frames += [{"a": 100, "b": 900} for _ in range(5)] + [{"b": 900} for _ in range(40)]
+    frames += [{"b": 900, "c": 100} for _ in range(5)]
+    tracker = Tracker(max_gap=10)
+    got = who_is_where(tracker, frames)
+    assert {name: list(c) for name, c in got.items()} == {"a": [1], "b": [2], "c": [3]}
+    assert [(s.track_id, s.first, s.last, s.hits) for s in tracker.stats] == [
+        (1, 0, 9, 10),
+        (2, 5, 54, 50),
+        (3, 50, 54, 5),
+    ]
+
+
+def test_near_misses_stay_apart() -> None:
+    """Three abreast, closer than their width, swaying."""
+    frames = [{n: 400 + 70 * k + 15 * np.sin(t / 3 + k) for k, n in enumerate("abc")} for t in range(60)]
+    got = who_is_where(Tracker(), frames)
+    assert sorted(next(iter(c)) for c in got.values() if len(c) == 1) == [1, 2, 3]
+
+
+def test_at_most_so_many_and_the_surest_first() -> None:
+    tracker = Tracker(max_people=2, max_gap=100)
+    crowd = (person(100, score=0.4), person(500, score=0.9), person(900, score=0.8))
+    assert [p.score[0] for p in tracker.update(0, crowd)] == pytest.approx([0.9, 0.8])
+    # Whoever is remembered but gone makes room for a newcomer.
+    assert [p.track_id for p in tracker.update(1, (crowd[0],))] == [3]
+    assert tracker.update(2, ()) == ()
+
+
+def test_people_come_back_unchanged_but_for_the_number() -> None:
+    given = person(300)
+    (back,) = Tracker().update(0, (given,))
+    assert back.track_id == 1
+    assert given.track_id is None
+    np.testing.assert_array_equal(back.joints_px, given.joints_px)
+    np.testing.assert_array_equal(back.score, given.score)
+
+
+def test_frames_must_go_forward() -> None:
+    tracker = Tracker()
+    tracker.update(3, ())
+    with pytest.raises(ValueError, match="more than 3, got 3"):
+        tracker.update(3, ())
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 3), (3, 0), (1, 1), (2, 5), (5, 2), (4, 4), (6, 6)])
+def test_best_pairs_are_the_best_of_all(rows: int, columns: int) -> None:
+    rng = np.random.default_rng(rows * 10 + columns)
+    for trial in range(30):
+        gain = rng.random((rows, columns))
+        if trial % 2:
+            gain = np.round(gain * 2) / 2  # many ties and zeros
+        pairs = best_pairs(gain)
+        assert len(pairs) == min(rows, columns)
+        assert len({r for r, _ in pairs}) == len({c for _, c in pairs}) == len(pairs)
+        tall = gain if rows >= columns else gain.T
+        best = max(sum(tall[r, c] for c, r in enumerate(p)) for p in permutations(range(tall.shape[0]), tall.shape[1]))
+        assert sum(gain[r, c] for r, c in pairs) == pytest.approx(best)
