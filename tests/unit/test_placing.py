@@ -1,0 +1,105 @@
+"""People are put where they stood: on one floor, upright, jumps and all. The truth is a made scene."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from sasmamba.app.placing import level, place
+from sasmamba.app.take import Take
+from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.models.skeletons import H36M
+from sasmamba.training.cameras import facing_rotation, look_rotation
+from sasmamba.training.simulate import coco_points
+
+#: A standing adult, metres, world axes (x right, y away, z up), facing the camera, pelvis at the origin.
+STANDING = np.array(
+    [[0, 0, 0], [-.13, 0, 0], [-.13, 0, -.44], [-.13, 0, -.87], [.13, 0, 0], [.13, 0, -.44], [.13, 0, -.87],
+     [0, 0, .24], [0, 0, .5], [0, -.07, .6], [0, -.02, .7], [.16, 0, .46], [.2, 0, .18], [.22, -.05, -.06],
+     [-.16, 0, .46], [-.2, 0, .18], [-.22, -.05, -.06]], np.float32,
+)  # fmt: skip
+META = VideoMeta(1280, 720, Fraction(30), None)
+FOV = 60.0
+
+
+def scene(paths: dict[int, np.ndarray], pitch_deg: float, gaps: tuple[int, ...] = ()) -> tuple[Take, np.ndarray]:
+    """A take of standing people whose pelves follow paths (F, 3), seen from 1.4 m above the floor."""
+    focal = 0.5 * META.width / math.tan(math.radians(FOV) / 2)
+    R = look_rotation(torch.tensor([math.radians(pitch_deg)]), torch.zeros(1))[0].numpy()
+    take = Take(META, "truth")
+    frames = len(next(iter(paths.values())))
+    take.times_s = [Fraction(f, 30) for f in range(frames)]
+    for track, path in paths.items():
+        for f, pelvis in enumerate(path):
+            cam = (STANDING + pelvis - [0, 0, 1.4]) @ R.T
+            coco = coco_points(torch.from_numpy(cam.astype(np.float32))).numpy()
+            xy = coco[:, :2] / coco[:, 2:] * focal + [META.width / 2, META.height / 2]
+            if f not in gaps:
+                box = np.concatenate([xy.min(0), xy.max(0)]).astype(np.float32)
+                take.add_people(f, [Person2D(track, box, xy.astype(np.float32), np.ones(17, np.float32))])
+            facing = facing_rotation(torch.from_numpy(cam[:1])).numpy()[0]
+            joints = ((cam - cam[:1]) @ facing.T).astype(np.float32)
+            take.add_poses([Pose3D(f, track, joints, observed=f not in gaps)])
+    return take, R
+
+
+def stroll(frames: int = 90, x: float = 0.0) -> np.ndarray:
+    t = np.linspace(-1, 1, frames)
+    return np.stack([x + 1.2 * t, 5 + 0.8 * t, np.full(frames, 0.95)], 1)
+
+
+@pytest.mark.parametrize("pitch", [-10.0, 0.0, 20.0])
+def test_people_stand_upright_where_they_stood(pitch: float) -> None:
+    take, _ = scene({1: stroll()}, pitch)
+    placed = place(take, FOV)
+    up_cam = placed.R_world_cam[2]
+    want = -math.degrees(math.atan2(-up_cam[2], -up_cam[1]))
+    assert want == pytest.approx(-pitch, abs=2.0) or want == pytest.approx(pitch, abs=2.0)
+    roots = np.stack([placed.roots[1][f] for f in range(90)])
+    np.testing.assert_allclose(roots[:, :2], stroll()[:, :2], atol=0.35)
+    np.testing.assert_allclose(roots[:, 2], 0.95, atol=0.06)
+    poses, _ = placed.at(45)
+    ankles = poses[0].joints @ placed.R_world_cam.T + roots[45]
+    assert ankles[[H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2] == pytest.approx(0.08, abs=0.06)
+
+
+def test_a_jump_stays_a_jump() -> None:
+    path = stroll()
+    path[40:52, 2] += 0.4 * np.sin(np.linspace(0, math.pi, 12))
+    take, _ = scene({1: path}, 5.0)
+    height = np.array([place(take, FOV).roots[1][f][2] for f in range(90)])
+    assert height[46] - np.median(height) == pytest.approx(0.4, abs=0.12)
+    assert np.median(height) == pytest.approx(0.95, abs=0.06)
+
+
+def test_two_people_share_one_floor() -> None:
+    take, _ = scene({1: stroll(), 2: stroll(x=1.5) + np.array([0, 2, 0])}, 10.0)
+    placed = place(take, FOV)
+    heights = [np.median([r[2] for r in placed.roots[i].values()]) for i in (1, 2)]
+    assert heights[0] == pytest.approx(heights[1], abs=0.12)
+    assert placed.roots[2][45][1] - placed.roots[1][45][1] == pytest.approx(2.0, abs=0.5)
+
+
+def test_gaps_are_crossed_without_a_jump() -> None:
+    take, _ = scene({1: stroll()}, 0.0, gaps=tuple(range(40, 50)))
+    placed = place(take, FOV)
+    roots = np.stack([placed.roots[1][f] for f in range(90)])
+    assert np.linalg.norm(np.diff(roots, axis=0), axis=1).max() < 0.06
+
+
+def test_an_empty_take_has_a_level_camera() -> None:
+    placed = place(Take(META, "truth"), FOV)
+    np.testing.assert_allclose(placed.R_world_cam, [[1, 0, 0], [0, 0, 1], [0, -1, 0]], atol=1e-6)
+    assert placed.at(0) == ((), {})
+
+
+def test_level_is_a_rotation_that_puts_up_up() -> None:
+    up = np.array([0.1, -0.9, 0.3])
+    R = level(up)
+    np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(R @ (up / np.linalg.norm(up)), [0, 0, 1], atol=1e-6)
+    assert np.linalg.det(R) == pytest.approx(1)
