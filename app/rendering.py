@@ -83,10 +83,12 @@ class Scene:
     Attributes:
         spots: places (x, y) in metres, world axes, between which people stand; the corners are enough.
         R_world_cam: (3, 3) from camera axes to world axes, for a camera that is not level.
+        top_m: height of the highest head; somebody may stand on a roof.
     """
 
     spots: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     R_world_cam: NDArray = field(default_factory=R_WORLD_CAM.copy)
+    top_m: float = _HEAD_ROOM_M
 
     def __post_init__(self) -> None:
         if not self.spots or not np.isfinite(self.spots).all():
@@ -108,13 +110,14 @@ class Scene:
     @classmethod
     def around(cls, roots: Iterable[NDArray], R_world_cam: NDArray = R_WORLD_CAM) -> Scene:
         """The scene that holds these pelvis paths, each (T, 3) in world axes; the default scene if there are none."""
-        paths = [np.asarray(r, np.float32).reshape(-1, 3)[:, :2] for r in roots]
-        points = np.concatenate([np.zeros((0, 2), np.float32), *paths])
+        paths = [np.asarray(r, np.float32).reshape(-1, 3) for r in roots]
+        points = np.concatenate([np.zeros((0, 3), np.float32), *paths])
         points = points[np.isfinite(points).all(-1)]
         if not len(points):
             return cls(R_world_cam=R_world_cam)
-        hull = cv2.convexHull(points).reshape(-1, 2)
-        return cls(tuple((float(x), float(y)) for x, y in hull), R_world_cam)
+        hull = cv2.convexHull(np.ascontiguousarray(points[:, :2])).reshape(-1, 2)
+        top = max(_HEAD_ROOM_M, float(points[:, 2].max()) + _HEAD_ROOM_M - PELVIS_HEIGHT_M)
+        return cls(tuple((float(x), float(y)) for x, y in hull), R_world_cam, top)
 
     @classmethod
     def row(cls, people: int) -> Scene:
@@ -149,7 +152,7 @@ class _View:
         turn = np.linspace(0, 2 * np.pi, 17)
         ring = np.stack((np.cos(turn), np.sin(turn)), -1)
         # A person's outline, turned about: feet, stretched arms, head.
-        person = [np.insert(ring * r, 2, z, -1) for r, z in ((0.45, 0.0), (0.75, 1.35), (0.2, _HEAD_ROOM_M))]
+        person = [np.insert(ring * r, 2, z, -1) for r, z in ((0.45, 0.0), (0.75, 1.35), (0.2, scene.top_m))]
         rims = np.concatenate([rim + np.array([x, y, 0]) for x, y in scene.spots for rim in person])
         target = np.array([*scene.centre, 0.9])
         focal = 1.9 * min(width, height)
@@ -194,7 +197,8 @@ class Renderer:
         shown = max(1, round(meta.width * self._scale)), max(1, round(meta.height * self._scale))
         self._shown = shown
         self._split = (max(shown[0], height // 4) + 1) // 2 * 2
-        self._panel = height
+        # A walk across a wide picture is wide on the floor, too: a square panel would show small people.
+        self._panel = height * 4 // 3 // 2 * 2
         self.size = self._split + self._panel, height
         self._offset = (self._split - shown[0]) // 2, (height - shown[1]) // 2
         self._unit = height / 720  # line widths and letters grow with the picture
@@ -234,7 +238,7 @@ class Renderer:
         if poses:
             self._draw_people(panel, poses, people2d, roots or {})
         else:
-            self._text(panel, "no person", (self._panel / 2, self._panel * 0.93), 17, _DIM, anchor=(0.5, 0.5))
+            self._text(panel, "no person", (self._panel / 2, self.size[1] * 0.93), 17, _DIM, anchor=(0.5, 0.5))
         if hud:
             for i, line in enumerate(hud.splitlines()):
                 self._text(panel, line, (18 * self._unit, (16 + 19 * i) * self._unit), 13, _DIM, mono=True)
@@ -319,8 +323,8 @@ class Renderer:
         outlines = capsules(a.reshape(-1, 2), b.reshape(-1, 2), radii[..., 0].ravel(), radii[..., 1].ravel())
         low, high = outlines.min((0, 1)), outlines.max((0, 1))
         margin = 24 * self._unit
-        x0, y0 = np.clip((low - margin) // small * small, 0, self._panel).astype(int)
-        x1, y1 = np.clip((high + margin) // small * small + small, 0, self._panel).astype(int)
+        x0, y0 = np.clip((low - margin) // small * small, 0, (self._panel, self.size[1])).astype(int)
+        x1, y1 = np.clip((high + margin) // small * small + small, 0, (self._panel, self.size[1])).astype(int)
         if x1 - x0 < small or y1 - y0 < small:
             return
         mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
