@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -138,11 +140,13 @@ class VideoFile:
         self.path = Path(path)
         self.problems: list[str] = []
         self._closed = threading.Event()
+        begin, end = float(start_s or 0), None if end_s is None else float(end_s)
+        if not 0 <= begin < math.inf or not (end is None or begin < end < math.inf):
+            part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
+            raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
         self._from = _exact(start_s) if start_s else Fraction(0)
         self._until = None if end_s is None else _exact(end_s)
         self._max_frames = max_frames
-        if self._from < 0 or (self._until is not None and self._until <= self._from):
-            raise UserError(f"The part to read must lie between 0 and a later end, not {start_s} to {end_s} s.", 2)
         if max_frames is not None and max_frames < 1:
             raise UserError(f"At least one frame must be read, not {max_frames}.", 2)
 
@@ -197,9 +201,10 @@ class VideoFile:
 
     def _open(self) -> Any:
         """Opens the file; what FFmpeg has to say about it becomes a sentence."""
-        if self.path.is_dir():
+        # os.path, because pathlib raises for names that are too long to exist
+        if os.path.isdir(self.path):
             raise UserError(f"{self.path} is a folder, not a video: pass a file inside it.", 2)
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             raise UserError(f"There is no file {self.path}: check the name and the folder.", 2)
         advice = "is not a video this tool can read: convert it to mp4 (H.264) and try again."
         try:
@@ -287,7 +292,7 @@ class VideoFile:
         return [f"{self.path.name} is damaged: {frames} frames could be read, some may be missing or show faults."]
 
 
-def prefetch(frames: Iterable[T], size: int = 4) -> Iterator[T]:
+def prefetch(frames: Iterable[T], size: int = 4) -> Generator[T, None, None]:
     """Reads ahead in a thread, at most `size` items, so that decoding and inference overlap.
 
     Exceptions of `frames` come out where the failing item would have; leaving the generator early stops the thread

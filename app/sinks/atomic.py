@@ -18,6 +18,8 @@ _ADVICE = {
     errno.EACCES: "you may not write there; choose another folder or change its permissions",
     errno.EPERM: "you may not write there; choose another folder or change its permissions",
     errno.EROFS: "that disk is read-only; choose another folder",
+    errno.ENOENT: "no file can be made there; choose another folder",
+    errno.EINVAL: "such a name is not possible there; choose another name or folder",
     errno.ENOTDIR: "part of that path is a file, not a folder; choose another folder",
     errno.EEXIST: "part of that path is a file, not a folder; choose another folder",
     errno.ENAMETOOLONG: "that name is too long; choose a shorter one",
@@ -39,6 +41,25 @@ def disk_errors_explained(path: Path | str, *others: Path | str) -> Iterator[Non
         if foreign or error.errno not in _ADVICE:
             raise
         raise UserError(f"{path} could not be written: {_ADVICE[error.errno]}.") from error
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two names lead to one file; a name that leads nowhere, or cannot, leads to no other."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False
+
+
+def check_writable(path: Path | str) -> None:
+    """Raises now what writing `path` would raise after all the work; makes missing folders, leaves no file.
+
+    Raises:
+        UserError: as `atomic_path`.
+    """
+    with atomic_path(path) as temporary:
+        temporary.touch()
+        temporary.unlink()
 
 
 @contextmanager

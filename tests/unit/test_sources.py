@@ -302,8 +302,10 @@ def test_what_is_no_video(tmp_path: Path, make, says: str, code: int) -> None:  
     ("options", "says"),
     [
         ({"start_s": 5}, "no frame after 5 s"),
-        ({"start_s": 0.4, "end_s": 0.2}, "between 0 and a later end"),
-        ({"start_s": -1}, "between 0 and a later end"),
+        ({"start_s": 0.4, "end_s": 0.2}, "not be 0.4 s to 0.2 s"),
+        ({"start_s": -1}, "not be -1 s to the end"),
+        ({"start_s": float("nan")}, "not be nan s"),
+        ({"end_s": float("inf")}, "to inf s"),
         ({"max_frames": 0}, "At least one frame"),
     ],
 )
