@@ -1,0 +1,199 @@
+"""Training pairs from motion capture: bodies varied, cameras placed, 2D joints derived and spoiled as in the wild."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sasmamba.models.skeletons import COCO, COCO_TO_H36M, H36M, H36M_MIRROR, H36M_PARENTS
+from sasmamba.training.cameras import Cameras, Rig, facing_rotation, random_cameras
+from sasmamba.training.motion import Motion
+from sasmamba.training.noise import Severity, detect, hard
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch of clips.
+
+    Attributes:
+        xyc: (B, T, 17, 3) H36M-17 x, y in image heights and score, as a lifter will get them.
+        target: (B, T, 17, 3) metres relative to the pelvis in the axes of a camera that looks straight at the person.
+        stride: (B,) source frames between samples: how far apart in time neighbours are.
+        R_cam_facing: (B, T, 3, 3), takes camera axes to those of `target`.
+    """
+
+    xyc: Tensor
+    target: Tensor
+    stride: Tensor
+    R_cam_facing: Tensor
+
+
+def rebuild(joints: Tensor, factor: Tensor) -> Tensor:
+    """Poses (B, T, 17, 3) with the bone to each joint's parent scaled by factor (B, 17)."""
+    bones = (joints - joints[:, :, list(H36M_PARENTS)]) * factor[:, None, :, None]
+    placed: list[Tensor] = [torch.zeros_like(bones[:, :, 0])]
+    for joint in range(1, 17):  # parents come before their children in this order
+        placed.append(placed[H36M_PARENTS[joint]] + bones[:, :, joint])
+    return torch.stack(placed, 2)
+
+
+def coco_points(joints: Tensor) -> Tensor:
+    """COCO-17 points (..., 17, 3) of a body given by H36M-17 joints (..., 17, 3) in metres.
+
+    Limb joints are shared. The face is placed on the head: the nose 4.5 cm in front of H36M's nose joint, the ears
+    1 cm above the middle of the head-neck segment, 7.5 cm to the sides.
+    """
+    thorax, nose, top = joints[..., H36M.THORAX, :], joints[..., H36M.NOSE, :], joints[..., H36M.HEAD_TOP, :]
+    middle = 0.5 * (thorax + top)
+    unit = torch.nn.functional.normalize
+    forward, up = unit(nose - middle, dim=-1), unit(top - thorax, dim=-1)
+    left = torch.linalg.cross(up, forward)
+    face = {
+        COCO.NOSE: nose + 0.045 * forward,
+        COCO.LEFT_EYE: nose + 0.03 * forward + 0.03 * up + 0.03 * left,
+        COCO.RIGHT_EYE: nose + 0.03 * forward + 0.03 * up - 0.03 * left,
+        COCO.LEFT_EAR: middle + 0.01 * up + 0.075 * left,
+        COCO.RIGHT_EAR: middle + 0.01 * up - 0.075 * left,
+    }
+    points = [face[j] if j in face else joints[..., H36M[j.name], :] for j in COCO]
+    return torch.stack(points, -2)
+
+
+def derive(coco_xyc: Tensor) -> Tensor:
+    """H36M-17 x, y, score (..., 17, 3) from COCO-17's; `models.skeletons.coco17_to_h36m17` on tensors."""
+    M = torch.from_numpy(COCO_TO_H36M).to(coco_xyc)
+    xy = torch.einsum("hc,...cd->...hd", M, coco_xyc[..., :2])
+    score = torch.where(M != 0, coco_xyc[..., None, :, 2], torch.inf).amin(-1, keepdim=True)
+    return torch.where(score > 0, torch.cat([xy, score], -1), 0)
+
+
+def observe(
+    world: Tensor, cameras: Cameras, time: Tensor, severity: Severity, true_joints: Tensor, g: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a detector sees of bodies in front of cameras.
+
+    Args:
+        world: (B, T, 17, 3) H36M-17 joints. time: (B, T) in frames of 60 per second.
+        true_joints: (B,) True where the 17 joints themselves are seen instead of COCO points they are derived from.
+
+    Returns:
+        xyc (B, T, 17, 3), joints relative to the pelvis in facing axes (B, T, 17, 3), R_cam_facing (B, T, 3, 3).
+    """
+    cam = cameras.to_camera(world)
+    B = len(cam)
+    points = torch.where(true_joints.view(B, 1, 1, 1), cam, cameras.to_camera(coco_points(world)))
+    xy = cameras.project(points)
+    box = (xy[..., 1].amax(2) - xy[..., 1].amin(2)).median(1).values.clamp(min=1e-3)
+    outside = (xy.abs() > cameras.half_size.view(B, 1, 1, 2)).any(-1)
+    seen = detect(xy, time, box, outside, severity, g)
+    R = facing_rotation(cam[:, :, 0])
+    target = torch.einsum("btij,btkj->btki", R, cam - cam[:, :, :1])
+    return torch.where(true_joints.view(B, 1, 1, 1), seen, derive(seen)), target, R
+
+
+def body_lengths(motion: Motion) -> Tensor:
+    """(P, 17) bone lengths of real people (subjects of Human3.6M, "S1" and the like), else of everybody."""
+    people = np.array([s.startswith("S") and s[1:].isdigit() for s in motion.subject])
+    chosen = motion.select(people if people.any() else np.ones(motion.clips, bool))
+    first = [int(np.flatnonzero(chosen.subject == s)[0]) for s in np.unique(chosen.subject)]
+    return chosen.bones[first]
+
+
+class Simulator:
+    """Draws training batches from motion capture.
+
+    Args:
+        motion: clips to draw from.
+        weights: (sources,) share of each file in `motion`.
+        bodies: (P, 17) bone lengths of people to dress the motion in; clips carry skeletons of game characters too.
+        rig: Human3.6M's cameras to use for a quarter of the clips, or None.
+    """
+
+    def __init__(self, motion: Motion, weights: Tensor, bodies: Tensor, rig: Rig | None) -> None:
+        self.motion, self.bodies, self.rig = motion, bodies, rig
+        frames = torch.zeros(len(weights), device=motion.length.device).index_add_(
+            0, motion.source, motion.length.float()
+        )
+        # within a file, clips count by length; short ones a little more, since every beginning is different
+        chance = weights.to(frames)[motion.source] * motion.length.float() / frames[motion.source]
+        self.chance = chance * (1 + 60 / motion.length.float()).clamp(max=2)
+
+    def draw(self, B: int, T: int, stride: tuple[float, float], g: torch.Generator) -> Sample:
+        """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly."""
+        m, dev = self.motion, self.motion.joints.device
+
+        def uniform(low: float, high: float) -> Tensor:
+            return torch.empty(B, device=dev).uniform_(low, high, generator=g)
+
+        clip = torch.multinomial(self.chance, B, replacement=True, generator=g)
+        step = torch.exp(uniform(math.log(stride[0]), math.log(stride[1]))).round().clamp(min=1)
+        fps = uniform(24, 60)
+        speed = torch.exp(uniform(-0.22, 0.22))
+        source_step = step * m.fps[clip] / fps * speed
+        room = (m.length[clip] - 1 - source_step * (T - 1)).clamp(min=0)
+        start = uniform(0, 1) * torch.where(room > 0, room, m.length[clip].to(room))
+        frame = torch.arange(T, device=dev)
+        joints, root = m.at(clip, start[:, None] + frame * source_step[:, None])
+        time = frame * (step * 60 / fps)[:, None]
+
+        joints, root = self._body(joints, root, clip, g)
+        flip = uniform(0, 1) < 0.5
+        mirrored = joints[:, :, list(H36M_MIRROR)] * joints.new_tensor([-1, 1, 1])
+        joints = torch.where(flip.view(B, 1, 1, 1), mirrored, joints)
+        root = torch.where(flip.view(B, 1, 1), root * root.new_tensor([-1, 1, 1]), root)
+        yaw = uniform(-math.pi, math.pi)
+        zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+        turn = torch.stack([yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one], -1)
+        joints, root = (torch.einsum("bij,bt...j->bt...i", turn.view(B, 3, 3), x) for x in (joints, root))
+
+        cameras, root = self._cameras(joints, root, g)
+        world = joints + root[:, :, None]
+        true_joints = uniform(0, 1) < 0.25
+        xyc, target, R = observe(world, cameras, time, hard(B, g, dev), true_joints, g)
+        return Sample(xyc, target, step, R)
+
+    def _body(self, joints: Tensor, root: Tensor, clip: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Dresses the motion in other bodies.
+
+        Overall size is not varied: seen in units of the person it leaves no trace in the 2D, so it would only be noise
+        in the target. Proportions are.
+        """
+        B, dev = len(clip), joints.device
+        person = self.bodies[torch.randint(len(self.bodies), (B,), device=dev, generator=g)]
+        own = self.motion.bones[clip]
+        own = own * (self.bodies.mean(0).sum() / own.sum(-1, keepdim=True))
+        keep = torch.rand(B, 1, device=dev, generator=g) < 0.15
+        wish = torch.where(keep, own, person)
+        vary = torch.empty(B, 17, device=dev).normal_(0, 0.04, generator=g)
+        vary = 0.5 * (vary + vary[:, list(H36M_MIRROR)]) * 2**0.5  # both sides alike
+        wish = wish * torch.exp(vary)
+        factor = wish / self.motion.bones[clip].clamp(min=1e-4)
+        factor[:, 0] = 1
+        legs = [H36M.LEFT_KNEE, H36M.LEFT_ANKLE]
+        return rebuild(joints, factor), root * factor[:, legs].mean(1).view(B, 1, 1)
+
+    def _cameras(self, joints: Tensor, root: Tensor, g: torch.Generator) -> tuple[Cameras, Tensor]:
+        B, dev = len(joints), joints.device
+        extent = joints[..., 2].amax((1, 2)) - joints[..., 2].amin((1, 2))
+        cameras = random_cameras(root.mean(1), extent, g)
+        if self.rig is None:
+            return cameras, root
+        index = torch.randint(len(self.rig.subject), (B,), device=dev, generator=g)
+        real = self.rig.pick(index)
+        use = torch.rand(B, device=dev, generator=g) < 0.25
+        moved = root - root.mean(1, keepdim=True) * root.new_tensor([1, 1, 0])
+        moved = moved + torch.empty(B, 1, 3, device=dev).uniform_(-1, 1, generator=g) * root.new_tensor([1, 1, 0])
+
+        def choose(a: Tensor, b: Tensor) -> Tensor:
+            return torch.where(use.view(B, *(1,) * (a.dim() - 1)), a, b)
+
+        mixed = Cameras(
+            choose(real.R_world_cam, cameras.R_world_cam), choose(real.position, cameras.position),
+            choose(real.focal, cameras.focal), choose(real.distortion, cameras.distortion),
+            choose(real.half_size, cameras.half_size),
+        )  # fmt: skip
+        return mixed, choose(moved, root)
