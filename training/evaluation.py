@@ -1,0 +1,140 @@
+"""Accuracy of a lifter on motion it has not seen, from true 2D and from 2D as a detector gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.skeletons import H36M, H36M_MIRROR
+from sasmamba.training import metrics
+from sasmamba.training.cameras import Rig
+from sasmamba.training.motion import Motion
+from sasmamba.training.noise import Severity, measured
+from sasmamba.training.simulate import observe
+
+#: A lifter as evaluation sees it: (B, T, 17, 3) x, y, score in any unit to (B, T, 17, 3) metres.
+Lift = Callable[[Tensor], Tensor]
+
+#: What the lifter is shown: the 17 joints themselves, joints derived from true COCO points, the same with noise.
+KINDS = ("true", "coco", "noisy")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Evaluation input: xyc (M, T, 17, 3), target (M, T, 17, 3) facing axes, R_cam_facing (M, T, 3, 3), action."""
+
+    xyc: Tensor
+    target: Tensor
+    R_cam_facing: Tensor
+    action: list[str]
+
+    def seeing(self, xyc: Tensor) -> Windows:
+        """The same motion with other 2D."""
+        return replace(self, xyc=xyc)
+
+
+def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, severity: str, seed: int = 0) -> Windows:
+    """Windows of T frames of every clip, evenly spread over it, cameras taken in turn.
+
+    Args:
+        rig: cameras; those of `subject` are used where it has some, else the first four.
+        severity: one of `KINDS`: "true" sees the 17 joints themselves, "coco" noiseless joints derived from COCO
+            points, "noisy" the same with a detector's measured noise.
+    """
+    if severity not in KINDS:
+        raise ValueError(f"severity: want one of {KINDS}, got {severity!r}")
+    g = torch.Generator().manual_seed(seed)
+    cameras = [i for i, s in enumerate(rig.subject) if s == subject] or list(range(min(4, len(rig.subject))))
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    actions: list[str] = []
+    for clip in range(motion.clips):
+        B = per_clip
+        start = torch.linspace(0, max(0, int(motion.length[clip]) - T), B).round()
+        joints, root = motion.at(torch.full((B,), clip), start[:, None] + torch.arange(T))
+        index = torch.tensor([cameras[(clip + i) % len(cameras)] for i in range(B)])
+        time = (torch.arange(T) * (60 / motion.fps[clip])).expand(B, T)
+        none = torch.zeros(B)
+        quiet = Severity(none, none, none, none, none, none + 1)
+        noise = measured(B) if severity == "noisy" else quiet
+        seen = torch.full((B,), severity == "true")
+        xyc, target, R = observe(joints + root[:, :, None], rig.pick(index), time, noise, seen, g)
+        if severity != "noisy":
+            xyc[..., 2] = 1  # `detect` varies scores even where it moves nothing
+        parts.append((xyc, target, R))
+        actions += [str(motion.action[clip])] * B
+    xyc, target, R = (torch.cat(p) for p in zip(*parts, strict=True))
+    return Windows(xyc, target, R, actions)
+
+
+def model_lift(model: nn.Module, flip: bool = False, batch: int = 8) -> Lift:
+    """Wraps a model that reads normalised windows; `flip` averages with the mirrored input's result.
+
+    Windows travel to the model's device and results come back to the input's.
+    """
+    mirror = list(H36M_MIRROR)
+    channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
+    device = next(model.parameters()).device
+
+    @torch.no_grad()
+    def lift(xyc: Tensor) -> Tensor:
+        out = []
+        for part in xyc.split(batch):
+            x = normalise_window(part.to(device))[..., :channels]
+            y = model(x)
+            if flip:
+                m = x[:, :, mirror].clone()
+                m[..., 0] *= -1
+                back = model(m)[:, :, mirror] * y.new_tensor([-1, 1, 1])
+                y = 0.5 * (y + back)
+            out.append((y - y[:, :, :1]).float().to(xyc.device))
+        return torch.cat(out)
+
+    return lift
+
+
+def figures(y: Tensor, w: Windows) -> dict[str, float]:
+    """All metrics of poses y (M, T, 17, 3): P1, P2, N in mm, velocity and acceleration errors per frame, PCK, AUC.
+
+    `P1 camera` compares in the axes of the picture itself without knowing where in it the person stood.
+    """
+    camera = torch.einsum("btji,btkj->btki", w.R_cam_facing, w.target)
+    return {
+        "P1": metrics.mpjpe(y, w.target),
+        "P2": metrics.p_mpjpe(y, w.target),
+        "N": metrics.n_mpjpe(y, w.target),
+        "P1 camera": metrics.mpjpe(y, camera),
+        "velocity": metrics.mpjve(y, w.target),
+        "acceleration": metrics.acceleration_error(y, w.target),
+        "PCK150": metrics.pck(y, w.target),
+        "AUC": metrics.auc(y, w.target),
+    }
+
+
+def measure(lift: Lift, w: Windows) -> dict[str, float]:
+    """`figures` of a lifter."""
+    return figures(lift(w.xyc), w)
+
+
+def by_joint(y: Tensor, w: Windows) -> dict[str, dict[str, float]]:
+    """P1 and P2 of each joint but the pelvis, mm."""
+    p1 = metrics.joint_errors(y, w.target).flatten(0, 1).mean(0)
+    p2 = metrics.p_joint_errors(y, w.target).flatten(0, 1).mean(0)
+    return {
+        j.name.lower().replace("_", " "): {"P1": p1[j].item(), "P2": p2[j].item()} for j in H36M if j != H36M.PELVIS
+    }
+
+
+def by_action(y: Tensor, w: Windows) -> dict[str, dict[str, float]]:
+    """All metrics of each action; the protocols' own average is the mean over actions."""
+    names = np.array(w.action)
+    out = {}
+    for action in sorted(set(w.action)):
+        at = torch.from_numpy(np.flatnonzero(names == action))
+        some = Windows(w.xyc[at], w.target[at], w.R_cam_facing[at], [action] * len(at))
+        out[action] = figures(y[at], some)
+    return out

@@ -1,0 +1,73 @@
+"""Everything there is to say about a lifter's accuracy on given motion, in one nested table."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sasmamba.app.types import UserError
+from sasmamba.models.checkpoint import CheckpointError, load_lifter
+from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.evaluation import KINDS, Windows, by_action, by_joint, figures, model_lift, windows
+from sasmamba.training.loop import find_weights
+from sasmamba.training.motion import load_motion
+from sasmamba.training.pairs import has_pairs, paired_windows
+from sasmamba.training.robustness import robustness
+
+
+def evaluate_file(
+    weights: str, data: list[Path], cameras: Path | None, subject: str = "", clips: str = "*", *, flip: bool = False,
+    frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Measures weights on motion files.
+
+    Args:
+        weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
+
+    Returns:
+        "about": what was measured; "kinds": of each kind of 2D ("true", "coco", "noisy", and "detected" where the files
+        are paired with real detections) "all", "joints" and "actions", see `evaluation.figures`; "robustness": of
+        the kind "coco", see `robustness.robustness`.
+
+    Raises:
+        UserError: weights or data that cannot be used, or no clip that matches.
+    """
+    try:
+        model = load_lifter(find_weights(weights), device)
+    except CheckpointError as error:
+        raise UserError(f"These weights cannot be evaluated: {error}.") from error
+    motion = load_motion(data)
+    named = np.array([fnmatch.fnmatch(str(n), clips) for n in motion.name], bool)
+    chosen = motion.select(named & ((motion.subject == subject) | (subject == "")))
+    if not chosen.clips:
+        there = ", ".join(sorted(set(motion.subject.tolist())))
+        raise UserError(
+            f"No clip of subject {subject or 'any'} matches {clips!r}; there are subjects {there}.", exit_code=2
+        )
+    rig = load_rig(cameras) if cameras else surrounding_rig()
+    T = min(frames, model.config.frames)
+    if T < 20:
+        raise UserError(f"frames: want at least 20, got {T}.", exit_code=2)
+    lift = model_lift(model, flip)
+    inputs: dict[str, Windows] = {k: windows(chosen, rig, subject, T, per_clip, k) for k in KINDS}
+    if has_pairs(data):
+        inputs["detected"] = paired_windows(data, subject, clips, T, per_clip)
+    kinds: dict[str, Any] = {}
+    damage: dict[str, Any] = {}
+    for kind, w in inputs.items():
+        y = lift(w.xyc)
+        kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
+        if robust and kind == "coco":
+            damage[kind] = robustness(lift, w, y)
+    return {
+        "about": {
+            "weights": weights, "data": [str(p) for p in data], "subject": subject, "clips": chosen.clips,
+            "windows": len(inputs["true"].xyc), "frames": T, "flip": flip, "torch": torch.__version__,
+        },
+        "kinds": kinds,
+        "robustness": damage,
+    }  # fmt: skip
