@@ -1,0 +1,357 @@
+"""The loop: repeatable, resumable after a kill, the same alone and in company; a disk that refuses says so."""
+
+from __future__ import annotations
+
+import csv
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers_motion import write_motion, write_rig
+from safetensors.torch import load_file
+
+from sasmamba.app.types import UserError
+from sasmamba.models.blocks import BlockConfig
+from sasmamba.models.checkpoint import load_lifter, save_lifter
+from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
+from sasmamba.training import loop, state
+from sasmamba.training.config import Phase, TrainConfig, load_config
+from sasmamba.training.ema import Ema
+from sasmamba.training.loop import train
+from sasmamba.training.motion import load_motion
+
+TINY = {"blocks": 2, "in_channels": 3, "drop_path": 0.1, "frames": 27,
+        "block": {"width": 16, "states": 1, "local": "depthwise"}}  # fmt: skip
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_motion(tmp_path / "m.npz", [("S1", "walk", 120), ("S5", "walk", 60), ("S8", "walk", 60)])
+    write_rig(tmp_path / "c.json", ["S1", "S8"])
+    return tmp_path
+
+
+def config(**changes: object) -> TrainConfig:
+    base = TrainConfig(
+        data={"m.npz": 1.0}, cameras="c.json", model=TINY, steps=12, warmup=4, eval_windows=1,
+        phases=(Phase(0.5, 2, 5, (1, 8)), Phase(0.5, 2, 9, (1, 4))),
+    )  # fmt: skip
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(folder / f"{name}.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], atol: float = 0.0) -> None:
+    for key, value in a.items():
+        torch.testing.assert_close(value, b[key], atol=atol, rtol=0, msg=lambda m, k=key: f"{k}: {m}")
+
+
+def run(data: Path, name: str, c: TrainConfig, **more: object) -> dict[str, float]:
+    return train(c, data / name, root=data, say=silent, **more)  # type: ignore[arg-type]
+
+
+def test_writes_everything(data: Path) -> None:
+    figures = run(data, "run", config(eval_minutes=5.0))
+    files = {p.name for p in (data / "run").iterdir()} - {"tensorboard"}
+    assert files == {"state.pt", "last.safetensors", "best.safetensors", "metrics.csv", "curves.png", "joints.png"}
+    assert (data / "run/curves.png").read_bytes().startswith(b"\x89PNG")
+    with (data / "run/metrics.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    assert [int(r["step"]) for r in rows] == [6, 12]  # half-way (5 of 10 minutes) and at the end
+    assert float(rows[-1]["noisy P1"]) == pytest.approx(figures["noisy P1"], rel=1e-4)
+    assert load_lifter(data / "run/best.safetensors").config.block.width == 16
+
+
+def test_seeds(data: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(data, name, config(seed=seed))
+    same(weights(data / "a"), weights(data / "b"))
+    assert not torch.equal(weights(data / "a")["embed.weight"], weights(data / "c")["embed.weight"])
+
+
+def test_training_reduces_the_error(data: Path) -> None:
+    few, many = (run(data, f"r{n}", config(steps=n, lr=5e-3)) for n in (2, 100))
+    assert many["true P1"] < 0.8 * few["true P1"]
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    left = [steps]
+
+    def stop() -> bool:
+        left[0] -= 1
+        return left[0] <= 0
+
+    return stop
+
+
+def test_resume_is_exact(data: Path) -> None:
+    """Stopped and resumed, a run ends where it would have ended; drop path and noise included."""
+    run(data, "whole", config())
+    run(data, "parts", config(), stop=stop_after(5))
+    assert state.load_state(data / "parts/state.pt")[0].step == 5
+    run(data, "parts", config(), resume=True)
+    same(weights(data / "whole"), weights(data / "parts"))
+
+
+def test_a_kill_loses_one_checkpoint_interval(data: Path) -> None:
+    """A run that dies without a word, after its last checkpoint, is taken up there."""
+    run(data, "whole", config())
+
+    class Killed(Exception):
+        pass
+
+    def die() -> bool:
+        if (data / "killed/state.pt").exists() and state.load_state(data / "killed/state.pt")[0].step == 7:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        run(data, "killed", config(checkpoint_minutes=0.0), stop=die)
+    run(data, "killed", config(), resume=True)
+    same(weights(data / "whole"), weights(data / "killed"))
+
+
+def test_sigkill(data: Path) -> None:
+    """A real kill, at any moment, leaves files that are whole and a run that goes on."""
+    (data / "t.toml").write_text(
+        'cameras = "c.json"\nsteps = 100000\ncheckpoint_minutes = 0.0\neval_windows = 1\n'
+        "model = {blocks = 2, in_channels = 3, frames = 27, block = {width = 16, states = 1, local = 'depthwise'}}\n"
+        '[data]\n"m.npz" = 1.0\n[[phases]]\nshare = 1\nbatch = 1\nframes = 3\nstride = [1, 8]\n'
+    )
+    command = [sys.executable, "-m", "sasmamba.training", "train", "--config", str(data / "t.toml"), "--data-root",
+               str(data), "--out", str(data / "run"), "--device", "cpu", "--threads", "1"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (data / "run/last.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    progress, _ = state.load_state(data / "run/state.pt")
+    assert progress.step > 0
+    load_lifter(data / "run/last.safetensors")
+    resumed = subprocess.run([*command, "--resume", "--steps", str(progress.step + 3)], check=True, capture_output=True,
+                             text=True)  # fmt: skip
+    assert f"step {progress.step + 3}" in resumed.stdout
+
+
+def free_port() -> str:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
+def test_two_processes_equal_one(data: Path) -> None:
+    """Two processes with one micro-batch each take the steps that one process takes with both."""
+    alone = run(data, "one", config(shards=2))
+    code = (
+        "import sys, torch; from pathlib import Path; torch.set_num_threads(1)\n"
+        "from test_training_loop import config; from sasmamba.training.loop import train\n"
+        f"train(config(shards=2), Path({str(data / 'two')!r}), root=Path({str(data)!r}))\n"
+    )
+    here = Path(__file__).parent
+    env = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(),
+                        "PYTHONPATH": f"{here}{os.pathsep}{here.parent}", "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
+    pair = [
+        subprocess.Popen([sys.executable, "-c", code], env=env | {"RANK": rank}, stdout=subprocess.PIPE, text=True)
+        for rank in "01"
+    ]
+    outputs = [p.communicate(timeout=120)[0] for p in pair]
+    assert [p.returncode for p in pair] == [0, 0]
+    assert "step 12" in outputs[0]
+    assert not outputs[1], "only the first process may talk"
+    same(weights(data / "one"), weights(data / "two"), atol=1e-5)
+    with (data / "two/metrics.csv").open() as f:
+        together = list(csv.DictReader(f))[-1]
+    assert float(together["train"]) == pytest.approx(alone["train"], rel=1e-4)
+    assert float(together["frames"]) == alone["frames"]
+
+
+def test_starts_from_weights(data: Path) -> None:
+    run(data, "first", config(steps=4))
+    before = weights(data / "first")
+    run(data, "second", config(steps=1, lr=1e-9, warmup=1, model={}), init=data / "first/last.safetensors")
+    same(before, weights(data / "second"), atol=1e-6)
+    run(data, "third", config(steps=1, lr=1e-9, warmup=1, model={}, init=str(data / "first/last.safetensors")))
+    same(before, weights(data / "third"), atol=1e-6)
+
+
+def test_wall_clock_budget(data: Path) -> None:
+    begin = time.monotonic()
+    figures = run(data, "run", config(steps=0, minutes=1 / 30))
+    assert 1.9 < time.monotonic() - begin < 30
+    assert figures["step"] > 3
+    assert state.load_state(data / "run/state.pt")[0].share == 1
+
+
+def test_no_cameras_and_nobody_held_out(data: Path) -> None:
+    with_rig = run(data, "a", config(cameras=""))
+    assert with_rig["true P1"] > 0
+    figures = run(data, "b", config(hold_out="nobody"))
+    assert "true P1" not in figures
+    assert (data / "b/best.safetensors").exists()
+
+
+def test_held_out_clips(data: Path) -> None:
+    motion = load_motion([data / "m.npz"])
+    kept, held = loop.split(motion, config(hold_out_clips=("S5/*",)))
+    assert set(kept.subject) == {"S1"}
+    assert set(held.subject) == {"S8"}
+    with pytest.raises(UserError, match="nothing to train on"):
+        loop.split(motion, config(hold_out_clips=("*",)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "sentence"),
+    [
+        pytest.param({"model": {"blocks": 3}}, {}, "cannot be built", id="impossible model"),
+        pytest.param({"model": {"bloks": 2}}, {}, "cannot be built", id="unknown name in the model"),
+        pytest.param({"precision": "bfloat16"}, {}, "for GPUs", id="bfloat16 on the CPU"),
+        pytest.param({"phases": (Phase(1, 1, 81, (1, 1)),)}, {}, "the model takes 27", id="phase too long"),
+        pytest.param({"data": {"x.npz": 1.0}}, {}, "does not exist", id="no data"),
+        pytest.param({}, {"resume": True}, "no run to resume", id="nothing to resume"),
+        pytest.param({"init": "x.safetensors"}, {}, "cannot start from these weights", id="no weights"),
+        pytest.param({"lr": 1e6, "steps": 60, "clip": 1e9}, {}, "no longer a number", id="diverges"),
+    ],
+)
+def test_bad_input(data: Path, changes: dict, more: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        run(data, "run", config(**changes), **more)
+
+
+def test_does_not_overwrite_a_run(data: Path) -> None:
+    run(data, "run", config(steps=1))
+    with pytest.raises(UserError, match="holds a run already; add --resume"):
+        run(data, "run", config(steps=1))
+    with pytest.raises(UserError, match="another model"):
+        run(data, "run", config(model=TINY | {"blocks": 4}), resume=True)
+    (data / "run/state.pt").write_bytes(b"rubbish")
+    with pytest.raises(UserError, match="not the state of a run"):
+        run(data, "run", config(steps=1), resume=True)
+
+
+@pytest.mark.parametrize("write", ["state", "weights"])
+def test_full_disk(tmp_path: Path, write: str) -> None:
+    """A disk that refuses: one sentence, nothing half-written, the old file untouched."""
+    model = SasMamba(SasMambaConfig(BlockConfig(width=32), blocks=2))
+    path = tmp_path / "file"
+
+    def save() -> None:
+        if write == "state":
+            state.save_state(path, state.Progress(), {"model": model.state_dict()})
+        else:
+            state.save_weights(model, path, {})
+
+    path.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(UserError, match="could not be written") as caught:
+            save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_other_checkpoints_are_refused(data: Path) -> None:
+    save_lifter(SasMamba(SasMambaConfig(BlockConfig(width=16), blocks=2)), data / "w.safetensors")
+    raw = (data / "w.safetensors").read_bytes()
+    (data / "w.safetensors").write_bytes(raw.replace(b"coco17-to-h36m17/1", b"coco17-to-h36m17/0"))
+    with pytest.raises(UserError, match="coco17-to-h36m17/0"):
+        run(data, "run", config(), init=data / "w.safetensors")
+
+
+def test_ema_follows() -> None:
+    model = SasMamba(SasMambaConfig(BlockConfig(width=16), blocks=2))
+    ema = Ema(model, 0.9)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(1.0)
+    start = ema.model.embed.bias.clone()
+    for _ in range(200):
+        ema.update(model)
+    torch.testing.assert_close(ema.model.embed.bias, start + 1, atol=1e-3, rtol=0)
+    assert not any(p.requires_grad for p in ema.model.parameters())
+
+
+def test_tensorboard_where_it_is_installed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(data / "run/tensorboard")
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, value, step))
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    fake = types.ModuleType("torch.utils.tensorboard")
+    fake.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    figures = run(data, "run", config(steps=2))
+    assert ("noisy/P1", figures["noisy P1"], 2) in told
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected")
+def test_compiled_model_trains_alike(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through torch.compile (without code generation, which needs a compiler) weights come out the same."""
+    real = torch.compile
+    compiled: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda m: compiled.append(m) or real(m, backend="eager"))
+    short: dict = {"steps": 2, "phases": (Phase(1, 2, 3, (1, 8)),), "hold_out": "nobody"}
+    run(data, "plain", config(**short))
+    run(data, "compiled", config(**short, compile=True))
+    assert compiled
+    same(weights(data / "plain"), weights(data / "compiled"), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lean", "paper", "finetune"])
+def test_own_configurations(name: str) -> None:
+    c = load_config(name)
+    assert c.phases[-1].frames <= 243
+    assert sum(p.share for p in c.phases) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[data]\n'm.npz' = 1\n[[phases]]\nshare = 1\n", "a phase lacks 'batch'"),
+        ("lrr = 3\n[data]\n'm.npz' = 1\n", "there is no setting 'lrr'"),
+        ("lr = -1\n[data]\n'm.npz' = 1\n", "lr: want above 0"),
+        ("data = {}\n", "at least one motion file"),
+        ("precision = 'half'\n[data]\n'm.npz' = 1\n", "precision: want one of"),
+        ("lr = = 3", "not a usable training configuration"),
+    ],
+)
+def test_bad_configurations(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        load_config(tmp_path / "c.toml")
+
+
+def test_missing_configuration_names_the_own_ones() -> None:
+    with pytest.raises(UserError, match="finetune, lean, paper"):
+        load_config("mine")

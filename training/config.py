@@ -1,0 +1,121 @@
+"""What a training run depends on, all of it, read from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Literal, get_args
+
+from sasmamba.app.types import UserError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training on clips of one shape: `share` of the time, `batch` clips of `frames` frames whose
+    neighbours lie between stride[0] and stride[1] video frames apart."""
+
+    share: float
+    batch: int
+    frames: int
+    stride: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One leg of training.
+
+    Attributes:
+        data: motion files (schema in training/schema.py) and each one's share of the batches.
+        cameras: JSON table of Human3.6M's cameras; empty: random cameras only.
+        hold_out: subject that is never trained on; validation uses it. hold_out_clips: patterns of clip names, such as
+            "spinkick", that are never trained on either.
+        model: what `SasMambaConfig` takes; ignored when training starts from weights.
+        init: weights to start from: a .safetensors file or the name of a shipped lifter; empty: from nothing.
+        phases: see `Phase`; the learning rate warms up once and decays (cosine) over all of them.
+        lr, lr_end, warmup, weight_decay, clip: AdamW's peak and last rate, steps of warm-up, decay, and the bound on
+            the gradient's norm.
+        ema: decay per step of the averaged weights, the ones that are evaluated and shipped.
+        tcl_weight, mpjve_weight: λ_t and λ_m of the loss.
+        minutes: wall-clock budget of the leg. steps: if above 0, the budget in steps instead.
+        eval_minutes, checkpoint_minutes: time between validations and between checkpoints; a kill loses at most one
+            checkpoint interval.
+        eval_windows: validation windows per clip.
+        shards: a step's batch is `shards` times a phase's `batch`, split among the processes; 0: one each. What a step
+            trains on depends on seed, step and shards, not on how many processes share the work.
+        precision: "bfloat16" is for GPUs. compile: run the model through torch.compile.
+    """
+
+    data: dict[str, float]
+    cameras: str = ""
+    hold_out: str = "S8"
+    hold_out_clips: tuple[str, ...] = ()
+    model: dict = field(default_factory=dict)
+    init: str = ""
+    phases: tuple[Phase, ...] = (Phase(1.0, 16, 9, (1, 30)),)
+    lr: float = 3e-3
+    lr_end: float = 1e-5
+    warmup: int = 300
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    tcl_weight: float = 0.5
+    mpjve_weight: float = 20.0
+    minutes: float = 10.0
+    steps: int = 0
+    eval_minutes: float = 5.0
+    checkpoint_minutes: float = 2.0
+    eval_windows: int = 2
+    shards: int = 0
+    precision: Precision = "float32"
+    compile: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "minutes", "warmup", "clip", "eval_minutes", "eval_windows"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: want above 0, got {getattr(self, name)}")
+        if not self.data:
+            raise ValueError('data: want at least one motion file and its share, such as "walk.npz" = 1.0')
+        if not self.phases or any(min(p.share, p.batch, p.frames, *p.stride) <= 0 for p in self.phases):
+            raise ValueError("phases: want at least one, with share, batch, frames and stride above 0")
+        if any(p.stride[0] > p.stride[1] for p in self.phases):
+            raise ValueError("phases: want strides [lowest, highest]")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision: want one of {get_args(Precision)}, got {self.precision!r}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema: want 0 up to 1, got {self.ema}")
+
+
+def load_config(path: Path | str) -> TrainConfig:
+    """Reads a training configuration from a TOML file, or one of the package's own by its name, such as "lean".
+
+    Raises:
+        UserError: a file that is missing, or holds unknown names or values.
+    """
+    path = Path(path)
+    own = resources.files("sasmamba.training") / "configs" / f"{path.name}.toml"
+    if not path.exists() and not path.suffix and own.is_file():
+        path = Path(str(own))
+    try:
+        values = tomllib.loads(path.read_text())
+        if "phases" in values:
+            values["phases"] = tuple(
+                Phase(p["share"], p["batch"], p["frames"], (p["stride"][0], p["stride"][1])) for p in values["phases"]
+            )
+        if "hold_out_clips" in values:
+            values["hold_out_clips"] = tuple(values["hold_out_clips"])
+        return TrainConfig(**values)
+    except FileNotFoundError as error:
+        names = sorted(f.name.removesuffix(".toml") for f in own.parent.iterdir())  # type: ignore[attr-defined]
+        raise UserError(
+            f"{path} does not exist; give a TOML file or one of {', '.join(names)}.", exit_code=2
+        ) from error
+    except KeyError as error:
+        raise UserError(f"{path}: a phase lacks {error}.", exit_code=2) from error
+    except (OSError, ValueError, TypeError) as error:
+        words = str(error).replace("TrainConfig.__init__() got an unexpected keyword argument", "there is no setting")
+        raise UserError(f"{path} is not a usable training configuration: {words}.", exit_code=2) from error

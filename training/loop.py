@@ -1,0 +1,336 @@
+"""The training loop: batches from the simulator, AdamW, EMA, a clock, checkpoints that survive a kill."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sasmamba.app.sinks.atomic import disk_errors_explained
+from sasmamba.app.types import UserError
+from sasmamba.models.checkpoint import CheckpointError, config_from_dict, load_lifter
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.sasmamba import SasMamba
+from sasmamba.training import ema as averaging
+from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.config import TrainConfig, load_config
+from sasmamba.training.ema import Ema
+from sasmamba.training.evaluation import Windows, figures, model_lift, windows
+from sasmamba.training.journal import Journal, draw_curves, draw_joints
+from sasmamba.training.losses import sasmamba_loss
+from sasmamba.training.metrics import joint_errors
+from sasmamba.training.motion import Motion, load_motion
+from sasmamba.training.simulate import Simulator, body_lengths
+from sasmamba.training.state import Progress, load_state, save_state, save_weights
+from sasmamba.training.workers import Workers
+
+__all__ = ["Leg", "load_config", "split", "train"]
+
+#: A look at the loss waits for a GPU to finish; every so many steps is often enough.
+_LOOK_EVERY = 20
+#: What the first process tells the others instead of a share of the budget when somebody asked to stop.
+_STOP = 2.0
+
+
+def split(motion: Motion, config: TrainConfig) -> tuple[Motion, Motion]:
+    """Clips to train on, and clips of the held-out subject to validate on."""
+    subject = motion.subject == config.hold_out
+    named = np.array([any(fnmatch.fnmatch(str(n), p) for p in config.hold_out_clips) for n in motion.name], bool)
+    kept = motion.select(~subject & ~named)
+    if not kept.clips:
+        raise UserError(f"All clips are held out (subject {config.hold_out}); there is nothing to train on.")
+    return kept, motion.select(subject)
+
+
+def _seed(*parts: int) -> int:
+    """A seed of 32 bits (all that the CPU generator takes) from whole numbers, unlike those of its neighbours."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+class Leg:
+    """One leg of training, in one process of possibly several.
+
+    Args:
+        config: everything the run depends on but the machine.
+        out: the run's folder. init: weights to start from. root: what data and camera paths are relative to.
+        resume: go on from the state in `out`.
+
+    Raises:
+        UserError: data, cameras, weights or state that cannot be used, or a folder that holds another run.
+    """
+
+    def __init__(
+        self, config: TrainConfig, out: Path, init: Path | None, workers: Workers, root: Path, resume: bool
+    ) -> None:
+        self.config, self.out, self.workers, self.device = config, out, workers, workers.device
+        self.shards = config.shards or workers.count
+        self.own_shards = workers.own_shards(self.shards)
+        if config.precision == "bfloat16" and self.device.type == "cpu":
+            raise UserError("bfloat16 is for GPUs; on the CPU leave --precision at float32.", exit_code=2)
+        if (out / "state.pt").exists() and not resume:
+            raise UserError(f"{out} holds a run already; add --resume to go on with it, or choose another --out.")
+        kept, self.held = split(load_motion([root / name for name in config.data]), config)
+        kept = kept.to(self.device)
+        rig = load_rig(root / config.cameras, self.device) if config.cameras else None
+        self.rig = load_rig(root / config.cameras) if config.cameras else surrounding_rig()
+        shares = torch.tensor(list(config.data.values()), device=self.device)
+        self.simulator = Simulator(kept, shares, body_lengths(kept).to(self.device), rig)
+        self.progress = Progress(seed=config.seed)
+        torch.manual_seed(config.seed)
+        self.model = self._model(init)
+        longest = max(p.frames for p in config.phases)
+        if longest > self.model.config.frames:
+            raise UserError(f"A phase has {longest} frames; the model takes {self.model.config.frames}.", exit_code=2)
+        self.ema = Ema(self.model, config.ema)
+        self.optimiser = self._optimiser()
+        if resume:
+            self._restore()
+        self.forward: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
+        self.generator = torch.Generator(self.device)
+        self.edges = np.cumsum([p.share for p in config.phases]) / sum(p.share for p in config.phases)
+
+    def _model(self, init: Path | None) -> SasMamba:
+        try:
+            model = load_lifter(init) if init else SasMamba(config_from_dict(dict(self.config.model)))
+        except CheckpointError as error:
+            raise UserError(f"Training cannot start from these weights: {error}.") from error
+        except (TypeError, ValueError) as error:
+            raise UserError(f"The configuration's model cannot be built: {error}.", exit_code=2) from error
+        return model.to(self.device).train()
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        parameters = list(self.model.parameters())
+        groups = [
+            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.config.lr, fused=self.device.type in ("cpu", "cuda"))
+
+    def _restore(self) -> None:
+        self.progress, parts = load_state(self.out / "state.pt")
+        try:
+            self.model.load_state_dict(parts["model"])
+            self.ema.model.load_state_dict(parts["ema"]["model"])
+            self.ema.updates = parts["ema"]["updates"]
+            self.optimiser.load_state_dict(parts["optimiser"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{self.out} holds a run of another model; resume it with its own configuration, "
+                "or start a new one in another --out."
+            ) from error
+
+    def save(self) -> None:
+        """Writes the state that `resume` reads, and the averaged weights, each whole or not at all."""
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise self._diverged()
+        parts: dict[str, dict[str, Any]] = {
+            "model": self.model.state_dict(),
+            "ema": {"model": self.ema.model.state_dict(), "updates": self.ema.updates},
+            "optimiser": self.optimiser.state_dict(),
+        }
+        save_state(self.out / "state.pt", self.progress, parts)
+        save_weights(self.ema.model, self.out / "last.safetensors", self._notes())
+
+    def _notes(self) -> dict[str, str]:
+        return {"step": str(self.progress.step), "config": str(asdict(self.config))}
+
+    def _diverged(self) -> UserError:
+        return UserError(
+            f"The loss is no longer a number (step {self.progress.step}); lower lr or clip and go on from the last "
+            f"checkpoint with --resume."
+        )
+
+    def validation(self) -> dict[str, Windows]:
+        """Windows of the held-out subject, from true and from noisy 2D; none where nobody is held out."""
+        if not self.held.clips or self.workers.rank:
+            return {}
+        T, n = min(243, self.model.config.frames), self.config.eval_windows
+        return {kind: windows(self.held, self.rig, self.config.hold_out, T, n, kind) for kind in ("true", "noisy")}
+
+    def step(self, share: float, following: float) -> Tensor:
+        """One step of training at `share` of the budget.
+
+        Returns:
+            (3,) loss, error in mm, and the first process's `following`, the share of the next step.
+        """
+        config, progress = self.config, self.progress
+        phase = config.phases[min(int(np.searchsorted(self.edges, share, side="right")), len(self.edges) - 1)]
+        rate = self.rate(share)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        told = torch.zeros(3, device=self.device)
+        for shard in self.own_shards:
+            # What a step sees depends on seed, step and shard alone: not on the number of processes, not on a restart.
+            self.generator.manual_seed(_seed(progress.seed, progress.step, shard))
+            torch.manual_seed(_seed(progress.seed, progress.step, shard, 1))
+            sample = self.simulator.draw(phase.batch, phase.frames, phase.stride, self.generator)
+            x = normalise_window(sample.xyc)[..., : self.model.config.in_channels]
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                predicted = self.forward(x)
+            predicted = predicted.float()
+            loss = sasmamba_loss(predicted, sample.target, sample.stride, config.tcl_weight, config.mpjve_weight)
+            (loss / self.shards).backward()
+            with torch.no_grad():
+                error = (predicted - sample.target).norm(dim=-1).mean() * 1000
+                told[:2] += torch.stack([loss, error]) / self.shards
+        if self.workers.rank == 0:
+            told[2] = following
+        told = self.workers.sum(self.model, told)
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.optimiser.step()
+        progress.step += 1
+        progress.frames += phase.batch * phase.frames * self.shards
+        if progress.step % averaging.EVERY == 0:
+            self.ema.update(self.model)
+        return told
+
+    def rate(self, share: float) -> float:
+        """Learning rate: warm-up in steps, then half a cosine over the budget."""
+        c = self.config
+        cosine = c.lr_end + (c.lr - c.lr_end) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+        return cosine * min(1.0, (self.progress.step + 1) / c.warmup)
+
+    def run(
+        self, say: Callable[[str], None], live: Callable[[str], None] | None, stop: Callable[[], bool]
+    ) -> dict[str, float]:
+        """Trains until the budget is used up or `stop` says so; returns the last validation figures."""
+        config, progress, first = self.config, self.progress, self.workers.rank == 0
+        validation = self.validation()
+        begin, begin_share, begin_frames = time.monotonic(), progress.share, progress.frames
+        begin_seconds = progress.seconds
+        if config.steps:
+            progress.share = progress.step / config.steps
+
+        def next_share() -> float:
+            if stop():
+                return _STOP
+            if config.steps:
+                return (progress.step + 1) / config.steps
+            return begin_share + (time.monotonic() - begin) / (config.minutes * 60)
+
+        def save() -> None:
+            progress.seconds = begin_seconds + time.monotonic() - begin
+            self.save()
+
+        if first:
+            with disk_errors_explained(self.out, *self.out.parents):
+                self.out.mkdir(parents=True, exist_ok=True)
+        journal = Journal(self.out) if first else None
+        every = config.eval_minutes / config.minutes
+        next_eval = (math.floor(progress.share / every) + 1) * every
+        saved = shown = begin
+        result: dict[str, float] = {}
+
+        def validate() -> None:
+            nonlocal result
+            assert journal is not None
+            minutes = (begin_seconds + time.monotonic() - begin) / 60
+            result = {"minutes": minutes, "step": progress.step, "frames": progress.frames,
+                      "lr": self.rate(progress.share), "train": progress.running}  # fmt: skip
+            errors = {}
+            for kind, w in validation.items():
+                y = model_lift(self.ema.model)(w.xyc)
+                result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
+                errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
+            journal.add(result)
+            score = result.get("noisy P1", progress.running)
+            if score < progress.best:
+                progress.best = score
+                save_weights(self.ema.model, self.out / "best.safetensors", self._notes())
+            save()
+            draw_curves(journal.rows, self.out / "curves.png", self.out.name)
+            if errors:
+                draw_joints(errors, self.out / "joints.png", f"{self.out.name}: {config.hold_out}, by joint")
+            figures_shown = "  ".join(f"{k} {v:.1f}" for k, v in result.items() if k.endswith((" P1", " P2")))
+            say(f"{minutes:.1f} min  step {progress.step}  {self._speed(begin, begin_frames)}  "
+                f"train {progress.running:.1f} mm  {figures_shown}")  # fmt: skip
+
+        share = self.workers.first_says(progress.share)
+        recent: Tensor | None = None
+        if math.isfinite(progress.running):
+            recent = torch.tensor(progress.running, device=self.device)
+        try:
+            while share < 1:
+                progress.share = share
+                following = next_share() if first else 0.0
+                told = self.step(share, following)
+                share = told[2].item() if self.workers.count > 1 else following
+                keep = 0.99 if progress.step > 100 else 0.9
+                recent = told[1] if recent is None else torch.lerp(told[1], recent, keep)
+                now = time.monotonic()
+                validate_now = first and next_eval <= share < 1
+                save_now = first and now - saved >= config.checkpoint_minutes * 60 and share < 1
+                if progress.step % _LOOK_EVERY == 0 or share >= 1 or validate_now or save_now:
+                    progress.running = recent.item()
+                    if not math.isfinite(told[0].item()):
+                        raise self._diverged()
+                if first and live and now - shown > 1:
+                    shown = now
+                    live(f"{100 * min(share, 1):.0f} %  step {progress.step}  {self._speed(begin, begin_frames)}  "
+                         f"lr {self.rate(share):.1e}  train {progress.running:.1f} mm")  # fmt: skip
+                if validate_now:
+                    next_eval += every
+                    progress.share = share
+                    validate()
+                    saved = time.monotonic()
+                elif save_now:
+                    progress.share = share
+                    save()
+                    saved = now
+            if first and share >= _STOP:
+                save()
+                say(f"Stopped at step {progress.step}; --resume goes on from here.")
+            elif first:
+                progress.share = 1.0
+                validate()
+        finally:
+            if journal is not None:
+                journal.close()
+        return result
+
+    def _speed(self, begin: float, begin_frames: int) -> str:
+        return f"{(self.progress.frames - begin_frames) / max(1e-6, time.monotonic() - begin):.0f} frames/s"
+
+
+def train(
+    config: TrainConfig, out: Path, init: Path | None = None, device: str = "cpu", root: Path = Path(),
+    say: Callable[[str], None] = print, *, resume: bool = False, live: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, float]:  # fmt: skip
+    """Runs one leg and returns the last validation figures.
+
+    Writes into `out`: state.pt (what --resume reads) and last.safetensors at every checkpoint, best.safetensors (lowest
+    P1 from noisy 2D), metrics.csv, curves.png, joints.png. A later leg starts from either weights through `init`.
+
+    Args:
+        init: weights to start from; config.init names others.
+        device: "cpu" or "cuda"; under torchrun each process takes the GPU of its own local rank.
+        say, live: told whole lines, and a status line about once a second. stop: asked after every step.
+
+    Raises:
+        UserError: input, weights, state or disk that cannot be used; one sentence that says what to do.
+    """
+    workers = Workers(torch.device(device))
+    if init is None and config.init:
+        init = find_weights(config.init, root)
+    with workers.together():
+        return Leg(config, out, init, workers, root, resume).run(say, live, stop)
+
+
+def find_weights(name: str, root: Path = Path()) -> Path:
+    """A checkpoint by path (a name with a suffix), relative to here or to `root`, or a shipped lifter by name."""
+    if not name.endswith(".safetensors"):
+        from sasmamba.app import weights
+
+        return weights.ensure(name)
+    path = Path(name)
+    return path if path.exists() else root / path
