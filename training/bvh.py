@@ -1,0 +1,122 @@
+"""BVH motion files: the skeleton, the frames, and where every joint is in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.types import UserError
+
+
+@dataclass
+class BvhJoint:
+    """A joint: offset (3,) from its parent (an index, -1 for the root), channels in the file's order."""
+
+    name: str
+    parent: int
+    offset: NDArray = field(default_factory=lambda: np.zeros(3))
+    channels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bvh:
+    """joints, parents before children, end sites named after their joint with "_End"; values (T, channels)."""
+
+    joints: list[BvhJoint]
+    values: NDArray
+    fps: float
+
+    def positions(self) -> NDArray:
+        """(T, J, 3) positions in the file's unit and axes."""
+        T, J = len(self.values), len(self.joints)
+        R, p = np.zeros((T, J, 3, 3)), np.zeros((T, J, 3))
+        column = 0
+        for j, joint in enumerate(self.joints):
+            turn, move = np.broadcast_to(np.eye(3), (T, 3, 3)), np.broadcast_to(joint.offset, (T, 3)).copy()
+            placed = False
+            for channel in joint.channels:
+                axis, value = "XYZ".index(channel[0].upper()), self.values[:, column]
+                column += 1
+                if channel.lower().endswith("position"):
+                    # position channels stand in place of the offset
+                    move = move if placed else np.zeros((T, 3))
+                    placed = True
+                    move[:, axis] = value
+                else:
+                    turn = turn @ _about(axis, np.radians(value))
+            if joint.parent < 0:
+                R[:, j], p[:, j] = turn, move
+            else:
+                above = R[:, joint.parent]
+                R[:, j] = above @ turn
+                p[:, j] = p[:, joint.parent] + np.einsum("tij,tj->ti", above, move)
+        return p
+
+
+def _about(axis: int, angle: NDArray) -> NDArray:
+    """(T, 3, 3) rotations by angle (T,) about a coordinate axis."""
+    a, b = (axis + 1) % 3, (axis + 2) % 3
+    R = np.zeros((len(angle), 3, 3))
+    R[:, axis, axis] = 1
+    R[:, a, a] = R[:, b, b] = np.cos(angle)
+    R[:, b, a], R[:, a, b] = np.sin(angle), -np.sin(angle)
+    return R
+
+
+def read_bvh(path: Path) -> Bvh:
+    """Reads a BVH file.
+
+    Raises:
+        UserError: a file that is missing or breaks off.
+    """
+    try:
+        words = iter(path.read_text(errors="replace").split())
+        joints = _hierarchy(words)
+        if next(words).upper() != "MOTION" or next(words).lower() != "frames:":
+            raise ValueError("MOTION and Frames: do not follow the skeleton")
+        frames = int(next(words))
+        if [next(words).lower(), next(words).lower()] != ["frame", "time:"]:
+            raise ValueError("Frame Time: does not follow Frames:")
+        seconds = float(next(words))
+        values = np.array([float(w) for w in words])
+        channels = sum(len(j.channels) for j in joints)
+        if values.size != frames * channels:
+            raise ValueError(f"want {frames} frames of {channels} numbers, got {values.size} numbers")
+        if seconds <= 0:
+            raise ValueError(f"frame time is {seconds}")
+        return Bvh(joints, values.reshape(frames, channels), 1 / seconds)
+    except StopIteration as error:
+        raise UserError(f"{path} is not a whole BVH file: it breaks off.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a BVH file: {error}.") from error
+
+
+def _hierarchy(it: Iterator[str]) -> list[BvhJoint]:
+    joints: list[BvhJoint] = []
+    stack: list[int] = []
+    if next(it).upper() != "HIERARCHY":
+        raise ValueError("it does not begin with HIERARCHY")
+    for word in it:
+        match word.upper():
+            case "ROOT" | "JOINT":
+                joints.append(BvhJoint(next(it), stack[-1] if stack else -1))
+            case "END":
+                next(it)  # "Site"
+                joints.append(BvhJoint(f"{joints[stack[-1]].name}_End", stack[-1]))
+            case "{":
+                stack.append(len(joints) - 1)
+            case "}":
+                stack.pop()
+                if not stack:
+                    return joints
+            case "OFFSET":
+                joints[-1].offset = np.array([float(next(it)) for _ in range(3)])
+            case "CHANNELS":
+                joints[-1].channels = [next(it) for _ in range(int(next(it)))]
+            case _:
+                raise ValueError(f"{word!r} is no word of a skeleton")
+    raise ValueError("the skeleton is not closed")

@@ -1,0 +1,173 @@
+"""The commands of training: arguments become a TrainConfig or an evaluation, figures become tables. No logic.
+
+`sasmamba-demo train` and `evaluate`; with `check` and `convert` also `python -m sasmamba.training`, which torchrun can
+start.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+def train(
+    config: Annotated[str, typer.Option(help="TOML file, or lean, paper, finetune.")],
+    data_root: Annotated[Path, typer.Option(help="What data and camera paths are relative to.")] = Path(),
+    init: Annotated[str, typer.Option(help="Start from these weights: a .safetensors file or a shipped name.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Wall-clock budget, instead of the configuration's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget in steps instead.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch_scale: Annotated[float, typer.Option(help="Multiply all batch sizes.")] = 1.0,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate, instead of the configuration's.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32, or bfloat16 on GPUs.")] = None,
+    compile_model: Annotated[bool, typer.Option("--compile", help="Compile the model: pays on GPUs.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the configuration's.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads of each process; 0: PyTorch's choice.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train or fine-tune a lifter on motion capture."""
+    import torch
+
+    from sasmamba.app.config import resolve_device
+    from sasmamba.app.types import UserError
+    from sasmamba.training.config import load_config
+    from sasmamba.training.loop import find_weights
+    from sasmamba.training.loop import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    given = {"minutes": minutes, "steps": steps, "lr": lr, "precision": precision, "seed": seed}
+    loaded = load_config(config)
+    try:
+        chosen = replace(loaded, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UserError(f"Not a usable setting: {error}.", exit_code=2) from error
+    phases = tuple(replace(p, batch=max(1, round(p.batch * batch_scale))) for p in chosen.phases)
+    chosen = replace(chosen, phases=phases, compile=chosen.compile or compile_model)
+
+    asked_to_stop = False
+
+    def ask_to_stop(*_: Any) -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+
+    def say(line: str) -> None:
+        if not quiet:
+            sys.stderr.write("\r\033[K" if live else "")
+            _out.print(line, highlight=False, soft_wrap=True)
+
+    def status(line: str) -> None:
+        sys.stderr.write(f"\r\033[K{line}")
+        sys.stderr.flush()
+
+    live = status if sys.stderr.isatty() and not quiet else None
+    before = {s: signal.signal(s, ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        run(
+            chosen, out, find_weights(init, data_root) if init else None, resolve_device(device), data_root, say,
+            resume=resume, live=live, stop=lambda: asked_to_stop,
+        )  # fmt: skip
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked_to_stop:
+        raise typer.Exit(130)
+
+
+def evaluate(
+    weights: Annotated[str, typer.Argument(help="A .safetensors file, or a shipped lifter's name.")],
+    data: Annotated[list[Path], typer.Option(help="Motion file, may be given several times.")],
+    cameras: Annotated[Path | None, typer.Option(help="Table of cameras; without it four ideal ones.")] = None,
+    subject: Annotated[str, typer.Option(help="Only this subject; everybody when empty.")] = "",
+    clips: Annotated[str, typer.Option(help="Only clips whose names match, such as 'spinkick'.")] = "*",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored input.")] = False,
+    frames: Annotated[int, typer.Option(help="Frames per window, at most what the lifter takes.")] = 243,
+    per_clip: Annotated[int, typer.Option(help="Windows per clip.")] = 4,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    per_joint: Annotated[bool, typer.Option("--per-joint", help="Also the error of each joint.")] = False,
+    per_action: Annotated[bool, typer.Option("--per-action", help="Also the errors of each action.")] = False,
+    robust: Annotated[bool, typer.Option("--robust/--no-robust", help="Also what damaged 2D costs.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Measure a lifter on motion capture: errors in mm, and what damaged 2D costs."""
+    from sasmamba.app.config import resolve_device
+    from sasmamba.training.report import evaluate_file
+
+    result = evaluate_file(
+        weights, data, cameras, subject, clips, flip=flip, frames=frames, per_clip=per_clip,
+        device=resolve_device(device), robust=robust,
+    )  # fmt: skip
+    if as_json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        return
+    about = result["about"]
+    _out.print(f"{about['weights']}: {about['windows']} windows of {about['frames']} frames"
+               + (", flip" if flip else ""), highlight=False, soft_wrap=True)  # fmt: skip
+    _print_table("2D", {kind: r["all"] for kind, r in result["kinds"].items()})
+    for kind, r in result["kinds"].items():
+        for wanted, key in ((per_joint, "joints"), (per_action, "actions")):
+            if wanted:
+                _print_table(f"{kind}, by {key.removesuffix('s')}", r[key])
+    for kind, row in result["robustness"].items():
+        _print_table(f"damage to {kind} 2D", {name: {"": value} for name, value in row.items()})
+
+
+def _print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
+    names = list(next(iter(rows.values())))
+    table = Table(title, *names, box=None, padding=(0, 2, 0, 0))
+    for name, row in rows.items():
+        cells = [f"{row[n]:.3f}" if n in ("PCK150", "AUC") else f"{row[n]:.2f}" for n in names]
+        table.add_row(name, *cells)
+    wide = Console(width=max(_out.width, 120))  # a pipe has no width; cut no column there
+    wide.print(table, highlight=False)
+    wide.print()
+
+
+def check(files: Annotated[list[Path], typer.Argument(help="Motion files.")]) -> None:
+    """Check motion files; says of the first bad one what is wrong."""
+    from sasmamba.training.schema import read_motion_file
+
+    for path in files:
+        z = read_motion_file(path)
+        hours = sum(n / f for n, f in zip(_lengths(z), z["clip_fps"], strict=True)) / 3600
+        kind = "paired with 2D" if "keypoints" in z else "3D"
+        who = ", ".join(sorted(set(z["clip_subject"].tolist())))
+        line = f"{len(z['clip_start'])} clips, {len(z['root'])} frames, {hours:.2f} h, {kind}, subjects {who}"
+        _out.print(f"{path}: good, {line}", highlight=False, soft_wrap=True)
+
+
+def _lengths(z: dict[str, Any]) -> list[int]:
+    edges = [*z["clip_start"].tolist(), len(z["root"])]
+    return [b - a for a, b in itertools.pairwise(edges)]
+
+
+def convert(
+    kind: Annotated[str, typer.Argument(help="motionbert, videopose3d, 3dhp, bvh or poses.")],
+    files: Annotated[list[Path], typer.Argument(help="What to convert; several only for bvh and poses.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The motion file to write.")],
+    cameras: Annotated[Path | None, typer.Option(help="Human3.6M's cameras, for motionbert.")] = None,
+    unit: Annotated[float | None, typer.Option(help="bvh: metres per unit; guessed from the stature without.")] = None,
+    up: Annotated[str, typer.Option(help="bvh: the axis that points up, y or z.")] = "y",
+    subject: Annotated[str, typer.Option(help="bvh and poses: who it is.")] = "subject1",
+    licence: Annotated[str, typer.Option(help="Terms to note in the file.")] = "unknown",
+) -> None:
+    """Convert the field's files to the motion schema: Human3.6M, MPI-INF-3DHP, BVH, this tool's own poses."""
+    from sasmamba.training.converters import convert_files
+
+    clips = convert_files(kind, files, out, cameras=cameras, unit_m=unit, up=up, subject=subject, licence=licence)
+    frames = sum(len(c.joints) for c in clips)
+    _out.print(f"{out}: {len(clips)} clips, {frames} frames", highlight=False, soft_wrap=True)

@@ -1,0 +1,72 @@
+"""Pickles of other people's data, read without letting them run code: numpy arrays in dicts and lists, nothing else."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sasmamba.app.types import UserError
+
+#: Everything that numpy's own pickles name, under its old and its new module paths.
+_ALLOWED = {
+    (module, name)
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+    for name in ("_reconstruct", "scalar", "_frombuffer")
+} | {("numpy", "ndarray"), ("numpy", "dtype"), ("collections", "OrderedDict"), ("_codecs", "encode")}
+
+
+class _NumpyOnly(pickle.Unpickler):
+    """Refuses every global but those that arrays are made of."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED and module != "numpy.dtypes":
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no array")
+        return super().find_class(module, name)
+
+
+def load_pickle(source: BinaryIO) -> Any:
+    """An object of dicts, lists, strings, numbers and numpy arrays.
+
+    Raises:
+        pickle.UnpicklingError: anything else; nothing in it has run.
+    """
+    # latin1: arrays pickled by Python 2, as the older data sets are
+    return _NumpyOnly(source, encoding="latin1").load()
+
+
+def read_pickle(path: Path) -> Any:
+    """`load_pickle` of a file; UserError says what is wrong with it."""
+    try:
+        with path.open("rb") as f:
+            return load_pickle(f)
+    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError,
+            ImportError) as error:  # fmt: skip
+        raise UserError(f"{path} is not a pickle of plain arrays: {error}.") from error
+
+
+def read_object_npz(path: Path, key: str) -> Any:
+    """The Python object that a NPZ file carries as a 0-d object array under `key`, read as `load_pickle` does.
+
+    Raises:
+        UserError: no such file or entry, or an object that holds more than arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            raw = io.BytesIO(archive.read(f"{key}.npy"))
+        version = np.lib.format.read_magic(raw)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(raw)
+        if not dtype.hasobject or shape != ():
+            raise ValueError(f"{key} is an array {shape} of {dtype}, not one object")
+        content = load_pickle(raw)
+    except KeyError as error:
+        raise UserError(f"{path} has no entry {key!r}: it is not a file of this layout.") from error
+    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError,
+            IndexError, ImportError) as error:  # fmt: skip
+        raise UserError(f"{path} cannot be read: {error}.") from error
+    return content.item() if isinstance(content, np.ndarray) else content
