@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.take import Take, Track, pelvis_px
+from sasmamba.app.take import Keypoints, Take, Track, pelvis_px
 from sasmamba.app.types import FloatArray, Pose3D
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
@@ -49,7 +49,7 @@ class Placement:
 def place(take: Take, fov_deg: float) -> Placement:
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera."""
     meta = take.meta
-    focal_px = 0.5 * max(meta.width, meta.height) / math.tan(math.radians(fov_deg) / 2)
+    focal_px = _focal_px(meta.width, meta.height, fov_deg)
     centre_px = np.array([meta.width / 2, meta.height / 2], np.float32)
     paths: dict[int, tuple[list[int], FloatArray]] = {}  # frames, pelvis in camera axes
     poses: dict[int, dict[int, Pose3D]] = {}
@@ -136,6 +136,28 @@ def _from_facing(joints: FloatArray, pelvis: FloatArray) -> FloatArray:
     s = 1 / (1 + z)
     R_facing_cam = np.array([[1 - x * x * s, -x * y * s, -x], [-x * y * s, 1 - y * y * s, -y], [x, y, z]])
     return (joints @ R_facing_cam).astype(np.float32)
+
+
+def to_camera_axes(joints: FloatArray, keypoints: Keypoints) -> FloatArray:
+    """Lifted joints (F, 17, 3) turned from the axes of a camera looking straight at the person into the camera's own.
+
+    The pelvis's place in the picture and the field of view, which must be known, say by how much; where the pelvis was
+    not found its place is interpolated.
+    """
+    assert keypoints.fov_deg is not None
+    focal_px = _focal_px(keypoints.width, keypoints.height, keypoints.fov_deg)
+    pelvis = keypoints.xyc[:, H36M.PELVIS]
+    found, frame = pelvis[:, 2] > 0, np.arange(len(joints))
+    if not found.any():
+        return joints
+    ray = np.ones((len(joints), 3), np.float32)
+    for k, middle in enumerate((keypoints.width / 2, keypoints.height / 2)):
+        ray[:, k] = (np.interp(frame, frame[found], pelvis[found, k]) - middle) / focal_px
+    return np.stack([_from_facing(pose, at) for pose, at in zip(joints, ray, strict=True)])
+
+
+def _focal_px(width: int, height: int, fov_deg: float) -> float:
+    return 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
 
 
 def _up(poses: list[FloatArray]) -> FloatArray:

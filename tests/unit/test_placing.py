@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.placing import level, place
-from sasmamba.app.take import Take
+from sasmamba.app.placing import level, place, to_camera_axes
+from sasmamba.app.take import Keypoints, Take
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
-from sasmamba.models.skeletons import H36M
+from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 from sasmamba.training.cameras import facing_rotation, look_rotation
 from sasmamba.training.simulate import coco_points
 
@@ -95,6 +95,21 @@ def test_an_empty_take_has_a_level_camera() -> None:
     placed = place(Take(META, "truth"), FOV)
     np.testing.assert_allclose(placed.R_world_cam, [[1, 0, 0], [0, 0, 1], [0, -1, 0]], atol=1e-6)
     assert placed.at(0) == ((), {})
+
+
+def test_a_known_field_of_view_gives_the_cameras_own_axes() -> None:
+    """The made scene's joints in facing axes, turned back with its field of view, are its joints in camera axes."""
+    take, R = scene({1: stroll()}, 12.0)
+    xyc = _keypoints(take)
+    facing = np.stack([take.tracks[1].poses[f].joints for f in range(90)])
+    turned = to_camera_axes(facing, Keypoints(xyc, 30.0, META.width, META.height, FOV))
+    np.testing.assert_allclose(turned, np.broadcast_to(STANDING @ R.T, turned.shape), atol=5e-3)
+    assert np.abs(facing - turned).max() > 0.05
+
+
+def _keypoints(take: Take) -> np.ndarray:
+    rows = [coco17_to_h36m17(take.tracks[1].people[f].joints_px, np.ones(17, np.float32)) for f in range(90)]
+    return np.stack([np.concatenate([xy, score[:, None]], 1) for xy, score in rows])
 
 
 def test_level_is_a_rotation_that_puts_up_up() -> None:

@@ -1,0 +1,247 @@
+"""One 243-frame window per person: 2D poses go in frame by frame, 3D poses come out blended over windows.
+
+Memory does not grow with the video: a person's buffer holds at most one window, and poses leave as soon as no later
+window can change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sasmamba.app import weights
+from sasmamba.app.placing import to_camera_axes
+from sasmamba.app.sinks.atomic import same_file
+from sasmamba.app.take import read_keypoints, write_npz
+from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError
+from sasmamba.models.checkpoint import CheckpointError, load_lifter
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.sasmamba import SasMamba
+from sasmamba.models.scan import Backend
+from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
+
+#: The shipped lifter that runs unless another is asked for.
+DEFAULT_LIFTER = "sasmamba-lean"
+
+#: Windows advance by half their length, so every frame away from the ends is seen with context on both sides.
+_FULL = 243
+
+
+class Lifter:
+    """A trained lifter: windows of 2D poses to windows of 3D poses.
+
+    Args:
+        model: a model in evaluation mode, on its device.
+        name: where its weights came from, for the record.
+        flip: average with the result for the mirrored input; twice the cost, a little more accurate.
+        threads: CPU threads for one window. One is best in the pipeline: decoding and the 2D stage want the other
+            cores, and threads that wait for each other on busy cores cost more than they save.
+    """
+
+    def __init__(self, model: SasMamba, name: str, flip: bool = False, threads: int = 1) -> None:
+        self.model, self.name, self.flip, self.threads = model, name, flip, threads
+        self.device = next(model.parameters()).device
+
+    @classmethod
+    def load(
+        cls, name: str = DEFAULT_LIFTER, device: str = "cpu", flip: bool = False, backend: Backend = "auto"
+    ) -> Lifter:
+        """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
+
+        Raises:
+            UserError: weights missing, altered or of another model, with what to do.
+        """
+        path = Path(name) if name.endswith(".safetensors") else weights.ensure(name)
+        if not path.is_file():
+            raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
+        try:
+            return cls(load_lifter(path, device, backend), path.stem, flip)
+        except CheckpointError as error:
+            raise UserError(f"The lifter's weights cannot be used: {error}.") from error
+
+    @torch.inference_mode()
+    def __call__(self, xyc: FloatArray) -> FloatArray:
+        """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ 243, to (T, 17, 3) metres.
+
+        Score 0 marks a joint that was not found. The result is relative to the pelvis, in the axes of a camera that
+        looks straight at the person: x right, y down, z forward. It does not depend on where in the picture or how
+        large the person was.
+        """
+        with _torch_threads(self.threads):
+            x = normalise_window(torch.from_numpy(np.ascontiguousarray(xyc, np.float32))[None].to(self.device))
+            x = x[..., : self.model.config.in_channels]
+            y = self.model(x)
+            if self.flip:
+                y = 0.5 * (y + _mirror(self.model(_mirror(x))))
+            return (y - y[:, :, :1])[0].float().cpu().numpy()
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _mirror(x: Tensor) -> Tensor:
+    """Left and right exchanged and x negated; what follows x (y, and score or z) stays."""
+    swapped = x[:, :, list(H36M_MIRROR)].clone()
+    swapped[..., 0] *= -1
+    return swapped
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A stretch of one person's life without a long gap, not yet fully emitted.
+
+    rows hold x, y, score of frames first .. first + len(rows) - 1; tail is the last window's result for frames from
+    first on, which the next window's will be blended with.
+    """
+
+    first: int
+    rows: list[FloatArray] = field(default_factory=list)
+    seen: list[bool] = field(default_factory=list)
+    tail: FloatArray | None = None
+
+
+class Lifting:
+    """Streams tracked 2D people into 3D poses.
+
+    Args:
+        lifter: lifts one window.
+        window: frames per window, at most what the lifter takes.
+        max_gap: a person unseen for more frames than this starts anew; shorter gaps are masked, and the poses there,
+            carried by the frames around them, are marked `observed=False`.
+    """
+
+    def __init__(self, lifter: Lifter, window: int = _FULL, max_gap: int = 30) -> None:
+        limit = lifter.model.config.frames
+        if not 2 <= window <= limit:
+            raise ValueError(f"window: want 2..{limit}, got {window}")
+        self.lifter, self.window, self.max_gap = lifter, window, max_gap
+        self.hop = window // 2
+        self._segments: dict[int, _Segment] = {}
+
+    def push(self, frame: int, people: Iterable[Person2D]) -> list[Pose3D]:
+        """Takes one frame's tracked people; returns the poses that became final, in order of time for each person."""
+        rows: dict[int, FloatArray] = {}
+        for person in people:
+            if person.track_id is None:
+                raise ValueError("Lifting.push: want tracked people, got one without a track_id")
+            joints, score = coco17_to_h36m17(person.joints_px, person.score)
+            rows[person.track_id] = np.concatenate([joints, score[:, None]], 1)
+        return self.push_joints(frame, rows)
+
+    def push_joints(self, frame: int, rows: Mapping[int, FloatArray]) -> list[Pose3D]:
+        """As `push`, for people given as H36M-17 x px, y px, score (17, 3) by track id."""
+        out: list[Pose3D] = []
+        for track_id, row in rows.items():
+            out += self._add(frame, track_id, row)
+        for track_id, segment in list(self._segments.items()):
+            if frame - (segment.first + len(segment.rows) - 1) > self.max_gap:
+                out += self._close(track_id)
+        return out
+
+    def finish(self) -> list[Pose3D]:
+        """The poses that were still waiting for later frames."""
+        return [pose for track_id in list(self._segments) for pose in self._close(track_id)]
+
+    def _add(self, frame: int, track_id: int, row: FloatArray) -> list[Pose3D]:
+        segment = self._segments.get(track_id)
+        out: list[Pose3D] = []
+        if segment is None:
+            segment = self._segments[track_id] = _Segment(frame)
+        for missing in range(segment.first + len(segment.rows), frame + 1):
+            here = missing == frame
+            segment.rows.append(row if here else np.zeros((17, 3), np.float32))
+            segment.seen.append(here)
+            # one frame more than a window shows that there will be a next one
+            if len(segment.rows) > self.window:
+                out += self._advance(track_id, segment)
+        return out
+
+    def _advance(self, track_id: int, segment: _Segment) -> list[Pose3D]:
+        """Lifts a full window and lets go of its first half."""
+        joints = self._lift(segment, self.window)
+        out = self._poses(track_id, segment, joints[: self.hop])
+        segment.tail = joints[self.hop :]
+        del segment.rows[: self.hop], segment.seen[: self.hop]
+        segment.first += self.hop
+        return out
+
+    def _close(self, track_id: int) -> list[Pose3D]:
+        segment = self._segments.pop(track_id)
+        return self._poses(track_id, segment, self._lift(segment, len(segment.rows)))
+
+    def _lift(self, segment: _Segment, length: int) -> FloatArray:
+        """Lifts the segment's first `length` frames and fades from the previous window's result to this one's."""
+        joints = self.lifter(np.stack(segment.rows[:length]))
+        if segment.tail is not None:
+            overlap = len(segment.tail)
+            new = (np.arange(1, overlap + 1, dtype=np.float32) / (overlap + 1))[:, None, None]
+            joints[:overlap] = (1 - new) * segment.tail + new * joints[:overlap]
+        return joints
+
+    @staticmethod
+    def _poses(track_id: int, segment: _Segment, joints: FloatArray) -> list[Pose3D]:
+        return [
+            Pose3D(segment.first + i, track_id, pose, observed=segment.seen[i]) for i, pose in enumerate(joints)
+        ]
+
+
+def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int = _FULL) -> FloatArray:
+    """Lifts one person's whole H36M-17 sequence (F, 17, 3) x px, y px, score to (F, 17, 3) metres.
+
+    Frames in which nothing was found and that lie outside the person's life or in a gap longer than `max_gap` frames
+    come out as NaN: absence is a value.
+    """
+    xyc = np.asarray(xyc, np.float32)
+    if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
+        raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
+    lifting = Lifting(lifter, window, max_gap)
+    out = np.full(xyc.shape, np.nan, np.float32)
+
+    for frame, row in enumerate(xyc):
+        for pose in lifting.push_joints(frame, {0: row} if (row[:, 2] > 0).any() else {}):
+            out[pose.frame] = pose.joints
+    for pose in lifting.finish():
+        out[pose.frame] = pose.joints
+    return out
+
+
+def lift_file(source: Path, out: Path, lifter: Lifter) -> int:
+    """Lifts a file of 2D poses (see `take.read_keypoints`) and returns the number of frames.
+
+    Writes joints3d float32 (F, 17, 3) metres relative to the pelvis, x right, y down, z forward, NaN where nothing was
+    there to lift; fps; skeleton; model. The axes are those of a camera that looks straight at the person, or the
+    camera's own where the input says how wide its view is (`fov_deg`).
+
+    Raises:
+        UserError: the input breaks the format or the output cannot be written.
+    """
+    if out.suffix.lower() != ".npz":
+        raise UserError(f"Poses are saved as .npz, not {out.name!r}.", exit_code=2)
+    if same_file(source, out):
+        raise UserError(f"The poses would overwrite {source}; choose another OUT.npz.", exit_code=2)
+    keypoints = read_keypoints(source)
+    joints = lift_sequence(lifter, keypoints.xyc)
+    if keypoints.fov_deg is not None:
+        joints = to_camera_axes(joints, keypoints)
+    write_npz(
+        out,
+        {
+            "joints3d": joints, "fps": np.array(keypoints.fps), "skeleton": np.array("h36m17"),
+            "model": np.array(lifter.name),
+        },
+    )  # fmt: skip
+    return len(joints)

@@ -1,0 +1,187 @@
+"""Windows, gaps and blending: any length, nothing invented, bounded memory, no seams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sasmamba.app.lifting import DEFAULT_LIFTER, Lifter, Lifting, lift_sequence
+from sasmamba.app.types import Person2D, UserError
+from sasmamba.models.blocks import BlockConfig
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
+
+
+class Echo:
+    """Stands in for a lifter: returns x, y and which window lifted the frame, so that the plumbing shows."""
+
+    name = "echo"
+
+    class model:
+        config = SasMambaConfig(frames=243)
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+
+    def __call__(self, xyc: np.ndarray) -> np.ndarray:
+        self.lengths.append(len(xyc))
+        out = xyc.copy()
+        out[..., 2] = len(self.lengths)
+        return out
+
+
+def walk(frames: int) -> np.ndarray:
+    """A sequence in which every frame can be told from every other."""
+    xyc = np.ones((frames, 17, 3), np.float32)
+    xyc[..., 0] = np.arange(frames)[:, None]
+    return xyc
+
+
+@pytest.mark.parametrize("frames", [1, 10, 243, 244, 364, 365, 5000])
+def test_every_frame_comes_out_once_in_order(frames: int) -> None:
+    echo = Echo()
+    lifting = Lifting(echo)  # type: ignore[arg-type]
+    out = [p for f, row in enumerate(walk(frames)) for p in lifting.push_joints(f, {7: row})] + lifting.finish()
+    assert [p.frame for p in out] == list(range(frames))
+    assert all(p.track_id == 7 and p.observed for p in out)
+    np.testing.assert_allclose([p.joints[0, 0] for p in out], np.arange(frames), rtol=1e-6)
+    assert max(echo.lengths) == min(frames, 243)
+
+
+def test_windows_fade_into_each_other() -> None:
+    """Where two windows overlap the weight moves over evenly; where two fades meet, two steps come together."""
+    joints = lift_sequence(Echo(), walk(1000))  # type: ignore[arg-type]
+    window_number = joints[:, 0, 2]
+    assert (np.diff(window_number) >= 0).all()
+    assert np.diff(window_number).max() < 2.01 / 122
+
+
+def test_memory_does_not_grow_with_the_video() -> None:
+    lifting = Lifting(Echo())  # type: ignore[arg-type]
+    for f, row in enumerate(walk(3000)):
+        lifting.push_joints(f, {1: row})
+        assert len(lifting._segments[1].rows) <= 243
+
+
+def test_short_gaps_are_bridged_and_marked_long_ones_are_not() -> None:
+    xyc = walk(200)
+    xyc[50:60] = 0
+    xyc[100:150] = 0
+    lifting = Lifting(Echo(), max_gap=30)  # type: ignore[arg-type]
+    out = []
+    for f, row in enumerate(xyc):
+        out += lifting.push_joints(f, {1: row} if row.any() else {})
+    out += lifting.finish()
+    frames = {p.frame: p.observed for p in out}
+    assert set(frames) == set(range(100)) | set(range(150, 200))
+    assert {f for f, seen in frames.items() if not seen} == set(range(50, 60))
+
+
+def test_people_do_not_mix() -> None:
+    lifting = Lifting(Echo())  # type: ignore[arg-type]
+    out = []
+    for f in range(300):
+        rows = {1: walk(300)[f]} | ({2: -walk(300)[f]} if f > 40 else {})
+        out += lifting.push_joints(f, rows)
+    out += lifting.finish()
+    for p in out:
+        assert p.joints[0, 0] == pytest.approx(p.frame if p.track_id == 1 else -p.frame)
+
+
+def test_untracked_people_are_refused() -> None:
+    zeros = np.zeros((17, 2), np.float32)
+    with pytest.raises(ValueError, match="track_id"):
+        Lifting(Echo()).push(0, [Person2D(None, np.zeros(4, np.float32), zeros, zeros[:, 0])])  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def lifter() -> Lifter:
+    return Lifter.load(DEFAULT_LIFTER)
+
+
+def person(frames: int, seed: int = 0) -> np.ndarray:
+    """A plausible moving stick figure in pixels."""
+    rng = np.random.default_rng(seed)
+    rest = np.array(
+        [[0, 0], [-14, 2], [-15, 45], [-16, 88], [14, 2], [15, 45], [16, 88], [0, -25], [0, -50], [2, -62], [0, -75],
+         [18, -48], [30, -20], [32, 6], [-18, -48], [-30, -20], [-32, 6]], np.float32,
+    )  # fmt: skip
+    sway = np.cumsum(rng.normal(0, 0.4, (frames, 17, 2)), 0)
+    drift = np.arange(frames)[:, None, None] * [1.5, 0.1]
+    xy = (rest + sway + drift + [400, 300]).astype(np.float32)
+    return np.concatenate([xy, np.full((frames, 17, 1), 0.9, np.float32)], -1)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1, (900, -200)), (0.2, (0, 0)), (7.3, (-5000, 321))], ids=str)
+def test_where_and_how_large_somebody_appears_does_not_matter(
+    lifter: Lifter, scale: float, shift: tuple[float, float]
+) -> None:
+    xyc = person(40)
+    moved = xyc.copy()
+    moved[..., :2] = moved[..., :2] * scale + shift
+    assert np.abs(lifter(moved) - lifter(xyc)).max() < 1e-3
+
+
+def test_a_panning_camera_does_not_matter(lifter: Lifter) -> None:
+    xyc = person(40)
+    panned = xyc.copy()
+    panned[..., :2] += np.linspace(0, 800, 40)[:, None, None].astype(np.float32)
+    assert np.abs(lifter(panned) - lifter(xyc)).max() < 1e-3
+
+
+def test_positions_of_missing_joints_do_not_matter(lifter: Lifter) -> None:
+    xyc = person(30)
+    xyc[5:9, 3, 2] = 0
+    junk = xyc.copy()
+    junk[5:9, 3, :2] = 1e6
+    np.testing.assert_array_equal(lifter(junk), lifter(xyc))
+
+
+def test_the_pelvis_is_the_origin_and_a_lift_repeats(lifter: Lifter) -> None:
+    xyc = person(30)
+    joints = lifter(xyc)
+    assert joints.shape == (30, 17, 3)
+    assert (joints[:, 0] == 0).all()
+    np.testing.assert_array_equal(joints, lifter(xyc))
+
+
+def test_flip_averaging_makes_mirrored_input_give_the_mirrored_pose(lifter: Lifter) -> None:
+    from sasmamba.models.skeletons import H36M_MIRROR
+
+    both = Lifter(lifter.model, lifter.name, flip=True)
+    xyc = person(20)
+    mirrored = xyc[:, list(H36M_MIRROR)] * np.array([-1, 1, 1], np.float32)
+    want = both(xyc)[:, list(H36M_MIRROR)] * np.array([-1, 1, 1], np.float32)
+    np.testing.assert_allclose(both(mirrored), want, atol=1e-4)
+
+
+def test_no_random_weights_for_a_user(tmp_path, monkeypatch) -> None:
+    with pytest.raises(UserError, match="no weights called"):
+        Lifter.load("no-such-lifter")
+    bad = tmp_path / "x.safetensors"
+    bad.write_bytes(b"junk")
+    with pytest.raises(UserError, match="cannot be used"):
+        Lifter.load(str(bad))
+
+
+@pytest.mark.parametrize("empty", ["all", "a frame", "pelvis"])
+def test_normalising_survives_absence(empty: str) -> None:
+    xyc = torch.from_numpy(person(12))[None]
+    if empty == "all":
+        xyc[..., 2] = 0
+    elif empty == "a frame":
+        xyc[:, 3, :, 2] = 0
+    else:
+        xyc[:, :, 0, 2] = 0
+    out = normalise_window(xyc)
+    assert torch.isfinite(out).all()
+    assert (out[xyc[..., 2] == 0] == 0).all()
+
+
+def test_lean_lifters_take_short_windows() -> None:
+    tiny = SasMamba(SasMambaConfig(block=BlockConfig(width=8, states=1), blocks=2, frames=27, in_channels=3)).eval()
+    with pytest.raises(ValueError, match="window: want"):
+        Lifting(Lifter(tiny, "tiny"))
+    joints = lift_sequence(Lifter(tiny, "tiny"), person(100), window=27)
+    assert np.isfinite(joints).all()
