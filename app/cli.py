@@ -1,0 +1,305 @@
+"""The command line: arguments become a RunConfig, errors become one sentence and an exit code. No logic."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from typer.core import TyperGroup
+
+from sasmamba.app.types import UserError
+from sasmamba.training import commands as training_commands
+
+_GLOBAL_FLAGS = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
+
+
+class _VideoFirst(TyperGroup):
+    """Lets `sasmamba-demo video.mp4 …` mean `sasmamba-demo run video.mp4 …`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in _GLOBAL_FLAGS:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _err.print("Stopped; nothing half-written is left.", highlight=False)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_VideoFirst, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
+    help="Point it at a video of people, get their motion in 3D.\n\n"
+    "[bold]sasmamba-demo VIDEO.mp4 --out RENDER.mp4[/] draws the video and the people in 3D side by side; "
+    "[bold]sasmamba-demo run --help[/] lists its options.",
+)  # fmt: skip
+weights_app = typer.Typer(no_args_is_help=True, help="Model files: what there is, where it lies, fetch and verify.")
+app.add_typer(weights_app, name="weights")
+
+_out = Console()
+_err = Console(stderr=True)
+
+
+class _Tell(logging.Handler):
+    """What the package tells while it works (a file being fetched, say) goes to standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _err.print(escape(record.getMessage()), highlight=False, soft_wrap=True)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from importlib.metadata import version
+
+        _out.print(f"sasmamba-demo {version('sasmamba-demo')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+class _Bars:
+    """Progress on standard error: one bar per stage with speed and time left."""
+
+    _LABELS = {"analyse": "finding and lifting people", "render": "drawing"}  # noqa: RUF012
+
+    def __init__(self, quiet: bool) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=_err,
+        )  # fmt: skip
+        self._quiet = quiet
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._tasks:
+            self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if self._quiet:
+            return
+        if stage not in self._tasks:
+            self._progress.start()
+            for task in self._progress.tasks:
+                self._progress.update(task.id, total=task.completed)
+            self._tasks[stage] = self._progress.add_task(self._LABELS[stage], total=total, rate="")
+        task = self._progress.tasks[self._tasks[stage]]
+        rate = f"{task.speed:.1f} frames/s" if task.speed else ""
+        self._progress.update(self._tasks[stage], completed=done, total=max(total, done) if total else None, rate=rate)
+
+
+@app.command()
+def run(
+    video: Annotated[Path, typer.Argument(help="The video (or picture) to do.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The render, .mp4 or .gif.", show_default="VIDEO_3d.mp4")
+    ] = None,
+    save_poses: Annotated[Path | None, typer.Option(help="Also save the poses, .npz.")] = None,
+    start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
+    end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
+    max_people: Annotated[int, typer.Option(help="Follow at most so many people.")] = 4,
+    lifter: Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")] = "",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored input: slower, steadier.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    pose2d: Annotated[str, typer.Option(help="2D backend: mediapipe.")] = "mediapipe",
+    fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
+    height: Annotated[int, typer.Option(help="Height of the render, pixels, at most.")] = 720,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Render a video beside its people in 3D (the word `run` may be left out)."""
+    from sasmamba.app.config import RunConfig, default_out
+    from sasmamba.app.lifting import DEFAULT_LIFTER
+    from sasmamba.app.pipeline import Report
+    from sasmamba.app.pipeline import run as run_pipeline
+
+    config = RunConfig(
+        source=video, out=out or default_out(video), poses=save_poses, start_s=start, end_s=end,
+        max_frames=max_frames, pose2d=pose2d, max_people=max_people, lifter=lifter or DEFAULT_LIFTER,  # type: ignore[arg-type]
+        flip=flip, device=device, fov_deg=fov, height=height, numbers=numbers,
+    )  # fmt: skip
+    if not quiet:
+        _listen()
+    with _Bars(quiet or as_json) as bars:
+        report: Report = run_pipeline(config, bars)
+    if as_json:
+        _print_json(asdict(report) | {"fps": report.fps})
+    elif not quiet:
+        _summary(report)
+    for problem in report.problems if not as_json else []:
+        _err.print(f"[yellow]Note:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    if report.interrupted:
+        frames = f"{report.written} frame{'s' * (report.written != 1)}"
+        _err.print(f"Stopped: the render holds the first {frames}.", highlight=False)
+        raise typer.Exit(130)
+
+
+def _listen() -> None:
+    logger = logging.getLogger("sasmamba")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [_Tell()]
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _summary(report: Any) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
+    table.add_row("frames", f"{report.written} drawn of {report.frames} read")
+    table.add_row("people", f"{people} frames" if report.people else people)
+    table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
+    table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
+    table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")
+    _out.print(table, highlight=False)
+    for file in report.files:  # outside the table, which would cut a long name to the terminal's width
+        _out.print(f"written    {escape(file)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def lift(
+    source: Annotated[Path, typer.Argument(metavar="IN.npz", help="keypoints (F, J, 3), fps, width, height, skeleton")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Where joints3d (F, 17, 3) goes.")],
+    lifter: Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")] = "",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored input.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Lift 2D poses of your own to 3D."""
+    from sasmamba.app.config import resolve_device
+    from sasmamba.app.lifting import DEFAULT_LIFTER, Lifter, lift_file
+
+    frames = lift_file(source, out, Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip))
+    if not quiet:
+        _out.print(f"{frames} frames lifted to {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Say what works on this machine and how to mend the rest."""
+    from sasmamba.app.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json({f.part: {"ok": f.ok, "found": f.found, "remedy": f.remedy} for f in findings})
+    else:
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for f in findings:
+            mark = "[green]ok[/]" if f.ok else "[yellow]--[/]" if f.optional else "[red]no[/]"
+            table.add_row(mark, f.part, escape(f.found) + (f" [dim]→ {escape(f.remedy)}[/]" if f.remedy else ""))
+        _out.print(table, highlight=False)
+    if not all(f.ok or f.optional for f in findings):
+        raise typer.Exit(1)
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """All model files with size, licence and whether they are here."""
+    from sasmamba.app import weights
+
+    table = Table("name", "state", "MB", "licence", "purpose", box=None, padding=(0, 2, 0, 0))
+    for entry in weights.entries():
+        state = weights.verify(entry.name).state
+        table.add_row(entry.name, state, f"{entry.size / 1e6:.1f}", entry.licence, entry.purpose)
+    _out.print(table, highlight=False)
+
+
+@weights_app.command("fetch")
+def weights_fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all when none is named.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Touch no network: only say what is missing.")] = False,
+) -> None:
+    """Get model files that are not here yet."""
+    from sasmamba.app import weights
+
+    for name in names or [e.name for e in weights.entries()]:
+        path = weights.ensure(name, offline=offline or None, tell=lambda s: _err.print(s, highlight=False))
+        _out.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
+@weights_app.command("verify")
+def weights_verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all when none is named.")] = None,
+) -> None:
+    """Check the files that are here against their checksums; exit code 1 if one is damaged."""
+    from sasmamba.app import weights
+
+    states = [weights.verify(name) for name in names or [e.name for e in weights.entries()]]
+    for status in states:
+        _out.print(f"{status.entry.name}: {status.state}", highlight=False)
+    if any(s.state == "damaged" or (names and s.state != "ok") for s in states):
+        raise typer.Exit(1)
+
+
+@weights_app.command("where")
+def weights_where(name: Annotated[str, typer.Argument(help="Which.")]) -> None:
+    """Print where a file lies or would lie."""
+    from sasmamba.app import weights
+
+    _out.print(str(weights.verify(name).path), highlight=False, soft_wrap=True)
+
+
+# Training: the commands' logic and their help live in sasmamba.training.
+app.command()(training_commands.train)
+app.command()(training_commands.evaluate)
+
+
+def main() -> None:
+    """Entry point: runs the command and turns a UserError into its sentence and exit code."""
+    _settle_streams()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up takes place
+    try:
+        app(prog_name="sasmamba-demo")
+    except UserError as error:
+        _fail(str(error), error.exit_code)
+    except OSError as error:  # a full disk behind standard output, say
+        _fail(f"The system refuses to go on: {error}. Mend that and run the command again.", 1)
+
+
+def _fail(sentence: str, exit_code: int) -> NoReturn:
+    _err.print(f"[red]Error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+    sys.exit(exit_code)
+
+
+def _settle_streams() -> None:
+    """Makes sure that there is something to print to, and that no name is impossible to print."""
+    for number in range(3):  # a closed stream would lend its number to the next file opened, the video perhaps
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (lives to the end)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    main()

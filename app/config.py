@@ -1,0 +1,82 @@
+"""Everything a run depends on, in one frozen value; nothing is global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from sasmamba.app.lifting import DEFAULT_LIFTER
+from sasmamba.app.pose2d import Backend2D
+from sasmamba.app.sinks.atomic import same_file
+from sasmamba.app.types import UserError
+
+#: Suffixes that a render can have.
+RENDER_SUFFIXES = (".mp4", ".gif")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One video to one render.
+
+    Attributes:
+        source: the video. out: the render, .mp4 or .gif. poses: also save the poses here (.npz), or None.
+        start_s, end_s, max_frames: the part to do; None for all.
+        pose2d: the 2D backend. max_people: how many people at most.
+        lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input.
+        device: auto, cpu or cuda, for the lifter.
+        fov_deg: assumed field of view along the picture's longer side, for where people stand.
+        height: of the render in pixels at most. numbers: draw frame number, time and stage timings.
+    """
+
+    source: Path
+    out: Path
+    poses: Path | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    max_frames: int | None = None
+    pose2d: Backend2D = "mediapipe"
+    max_people: int = 4
+    lifter: str = DEFAULT_LIFTER
+    flip: bool = False
+    device: str = "auto"
+    fov_deg: float = 60.0
+    height: int = 720
+    numbers: bool = False
+
+    def __post_init__(self) -> None:
+        def usage(sentence: str) -> UserError:
+            return UserError(sentence, exit_code=2)
+
+        if self.out.suffix.lower() not in RENDER_SUFFIXES:
+            raise usage(f"The render must end in {' or '.join(RENDER_SUFFIXES)}, not {self.out.name!r}.")
+        if self.poses is not None and self.poses.suffix.lower() != ".npz":
+            raise usage(f"Poses are saved as .npz, not {self.poses.name!r}.")
+        if same_file(self.out, self.source):
+            raise usage(f"The render would overwrite the video {self.source}; choose another --out.")
+        if self.poses is not None and same_file(self.poses, self.source):
+            raise usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
+        if self.pose2d not in get_args(Backend2D):
+            raise usage(f"--pose2d must be one of {', '.join(get_args(Backend2D))}, not {self.pose2d!r}.")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise usage(f"--device must be auto, cpu or cuda, not {self.device!r}.")
+        if not 10 <= self.fov_deg <= 150:
+            raise usage(f"--fov must lie between 10 and 150 degrees, not {self.fov_deg:g}.")
+        if self.max_people < 1:
+            raise usage(f"--max-people must be at least 1, not {self.max_people}.")
+        if self.height < 64:
+            raise usage(f"--height must be at least 64, not {self.height}.")
+
+
+def default_out(source: Path) -> Path:
+    """Where a render goes when nobody says: beside the video, named after it."""
+    return source.with_name(f"{source.stem}_3d.mp4")
+
+
+def resolve_device(device: str) -> str:
+    """cpu or cuda for auto, cpu or cuda; UserError when cuda is asked for and not there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: this torch sees no CUDA GPU; use --device cpu, or install torch with CUDA.")
+    return "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")

@@ -1,0 +1,100 @@
+"""What works on this machine, and what to do about the rest."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: ok or not, what was found, what to do. Optional parts may be missing without harm."""
+
+    part: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    optional: bool = False
+
+
+def examine() -> list[Finding]:
+    """Looks at every part; a part that breaks while being looked at is reported, not raised."""
+    parts: list[tuple[str, Callable[[], list[Finding]]]] = [
+        ("python", _python), ("torch", _torch), ("scan", _scan), ("2D", _pose2d), ("video", _video),
+        ("weights", _weights),
+    ]  # fmt: skip
+    findings: list[Finding] = []
+    for name, look in parts:
+        try:
+            findings += look()
+        except Exception as error:
+            findings.append(Finding(name, False, f"{type(error).__name__}: {error}", "reinstall sasmamba-demo"))
+    return findings
+
+
+def _python() -> list[Finding]:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return [Finding("python", sys.version_info >= (3, 11), found, "" if sys.version_info >= (3, 11) else "use 3.11+")]
+
+
+def _torch() -> list[Finding]:
+    import torch
+
+    gpu = torch.cuda.is_available()
+    return [
+        Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads"),
+        Finding(
+            "GPU", gpu, torch.cuda.get_device_name() if gpu else "none that torch can use",
+            "" if gpu else "not needed; to use one, install a torch built for its CUDA", optional=True,
+        ),
+    ]  # fmt: skip
+
+
+def _scan() -> list[Finding]:
+    import torch
+
+    from sasmamba.models import kernels
+    from sasmamba.models.scan import resolve
+
+    library, sentence = kernels.load()
+    remedy = "" if library else "install a C++ compiler and reinstall from source"
+    devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    chosen = ", ".join(f"{d}: {resolve('auto', torch.device(d), torch.float32)}" for d in devices)
+    return [
+        Finding("native kernels", library is not None, sentence, remedy, optional=True),
+        Finding("selective scan", True, chosen),
+    ]
+
+
+def _pose2d() -> list[Finding]:
+    try:
+        import mediapipe
+    except ImportError as error:
+        return [Finding("2D mediapipe", False, str(error), "pip install mediapipe")]
+    return [Finding("2D mediapipe", True, mediapipe.__version__)]
+
+
+def _video() -> list[Finding]:
+    import av
+
+    codecs = {"H.264 encoder": ("libx264", "w"), "H.264 decoder": ("h264", "r"), "VP9 decoder": ("vp9", "r")}
+    findings = []
+    for part, (name, mode) in codecs.items():
+        ok = name in av.codecs_available and av.Codec(name, mode) is not None  # type: ignore[arg-type]
+        findings.append(Finding(part, ok, f"{name}, PyAV {av.__version__}", "" if ok else "pip install --upgrade av"))
+    return findings
+
+
+def _weights() -> list[Finding]:
+    from sasmamba.app import weights
+
+    findings = []
+    for entry in weights.entries():
+        status = weights.verify(entry.name)
+        fetch = f"sasmamba-demo weights fetch {entry.name}"
+        remedy = {"ok": "", "missing": f"fetched when first needed, or now: {fetch}", "damaged": fetch}[status.state]
+        optional = status.state == "missing" and entry.packaged is None
+        findings.append(Finding(f"weights {entry.name}", status.state == "ok", status.state, remedy, optional))
+    return findings

@@ -1,0 +1,236 @@
+"""The chain: source → 2D → identities → 3D → places → picture. The only file that knows all stages.
+
+A video is read twice: once to see everybody's whole motion, once to draw it. So nothing grows with its length but the
+poses themselves, and the view, the floor and the identities are settled before the first picture is drawn.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from sasmamba.app.config import RunConfig, resolve_device
+from sasmamba.app.lifting import Lifter, Lifting
+from sasmamba.app.placing import Placement, place
+from sasmamba.app.pose2d import open_pose2d
+from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.rendering import RenderConfig, Renderer, Scene
+from sasmamba.app.sinks import open_render
+from sasmamba.app.sinks.atomic import check_writable
+from sasmamba.app.sources import VideoFile, prefetch
+from sasmamba.app.take import Take, save_poses
+from sasmamba.app.tracking import Tracker
+from sasmamba.app.types import UserError
+
+#: progress(stage, frames done, frames in all or None)
+Progress = Callable[[str, int, int | None], None]
+
+#: Somebody seen in fewer frames than this was a ghost of the detector.
+_GHOST_FRAMES = 8
+
+_log = logging.getLogger(__name__)
+
+
+class Timings:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+    def waiting(self, stage: str, items: Iterator[Any]) -> Iterator[Any]:
+        """Passes items on and books the time spent waiting for them."""
+        while True:
+            with self(stage):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
+    def per_frame_ms(self, frames: int) -> dict[str, float]:
+        """Milliseconds per frame of every stage."""
+        return {stage: 1000 * s / max(frames, 1) for stage, s in self.seconds.items()}
+
+
+class Stop:
+    """Whether the user has asked to stop; a first Ctrl-C asks, a second one does not ask."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @classmethod
+    @contextmanager
+    def on_interrupt(cls) -> Iterator[Stop]:
+        """Listens for Ctrl-C while the block runs (in the main thread; elsewhere it only passes a Stop on)."""
+        stop = cls()
+        if threading.current_thread() is not threading.main_thread():
+            yield stop
+            return
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            if stop.asked:
+                raise KeyboardInterrupt
+            stop.asked = True
+
+        before = signal.signal(signal.SIGINT, ask)
+        try:
+            yield stop
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did.
+
+    Attributes:
+        frames: analysed. written: frames in the render. people: track ids and in how many frames each was seen.
+        stage_ms: milliseconds per frame. seconds: from the first frame to the last, start-up excluded.
+        files: what was written. problems: sentences about losses. interrupted: Ctrl-C ended it early.
+    """
+
+    frames: int
+    written: int
+    people: dict[int, int]
+    stage_ms: dict[str, float]
+    seconds: float
+    startup_s: float
+    files: list[str]
+    model: str
+    pose2d: str
+    problems: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the whole chain, start-up excluded."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+def analyse(
+    video: VideoFile, pose2d: Pose2D, lifter: Lifter, *, max_people: int, timings: Timings, stop: Stop,
+    progress: Progress,
+) -> Take:  # fmt: skip
+    """Reads a video once: who is where, who is who, and everybody's pose."""
+    take = Take(video.meta, lifter.name)
+    tracker = Tracker(max_people=max_people)
+    lifting = Lifting(lifter)
+    with closing(prefetch(video)) as frames:
+        for frame in timings.waiting("decode", frames):
+            if stop.asked:
+                break
+            with timings("2d"):
+                people = pose2d(frame)
+            with timings("track"):
+                people = tracker.update(frame.index, people)
+            take.times_s.append(frame.time_s)
+            take.add_people(frame.index, people)
+            with timings("lift"):
+                take.add_poses(lifting.push(frame.index, people))
+            progress("analyse", frame.index + 1, video.meta.frames)
+    with timings("lift"):
+        take.add_poses(lifting.finish())
+    take.drop_ghosts(_GHOST_FRAMES)
+    return take
+
+
+def render(
+    video: VideoFile, take: Take, placement: Placement, config: RunConfig, *, timings: Timings, stop: Stop,
+    progress: Progress, problems: list[str],
+) -> int:  # fmt: skip
+    """Reads the video again and draws everybody beside it; returns the number of frames written.
+
+    It can be stopped too: the render then ends early and is whole as far as it goes.
+    """
+    paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
+    scene = Scene.around(paths, placement.R_world_cam)
+    renderer = Renderer(video.meta, RenderConfig(height=config.height, show_numbers=config.numbers), scene)
+    width, height = renderer.size
+    end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
+    audio = config.source if video.has_audio else None
+    hud = _hud(timings, take.frames) if config.numbers else None
+    asked_before = stop.asked
+    written = 0
+    with (
+        open_render(config.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
+        closing(prefetch(video)) as frames,
+    ):
+        for frame in timings.waiting("decode", frames):
+            if frame.index >= take.frames or (stop.asked and not asked_before):
+                break
+            with timings("draw"):
+                poses, roots = placement.at(frame.index)
+                picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+            with timings("encode"):
+                sink.write(picture, frame.time_s)
+            written += 1
+            progress("render", written, take.frames)
+    problems += sink.problems
+    return written
+
+
+def _hud(timings: Timings, frames: int) -> str:
+    return "\n".join(f"{stage} {ms:.1f} ms" for stage, ms in timings.per_frame_ms(frames).items())
+
+
+def run(config: RunConfig, progress: Progress = lambda stage, done, total: None) -> Report:
+    """Runs the whole chain on one video file.
+
+    Raises:
+        UserError: anything a person can mend; nothing half-written is left.
+    """
+    begin = time.perf_counter()
+    timings, problems = Timings(), []
+    with Stop.on_interrupt() as stop, VideoFile(
+        config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames
+    ) as video:  # fmt: skip
+        for path in (config.out, config.poses):
+            if path is not None:
+                check_writable(path)
+        lifter = Lifter.load(config.lifter, resolve_device(config.device), config.flip)
+        with open_pose2d(config.pose2d, max_people=config.max_people) as pose2d:
+            started = time.perf_counter()
+            take = analyse(
+                video, pose2d, lifter, max_people=config.max_people, timings=timings, stop=stop, progress=progress
+            )
+        problems += video.problems
+        video.problems.clear()  # the second reading would only tell the same again
+        if not take.frames:
+            raise UserError(f"Stopped before the first frame of {config.source}; nothing was written.", exit_code=130)
+        if stop.asked:
+            _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
+        with timings("place"):
+            placement = place(take, config.fov_deg)
+        written = render(
+            video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
+        )
+        files = [str(config.out)] if written else []
+        if config.poses is not None:
+            save_poses(take, config.poses)
+            files.append(str(config.poses))
+        if not take.tracks:
+            problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
+        return Report(
+            frames=take.frames, written=written, people={i: len(t.people) for i, t in sorted(take.tracks.items())},
+            stage_ms=timings.per_frame_ms(take.frames), seconds=time.perf_counter() - started,
+            startup_s=started - begin, files=files, model=take.model, pose2d=config.pose2d, problems=problems,
+            interrupted=stop.asked,
+        )  # fmt: skip

@@ -1,0 +1,151 @@
+"""What people pass by mistake: one sentence that says what to do, the right exit code, and nothing left behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from helpers_cli import command, left_in, one_sentence
+from helpers_video import add_tone, write_sound_only, write_video
+
+from sasmamba.app.sources import VideoFile
+
+
+def without_frames(path: Path) -> None:
+    """A video stream is announced, but only sound follows."""
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        add_tone(out, out.add_stream("aac", rate=44100, layout="mono"), 0.5)
+
+
+def cut_before_the_index(path: Path) -> None:
+    data = write_video(path, 20).read_bytes()
+    path.write_bytes(data[: data.index(b"moov")])
+
+
+MADE: dict[str, Callable[[Path], object]] = {
+    "text": lambda path: path.write_text("milk, bread, butter\n" * 50),
+    "noise": lambda path: path.write_bytes(random.Random(0).randbytes(50_000)),
+    "nothing": lambda path: path.write_bytes(b""),
+    "sound": write_sound_only,
+    "no frames": without_frames,
+    "cut": cut_before_the_index,
+    "folder": lambda path: path.mkdir(),
+    "video": lambda path: write_video(path, 12),
+}
+
+CASES = [
+    ("no such file", None, [], 2, "There is no file {video}: check the name and the folder."),
+    ("too long a name", "a" * 300, [], 2, "There is no file {video}: check the name and the folder."),
+    ("folder", "folder", [], 2, "{video} is a folder, not a video: pass a file inside it."),
+    ("text", "text", [], 1, "{video} is not a video this tool can read: convert it to mp4 (H.264) and try again."),
+    ("noise", "noise", [], 1, "{video} is not a video this tool can read: convert it to mp4 (H.264) and try again."),
+    ("empty", "nothing", [], 1, "{video} is empty: fetch or record it again."),
+    ("sound", "sound", [], 1, "{video} has no video in it, only sound or data: pass a file with a picture."),
+    ("no frames", "no frames", [], 1, "{video} has no video in it, only sound or data: pass a file with a picture."),
+    ("cut", "cut", [], 1, "{video} is not a video this tool can read: convert it to mp4 (H.264) and try again."),
+    ("late", "video", ["--start", "5"], 2, "{video} has no frame after 5 s (it is 0.5 s long): start earlier."),
+    ("backwards", "video", ["--start", "0.3", "--end", "0.1"], 2,
+     "The part to read must start at 0 s or later and end after its start, not be 0.3 s to 0.1 s."),
+    ("early", "video", ["--start", "-1"], 2,
+     "The part to read must start at 0 s or later and end after its start, not be -1 s to the end."),
+    ("no number", "video", ["--start", "nan"], 2,
+     "The part to read must start at 0 s or later and end after its start, not be nan s to the end."),
+    ("no frame", "video", ["--max-frames", "0"], 2, "At least one frame must be read, not 0."),
+    ("nobody", "video", ["--max-people", "0"], 2, "--max-people must be at least 1, not 0."),
+    ("device", "video", ["--device", "gpu"], 2, "--device must be auto, cpu or cuda, not 'gpu'."),
+    ("2D", "video", ["--pose2d", "hrnet"], 2, "--pose2d must be one of mediapipe, not 'hrnet'."),
+    ("fov", "video", ["--fov", "nan"], 2, "--fov must lie between 10 and 150 degrees, not nan."),
+    ("height", "video", ["--height", "10"], 2, "--height must be at least 64, not 10."),
+    ("lifter", "video", ["--lifter", "nope"], 2,
+     "There are no weights called 'nope'; there are: pose-landmarker-full, demo-clip, sasmamba-lean."),
+    ("suffix", "video", ["--out", "render.avi"], 2, "The render must end in .mp4 or .gif, not 'render.avi'."),
+    ("poses", "video", ["--save-poses", "p.json"], 2, "Poses are saved as .npz, not 'p.json'."),
+    ("onto itself", "video", ["--out", "{video}"], 2,
+     "The render would overwrite the video {video}; choose another --out."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "options", "code", "says"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_one_sentence(tmp_path: Path, made: str | None, options: list[str], code: int, says: str) -> None:
+    video = tmp_path / f"{made if made and made not in MADE else 'clip'}.mp4"
+    if made in MADE:
+        MADE[made](video)
+    before = left_in(tmp_path)
+    out = [] if "--out" in options else ["--out", tmp_path / "render.mp4"]
+    result = command(video, *out, *(o.format(video=video) for o in options))
+    assert one_sentence(result.err) == says.format(video=video)
+    assert (result.code, result.out) == (code, "")
+    assert left_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("arguments", [["--outt", "x.mp4"], ["--start", "0:05"], ["--max-frames", "many"]], ids=str)
+def test_mistyped_options(tmp_path: Path, arguments: list[str]) -> None:
+    result = command(write_video(tmp_path / "clip.mp4", 2), *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert arguments[0] in result.err
+    assert left_in(tmp_path) == ["clip.mp4"]
+
+
+def test_cuda_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = command(write_video(tmp_path / "clip.mp4", 2), "--device", "cuda")
+    assert result.code == 1
+    assert one_sentence(result.err).endswith("use --device cpu, or install torch with CUDA.")
+    assert left_in(tmp_path) == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "size"),
+    [
+        ("odd", 3, (161, 91)),
+        ("small", 3, (33, 17)),
+        ("dot", 2, (1, 1)),
+        ("tall", 2, (20, 1600)),
+        ("wide", 2, (1600, 20)),
+        ("single", 1, (160, 120)),
+    ],
+)
+def test_odd_videos_without_a_person(tmp_path: Path, name: str, frames: int, size: tuple[int, int]) -> None:
+    video = write_video(tmp_path / "clip.mkv", frames, size=size, codec="ffv1", pix_fmt="yuv444p")
+    result = command(video, "--out", tmp_path / "render.mp4", "--save-poses", tmp_path / "poses.npz")
+    assert result.code == 0, result.err
+    assert f"Note: Nobody was found in {video}; the render has no skeleton." in result.err.splitlines()
+    assert sum(1 for _ in VideoFile(tmp_path / "render.mp4")) == frames
+    poses = np.load(tmp_path / "poses.npz")
+    assert poses["joints3d"].shape == (0, frames, 17, 3)
+    assert left_in(tmp_path) == ["clip.mkv", "poses.npz", "render.mp4"]
+
+
+def test_a_picture_is_a_video_of_one_frame(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), np.full((90, 120, 3), 90, np.uint8))
+    assert command(tmp_path / "photo.png").code == 0
+    assert sum(1 for _ in VideoFile(tmp_path / "photo_3d.mp4")) == 1
+
+
+def test_a_truncated_video_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip.mp4", 40, container_options={"movflags": "+faststart"}, gop=1, corner=True)
+    data = video.read_bytes()
+    video.write_bytes(data[: len(data) * 6 // 10])
+    result = command(video, "--quiet")
+    frames = sum(1 for _ in VideoFile(tmp_path / "clip_3d.mp4"))
+    assert result.code == 0
+    assert 5 < frames < 40
+    assert f"Note: clip.mp4 is damaged: {frames} of 40 frames could be read." in result.err.splitlines()
+
+
+@pytest.mark.parametrize("name", ["a b'c\"d.mp4", "🎥 ö.mp4", "[red]x[bold].mp4", "-dash.mp4", "a:b.mp4", "100%d.mp4"])
+def test_any_name_will_do(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / name, 2)
+    result = command("--out", f"3d {name}", "--", name)
+    assert result.code == 0, result.err
+    assert f"3d {name}" in result.out
+    assert left_in(tmp_path) == sorted([name, f"3d {name}"])

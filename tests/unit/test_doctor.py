@@ -1,0 +1,69 @@
+"""The doctor names every part, says how to mend what is missing, and survives parts that break."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers_cli import command
+
+from sasmamba.app import doctor
+from sasmamba.app.doctor import Finding, examine
+
+
+def test_every_part_is_named_and_every_lack_has_a_remedy() -> None:
+    findings = {f.part: f for f in examine()}
+    expected = {
+        "python", "torch", "GPU", "native kernels", "selective scan", "2D mediapipe", "H.264 encoder", "H.264 decoder",
+        "weights pose-landmarker-full", "weights sasmamba-lean",
+    }  # fmt: skip
+    assert expected <= set(findings)
+    assert all(f.found for f in findings.values())
+    assert all(f.ok or f.remedy for f in findings.values())
+    assert not any(f.ok and f.remedy for f in findings.values())
+
+
+def test_the_report_for_programs_says_the_same() -> None:
+    result = command("doctor", "--json")
+    report = json.loads(result.out)
+    assert result.err == ""
+    assert report == {f.part: {"ok": f.ok, "found": f.found, "remedy": f.remedy} for f in examine()}
+
+
+@pytest.mark.parametrize(
+    ("finding", "code", "mark"),
+    [
+        (Finding("part", True, "1.0"), 0, "ok"),
+        (Finding("part", False, "none", "get [one]", optional=True), 0, "--"),
+        (Finding("part", False, "none", "get [one]"), 1, "no"),
+    ],
+    ids=["there", "optional", "needed"],
+)
+def test_marks_and_exit_codes(finding: Finding, code: int, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    result = command("doctor")
+    assert result.code == code
+    assert result.out.split() == [mark, "part", finding.found, *(["→", "get", "[one]"] if finding.remedy else [])]
+
+
+@pytest.mark.parametrize("error", [ImportError("no library"), ValueError("odd manifest"), OSError("gone")], ids=repr)
+def test_a_part_that_breaks_is_reported(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[Finding]:
+        raise error
+
+    monkeypatch.setattr(doctor, "_video", broken)
+    (video,) = (f for f in examine() if f.part == "video")
+    assert not video.ok
+    assert str(error) in video.found
+    assert video.remedy
+
+
+def test_missing_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path))
+    missing = next(f for f in examine() if f.part == "weights pose-landmarker-full")
+    assert (missing.ok, missing.optional) == (False, True)
+    assert "sasmamba-demo weights fetch pose-landmarker-full" in missing.remedy
+    (tmp_path / "pose_landmarker_full.task").write_bytes(b"altered")
+    damaged = next(f for f in examine() if f.part == "weights pose-landmarker-full")
+    assert (damaged.found, damaged.ok, damaged.optional) == ("damaged", False, False)
