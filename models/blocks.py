@@ -80,6 +80,7 @@ class BlockConfig:
 
 
 @functools.lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept must also serve training, whoever asked for it first
 def _routes(T: int, V: int, directions: tuple[Direction, ...], device: torch.device) -> Tensor:
     """(K, T·V) order in which each direction visits the tokens; token t·V + v is joint v of frame t."""
     tokens = torch.arange(T * V, device=device).view(T, V)

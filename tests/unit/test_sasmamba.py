@@ -81,6 +81,15 @@ def test_stride_holds_the_joint_before(stride: int) -> None:
     assert _hold(x, stride).flatten().tolist() == [v // stride * stride for v in range(17)]
 
 
+def test_a_model_that_has_inferred_can_still_learn() -> None:
+    """What inference caches must not poison autograd."""
+    model = SasMamba(LEAN)
+    x = torch.randn(1, 13, 17, 2)
+    with torch.inference_mode():
+        model(x)
+    model(x).sum().backward()
+
+
 def test_drop_path_only_acts_in_training() -> None:
     block = Block(LEAN.block, drop_path=0.999)
     x = torch.randn(4, 3, 17, 16)
