@@ -9,10 +9,11 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/sasmamba
 ENV PATH=/opt/sasmamba/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# A plain torch from the default index brings gigabytes of CUDA that this image has no use for.
+# A plain torch may bring gigabytes of CUDA that this image has no use for:
+# --build-arg TORCH_INDEX=URL names an index of CPU builds, such as PyTorch's own.
 ARG TORCH=torch==2.13.0
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --index-url "$TORCH_INDEX" "$TORCH"
+ARG TORCH_INDEX=
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH"
 RUN pip install "setuptools>=77" wheel
 WORKDIR /source
 # Dependencies first: they stay cached while only the code changes.
