@@ -18,7 +18,7 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 
-_FORMAT = "sasmamba-lifter/1"
+_FORMAT, _MODEL = "sasmamba-lifter/1", "sasmamba"
 
 
 class CheckpointError(Exception):
@@ -39,7 +39,7 @@ def save_lifter(model: SasMamba, path: Path, notes: dict[str, str] | None = None
     """Writes the model whole or not at all; `notes` are free text for people (data, recipe, accuracy)."""
     metadata = {
         "format": _FORMAT,
-        "model": "sasmamba",
+        "model": _MODEL,
         "config": json.dumps(asdict(model.config)),
         "skeleton": CONVERSION_ID,
         "notes": json.dumps(notes or {}),
@@ -62,9 +62,11 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not a lifter of this project (format {metadata.get('format')!r})")
-    if metadata["skeleton"] != CONVERSION_ID:
+    if metadata.get("model") != _MODEL:
+        raise CheckpointError(f"{path} holds a {metadata.get('model')!r}, not a {_MODEL!r}")
+    if metadata.get("skeleton") != CONVERSION_ID:
         raise CheckpointError(
-            f"{path} was trained on joints derived by {metadata['skeleton']}, this version derives {CONVERSION_ID}"
+            f"{path} was trained on joints derived by {metadata.get('skeleton')}, this version derives {CONVERSION_ID}"
         )
     return metadata
 
@@ -77,8 +79,8 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
     """
     metadata = read_metadata(path)
     try:
-        model = SasMamba(config_from_dict(json.loads(metadata["config"])), backend)
-    except (TypeError, ValueError) as error:
+        model = SasMamba(config_from_dict(json.loads(metadata.get("config", "null"))), backend)
+    except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} describes a model that this version cannot build ({error})") from error
     with safe_open(path, "pt") as f:
         tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)

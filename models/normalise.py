@@ -7,7 +7,9 @@ person, panning or zooming the camera leaves the input, and with it the pose, un
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sasmamba.models.skeletons import H36M
@@ -54,3 +56,15 @@ def _carry(x: Tensor, known: Tensor) -> Tensor:
     b = x.gather(1, last[..., None].expand(-1, -1, 2))
     weight = (frame - first).to(x.dtype) / (last - first).clamp(min=1).to(x.dtype)
     return a + weight[..., None] * (b - a)
+
+
+def mask_missing(points: NDArray) -> NDArray[np.float32]:
+    """Joints (..., 3) x, y, score as float32, those that are missing set to 0, 0, 0.
+
+    Missing is a score of 0 or less, or anything that is not a finite number. Scores above 1 count as 1.
+    """
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and so missing
+        out = np.array(points, np.float32)
+    out[~np.isfinite(out).all(-1) | (out[..., 2] <= 0)] = 0
+    out[..., 2] = np.minimum(out[..., 2], 1)
+    return out

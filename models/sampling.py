@@ -7,11 +7,13 @@ depthwise ones.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sasmamba.models import kernels
 
@@ -49,6 +51,7 @@ class _Native(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dout: Tensor) -> tuple[Tensor, ...]:
         tensors = ctx.saved_tensors
         library, _ = kernels.load()
@@ -76,7 +79,19 @@ def structure_aware_conv(
 
     Returns:
         (batch, T, V, E). Outside the grid everything is zero.
+
+    Raises:
+        ValueError: shapes that do not fit each other.
     """
+    (batch, T, V, E), taps = x.shape, deform.shape[0]
+    for name, tensor, shape in (
+        ("offset", offset, (batch, T, V, taps, 2)), ("deform", deform, (taps, E)), ("plain", plain, (9, E)),
+        ("bias", bias, (E,)),
+    ):  # fmt: skip
+        if tensor.shape != shape:
+            raise ValueError(f"structure_aware_conv: {name}: want {shape}, got {tuple(tensor.shape)}")
+    if math.isqrt(taps) ** 2 != taps:
+        raise ValueError(f"structure_aware_conv: deform: want a square number of taps, got {taps}")
     can_native = x.device.type == "cpu" and x.dtype == torch.float32 and kernels.load()[0] is not None
     if reference or not can_native:
         return structure_aware_conv_reference(x, offset, deform, plain, bias)

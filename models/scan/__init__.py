@@ -63,12 +63,18 @@ def selective_scan(
 
     Returns:
         (batch, L, E), the sum over routes, in storage order.
+
+    Raises:
+        ValueError: shapes that do not fit each other, or routes that leave the sequence.
     """
-    K, L = routes.shape
-    if u.shape[1] != L or dt.shape[1:3] != (L, K) or B.shape != C.shape or B.shape[1:3] != (L, K):
-        raise ValueError(
-            f"selective_scan: u {tuple(u.shape)}, dt {tuple(dt.shape)}, B {tuple(B.shape)}, C {tuple(C.shape)} "
-            f"do not fit routes {tuple(routes.shape)}"
-        )
+    (batch, L, E), (K, R), N = u.shape, dt.shape[2:], A.shape[-1]
+    for name, tensor, shape in (
+        ("dt", dt, (batch, L, K, R)), ("B", B, (batch, L, K, N)), ("C", C, (batch, L, K, N)), ("A", A, (K, E, N)),
+        ("D", D, (K, E)), ("dt_weight", dt_weight, (K, E, R)), ("dt_bias", dt_bias, (K, E)), ("routes", routes, (K, L)),
+    ):  # fmt: skip
+        if tensor.shape != shape:
+            raise ValueError(f"selective_scan: {name}: want {shape}, got {tuple(tensor.shape)}")
+    if routes.dtype != torch.int64:
+        raise ValueError(f"selective_scan: routes: want int64, got {routes.dtype}")
     run = _IMPLEMENTATIONS[resolve(backend, u.device, u.dtype)]
     return run(u, dt, B, C, A, D, dt_weight, dt_bias, routes)

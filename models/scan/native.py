@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sasmamba.models import kernels
 
@@ -36,6 +37,8 @@ class _Scan(torch.autograd.Function):
         u, A, D, dt_weight, dt_bias = (x.contiguous() for x in (u, A, D, dt_weight, dt_bias))
         dt, B, C = _share_strides(dt, B, C)
         routes = routes.contiguous()
+        if routes.numel() and not 0 <= int(routes.min()) <= int(routes.max()) < u.shape[1]:
+            raise ValueError(f"selective_scan: routes: want tokens 0..{u.shape[1] - 1}")  # the kernel trusts them
         batch, length, channels = u.shape
         library, _ = kernels.load()
         assert library is not None
@@ -50,6 +53,7 @@ class _Scan(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
         u, dt, B, C, A, D, dt_weight, dt_bias, routes = ctx.saved_tensors
         library, _ = kernels.load()

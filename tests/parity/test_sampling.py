@@ -75,3 +75,11 @@ def test_a_whole_offset_moves_the_tap() -> None:
 def test_reference_has_the_gradient_of_its_forward() -> None:
     tensors = [t.double().requires_grad_() for t in case((1, 2, 3, 2, 3), spread=0.3)]
     assert torch.autograd.gradcheck(lambda *t: structure_aware_conv(*t, reference=True), tensors, eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("index", range(1, 5), ids=NAMES[1:])
+def test_shapes_that_do_not_fit_are_refused(index: int) -> None:
+    tensors = case((2, 3, 17, 8, 3))
+    tensors[index] = tensors[index][..., :-1]
+    with pytest.raises(ValueError, match="want"):
+        structure_aware_conv(*tensors)

@@ -124,7 +124,23 @@ def test_impossible_choices_are_refused(backend: str, dtype: torch.dtype, error:
         resolve(backend, torch.device("cpu"), dtype)  # type: ignore[arg-type]
 
 
-def test_mismatched_routes_are_refused() -> None:
-    inputs, routes = case((1, 5, 4, 2, 1, 1))
-    with pytest.raises(ValueError, match="do not fit routes"):
-        scan(inputs, routes[:, :4], "reference")
+def change(inputs: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The same inputs with one tensor a row short."""
+    return dict(inputs, **{name: inputs[name][:-1]})
+
+
+@pytest.mark.parametrize("backend", [pytest.param("native", marks=needs_native), "reference"])
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_that_do_not_fit_are_refused(name: str, backend: str) -> None:
+    inputs, routes = case((2, 5, 4, 2, 1, 1))
+    with pytest.raises(ValueError, match="want"):
+        scan(change(inputs, name), routes, backend)
+
+
+@needs_native
+@pytest.mark.parametrize("bad", [-1, 5, 10**12])
+def test_routes_that_leave_the_sequence_are_refused(bad: int) -> None:
+    inputs, routes = case((2, 5, 4, 2, 1, 1))
+    for broken in (routes.masked_fill(routes == 3, bad), routes[:, :4], routes.int()):
+        with pytest.raises(ValueError, match="routes: want"):
+            scan(inputs, broken, "native")

@@ -42,6 +42,8 @@ def _resave(path: Path, change: dict[str, str], drop: str | None = None) -> None
 CASES = {
     "another project's file": ({"format": "x"}, None, "not a lifter of this project"),
     "another skeleton": ({"skeleton": "coco17-to-h36m17/0"}, None, "joints derived by coco17-to-h36m17/0"),
+    "another model": ({"model": "posemamba"}, None, "not a 'sasmamba'"),
+    "no configuration": ({"config": "null"}, None, "cannot build"),
     "an unknown setting": ({"config": '{"nonsense": 1}'}, None, "cannot build"),
     "a tensor missing": ({}, "head.1.bias", "do not fit"),
     "another width": ({"config": json.dumps({"block": {"width": 8}, "blocks": 2})}, None, "do not fit"),
