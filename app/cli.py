@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from sasmamba.app.types import UserError
 from sasmamba.training import commands as training_commands
 
-_GLOBAL_FLAGS = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
+_GLOBAL_FLAGS = {"--help", "-h", "--version"}
 
 
 class _VideoFirst(TyperGroup):
@@ -134,8 +134,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Render a video beside its people in 3D (the word `run` may be left out)."""
-    from sasmamba.app.config import RunConfig, default_out
-    from sasmamba.app.lifting import DEFAULT_LIFTER
+    from sasmamba.app.config import DEFAULT_LIFTER, RunConfig, default_out
     from sasmamba.app.pipeline import Report
     from sasmamba.app.pipeline import run as run_pipeline
 
@@ -144,8 +143,7 @@ def run(
         max_frames=max_frames, pose2d=pose2d, max_people=max_people, lifter=lifter or DEFAULT_LIFTER,  # type: ignore[arg-type]
         flip=flip, device=device, fov_deg=fov, height=height, numbers=numbers,
     )  # fmt: skip
-    if not quiet:
-        _listen()
+    _listen(quiet)
     with _Bars(quiet or as_json) as bars:
         report: Report = run_pipeline(config, bars)
     if as_json:
@@ -156,13 +154,14 @@ def run(
         _err.print(f"[yellow]Note:[/] {escape(problem)}", highlight=False, soft_wrap=True)
     if report.interrupted:
         frames = f"{report.written} frame{'s' * (report.written != 1)}"
-        _err.print(f"Stopped: the render holds the first {frames}.", highlight=False)
+        held = f"the render holds the first {frames}" if report.written else "there is no render"
+        _err.print(f"Stopped: {held}.", highlight=False)
         raise typer.Exit(130)
 
 
-def _listen() -> None:
+def _listen(quiet: bool) -> None:
     logger = logging.getLogger("sasmamba")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.handlers = [_Tell()]
 
 
@@ -193,9 +192,11 @@ def lift(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Lift 2D poses of your own to 3D."""
-    from sasmamba.app.config import resolve_device
-    from sasmamba.app.lifting import DEFAULT_LIFTER, Lifter, lift_file
+    from sasmamba.app.config import DEFAULT_LIFTER, resolve_device
+    from sasmamba.app.keypoints import lift_file
+    from sasmamba.app.lifting import Lifter
 
+    _listen(quiet)
     frames = lift_file(source, out, Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip))
     if not quiet:
         _out.print(f"{frames} frames lifted to {out}", highlight=False, soft_wrap=True)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from sasmamba.app.lifting import DEFAULT_LIFTER
 from sasmamba.app.pose2d import Backend2D
 from sasmamba.app.sinks.atomic import same_file
 from sasmamba.app.types import UserError
+
+#: The shipped lifter that runs unless another is asked for.
+DEFAULT_LIFTER = "sasmamba-lean"
 
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
@@ -45,6 +47,10 @@ class RunConfig:
     numbers: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("source", "out", "poses"):  # text will do, too
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, Path(getattr(self, name)))
+
         def usage(sentence: str) -> UserError:
             return UserError(sentence, exit_code=2)
 

@@ -6,6 +6,7 @@ window can change them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,18 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sasmamba.app import weights
-from sasmamba.app.placing import to_camera_axes
-from sasmamba.app.sinks.atomic import same_file
-from sasmamba.app.take import read_keypoints, write_npz
+from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError
+from sasmamba.models import kernels
 from sasmamba.models.checkpoint import CheckpointError, load_lifter
-from sasmamba.models.normalise import normalise_window
+from sasmamba.models.normalise import mask_missing, normalise_window
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
 
-#: The shipped lifter that runs unless another is asked for.
-DEFAULT_LIFTER = "sasmamba-lean"
+_log = logging.getLogger(__name__)
 
 #: Windows advance by half their length, so every frame away from the ends is seen with context on both sides.
 _FULL = 243
@@ -61,21 +60,31 @@ class Lifter:
         path = Path(name) if name.endswith(".safetensors") else weights.ensure(name)
         if not path.is_file():
             raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
+        library, sentence = kernels.load()
+        if library is None and device == "cpu":
+            _log.warning("%s.", sentence)
         try:
             return cls(load_lifter(path, device, backend), path.stem, flip)
         except CheckpointError as error:
-            raise UserError(f"The lifter's weights cannot be used: {error}.") from error
+            raise UserError(
+                f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."
+            ) from error
 
     @torch.inference_mode()
     def __call__(self, xyc: FloatArray) -> FloatArray:
         """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ 243, to (T, 17, 3) metres.
 
-        Score 0 marks a joint that was not found. The result is relative to the pelvis, in the axes of a camera that
-        looks straight at the person: x right, y down, z forward. It does not depend on where in the picture or how
-        large the person was.
+        A score of 0 or anything that is not a number marks a joint that was not found. The result is relative to the
+        pelvis, in the axes of a camera that looks straight at the person: x right, y down, z forward. It does not
+        depend on where in the picture or how large the person was.
+
+        Raises:
+            ValueError: another shape.
         """
+        if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.model.config.frames:
+            raise ValueError(f"window: want (1..{self.model.config.frames}, 17, 3), got {xyc.shape}")
         with _torch_threads(self.threads):
-            x = normalise_window(torch.from_numpy(np.ascontiguousarray(xyc, np.float32))[None].to(self.device))
+            x = normalise_window(torch.from_numpy(mask_missing(xyc))[None].to(self.device))
             x = x[..., : self.model.config.in_channels]
             y = self.model(x)
             if self.flip:
@@ -145,11 +154,12 @@ class Lifting:
     def push_joints(self, frame: int, rows: Mapping[int, FloatArray]) -> list[Pose3D]:
         """As `push`, for people given as H36M-17 x px, y px, score (17, 3) by track id."""
         out: list[Pose3D] = []
+        for track_id, segment in list(self._segments.items()):
+            missed = frame - (segment.first + len(segment.rows)) + (track_id not in rows)
+            if missed > self.max_gap:
+                out += self._close(track_id)
         for track_id, row in rows.items():
             out += self._add(frame, track_id, row)
-        for track_id, segment in list(self._segments.items()):
-            if frame - (segment.first + len(segment.rows) - 1) > self.max_gap:
-                out += self._close(track_id)
         return out
 
     def finish(self) -> list[Pose3D]:
@@ -195,7 +205,7 @@ class Lifting:
     @staticmethod
     def _poses(track_id: int, segment: _Segment, joints: FloatArray) -> list[Pose3D]:
         return [
-            Pose3D(segment.first + i, track_id, pose, observed=segment.seen[i]) for i, pose in enumerate(joints)
+            Pose3D(segment.first + i, track_id, pose.copy(), observed=segment.seen[i]) for i, pose in enumerate(joints)
         ]
 
 
@@ -205,9 +215,9 @@ def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int =
     Frames in which nothing was found and that lie outside the person's life or in a gap longer than `max_gap` frames
     come out as NaN: absence is a value.
     """
-    xyc = np.asarray(xyc, np.float32)
     if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
         raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
+    xyc = mask_missing(xyc)
     lifting = Lifting(lifter, window, max_gap)
     out = np.full(xyc.shape, np.nan, np.float32)
 
@@ -217,31 +227,3 @@ def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int =
     for pose in lifting.finish():
         out[pose.frame] = pose.joints
     return out
-
-
-def lift_file(source: Path, out: Path, lifter: Lifter) -> int:
-    """Lifts a file of 2D poses (see `take.read_keypoints`) and returns the number of frames.
-
-    Writes joints3d float32 (F, 17, 3) metres relative to the pelvis, x right, y down, z forward, NaN where nothing was
-    there to lift; fps; skeleton; model. The axes are those of a camera that looks straight at the person, or the
-    camera's own where the input says how wide its view is (`fov_deg`).
-
-    Raises:
-        UserError: the input breaks the format or the output cannot be written.
-    """
-    if out.suffix.lower() != ".npz":
-        raise UserError(f"Poses are saved as .npz, not {out.name!r}.", exit_code=2)
-    if same_file(source, out):
-        raise UserError(f"The poses would overwrite {source}; choose another OUT.npz.", exit_code=2)
-    keypoints = read_keypoints(source)
-    joints = lift_sequence(lifter, keypoints.xyc)
-    if keypoints.fov_deg is not None:
-        joints = to_camera_axes(joints, keypoints)
-    write_npz(
-        out,
-        {
-            "joints3d": joints, "fps": np.array(keypoints.fps), "skeleton": np.array("h36m17"),
-            "model": np.array(lifter.name),
-        },
-    )  # fmt: skip
-    return len(joints)

@@ -35,6 +35,8 @@ from sasmamba.app.types import UserError
 #: progress(stage, frames done, frames in all or None)
 Progress = Callable[[str, int, int | None], None]
 
+#: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
+_HUD_EVERY = 15
 #: Somebody seen in fewer frames than this was a ghost of the detector.
 _GHOST_FRAMES = 8
 
@@ -65,9 +67,10 @@ class Timings:
                     return
             yield item
 
-    def per_frame_ms(self, frames: int) -> dict[str, float]:
-        """Milliseconds per frame of every stage."""
-        return {stage: 1000 * s / max(frames, 1) for stage, s in self.seconds.items()}
+    def per_frame_ms(self, analysed: int, written: int) -> dict[str, float]:
+        """Milliseconds per frame of every stage; "read" is what was spent waiting for frames, in both readings."""
+        frames = {"draw": written, "encode": written}
+        return {stage: 1000 * s / max(frames.get(stage, analysed), 1) for stage, s in self.seconds.items()}
 
 
 class Stop:
@@ -103,8 +106,9 @@ class Report:
 
     Attributes:
         frames: analysed. written: frames in the render. people: track ids and in how many frames each was seen.
-        stage_ms: milliseconds per frame. seconds: from the first frame to the last, start-up excluded.
-        files: what was written. problems: sentences about losses. interrupted: Ctrl-C ended it early.
+        stage_ms: milliseconds per frame, see `Timings`. seconds: from the first frame to the last; startup_s: opening
+        the video and loading models before that.
+        files: what was written. problems: sentences about losses. interrupted: Ctrl-C left something undone.
     """
 
     frames: int
@@ -134,8 +138,9 @@ def analyse(
     tracker = Tracker(max_people=max_people)
     lifting = Lifting(lifter)
     with closing(prefetch(video)) as frames:
-        for frame in timings.waiting("decode", frames):
+        for frame in timings.waiting("read", frames):
             if stop.asked:
+                take.cut_short = True
                 break
             with timings("2d"):
                 people = pose2d(frame)
@@ -166,16 +171,18 @@ def render(
     width, height = renderer.size
     end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
     audio = config.source if video.has_audio else None
-    hud = _hud(timings, take.frames) if config.numbers else None
     asked_before = stop.asked
+    hud: str | None = None
     written = 0
     with (
         open_render(config.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
         closing(prefetch(video)) as frames,
     ):
-        for frame in timings.waiting("decode", frames):
+        for frame in timings.waiting("read", frames):
             if frame.index >= take.frames or (stop.asked and not asked_before):
                 break
+            if config.numbers and written % _HUD_EVERY == 0:
+                hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in timings.per_frame_ms(take.frames, written).items())
             with timings("draw"):
                 poses, roots = placement.at(frame.index)
                 picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
@@ -185,10 +192,6 @@ def render(
             progress("render", written, take.frames)
     problems += sink.problems
     return written
-
-
-def _hud(timings: Timings, frames: int) -> str:
-    return "\n".join(f"{stage} {ms:.1f} ms" for stage, ms in timings.per_frame_ms(frames).items())
 
 
 def run(config: RunConfig, progress: Progress = lambda stage, done, total: None) -> Report:
@@ -217,20 +220,22 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             raise UserError(f"Stopped before the first frame of {config.source}; nothing was written.", exit_code=130)
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
+        files = []
+        if config.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
+            save_poses(take, config.poses)
+            files.append(str(config.poses))
         with timings("place"):
             placement = place(take, config.fov_deg)
         written = render(
             video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
         )
-        files = [str(config.out)] if written else []
-        if config.poses is not None:
-            save_poses(take, config.poses)
-            files.append(str(config.poses))
+        if written:
+            files.insert(0, str(config.out))
         if not take.tracks:
             problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
         return Report(
             frames=take.frames, written=written, people={i: len(t.people) for i, t in sorted(take.tracks.items())},
-            stage_ms=timings.per_frame_ms(take.frames), seconds=time.perf_counter() - started,
+            stage_ms=timings.per_frame_ms(take.frames, written), seconds=time.perf_counter() - started,
             startup_s=started - begin, files=files, model=take.model, pose2d=config.pose2d, problems=problems,
-            interrupted=stop.asked,
+            interrupted=take.cut_short or (stop.asked and written < take.frames),
         )  # fmt: skip

@@ -8,12 +8,14 @@ are straight, unless that disagrees with the camera by more than 45°.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.take import Keypoints, Take, Track, pelvis_px
+from sasmamba.app.take import Take, Track, pelvis_px
 from sasmamba.app.types import FloatArray, Pose3D
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
@@ -22,6 +24,8 @@ _ANKLE_HEIGHT_M = 0.08
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
 _MAX_TILT_DEG = 45.0
+#: Where somebody is put of whom too little was seen to tell.
+_UNKNOWN_DEPTH_M = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ def place(take: Take, fov_deg: float) -> Placement:
     paths: dict[int, tuple[list[int], FloatArray]] = {}  # frames, pelvis in camera axes
     poses: dict[int, dict[int, Pose3D]] = {}
     for track in take.tracks.values():
-        frames, path = _path(track, focal_px, centre_px, float(meta.fps))
+        frames, path = _path(track, focal_px, centre_px, take.times_s)
         if frames:
             paths[track.track_id] = frames, path
             poses[track.track_id] = {
-                f: replace(track.poses[f], joints=_from_facing(track.poses[f].joints, at))
+                f: replace(
+                    track.poses[f], joints=_from_facing(track.poses[f].joints, at), space="camera_root_relative_m"
+                )
                 for f, at in zip(frames, path, strict=True)
             }
     R = level(_up([p.joints for some in poses.values() for p in some.values()]))
@@ -86,7 +92,9 @@ def level(up: NDArray) -> FloatArray:
     return np.stack([x, np.cross(z, x), z]).astype(np.float32)
 
 
-def _path(track: Track, focal_px: float, centre_px: FloatArray, fps: float) -> tuple[list[int], FloatArray]:
+def _path(
+    track: Track, focal_px: float, centre_px: FloatArray, times_s: Sequence[Fraction]
+) -> tuple[list[int], FloatArray]:
     """Frames with a pose, and the pelvis in camera axes (F, 3) there."""
     frames = sorted(track.poses)
     rays = np.full((len(frames), 2), np.nan)
@@ -105,9 +113,11 @@ def _path(track: Track, focal_px: float, centre_px: FloatArray, fps: float) -> t
         factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
         if found.sum() >= 4 and factor > 0:
             log_depth[i] = math.log(focal_px / factor)
+    if not np.isfinite(rays).any():  # no hips in any frame: somewhere in the middle of the picture
+        rays[:] = 0
     if not np.isfinite(log_depth).any():
-        return [], np.zeros((0, 3), np.float32)
-    time = np.array(frames) / fps
+        log_depth[:] = math.log(_UNKNOWN_DEPTH_M)
+    time = np.array([float(times_s[f]) for f in frames])
     depth = np.exp(_smooth(time, log_depth, _DEPTH_S))
     across = np.stack([_smooth(time, rays[:, k], _ACROSS_S) for k in range(2)], 1)
     return frames, (np.concatenate([across, np.ones((len(frames), 1))], 1) * depth[:, None]).astype(np.float32)
@@ -138,21 +148,20 @@ def _from_facing(joints: FloatArray, pelvis: FloatArray) -> FloatArray:
     return (joints @ R_facing_cam).astype(np.float32)
 
 
-def to_camera_axes(joints: FloatArray, keypoints: Keypoints) -> FloatArray:
+def to_camera_axes(joints: FloatArray, pelvis: FloatArray, size: tuple[int, int], fov_deg: float) -> FloatArray:
     """Lifted joints (F, 17, 3) turned from the axes of a camera looking straight at the person into the camera's own.
 
-    The pelvis's place in the picture and the field of view, which must be known, say by how much; where the pelvis was
-    not found its place is interpolated.
+    Args:
+        pelvis: (F, 3) x px, y px, score; where it was not found (score 0) its place is interpolated.
+        size: width and height of the picture. fov_deg: field of view along its longer side.
     """
-    assert keypoints.fov_deg is not None
-    focal_px = _focal_px(keypoints.width, keypoints.height, keypoints.fov_deg)
-    pelvis = keypoints.xyc[:, H36M.PELVIS]
+    focal_px = _focal_px(*size, fov_deg)
     found, frame = pelvis[:, 2] > 0, np.arange(len(joints))
     if not found.any():
         return joints
     ray = np.ones((len(joints), 3), np.float32)
-    for k, middle in enumerate((keypoints.width / 2, keypoints.height / 2)):
-        ray[:, k] = (np.interp(frame, frame[found], pelvis[found, k]) - middle) / focal_px
+    for k in range(2):
+        ray[:, k] = (np.interp(frame, frame[found], pelvis[found, k]) - size[k] / 2) / focal_px
     return np.stack([_from_facing(pose, at) for pose, at in zip(joints, ray, strict=True)])
 
 

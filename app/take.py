@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,16 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.sinks.atomic import atomic_path
-from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError, VideoMeta
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17, mediapipe33_to_coco17
-
-#: Input skeletons of `lift`, and how many joints each has.
-SKELETONS = {"h36m17": 17, "coco17": 17, "mediapipe33": 33}
-
-#: What numpy raises for files that are no NPZ, cut off, altered, or that claim more than memory holds.
-_UNREADABLE = (
-    OSError, ValueError, TypeError, EOFError, AttributeError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
+from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 
 @dataclass(slots=True)
@@ -37,18 +26,15 @@ class Track:
     people: dict[int, Person2D] = field(default_factory=dict)
     poses: dict[int, Pose3D] = field(default_factory=dict)
 
-    @property
-    def span(self) -> tuple[int, int]:
-        """First and last frame with a person."""
-        return min(self.people), max(self.people)
-
 
 @dataclass(slots=True)
 class Take:
-    """All people of one video. times_s[i] is frame i's exact time; model names the lifter."""
+    """All people of one video. times_s[i] is frame i's exact time; model names the lifter; cut_short: the user
+    stopped the analysis before the video's end."""
 
     meta: VideoMeta
     model: str
+    cut_short: bool = False
     times_s: list[Fraction] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
 
@@ -81,23 +67,20 @@ class Take:
         """Who was seen in a frame."""
         return tuple(t.people[frame] for t in self.tracks.values() if frame in t.people)
 
-    def poses_at(self, frame: int) -> tuple[Pose3D, ...]:
-        """Poses of a frame."""
-        return tuple(t.poses[frame] for t in self.tracks.values() if frame in t.poses)
-
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
     """Writes a compressed NPZ whole or not at all, byte for byte the same for the same arrays."""
     with atomic_path(path) as temporary, temporary.open("wb") as out:
-        np.savez_compressed(out, allow_pickle=False, **arrays)
+        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
 
 
 def save_poses(take: Take, path: Path) -> None:
-    """Writes the take's poses in the format of `lift`'s output, with a leading axis over people.
+    """Writes the take's poses in the format of `lift`, which reads and writes it too.
 
-    joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward (NaN where there is no
-    pose); keypoints float32 (P, F, 17, 3) H36M-17 x px, y px, score (0 where not found); observed bool (P, F);
-    track_id int64 (P,); times_s float64 (F,); fps float64; width, height int64; skeleton, model str.
+    joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
+    that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
+    H36M-17 x px, y px, score (0 where not found); observed bool (P, F); track_id int64 (P,); times_s float64 (F,);
+    fps float64; width, height int64; skeleton, axes, model str.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames
@@ -118,75 +101,10 @@ def save_poses(take: Take, path: Path) -> None:
             "track_id": np.array([t.track_id for t in tracks], np.int64),
             "times_s": np.array([float(t) for t in take.times_s]),
             "fps": np.array(float(take.meta.fps)), "width": np.array(take.meta.width),
-            "height": np.array(take.meta.height), "skeleton": np.array("h36m17"), "model": np.array(take.model),
+            "height": np.array(take.meta.height), "skeleton": np.array("h36m17"), "axes": np.array("facing"),
+            "model": np.array(take.model),
         },
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Keypoints:
-    """2D of one person that a user brings: xyc (F, 17, 3) H36M-17 x px, y px, score; fps; width, height in pixels;
-    fov_deg, the field of view along the picture's longer side, where it is known."""
-
-    xyc: FloatArray
-    fps: float
-    width: int
-    height: int
-    fov_deg: float | None = None
-
-
-def read_keypoints(path: Path) -> Keypoints:
-    """Reads `lift`'s input: keypoints (F, J, 3) x px, y px, score; fps, width, height, skeleton; fov_deg if known.
-
-    A score of 0 or NaN, or a NaN position, marks a missing joint.
-
-    Raises:
-        UserError: the file is missing or breaks the format, with what is expected.
-    """
-    if not path.exists():
-        raise UserError(f"{path} does not exist.", exit_code=2)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            z = {k: np.asarray(archive[k]) for k in archive.files}
-    except _UNREADABLE as error:
-        raise UserError(f"{path} is not a readable NPZ file; write one with numpy.savez.") from error
-    wanted = ("keypoints", "fps", "width", "height", "skeleton")
-    if missing := [k for k in wanted if k not in z]:
-        raise UserError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(wanted)}.")
-    skeleton = z["skeleton"].item() if z["skeleton"].size == 1 else z["skeleton"].tolist()
-    if isinstance(skeleton, bytes):
-        skeleton = skeleton.decode(errors="replace")
-    if str(skeleton) not in SKELETONS:
-        raise UserError(f"{path}: skeleton {str(skeleton)!r} is unknown; use one of {', '.join(SKELETONS)}.")
-    points = z["keypoints"]
-    if points.ndim != 3 or points.shape[1:] != (SKELETONS[skeleton], 3) or points.shape[0] < 1:
-        raise UserError(
-            f"{path}: keypoints for {skeleton} must have shape (frames, {SKELETONS[skeleton]}, 3), got {points.shape}."
-        )
-    if not np.issubdtype(points.dtype, np.floating) and not np.issubdtype(points.dtype, np.integer):
-        raise UserError(f"{path}: keypoints must be numbers, got {points.dtype}.")
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and so missing
-        points = points.astype(np.float32)
-    try:
-        fps, width, height = float(z["fps"].item()), int(z["width"].item()), int(z["height"].item())
-        fov_deg = float(z["fov_deg"].item()) if "fov_deg" in z else None
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: fps, width, height and fov_deg must be single numbers.") from error
-    if fov_deg is not None and not 1 <= fov_deg <= 170:
-        raise UserError(f"{path}: fov_deg must lie between 1 and 170 degrees, got {fov_deg:g}.")
-    if not (0 < fps < math.inf and width > 0 and height > 0):
-        raise UserError(f"{path}: fps, width and height must be above 0, got {fps}, {width}, {height}.")
-    missing_joint = ~np.isfinite(points).all(-1) | (points[..., 2] <= 0)
-    points[missing_joint] = 0
-    xy, score = points[..., :2], np.minimum(points[..., 2], 1)
-    if skeleton == "mediapipe33":
-        xy, score = mediapipe33_to_coco17(xy, score)
-    if skeleton != "h36m17":
-        xy, score = coco17_to_h36m17(xy, score)
-    if not (score > 0).any():
-        raise UserError(f"{path}: every joint is missing in every frame, there is nothing to lift.")
-    xyc = np.concatenate([xy, score[..., None]], -1).astype(np.float32)
-    return Keypoints(xyc, fps, width, height, fov_deg)
 
 
 def pelvis_px(person: Person2D) -> FloatArray | None:

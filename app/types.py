@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 
-#: Root-relative metres in camera axes: x right, y down, z forward; the pelvis is the origin.
-Space = Literal["camera_root_relative_m"]
+#: Metres from the pelvis, x right, y down, z forward: in the axes of a camera that looks straight at the person, as a
+#: lifter answers, or in those of the camera that was there.
+Space = Literal["facing_root_relative_m", "camera_root_relative_m"]
 
 
 def _want(name: str, array: NDArray, shape: tuple[int | None, ...]) -> None:
@@ -91,7 +92,7 @@ class Pose3D:
     track_id: int
     joints: FloatArray
     observed: bool = True
-    space: Space = "camera_root_relative_m"
+    space: Space = "facing_root_relative_m"
 
     def __post_init__(self) -> None:
         _want("joints", self.joints, (17, 3))

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import torch
 
-from sasmamba.app.lifting import DEFAULT_LIFTER
+from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.weights import ensure
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter

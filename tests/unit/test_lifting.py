@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.lifting import DEFAULT_LIFTER, Lifter, Lifting, lift_sequence
+from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app.lifting import Lifter, Lifting, lift_sequence
 from sasmamba.app.types import Person2D, UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.normalise import normalise_window
@@ -78,6 +79,14 @@ def test_short_gaps_are_bridged_and_marked_long_ones_are_not() -> None:
     assert {f for f, seen in frames.items() if not seen} == set(range(50, 60))
 
 
+def test_a_caller_may_leave_out_empty_frames() -> None:
+    """Far apart frames are two lives, not one with an invented bridge."""
+    lifting = Lifting(Echo(), max_gap=30)  # type: ignore[arg-type]
+    row = walk(1)[0]
+    out = [p for f in (0, 100_000) for p in lifting.push_joints(f, {1: row})] + lifting.finish()
+    assert [p.frame for p in out] == [0, 100_000]
+
+
 def test_people_do_not_mix() -> None:
     lifting = Lifting(Echo())  # type: ignore[arg-type]
     out = []
@@ -136,6 +145,28 @@ def test_positions_of_missing_joints_do_not_matter(lifter: Lifter) -> None:
     junk = xyc.copy()
     junk[5:9, 3, :2] = 1e6
     np.testing.assert_array_equal(lifter(junk), lifter(xyc))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("part", [0, 2], ids=["x", "score"])
+def test_what_is_no_number_is_missing(lifter: Lifter, value: float, part: int) -> None:
+    xyc = person(30).astype(np.float64)
+    without = xyc.copy()
+    without[7, 4, 2] = 0
+    xyc[7, 4, part] = value
+    np.testing.assert_array_equal(lifter(xyc), lifter(without))
+
+
+@pytest.mark.parametrize("shape", [(0, 17, 3), (5, 17, 2), (244, 17, 3), (17, 3)], ids=str)
+def test_windows_of_another_shape_are_refused(lifter: Lifter, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="window: want"):
+        lifter(np.zeros(shape, np.float32))
+
+
+def test_missing_kernels_are_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("sasmamba.models.kernels.load", lambda: (None, "native CPU kernels were not built"))
+    Lifter.load(DEFAULT_LIFTER)
+    assert "not built" in caplog.text
 
 
 def test_the_pelvis_is_the_origin_and_a_lift_repeats(lifter: Lifter) -> None:
