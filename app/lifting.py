@@ -113,13 +113,14 @@ def _mirror(x: Tensor) -> Tensor:
 class _Segment:
     """A stretch of one person's life without a long gap, not yet fully emitted.
 
-    rows hold x, y, score of frames first .. first + len(rows) - 1; tail is the last window's result for frames from
-    first on, which the next window's will be blended with.
+    rows hold x, y, score of frames first .. first + len(rows) - 1, past those of the frames just before, already
+    emitted; tail is the last window's result for frames from first on, which the next one's will be blended with.
     """
 
     first: int
     rows: list[FloatArray] = field(default_factory=list)
     seen: list[bool] = field(default_factory=list)
+    past: list[FloatArray] = field(default_factory=list)
     tail: FloatArray | None = None
 
 
@@ -185,6 +186,7 @@ class Lifting:
         joints = self._lift(segment, self.window)
         out = self._poses(track_id, segment, joints[: self.hop])
         segment.tail = joints[self.hop :]
+        segment.past = segment.rows[: self.hop]
         del segment.rows[: self.hop], segment.seen[: self.hop]
         segment.first += self.hop
         return out
@@ -194,8 +196,12 @@ class Lifting:
         return self._poses(track_id, segment, self._lift(segment, len(segment.rows)))
 
     def _lift(self, segment: _Segment, length: int) -> FloatArray:
-        """Lifts the segment's first `length` frames and fades from the previous window's result to this one's."""
-        joints = self.lifter(np.stack(segment.rows[:length]))
+        """Lifts the segment's first `length` frames and fades from the previous window's result to this one's.
+
+        The last window of a long life is filled up with frames from before: it sees as much as the others did.
+        """
+        before = segment.past[len(segment.past) - min(self.window - length, len(segment.past)) :]
+        joints = self.lifter(np.stack(before + segment.rows[:length]))[len(before) :]
         if segment.tail is not None:
             overlap = len(segment.tail)
             new = (np.arange(1, overlap + 1, dtype=np.float32) / (overlap + 1))[:, None, None]

@@ -54,7 +54,7 @@ def test_ctrl_c(
     assert result.err.strip().splitlines()[-1] == says
     if not written:  # the poses are saved before the drawing begins, and whole
         drawing = any(stage == "render" for stage, _ in interrupts)
-        assert left_in(tmp_path) == ["clip.mp4", "p.npz"] if drawing else ["clip.mp4"]
+        assert left_in(tmp_path) == (["clip.mp4", "p.npz"] if drawing else ["clip.mp4"])
         return
     assert left_in(tmp_path) == ["clip.mp4", "p.npz", "r.mp4"]
     assert [f.time_s for f in VideoFile(tmp_path / "r.mp4")] == [Fraction(i, 25) for i in range(written)]

@@ -48,6 +48,7 @@ def test_every_frame_comes_out_once_in_order(frames: int) -> None:
     assert all(p.track_id == 7 and p.observed for p in out)
     np.testing.assert_allclose([p.joints[0, 0] for p in out], np.arange(frames), rtol=1e-6)
     assert max(echo.lengths) == min(frames, 243)
+    assert min(echo.lengths) == min(frames, 243)  # the last window is as long as the others
 
 
 def test_windows_fade_into_each_other() -> None:
