@@ -1,7 +1,7 @@
 """The compiled CPU kernels: found or explained.
 
-The extension is built at install when there is a C++ compiler. It is called through ctypes, which releases the GIL,
-so capture, inference and drawing can overlap.
+The extension is built at install where there is g++ or clang, on Linux and macOS. It is called through ctypes, which
+releases the GIL, so capture, inference and drawing can overlap.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import sys
 from collections.abc import Sequence
 
 import torch
 
-_REBUILD = "install a C++ compiler and reinstall sasmamba-demo from source"
+_REBUILD = "install g++ or clang and reinstall sasmamba-demo from source"
 
 
 @functools.cache
@@ -21,6 +22,8 @@ def load() -> tuple[ctypes.CDLL | None, str]:
     """The kernel library, or None, with one sentence on what was found and what to do about it."""
     spec = importlib.util.find_spec("sasmamba.models.kernels._kernels")
     if spec is None or spec.origin is None:
+        if sys.platform == "win32":
+            return None, "native CPU kernels are not built on Windows, lifting is several times slower; WSL has them"
         return None, f"native CPU kernels were not built, lifting is several times slower; {_REBUILD}"
     try:
         library = ctypes.CDLL(spec.origin)

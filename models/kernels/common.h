@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <vector>
 
-#ifdef _WIN32
-#define EXPORT extern "C" __declspec(dllexport)
-#else
 #define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 namespace sasmamba {
 
@@ -49,12 +46,14 @@ inline float sum(vec v) {
     return s[0];
 }
 
+// Where b is NaN both answer b: a limit goes first, a value that must stay what it is second.
 inline vec vmax(vec a, vec b) { return a > b ? a : b; }
 inline vec vmin(vec a, vec b) { return a < b ? a : b; }
 
 // e^x to about 1e-7 relative: x = n ln 2 + r, |r| <= ln 2 / 2, Taylor to the 6th power in r, exponent bits set by n.
+// NaN stays NaN: p carries it, whatever the bits of n turn into.
 inline vec vexp(vec x) {
-    x = vmin(vmax(x, splat(-87.0f)), splat(88.0f));
+    x = vmin(splat(88.0f), vmax(splat(-87.0f), x));
     const vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to the nearest whole number
     vec n = (x * 1.44269504088896341f + magic) - magic;
     vec r = x - n * 0.693359375f + n * 2.12194440e-4f; // ln 2 in two parts keeps r exact
@@ -90,13 +89,20 @@ inline vec softplus(vec x, vec *derivative) {
     return vmax(x, vec{}) + 2.0f * s * series;
 }
 
-// Runs body(thread, begin, end) over `units` split into contiguous ranges; the caller's thread takes the first.
+// Runs body(thread, begin, end) over `units` split into contiguous ranges; the caller's thread takes the first, and
+// those for which the system has no more threads to give.
 template <class Body> void parallel(int64_t units, int threads, const Body &body) {
     threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, units)));
     auto begin = [&](int t) { return units * t / threads; };
     std::vector<std::thread> others;
-    for (int t = 1; t < threads; t++) others.emplace_back([&, t] { body(t, begin(t), begin(t + 1)); });
+    others.reserve(size_t(threads - 1));
+    int next = 1;
+    try {
+        for (; next < threads; next++) others.emplace_back([&, t = next] { body(t, begin(t), begin(t + 1)); });
+    } catch (const std::system_error &) { // what is left keeps its numbers, and with them its private sums
+    }
     body(0, begin(0), begin(1));
+    for (; next < threads; next++) body(next, begin(next), begin(next + 1));
     for (auto &other : others) other.join();
 }
 
