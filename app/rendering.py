@@ -22,6 +22,8 @@ from sasmamba.models.skeletons import COCO, COCO_EDGES, H36M, H36M_EDGES
 
 Color = tuple[float, float, float]  # BGR, 0..255
 Canvas = NDArray[np.uint8]
+#: What is laid over a canvas, (H, W, 1) and (H, W, 3) float32: what it keeps of the ground, and what it adds, rounded.
+_Layer = tuple[FloatArray, FloatArray]
 
 
 def _rgb(value: int) -> Color:
@@ -61,7 +63,6 @@ class RenderConfig:
         show_numbers: frame number and time in the lower left corner.
         min_score: 2D joints below are not drawn.
         azimuth_deg, elevation_deg: where the 3D panel is seen from; 0, 0 is the video camera's own view.
-        orbit_deg_per_s: the view turns around the people; 0 keeps it still and saves drawing the floor anew.
     """
 
     height: int = 720
@@ -69,7 +70,6 @@ class RenderConfig:
     min_score: float = 0.3
     azimuth_deg: float = 28.0
     elevation_deg: float = 13.0
-    orbit_deg_per_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.height < 64:
@@ -119,12 +119,6 @@ class Scene:
         top = max(_HEAD_ROOM_M, float(points[:, 2].max()) + _HEAD_ROOM_M - PELVIS_HEIGHT_M)
         return cls(tuple((float(x), float(y)) for x, y in hull), R_world_cam, top)
 
-    @classmethod
-    def row(cls, people: int) -> Scene:
-        """The scene for people of whom nobody knows where they stand: side by side, an arm's width apart."""
-        half = 0.45 * max(people - 1, 0)
-        return cls(((-half, 0.0), (half, 0.0)))
-
 
 @dataclass(frozen=True, slots=True)
 class _View:
@@ -173,23 +167,15 @@ class Renderer:
     Args:
         meta: of the video.
         config: how it looks.
-        scene: the floor the take plays on, see `Scene.around`; by default a row as long as there are heights.
-        floor_m: pelvis height above the floor by track, used where `draw` is given no root for that track.
+        scene: the floor the take plays on, see `Scene.around`.
 
     Attributes:
         size: width and height of the pictures, even numbers.
     """
 
-    def __init__(
-        self,
-        meta: VideoMeta,
-        config: RenderConfig | None = None,
-        scene: Scene | None = None,
-        floor_m: Mapping[int, float] | None = None,
-    ) -> None:
+    def __init__(self, meta: VideoMeta, config: RenderConfig | None = None, scene: Scene | None = None) -> None:
         self._config = config or RenderConfig()
-        self._floor_m = dict(floor_m or {})
-        self._scene = scene or Scene.row(min(max(len(self._floor_m), 1), 4))
+        self._scene = scene or Scene()
         self._meta = meta
         # Twice its size is as much as a small video bears; very wide ones are fitted by width, on a dark ground.
         height = min(self._config.height, max(2 * meta.height, 360)) // 2 * 2
@@ -203,16 +189,22 @@ class Renderer:
         self._offset = (self._split - shown[0]) // 2, (height - shown[1]) // 2
         self._unit = height / 720  # line widths and letters grow with the picture
         self._canvas = np.full((height, self.size[0], 3), _INK, np.uint8)
-        self._view, self._stage = self._set_stage(self._config.azimuth_deg)
-        self._places: dict[int, float] = {}
+        panel = self._panel, height
+        self._view = _View.framing(self._scene, self._config.azimuth_deg, self._config.elevation_deg, *panel)
+        self._stage = draw_stage(self._view, self._scene, *panel)
+        # Chosen once, by the size of people at the scene's middle: chosen frame by frame, tones would come and go.
+        px_per_m = self._view.focal_px / float(np.linalg.norm(self._view.position[:2] - self._scene.centre))
+        size = np.array([t.size for t in _TONES])
+        shows = (_PARTS.radii_m.max(-1, keepdims=True) * size * px_per_m >= _LEAST_TONE_PX) | (size == 1)
+        self._tones = [np.flatnonzero(part).tolist() for part in shows]
 
     def draw(
         self,
         frame: Frame,
         people2d: tuple[Person2D, ...],
         poses: tuple[Pose3D, ...],
-        hud: str | None = None,
-        roots: Mapping[int, NDArray] | None = None,
+        hud: str | None,
+        roots: Mapping[int, NDArray],
     ) -> Canvas:
         """The picture of one frame.
 
@@ -221,8 +213,7 @@ class Renderer:
             people2d: drawn over the video.
             poses: drawn in the 3D panel.
             hud: lines of text for the corner of the 3D panel.
-            roots: pelvis position (3,) in world axes by track. A track without one stands at its height above the
-                floor, where it was first seen from left to right.
+            roots: pelvis position (3,) in world axes by track, one for every pose.
 
         Returns:
             (height, width, 3) uint8 BGR. It is the renderer's own and drawn over by the next call: copy it to keep it.
@@ -231,12 +222,9 @@ class Renderer:
             raise ValueError(f"frame: want {(self._meta.height, self._meta.width, 3)}, got {frame.bgr.shape}")
         self._draw_video(frame, people2d)
         panel = self._canvas[:, self._split :]
-        if self._config.orbit_deg_per_s:
-            turned = self._config.azimuth_deg + self._config.orbit_deg_per_s * float(frame.time_s)
-            self._view, self._stage = self._set_stage(turned)
         panel[:] = self._stage
         if poses:
-            self._draw_people(panel, poses, people2d, roots or {})
+            self._draw_people(panel, poses, roots)
         else:
             self._text(panel, "no person", (self._panel / 2, self.size[1] * 0.93), 17, _DIM, anchor=(0.5, 0.5))
         if hud:
@@ -256,28 +244,35 @@ class Renderer:
             # INTER_AREA is right for shrinking, and OpenCV's is fast only by whole factors; linear will do above 1/2.
             way = cv2.INTER_AREA if self._scale <= 0.5 else cv2.INTER_LINEAR
             cv2.resize(frame.bgr, self._shown, dst=shown, interpolation=way)
-        for person in people2d:
-            self._draw_skeleton(shown, person)
+        if people2d:
+            self._draw_skeletons(shown, people2d)
 
-    def _draw_skeleton(self, shown: Canvas, person: Person2D) -> None:
+    def _draw_skeletons(self, shown: Canvas, people2d: tuple[Person2D, ...]) -> None:
         """COCO joints over the video, dark below bright so that it reads on any ground."""
-        seen = (person.score >= self._config.min_score) & np.isfinite(person.joints_px).all(-1)
+        joints, score = np.stack([p.joints_px for p in people2d]), np.stack([p.score for p in people2d])
+        seen = (score >= self._config.min_score) & np.isfinite(joints).all(-1)
         # A joint far outside the picture would overflow OpenCV's fixed-point coordinates.
-        pixels = np.clip((person.joints_px + 0.5) * self._scale - 0.5, -2000, 6000)
-        at = np.rint(np.nan_to_num(pixels) * 16).astype(int).tolist()
-        thick = max(1, round(2.6 * self._unit))
-        edges = [e for e in COCO_EDGES if seen[e.a] and seen[e.b]]
-        for e in edges:
-            cv2.line(shown, at[e.a], at[e.b], _INK, thick + 2, cv2.LINE_AA, 4)
-        for e in edges:
-            cv2.line(shown, at[e.a], at[e.b], SIDE_COLORS[e.side], thick, cv2.LINE_AA, 4)
-        for joint in COCO:
-            if seen[joint]:
-                face = joint <= COCO.RIGHT_EAR
-                radius = round((2.4 if face else 3.8) * self._unit * 16)
-                side = joint.name.partition("_")[0].lower()
-                cv2.circle(shown, at[joint], radius + round(16 * self._unit), _INK, -1, cv2.LINE_AA, 4)
-                cv2.circle(shown, at[joint], radius, _mix(SIDE_COLORS.get(side, _TEXT), _TEXT, 0.6), -1, cv2.LINE_AA, 4)
+        pixels = np.where(seen[..., None], np.clip((joints + 0.5) * self._scale - 0.5, -2000, 6000), 0)
+        drawn = np.all(seen[:, _LINES], axis=-1)
+        half = max(1, round(2.6 * self._unit)) / 2
+        # Lines need no round ends: dots stand on all of them.
+        dark, bright = (_fixed(bars(pixels[:, _LINES], h)) for h in (half + 1, half))
+        at = _fixed(pixels).tolist()
+        rim = round(16 * self._unit)
+        for i, person in enumerate(people2d):
+            lines = np.flatnonzero(drawn[i]).tolist()
+            for line in lines:
+                cv2.fillConvexPoly(shown, dark[i, line], _INK, cv2.LINE_AA, 4)
+            for line in lines:
+                cv2.fillConvexPoly(shown, bright[i, line], _LINE_COLORS[line], cv2.LINE_AA, 4)
+            for joint in np.flatnonzero(seen[i]).tolist():
+                radius = round(_DOT_RADII[joint] * self._unit * 16)
+                cv2.circle(shown, at[i][joint], radius + rim, _INK, -1, cv2.LINE_AA, 4)
+                cv2.circle(shown, at[i][joint], radius, _DOT_COLORS[joint], -1, cv2.LINE_AA, 4)
+            self._draw_tag(shown, person, pixels[i], seen[i])
+
+    def _draw_tag(self, shown: Canvas, person: Person2D, pixels: NDArray, seen: NDArray) -> None:
+        """A person's number above their head."""
         if person.track_id is None:
             return
         if seen.any():
@@ -291,12 +286,9 @@ class Renderer:
         colour = track_color(person.track_id)
         self._pill(shown, f"#{person.track_id}", (x, y - 4 * self._unit), colour, _INK, (0.5, 1))
 
-    def _draw_people(
-        self, panel: Canvas, poses: tuple[Pose3D, ...], people2d: tuple[Person2D, ...], roots: Mapping[int, NDArray]
-    ) -> None:
-        placed = [self._root(pose, poses, people2d, roots) for pose in poses]
+    def _draw_people(self, panel: Canvas, poses: tuple[Pose3D, ...], roots: Mapping[int, NDArray]) -> None:
         turned = camera_to_world(np.stack([p.joints for p in poses]), self._scene.R_world_cam)
-        world = turned + np.stack(placed)[:, None]  # (people, 17, 3)
+        world = turned + np.stack([roots[p.track_id] for p in poses])[:, None]  # (people, 17, 3)
         sound = np.isfinite(world).all((1, 2))
         if not sound.all():  # a pose that is not a number cannot be drawn; the others can
             world, poses = world[sound], tuple(p for p, ok in zip(poses, sound, strict=True) if ok)
@@ -313,7 +305,7 @@ class Renderer:
 
     def _draw_shadows(self, panel: Canvas, world: NDArray, observed: list[bool]) -> None:
         """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over."""
-        small = 4
+        small = 6
         above = np.maximum(world[..., 2:], 0)
         floor = np.concatenate((world[..., :2] + above * _SHADOW_SLANT, np.zeros_like(above)), -1)
         pixels, depth = self._view(floor)
@@ -332,8 +324,8 @@ class Renderer:
         strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
         fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
         for i in np.argsort(strength.ravel()):
-            cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_AA, 4)
-        mask = cv2.GaussianBlur(mask, (0, 0), max(0.6, 1.7 * self._unit))
+            cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_8, 4)
+        mask = cv2.GaussianBlur(mask, (0, 0), max(0.6, 1.15 * self._unit))
         keep = cv2.resize(255 - mask, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
         ground = panel[y0:y1, x0:x1]
         cv2.multiply(ground, cv2.cvtColor(keep, cv2.COLOR_GRAY2BGR), dst=ground, scale=1 / 255)
@@ -357,21 +349,20 @@ class Renderer:
         fade = np.where(observed, 0.0, 0.62)[:, None]
 
         people, parts = depth.shape
-        flat = [v.reshape(people * parts, *v.shape[2:]) for v in (pa, pb, ra, rb)]
-        direction = flat[1] - flat[0]
+        pa, pb, ra, rb = (v.reshape(people * parts, 1, *v.shape[2:]) for v in (pa, pb, ra, rb))
+        direction = pb - pa
         span = np.linalg.norm(direction, axis=-1, keepdims=True)
         direction = direction / np.maximum(span, 1e-6)
         # The highlight lies across a limb, not towards its end; on a ball it lies towards the light.
         towards = np.array([_LIGHT[0], -_LIGHT[1]])
-        stretched = np.minimum(span / np.maximum(flat[2], 1e-6)[:, None], 1)
-        towards = towards - direction * (direction @ towards)[:, None] * stretched
-        outlines = []
-        for tone in _TONES:
-            shift = towards * tone.shift
-            grow = tone.outline_px * max(self._unit, 0.6)
-            radii = flat[2] * tone.size + grow, flat[3] * tone.size + grow
-            outlines.append(capsules(flat[0] + shift * flat[2][:, None], flat[1] + shift * flat[3][:, None], *radii))
-        fixed = np.rint(np.clip(np.stack(outlines, 1), -4000, 8000) * 16).astype(np.int32)
+        stretched = np.minimum(span / np.maximum(ra, 1e-6)[..., None], 1)
+        towards = towards - direction * (direction @ towards)[..., None] * stretched
+        size, shift, grow = np.array([(t.size, t.shift, t.outline_px * max(self._unit, 0.6)) for t in _TONES]).T
+        shift = towards * shift[:, None]  # (parts of all people, tones, 2)
+        centres = (pa + shift * ra[..., None]).reshape(-1, 2), (pb + shift * rb[..., None]).reshape(-1, 2)
+        radii = ra * size + grow, rb * size + grow
+        outlines = capsules(*centres, radii[0].ravel(), radii[1].ravel()).reshape(people * parts, len(_TONES), -1, 2)
+        fixed = _fixed(np.clip(outlines, -4000, 8000))
 
         shade = np.stack([t.brightness * lit if t.brightness else np.zeros_like(lit) for t in _TONES], -1)[..., None]
         white = np.array([t.white for t in _TONES])[:, None]
@@ -382,34 +373,8 @@ class Renderer:
         colors = colors + (np.array(_TOP) - colors) * haze[..., None, None]
         table = colors.reshape(people * parts, len(_TONES), 3).tolist()
         for i in np.argsort(-depth, axis=None).tolist():
-            for outline, color in zip(fixed[i], table[i], strict=True):
-                cv2.fillConvexPoly(panel, outline, color, cv2.LINE_AA, 4)
-
-    def _root(
-        self, pose: Pose3D, poses: tuple[Pose3D, ...], people2d: tuple[Person2D, ...], roots: Mapping[int, NDArray]
-    ) -> NDArray:
-        """Where a person's pelvis is, in world axes; without knowledge a free place in the row, kept from then on."""
-        track = pose.track_id
-        if track in roots:
-            return np.asarray(roots[track], np.float32)
-        if track not in self._places:
-            person = next((p for p in people2d if p.track_id == track), None)
-            middle = float(person.box_px[[0, 2]].mean()) / self._meta.width if person is not None else 0.5
-            reach = max(self._scene.radius_m - _REACH_M, 0.2)
-            others = [self._places[p.track_id] for p in poses if p.track_id in self._places]
-            free = np.arange(-reach, reach + 1e-6, 0.05)
-            room = np.min([np.abs(free - x) for x in others], axis=0) if others else np.full(len(free), np.inf)
-            wanted = (min(max(middle, 0.0), 1.0) * 2 - 1) * reach
-            # Nearest to the place in the image among those an arm's width from everyone, or the emptiest.
-            cost = np.where(room >= min(0.8, float(room.max())), np.abs(free - wanted), np.inf)
-            self._places[track] = float(free[int(np.argmin(cost))])
-        x, y = self._scene.centre
-        return np.array([x + self._places[track], y, self._floor_m.get(track, PELVIS_HEIGHT_M)], np.float32)
-
-    def _set_stage(self, azimuth_deg: float) -> tuple[_View, Canvas]:
-        size = self._panel, self.size[1]
-        view = _View.framing(self._scene, azimuth_deg, self._config.elevation_deg, *size)
-        return view, draw_stage(view, self._scene, *size)
+            for tone in self._tones[i % parts]:
+                cv2.fillConvexPoly(panel, fixed[i, tone], table[i][tone], cv2.LINE_AA, 4)
 
     def _text(
         self,
@@ -421,9 +386,9 @@ class Renderer:
         anchor: tuple[float, float] = (0, 0),
         mono: bool = False,
     ) -> None:
-        ink = _letters(text, max(8, round(size * self._unit)), mono)
-        x, y = round(at[0] - anchor[0] * ink.shape[1]), round(at[1] - anchor[1] * ink.shape[0])
-        _stamp(canvas, ink, x, y, color)
+        layer = _text_layer(text, max(8, round(size * self._unit)), mono, color)
+        height, width, _ = layer[0].shape
+        _lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
 
     def _pill(
         self,
@@ -435,18 +400,30 @@ class Renderer:
         anchor: tuple[float, float],
     ) -> None:
         """Text on a rounded ground, moved inside the picture where it would stick out."""
-        ink = _letters(text, max(8, round(14 * self._unit)), False)
-        ground = _pill_shape(ink.shape[1] + round(14 * self._unit), ink.shape[0] + round(8 * self._unit))
-        height, width = ground.shape
+        layer = _pill_layer(text, self._unit, back, front)
+        height, width, _ = layer[0].shape
         x = round(min(max(at[0] - anchor[0] * width, 2), canvas.shape[1] - width - 2))
         y = round(min(max(at[1] - anchor[1] * height, 2), canvas.shape[0] - height - 2))
-        _stamp(canvas, ground, x, y, back)
-        _stamp(canvas, ink, x + (width - ink.shape[1]) // 2, y + (height - ink.shape[0]) // 2, front)
+        _lay(canvas, layer, x, y)
 
 
 def track_color(track_id: int) -> Color:
     """The colour of a track, the same in both panels and in every frame."""
     return TRACK_COLORS[(track_id - 1) % len(TRACK_COLORS)]
+
+
+def bars(ends: NDArray, half: float) -> NDArray:
+    """Outlines (..., 4, 2) of straight bars of half a width, between ends (..., 2, 2)."""
+    along = ends[..., 1, :] - ends[..., 0, :]
+    length = np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9)
+    side = along[..., ::-1] * (-half, half) / length[..., None]
+    a, b = ends[..., 0, :], ends[..., 1, :]
+    return np.stack((a + side, b + side, b - side, a - side), -2)
+
+
+def _fixed(points: NDArray) -> NDArray[np.int32]:
+    """Pixels as OpenCV's fixed-point numbers, with four bits after the point."""
+    return np.rint(points * 16).astype(np.int32)
 
 
 def capsules(a: NDArray, b: NDArray, ra: NDArray, rb: NDArray) -> NDArray:
@@ -459,6 +436,7 @@ def capsules(a: NDArray, b: NDArray, ra: NDArray, rb: NDArray) -> NDArray:
     Returns:
         (N, 18, 2) corners, convex. Where one circle holds the other this is about the larger one.
     """
+    a, b, ra, rb = (np.asarray(v, np.float32) for v in (a, b, ra, rb))  # enough for pixels, and much faster
     d = b - a
     length = np.maximum(np.hypot(d[:, 0], d[:, 1]), 1e-9)
     theta = np.arctan2(d[:, 1], d[:, 0])[:, None]
@@ -522,11 +500,13 @@ _TONES = (
     _Tone(0.52, 0.36, 1.02),
     _Tone(0.20, 0.52, 1.0, white=0.35),
 )
+#: Tones of a smaller radius hardly show and are left out, save the outline and the limb itself.
+_LEAST_TONE_PX = 2.2
 #: Towards the light, in view axes (right, up, forward): over the viewer's left shoulder.
 _LIGHT = np.array([-0.45, 0.70, -0.55]) / np.linalg.norm([-0.45, 0.70, -0.55])
 #: How far a shadow moves on the floor per metre of height.
 _SHADOW_SLANT = np.array([0.22, 0.16])
-_ARC = np.linspace(-1, 1, 9)
+_ARC = np.linspace(-1, 1, 9, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -581,6 +561,10 @@ def _mix(a: Color, b: Color, share: float) -> Color:
 
 
 _PARTS = _body()
+_LINES = np.array([[e.a, e.b] for e in COCO_EDGES])
+_LINE_COLORS = [SIDE_COLORS[e.side] for e in COCO_EDGES]
+_DOT_RADII = [2.4 if joint <= COCO.RIGHT_EAR else 3.8 for joint in COCO]
+_DOT_COLORS = [_mix(SIDE_COLORS.get(joint.name.partition("_")[0].lower(), _TEXT), _TEXT, 0.6) for joint in COCO]
 _SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
 _SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])
 
@@ -606,34 +590,50 @@ def _font(size: int, mono: bool) -> Any:
     return ImageFont.truetype(str(_font_file(mono)), size)
 
 
-@lru_cache(maxsize=256)
-def _letters(text: str, size: int, mono: bool) -> NDArray[np.uint8]:
-    """Text as coverage 0..255, cut to the height of the letters."""
+def _letters(text: str, size: int, mono: bool) -> NDArray[np.float32]:
+    """Text as coverage 0..1, cut to the height of the letters."""
     from PIL import Image, ImageDraw
 
     font = _font(size, mono)
     left, top, right, bottom = font.getbbox(text or " ")
     picture = Image.new("L", (max(1, int(right - left)) + 1, max(1, int(bottom - top)) + 1))
     ImageDraw.Draw(picture).text((-left, -top), text, fill=255, font=font)
-    return np.asarray(picture)
+    return np.asarray(np.asarray(picture) / 255, np.float32)
 
 
-@lru_cache(maxsize=64)
-def _pill_shape(width: int, height: int) -> NDArray[np.uint8]:
-    """A rounded rectangle as coverage 0..255."""
+def _pill_shape(width: int, height: int) -> NDArray[np.float32]:
+    """A rounded rectangle, a little transparent, as coverage 0..1."""
     v, u = np.mgrid[0:height, 0:width] + 0.5
     radius = min(height, width) / 2 * 0.72
     x = np.maximum(np.abs(u - width / 2) - (width / 2 - radius), 0)
     y = np.maximum(np.abs(v - height / 2) - (height / 2 - radius), 0)
-    return np.rint(np.clip(radius - np.hypot(x, y) + 0.5, 0, 1) * 235).astype(np.uint8)
+    return (np.clip(radius - np.hypot(x, y) + 0.5, 0, 1) * 0.92).astype(np.float32)
 
 
-def _stamp(canvas: Canvas, coverage: NDArray[np.uint8], x: int, y: int, color: Color) -> None:
-    """Lays a colour over the canvas where coverage says so; what lies outside is cut off."""
+@lru_cache(maxsize=64)
+def _text_layer(text: str, size: int, mono: bool, color: Color) -> _Layer:
+    share = _letters(text, size, mono)[..., None]
+    return 1 - share, share * np.array(color, np.float32) + 0.5
+
+
+@lru_cache(maxsize=256)
+def _pill_layer(text: str, unit: float, back: Color, front: Color) -> _Layer:
+    letters = _letters(text, max(8, round(14 * unit)), False)
+    ground = _pill_shape(letters.shape[1] + round(14 * unit), letters.shape[0] + round(8 * unit))[..., None]
+    top, left = (ground.shape[0] - letters.shape[0]) // 2, (ground.shape[1] - letters.shape[1]) // 2
+    ink = np.zeros_like(ground)
+    ink[top : top + letters.shape[0], left : left + letters.shape[1], 0] = letters
+    paint = np.array(back, np.float32) * ground * (1 - ink) + np.array(front, np.float32) * ink + 0.5
+    return np.asarray((1 - ground) * (1 - ink), np.float32), np.asarray(paint, np.float32)
+
+
+def _lay(canvas: Canvas, layer: _Layer, x: int, y: int) -> None:
+    """Lays a layer over the canvas; what lies outside is cut off."""
+    keep, paint = layer
     x0, y0 = max(x, 0), max(y, 0)
-    x1, y1 = min(x + coverage.shape[1], canvas.shape[1]), min(y + coverage.shape[0], canvas.shape[0])
+    x1, y1 = min(x + paint.shape[1], canvas.shape[1]), min(y + paint.shape[0], canvas.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
+    inside = np.s_[y0 - y : y1 - y, x0 - x : x1 - x]
     ground = canvas[y0:y1, x0:x1]
-    share = coverage[y0 - y : y1 - y, x0 - x : x1 - x, None].astype(np.float32) / 255
-    ground[:] = ground + (np.array(color, np.float32) - ground) * share + 0.5
+    ground[:] = ground * keep[inside] + paint[inside]
