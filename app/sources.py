@@ -213,9 +213,11 @@ class VideoFile:
         except PermissionError:
             raise UserError(f"{self.path} may not be read: change its permissions or copy it elsewhere.") from None
         except (av.FFmpegError, OSError, ValueError):
-            empty = self.path.is_file() and self.path.stat().st_size == 0
-            why = "is empty: fetch or record it again." if empty else advice
-            raise UserError(f"{self.path} {why}") from None
+            if self.path.is_file() and self.path.stat().st_size == 0:
+                advice = "is empty: fetch or record it again."
+            elif self.path.is_file() and _lacks_index(self.path):
+                advice = "was cut off before its index was written: copy or record it again."
+            raise UserError(f"{self.path} {advice}") from None
         if container.format.name in _TEXT_FORMATS:
             container.close()
             raise UserError(f"{self.path} {advice}")
@@ -378,6 +380,23 @@ def _video_stream(container: Any) -> Any:
         if not int(stream.disposition) & int(av.stream.Disposition.attached_pic) and stream.codec_context is not None:
             return stream
     return None
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether this is an mp4 or mov without its index, the box `moov`, which cameras write last."""
+    at = 0
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= 8:
+            size, kind = int.from_bytes(head[:4]), head[4:8]
+            if size == 1:  # too long for 32 bits: the length follows the name
+                size = int.from_bytes(head[8:])
+            if kind == b"moov" or (at == 0 and kind != b"ftyp"):
+                return False
+            if size < 8:  # 0 is a box up to the end of the file, the rest is nonsense
+                break
+            at += size
+            file.seek(at)
+    return at > 0
 
 
 def _duration(container: Any, stream: Any) -> Fraction | None:

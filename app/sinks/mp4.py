@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from sasmamba.app.sinks.atomic import atomic_path, disk_errors_explained
 
-#: Sound that players accept in mp4 as it is; all else becomes AAC.
-_COPIED_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus"}
+#: Sound that every player plays in mp4. AC-3, ALAC and Opus are allowed there too, but many players stay silent.
+_COPIED_AUDIO = {"aac", "mp3"}
 _DISK_IS_TO_BLAME = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 #: BT.709 in FFmpeg's numbering, for primaries, transfer and matrix alike; and limited ("tv") range.
 _BT709, _LIMITED = 1, 1
@@ -78,7 +78,7 @@ class Mp4Sink:
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._audio_range = (audio_start_s, audio_end_s)
         self._ticks = ticks_per_second(self._fps)
-        self._last_tick = -1
+        self._last_tick, self._last_time = -1, Fraction(-1, self._ticks)
         self._stack = ExitStack()
         self._sound: _Sound | None = None
 
@@ -111,12 +111,15 @@ class Mp4Sink:
                 self._finish()
 
     def write(self, bgr: NDArray[np.uint8], time_s: Fraction) -> None:
-        """Appends a picture (height, width, 3) uint8 BGR shown from time_s on; times increase."""
+        """Appends a picture (height, width, 3) uint8 BGR shown from time_s on; times increase.
+
+        Times closer together than the file's clock can tell are a tick apart in the file.
+        """
         if bgr.shape != self._size or bgr.dtype != np.uint8:
             raise ValueError(f"picture: want {self._size} uint8, got {bgr.shape} {bgr.dtype}")
-        tick = round(Fraction(time_s) * self._ticks)
-        if tick <= self._last_tick:
-            raise ValueError(f"time_s: want more than {Fraction(self._last_tick, self._ticks)}, got {time_s}")
+        if time_s <= self._last_time:
+            raise ValueError(f"time_s: want more than {self._last_time}, got {time_s}")
+        tick = max(round(Fraction(time_s) * self._ticks), self._last_tick + 1)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24").reformat(
             format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED
         )
@@ -124,7 +127,7 @@ class Mp4Sink:
         picture.duration = round(self._ticks / self._fps)
         with disk_errors_explained(self.path, self._temporary):
             self._container.mux(self._stream.encode(picture))
-        self._last_tick = tick
+        self._last_tick, self._last_time = tick, Fraction(time_s)
         self.frames += 1
         self._write_sound(Fraction(tick, self._ticks))
 

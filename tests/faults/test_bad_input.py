@@ -50,7 +50,7 @@ CASES = [
     ("empty", "nothing", [], 1, "{video} is empty: fetch or record it again."),
     ("sound", "sound", [], 1, "{video} has no video in it, only sound or data: pass a file with a picture."),
     ("no frames", "no frames", [], 1, "{video} has no video in it, only sound or data: pass a file with a picture."),
-    ("cut", "cut", [], 1, "{video} is not a video this tool can read: convert it to mp4 (H.264) and try again."),
+    ("cut", "cut", [], 1, "{video} was cut off before its index was written: copy or record it again."),
     ("late", "video", ["--start", "5"], 2, "{video} has no frame after 5 s (it is 0.5 s long): start earlier."),
     ("backwards", "video", ["--start", "0.3", "--end", "0.1"], 2,
      "The part to read must start at 0 s or later and end after its start, not be 0.3 s to 0.1 s."),

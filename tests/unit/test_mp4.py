@@ -63,6 +63,15 @@ def test_variable_rate_is_exact(tmp_path: Path) -> None:
     assert [f.time_s for f in VideoFile(tmp_path / "out.mp4")] == times
 
 
+def test_times_closer_than_a_tick_are_kept_apart(tmp_path: Path) -> None:
+    """A microsecond is a tenth of a tick of the only clock that fits this rate."""
+    fps = Fraction(1009000000, 33633267)
+    times = [*(Fraction(i, 1_000_000) for i in range(6)), 1 / fps, 2 / fps]
+    write_plain(tmp_path / "out.mp4", times, fps)
+    read = [f.time_s for f in VideoFile(tmp_path / "out.mp4")]
+    assert read == [*(Fraction(i, 90000) for i in range(6)), *(Fraction(round(t * 90000), 90000) for t in times[6:])]
+
+
 @pytest.mark.parametrize(
     ("fps", "ticks"),
     [(Fraction(25), 90000), (NTSC, 90000), (Fraction(24000, 1001), 360000), (Fraction(1234567, 41113), 90000)],
@@ -117,8 +126,9 @@ def loud_part(path: Path) -> tuple[float, float, str]:
     [
         (".mp4", "aac", "aac"),
         (".mkv", "libmp3lame", "mp3"),
-        (".mkv", "ac3", "ac3"),
-        (".mkv", "libopus", "opus"),
+        (".mkv", "ac3", "aac"),
+        (".mov", "alac", "aac"),
+        (".mkv", "libopus", "aac"),
         (".mov", "pcm_s16le", "aac"),
         (".mkv", "flac", "aac"),
         (".ts", "aac", "aac"),
@@ -261,6 +271,8 @@ def test_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
         ((64, 48), plain(0, 66, 48), [0], "want \\(48, 64, 3\\) uint8"),
         ((64, 48), plain(0).astype(np.float32), [0], "got \\(48, 64, 3\\) float32"),
         ((64, 48), plain(0), [0, 0], "want more than 0, got 0"),
+        ((64, 48), plain(0), [1, 0], "want more than 1, got 0"),
+        ((64, 48), plain(0), [-1], "want more than -1/90000, got -1"),
     ],
 )
 def test_misuse(tmp_path: Path, size: tuple[int, int], picture: np.ndarray, times: list[int], says: str) -> None:

@@ -285,7 +285,7 @@ def _frameless(folder: Path) -> Path:
         (_noise, "is not a video this tool can read", 1),
         (_empty, "is empty", 1),
         (_sound, "has no video in it", 1),
-        (_headless, "is not a video this tool can read", 1),
+        (_headless, "was cut off before its index was written", 1),
         (_frameless, "holds no frame", 1),
     ],
 )
