@@ -59,20 +59,29 @@ def _scan() -> list[Finding]:
     from sasmamba.models.scan import resolve
 
     library, sentence = kernels.load()
-    remedy = "" if library else "install a C++ compiler and reinstall from source"
     devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
     chosen = ", ".join(f"{d}: {resolve('auto', torch.device(d), torch.float32)}" for d in devices)
     return [
-        Finding("native kernels", library is not None, sentence, remedy, optional=True),
+        Finding(
+            "native kernels", library is not None, sentence if library else "none", "" if library else sentence,
+            optional=True,
+        ),
         Finding("selective scan", True, chosen),
-    ]
+    ]  # fmt: skip
 
 
 def _pose2d() -> list[Finding]:
+    from sasmamba.app import weights
+    from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, load_mediapipe
+    from sasmamba.app.types import UserError
+
     try:
-        import mediapipe
-    except ImportError as error:
-        return [Finding("2D mediapipe", False, str(error), "pip install mediapipe")]
+        mediapipe, _ = load_mediapipe()
+        # Opening the model shows what loading does not; where it is missing the part about weights says so.
+        if (model := weights.locate("pose-landmarker-full")) is not None:
+            MediaPipePose2D(model).close()
+    except UserError as error:
+        return [Finding("2D mediapipe", False, "does not work", str(error))]
     return [Finding("2D mediapipe", True, mediapipe.__version__)]
 
 

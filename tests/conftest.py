@@ -1,7 +1,8 @@
-"""Shared by all tests: helpers on the path, one thread, and the folder of real clips and motion where there is one."""
+"""Shared by all tests: helpers on the path, one thread, and real clips, pictures and motion where they can be had."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-SHARED = Path(__file__).parents[2] / "shared"
+#: Real pictures and motion; SASMAMBA_TEST_DATA names the folder, by default one beside the repository.
+SHARED = Path(os.environ.get("SASMAMBA_TEST_DATA") or Path(__file__).parents[2] / "shared")
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,19 @@ def _threads() -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real clips, images and motion; tests that need it are skipped where it is absent."""
+    """The folder of real images and motion; tests that need it are skipped where it is absent."""
     if not SHARED.is_dir():
-        pytest.skip("needs the folder of real test data, which is not here")
+        pytest.skip("needs the folder of real test data, which is not here: set SASMAMBA_TEST_DATA")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    """The clip of the quick start: a woman walks through a park, from frame 46 on; a man stands behind her."""
+    from sasmamba.app import weights
+    from sasmamba.app.types import UserError
+
+    try:
+        return weights.ensure("demo-clip")
+    except UserError as error:
+        pytest.skip(f"the demo clip cannot be had: {error}")

@@ -70,7 +70,7 @@ class MediaPipePose2D:
         max_people: at most so many are followed at once, 1 or more; each has a landmarker of its own (about 80 MB).
 
     Raises:
-        UserError: MediaPipe is not installed, or the model file is not there or not a pose landmarker.
+        UserError: MediaPipe is not installed or does not load, or the model file is not there or not a pose landmarker.
     """
 
     name = "mediapipe"
@@ -190,8 +190,8 @@ class _Follower:
         self.person = start
         self.missed = 0
         self.continuity = 1.0
-        self._before = start
         self._velocity = np.zeros(2, np.float32)
+        self._before = start, self._velocity, 0
         landmarker.forget()
         self._view = _View.around(start.box_px)
 
@@ -219,14 +219,14 @@ class _Follower:
         shift = self._velocity * (self.missed + 1)
         self.continuity = joint_similarity(self.person, seen, shift_px=shift, slack=2.0)
         moved = (_centre(seen) - _centre(self.person)) / (self.missed + 1)
-        self._before = self.person
+        self._before = self.person, self._velocity, self.missed
         self._velocity = (0.7 * self._velocity + 0.3 * moved).astype(np.float32)
         self.person, self.missed = seen, 0
 
     def retract(self) -> None:
-        """Unsays the last sighting: it was somebody else."""
-        self.person = self._before
-        self.missed = 1
+        """Unsays the last sighting: it was somebody else, and this person was missed once more."""
+        self.person, self._velocity, missed = self._before
+        self.missed = missed + 1
         self.landmarker.forget()
 
 
@@ -324,17 +324,37 @@ class _Landmarker:
         return result.pose_landmarks
 
 
-def _open_landmarker(model: Path, video: bool) -> tuple[Any, Any]:
+def load_mediapipe() -> tuple[Any, Any]:
+    """MediaPipe and its tasks, with the native library loaded.
+
+    Raises:
+        UserError: MediaPipe is not installed, or its native library does not load.
+    """
     try:
         import mediapipe as mp
-        from mediapipe.tasks.python import BaseOptions, vision
-    except ImportError as error:
+        from mediapipe.tasks import python as tasks
+
+        # The native library is loaded for the first object that lives in it.
+        mp.Image(image_format=mp.ImageFormat.SRGB, data=np.zeros((1, 1, 3), np.uint8))
+    except ModuleNotFoundError as error:
         raise UserError(f"--pose2d mediapipe needs MediaPipe ({error}): pip install 'mediapipe>=1.2'.") from error
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"MediaPipe's native library cannot be loaded ({error}): install the system libraries libEGL, libGLESv2 "
+            "and libGL (Debian, Ubuntu: apt-get install libegl1 libgles2 libgl1)."
+        ) from error
+    return mp, tasks
+
+
+def _open_landmarker(model: Path, video: bool) -> tuple[Any, Any]:
+    mp, tasks = load_mediapipe()
+    vision = tasks.vision
     mode = vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE
-    options = vision.PoseLandmarkerOptions(base_options=BaseOptions(model_asset_path=str(model)), running_mode=mode)
+    base = tasks.BaseOptions(model_asset_path=str(model))
+    options = vision.PoseLandmarkerOptions(base_options=base, running_mode=mode)
     try:
         return mp, vision.PoseLandmarker.create_from_options(options)
-    except (RuntimeError, ValueError, FileNotFoundError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise UserError(
             f"{model} cannot be opened as a pose landmarker ({error}). Run `sasmamba-demo weights verify`, "
             "or name another .task file."

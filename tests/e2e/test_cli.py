@@ -18,8 +18,6 @@ from helpers_video import MATRICES, corner_of, set_display_matrix, write_video
 from sasmamba.app.sources import VideoFile
 from sasmamba.models.skeletons import H36M, MEDIAPIPE33_OF_COCO17, coco17_to_h36m17
 
-PARK = "videos/park_two_people.mp4"
-
 
 class Render:
     """A finished run: the summary, the render, the poses."""
@@ -35,9 +33,9 @@ class Render:
 
 
 @pytest.fixture(scope="module")
-def park(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+def park(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """A woman walks through a park; a man stands behind her."""
-    return Render(tmp_path_factory.mktemp("park"), shared / PARK, "--start", 1.5, "--max-frames", 45)
+    return Render(tmp_path_factory.mktemp("park"), demo_clip, "--start", 1.5, "--max-frames", 45)
 
 
 def test_the_render_is_a_video_that_players_open(park: Render) -> None:
@@ -83,8 +81,8 @@ def test_the_summary_says_what_was_done(park: Render) -> None:
     assert park.result.err == ""
 
 
-def test_poses_begin_and_end_with_the_person(shared: Path, tmp_path: Path) -> None:
-    video = walk_clip(shared / PARK, tmp_path / "clip.mp4", before=12, frames=20, after=20)
+def test_poses_begin_and_end_with_the_person(demo_clip: Path, tmp_path: Path) -> None:
+    video = walk_clip(demo_clip, tmp_path / "clip.mp4", before=12, frames=20, after=20)
     poses = Render(tmp_path, video).poses
     assert len(poses["track_id"]) >= 1
     there = np.isin(np.arange(52), np.arange(12, 32))
@@ -93,8 +91,8 @@ def test_poses_begin_and_end_with_the_person(shared: Path, tmp_path: Path) -> No
     assert poses["observed"][:, there].any(0).mean() > 0.9
 
 
-def test_a_clip_from_a_phone_held_upright(shared: Path, tmp_path: Path) -> None:
-    video = walk_clip(shared / PARK, tmp_path / "clip.mp4", frames=12, turned=True)
+def test_a_clip_from_a_phone_held_upright(demo_clip: Path, tmp_path: Path) -> None:
+    video = walk_clip(demo_clip, tmp_path / "clip.mp4", frames=12, turned=True)
     width, height = VideoFile(video).meta.width, VideoFile(video).meta.height
     render = Render(tmp_path, video)
     assert width > height
@@ -181,8 +179,9 @@ def lifted(tmp_path: Path, keypoints: np.ndarray, skeleton: str = "coco17", *opt
     result = command("lift", source, tmp_path / "out.npz", *options)
     assert result == Result(0, f"{len(keypoints)} frames lifted to {tmp_path / 'out.npz'}\n", "")
     out = np.load(tmp_path / "out.npz")
-    assert set(out.files) == {"joints3d", "fps", "skeleton", "model"}
+    assert set(out.files) == {"joints3d", "fps", "skeleton", "model", "axes"}
     assert (float(out["fps"]), str(out["skeleton"]), str(out["model"])) == (30.0, "h36m17", "sasmamba-lean")
+    assert str(out["axes"]) == "facing"
     assert out["joints3d"].dtype == np.float32
     assert out["joints3d"].shape == (len(keypoints), 17, 3)
     return out["joints3d"]

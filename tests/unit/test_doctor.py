@@ -10,6 +10,7 @@ from helpers_cli import command
 
 from sasmamba.app import doctor
 from sasmamba.app.doctor import Finding, examine
+from sasmamba.models import kernels
 
 
 def test_every_part_is_named_and_every_lack_has_a_remedy() -> None:
@@ -57,6 +58,35 @@ def test_a_part_that_breaks_is_reported(error: Exception, monkeypatch: pytest.Mo
     assert not video.ok
     assert str(error) in video.found
     assert video.remedy
+
+
+@pytest.mark.parametrize(
+    ("broken", "part", "says"),
+    [
+        ("mediapipe.Image", "2D mediapipe", "install the system libraries libEGL"),
+        ("sasmamba.models.kernels.ctypes.CDLL", "native kernels", "install g++ or clang"),
+    ],
+)
+def test_a_library_that_does_not_load(broken: str, part: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is really loaded, and what to do about it is said once."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("lib.so: cannot open shared object file")
+
+    monkeypatch.setattr(broken, refuse)
+    monkeypatch.setattr(kernels, "load", kernels.load.__wrapped__)
+    finding = next(f for f in examine() if f.part == part)
+    assert not finding.ok
+    assert says in finding.remedy
+    assert f"{finding.found} {finding.remedy}".count("lib.so") == f"{finding.found} {finding.remedy}".count(says) == 1
+
+
+def test_a_model_that_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.task").write_bytes(b"nothing of the kind")
+    monkeypatch.setattr("sasmamba.app.weights.locate", lambda name: tmp_path / "bad.task")
+    finding = next(f for f in examine() if f.part == "2D mediapipe")
+    assert not finding.ok
+    assert "cannot be opened as a pose landmarker" in finding.remedy
 
 
 def test_missing_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,16 +16,13 @@ import numpy as np
 import pytest
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _quiet_native_logs
+from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _Follower, _quiet_native_logs
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import Frame, Person2D, UserError
 from sasmamba.models.skeletons import COCO
 
-SHARED = Path(__file__).parents[3] / "shared"
-needs_shared = [
-    pytest.mark.shared,
-    pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared beside the repository"),
-]
+#: A name, a picture, and the people annotated in it.
+Annotated = tuple[str, np.ndarray, list[Person2D]]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +50,10 @@ def frame(index: int, bgr: np.ndarray) -> Frame:
     return Frame(index, Fraction(index, 30), bgr)
 
 
-def pictures() -> list[tuple[str, np.ndarray, list[Person2D]]]:
+@pytest.fixture(scope="module")
+def pictures(shared: Path) -> list[Annotated]:
     """COCO pictures with their annotated people who show at least 8 joints."""
-    data = json.loads((SHARED / "images/coco_keypoints.json").read_text())
+    data = json.loads((shared / "images/coco_keypoints.json").read_text())
     out = []
     for image in data["images"]:
         people = []
@@ -65,15 +63,15 @@ def pictures() -> list[tuple[str, np.ndarray, list[Person2D]]]:
                 x, y, w, h = a["bbox"]
                 box = np.array([x, y, x + w, y + h], np.float32)
                 people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
-        bgr = cv2.imread(str(SHARED / f"images/coco_{image['file_name']}"))
+        bgr = cv2.imread(str(shared / f"images/coco_{image['file_name']}"))
         assert bgr is not None, image["file_name"]
         out.append((image["file_name"], bgr, people))
     return out
 
 
 @pytest.fixture(scope="module")
-def skier() -> np.ndarray:
-    return pictures()[0][1]
+def skier(pictures: list[Annotated]) -> np.ndarray:
+    return pictures[0][1]
 
 
 def like(found: Person2D, truth: Person2D) -> float:
@@ -82,11 +80,9 @@ def like(found: Person2D, truth: Person2D) -> float:
 
 
 class TestOnRealPictures:
-    pytestmark = needs_shared
-
-    def test_finds_the_people_of_coco(self, backend: MediaPipePose2D) -> None:
+    def test_finds_the_people_of_coco(self, backend: MediaPipePose2D, pictures: list[Annotated]) -> None:
         hits, total, strangers = 0, 0, 0
-        for _, bgr, truths in pictures():
+        for _, bgr, truths in pictures:
             found = backend(frame(0, bgr))
             hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
             total += len(truths)
@@ -97,8 +93,10 @@ class TestOnRealPictures:
         assert hits >= 8  # the others stand in a crowd, half hidden
         assert strangers <= 1
 
-    def test_joints_are_where_coco_says(self, backend: MediaPipePose2D, skier: np.ndarray) -> None:
-        truth = pictures()[0][2][0]
+    def test_joints_are_where_coco_says(
+        self, backend: MediaPipePose2D, skier: np.ndarray, pictures: list[Annotated]
+    ) -> None:
+        truth = pictures[0][2][0]
         (found,) = backend(frame(0, skier))
         size = max(truth.box_px[2] - truth.box_px[0], truth.box_px[3] - truth.box_px[1])
         off = np.linalg.norm(found.joints_px - truth.joints_px, axis=-1)[truth.score > 0] / size
@@ -159,9 +157,9 @@ class TestOnRealPictures:
                 runs.append([backend(frame(t, skier))[0].joints_px for t in range(3)])
         np.testing.assert_array_equal(runs[0], runs[1])
 
-    def test_both_people_of_the_park(self, model: Path) -> None:
+    def test_both_people_of_the_park(self, model: Path, demo_clip: Path) -> None:
         """The clip's first frames with both in view (46 on, she comes from behind a tree); every frame counts."""
-        clip = cv2.VideoCapture(str(SHARED / "videos/park_two_people.mp4"))
+        clip = cv2.VideoCapture(str(demo_clip))
         clip.set(cv2.CAP_PROP_POS_FRAMES, 60)
         with MediaPipePose2D(model) as backend:
             counts = [len(backend(frame(t, clip.read()[1]))) for t in range(24)]
@@ -190,6 +188,55 @@ def test_not_a_model(tmp_path: Path) -> None:
     for path in (tmp_path / "not.task", tmp_path / "absent.task"):
         with pytest.raises(UserError, match="cannot be opened as a pose landmarker"):
             MediaPipePose2D(path)
+
+
+def test_a_native_library_that_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> None:
+        raise OSError("libEGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("mediapipe.Image", broken)
+    with pytest.raises(UserError, match=r"cannot be loaded \(libEGL.so.1.*install the system libraries libEGL"):
+        MediaPipePose2D(tmp_path / "any.task")
+
+
+class ScriptedLandmarker:
+    """Finds somebody where the script says so; what of them is up to `_person`."""
+
+    locked = False
+
+    def __init__(self, script: list[Person2D | None]) -> None:
+        self.script = iter(script)
+
+    def __call__(self, rgb: np.ndarray, step_ms: int) -> tuple[Person2D] | None:
+        person = next(self.script)
+        return None if person is None else (person,)
+
+    def forget(self) -> None:
+        pass
+
+
+def test_a_retracted_sighting_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody seen, missed, mistaken for another, and said so: as if they had been missed twice."""
+    monkeypatch.setattr("sasmamba.app.pose2d.mediapipe._person", lambda view, found, bgr: found)
+    monkeypatch.setattr("sasmamba.app.pose2d.mediapipe._plausible", lambda person, torso: True)
+
+    def someone(x: float) -> Person2D:
+        joints = np.random.default_rng(0).uniform((x, 50), (x + 60, 200), (17, 2)).astype(np.float32)
+        return Person2D(None, np.array([x, 50, x + 60, 200], np.float32), joints, np.ones(17, np.float32))
+
+    bgr = np.zeros((300, 400, 3), np.uint8)
+    missed, mistaken = [
+        _Follower(ScriptedLandmarker([someone(110), None, last]), someone(100))  # type: ignore[arg-type]
+        for last in (None, someone(140))
+    ]
+    for _ in range(3):
+        missed.follow(bgr, 33, [])
+        mistaken.follow(bgr, 33, [])
+    assert mistaken.missed == 0
+    mistaken.retract()
+    assert mistaken.missed == missed.missed == 2
+    assert missed.predicted_box()[0] > missed.person.box_px[0]
+    np.testing.assert_array_equal(mistaken.predicted_box(), missed.predicted_box())
 
 
 def test_max_people_is_checked(tmp_path: Path) -> None:
