@@ -2,14 +2,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# On Linux a plain `torch` brings gigabytes of CUDA; this version is tried and has CPU builds on the usual indexes.
+# This version is tried. On Linux a plain `torch` may bring gigabytes of CUDA that nothing here needs:
+# make demo TORCH_INDEX=URL takes it from an index of CPU builds, such as PyTorch's own.
 TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
 
 .PHONY: demo test lint types unit wheel-check bench clean
 
 $(VENV)/.run: pyproject.toml setup.py $(wildcard models/kernels/*.cpp models/kernels/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "setuptools>=77" wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		$(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=77" wheel
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable .
 	touch $@
 
