@@ -37,6 +37,8 @@ class Workers:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         try:
             yield
+            if ours:
+                dist.barrier()  # whoever leaves while another still talks tears the connection down under it
         finally:
             if ours:
                 dist.destroy_process_group()
