@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.take import Take, Track, pelvis_px
+from sasmamba.app.take import Take, Track
 from sasmamba.app.types import FloatArray, Pose3D
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
@@ -101,11 +101,13 @@ def _path(
     log_depth = np.full(len(frames), np.nan)
     for i, f in enumerate(frames):
         person = track.people.get(f)
-        pelvis = None if person is None else pelvis_px(person)
-        if person is None or pelvis is None:
+        if person is None:
             continue
-        rays[i] = (pelvis - centre_px) / focal_px
         joints, score = coco17_to_h36m17(person.joints_px, person.score)
+        if score[H36M.PELVIS] <= 0:
+            continue
+        pelvis = joints[H36M.PELVIS]
+        rays[i] = (pelvis - centre_px) / focal_px
         found = score > 0.3
         flat = (joints - pelvis)[found]
         body = track.poses[f].joints[found, :2]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.sinks.atomic import atomic_path
-from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.models.skeletons import coco17_to_h36m17
 
 
 @dataclass(slots=True)
@@ -105,9 +105,3 @@ def save_poses(take: Take, path: Path) -> None:
             "model": np.array(take.model),
         },
     )  # fmt: skip
-
-
-def pelvis_px(person: Person2D) -> FloatArray | None:
-    """Where the pelvis is in the picture (2,), or None when a hip was not found."""
-    joints, score = coco17_to_h36m17(person.joints_px, person.score)
-    return joints[H36M.PELVIS] if score[H36M.PELVIS] > 0 else None
