@@ -94,6 +94,9 @@ def evaluate(
     cameras: Annotated[Path | None, typer.Option(help="Table of cameras; without it four ideal ones.")] = None,
     subject: Annotated[str, typer.Option(help="Only this subject; everybody when empty.")] = "",
     clips: Annotated[str, typer.Option(help="Only clips whose names match, such as 'spinkick'.")] = "*",
+    bodies: Annotated[
+        Path | None, typer.Option(help="Motion file whose people's mean bone lengths the clips' bodies get.")
+    ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored input.")] = False,
     frames: Annotated[int, typer.Option(help="Frames per window, at most what the lifter takes.")] = 243,
     per_clip: Annotated[int, typer.Option(help="Windows per clip.")] = 4,
@@ -109,7 +112,7 @@ def evaluate(
 
     result = evaluate_file(
         weights, data, cameras, subject, clips, flip=flip, frames=frames, per_clip=per_clip,
-        device=resolve_device(device), robust=robust,
+        device=resolve_device(device), robust=robust, bodies=bodies,
     )  # fmt: skip
     if as_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")

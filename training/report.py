@@ -17,16 +17,18 @@ from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
 from sasmamba.training.robustness import robustness
+from sasmamba.training.simulate import body_lengths, dressed
 
 
 def evaluate_file(
     weights: str, data: list[Path], cameras: Path | None, subject: str = "", clips: str = "*", *, flip: bool = False,
-    frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True,
+    frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True, bodies: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measures weights on motion files.
 
     Args:
         weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
+        bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.dressed`.
 
     Returns:
         "about": what was measured; "kinds": of each kind of 2D ("true", "coco", "noisy", and "detected" where the files
@@ -48,6 +50,8 @@ def evaluate_file(
         raise UserError(
             f"No clip of subject {subject or 'any'} matches {clips!r}; there are subjects {there}.", exit_code=2
         )
+    if bodies:
+        chosen = dressed(chosen, body_lengths(load_motion([bodies])).mean(0))
     rig = load_rig(cameras) if cameras else surrounding_rig()
     T = min(frames, model.config.frames)
     if T < 20:
@@ -66,7 +70,8 @@ def evaluate_file(
     return {
         "about": {
             "weights": weights, "data": [str(p) for p in data], "subject": subject, "clips": chosen.clips,
-            "windows": len(inputs["true"].xyc), "frames": T, "flip": flip, "torch": torch.__version__,
+            "bodies": str(bodies or ""), "windows": len(inputs["true"].xyc), "frames": T, "flip": flip,
+            "torch": torch.__version__,
         },
         "kinds": kinds,
         "robustness": damage,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from sasmamba.models.skeletons import COCO, COCO_TO_H36M, H36M, H36M_MIRROR, H36
 from sasmamba.training.cameras import Cameras, Rig, facing_rotation, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard
+
+#: Share of the clips that `tumble` turns, and how fast at most: a somersault takes about two thirds of a second.
+_TUMBLED, _TURNS_PER_SECOND = 0.1, 1.5
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,64 @@ def observe(
     return torch.where(true_joints.view(B, 1, 1, 1), seen, derive(seen)), target, R
 
 
+def tumble(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Turns the whole motion of a few clips about a horizontal axis through its middle, and some while it goes on.
+
+    Motion capture is nearly all upright; people on video also lie, climb, stand on their hands and turn somersaults.
+
+    Args:
+        joints: (B, T, 17, 3) relative to the pelvis, z up. root: (B, T, 3). seconds: (B, T).
+    """
+    B, dev = len(joints), joints.device
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(B, 1, device=dev).uniform_(low, high, generator=g)
+
+    chosen = uniform(0, 1) < _TUMBLED
+    frame = (seconds[:, 1:2] - seconds[:, :1]) if seconds.shape[1] > 1 else torch.ones_like(seconds)
+    # turns so fast that a frame misses half of them teach nothing
+    rate = uniform(-1, 1) * torch.minimum(torch.full_like(frame, 2 * math.pi * _TURNS_PER_SECOND), 0.5 / frame)
+    angle = uniform(-math.pi, math.pi) + torch.where(uniform(0, 1) < 0.5, rate, 0) * (seconds - seconds[:, :1])
+    angle = torch.where(chosen, angle, 0)
+    axis = uniform(0, math.pi)
+    across = torch.stack([axis.cos(), axis.sin(), torch.zeros_like(axis)], -1)  # (B, 1, 3)
+    up = torch.zeros_like(across)
+    up[..., 2] = 1
+    ahead = torch.linalg.cross(across, up)
+
+    def turned(x: Tensor, by: Tensor) -> Tensor:
+        # in the basis (across, ahead, up) the turn mixes the last two
+        a, h, z = ((x * e).sum(-1, keepdim=True) for e in (across, ahead, up))
+        c, s = by.cos()[..., None], by.sin()[..., None]
+        return a * across + (c * h - s * z) * ahead + (s * h + c * z) * up
+
+    middle = root.mean(1, keepdim=True)
+    moved = turned(root - middle, angle[:, :1].expand_as(angle)) + middle  # the path is tilted, it does not spin
+    across, ahead, up = across[:, None], ahead[:, None], up[:, None]
+    return turned(joints, angle[..., None]), moved
+
+
 def body_lengths(motion: Motion) -> Tensor:
     """(P, 17) bone lengths of real people (subjects of Human3.6M, "S1" and the like), else of everybody."""
     people = np.array([s.startswith("S") and s[1:].isdigit() for s in motion.subject])
     chosen = motion.select(people if people.any() else np.ones(motion.clips, bool))
     first = [int(np.flatnonzero(chosen.subject == s)[0]) for s in np.unique(chosen.subject)]
     return chosen.bones[first]
+
+
+def dressed(motion: Motion, lengths: Tensor) -> Motion:
+    """The same motion by bodies of other bone lengths (17,), paths scaled by the legs.
+
+    Clips of game characters have proportions no person has; measured on them as they are, a lifter's error says more
+    about the body than about the motion.
+    """
+    joints, root = motion.joints.clone(), motion.root.clone()
+    for clip, (first, count) in enumerate(zip(motion.start.tolist(), motion.length.tolist(), strict=True)):
+        factor = lengths / motion.bones[clip].clamp(min=1e-4)
+        frames = slice(first, first + count)
+        joints[frames] = rebuild(joints[None, frames], factor[None])[0]
+        root[frames] *= factor[[H36M.LEFT_KNEE, H36M.LEFT_ANKLE]].mean()
+    return replace(motion, joints=joints, root=root, bones=lengths.expand(motion.clips, 17))
 
 
 class Simulator:
@@ -115,12 +170,11 @@ class Simulator:
 
     def __init__(self, motion: Motion, weights: Tensor, bodies: Tensor, rig: Rig | None) -> None:
         self.motion, self.bodies, self.rig = motion, bodies, rig
-        frames = torch.zeros(len(weights), device=motion.length.device).index_add_(
-            0, motion.source, motion.length.float()
+        counts = torch.zeros(len(weights), device=motion.length.device).index_add_(
+            0, motion.source, motion.length.float().sqrt()
         )
-        # within a file, clips count by length; short ones a little more, since every beginning is different
-        chance = weights.to(frames)[motion.source] * motion.length.float() / frames[motion.source]
-        self.chance = chance * (1 + 60 / motion.length.float()).clamp(max=2)
+        # Within a file clips count by the root of their length: an hour of walking teaches little more than a minute.
+        self.chance = weights.to(counts)[motion.source] * motion.length.float().sqrt() / counts[motion.source]
 
     def draw(self, B: int, T: int, stride: tuple[float, float], g: torch.Generator) -> Sample:
         """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly."""
@@ -149,6 +203,7 @@ class Simulator:
         zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
         turn = torch.stack([yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one], -1)
         joints, root = (torch.einsum("bij,bt...j->bt...i", turn.view(B, 3, 3), x) for x in (joints, root))
+        joints, root = tumble(joints, root, time / 60, g)
 
         cameras, root = self._cameras(joints, root, g)
         world = joints + root[:, :, None]
@@ -178,7 +233,9 @@ class Simulator:
 
     def _cameras(self, joints: Tensor, root: Tensor, g: torch.Generator) -> tuple[Cameras, Tensor]:
         B, dev = len(joints), joints.device
-        extent = joints[..., 2].amax((1, 2)) - joints[..., 2].amin((1, 2))
+        size = joints.amax((1, 2)) - joints.amin((1, 2))
+        # who lies down is wide rather than high; pictures are too
+        extent = torch.maximum(size[:, 2], 0.6 * size[:, :2].amax(1))
         cameras = random_cameras(root.mean(1), extent, g)
         if self.rig is None:
             return cameras, root

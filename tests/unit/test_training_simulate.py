@@ -18,7 +18,7 @@ from sasmamba.training import simulate
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.motion import load_motion
 from sasmamba.training.noise import Severity
-from sasmamba.training.simulate import Simulator, body_lengths, coco_points, derive, observe, rebuild
+from sasmamba.training.simulate import Simulator, body_lengths, coco_points, derive, observe, rebuild, tumble
 
 
 def body(frames: int = 8) -> Tensor:
@@ -179,3 +179,31 @@ def test_target_does_not_depend_on_where_the_person_stands() -> None:
     torch.testing.assert_close(target, target_2, atol=1e-5, rtol=0)
     assert (normalise_window(xyc) - normalise_window(xyc_2))[..., :2].abs().max() < 0.15
     assert math.isclose(target.norm().item(), joints.norm().item(), rel_tol=1e-4)
+
+
+def test_tumble_turns_some_bodies_rigidly_and_leaves_the_others() -> None:
+    g = torch.Generator().manual_seed(0)
+    joints = body(9).expand(400, -1, -1, -1).clone()
+    root = torch.randn(400, 9, 3, generator=g)
+    seconds = (torch.arange(9) / 30).expand(400, 9)
+    turned, path = tumble(joints, root, seconds, g)
+    changed = (turned - joints).abs().amax((1, 2, 3)) > 1e-4
+    assert 20 <= changed.sum() <= 65  # a tenth of 400, within four standard deviations
+    torch.testing.assert_close(path[~changed], root[~changed])
+    torch.testing.assert_close(bones(turned).norm(dim=-1), bones(joints).norm(dim=-1))
+    # each frame is turned by one proper rotation: distances between all joints stay, sides are not exchanged
+    first, second = (torch.linalg.det(x[changed][:, :, [1, 7, 3]]) for x in (joints, turned))
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        torch.cdist(turned[changed].flatten(0, 1), turned[changed].flatten(0, 1)),
+        torch.cdist(joints[changed].flatten(0, 1), joints[changed].flatten(0, 1)), atol=1e-4, rtol=1e-4,
+    )  # fmt: skip
+
+    # about half of them go on turning
+    def lean(x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(x[:, :, 8], dim=-1)
+
+    spun = (lean(turned[changed]) - lean(turned[changed])[:, :1]).norm(dim=-1).amax(1)
+    still = (lean(joints[changed]) - lean(joints[changed])[:, :1]).norm(dim=-1).amax(1)
+    share = (spun > still + 0.05).float().mean()
+    assert 0.2 < share < 0.8
