@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sasmamba.models.blocks import Block, BlockConfig
 from sasmamba.models.scan import Backend
@@ -51,6 +52,10 @@ SASMAMBA_L = SasMambaConfig(block=BlockConfig(width=128), blocks=20)
 class SasMamba(nn.Module):
     """Lifts a window of 2D poses: (B, T, V, in_channels) normalised 2D to (B, T, V, 3), T ≤ frames.
 
+    Attributes:
+        recompute: in training, keep what enters each block and compute its inside again on the way back: the
+            activations of one block at a time are held. Loss and gradients stay the same, drop path included.
+
     Raises:
         ValueError: a window longer than `frames` or of another shape.
     """
@@ -58,6 +63,7 @@ class SasMamba(nn.Module):
     def __init__(self, config: SasMambaConfig = SASMAMBA, backend: Backend = "auto") -> None:
         super().__init__()
         self.config = config
+        self.recompute = False
         C = config.block.width
         self.embed = nn.Linear(config.in_channels, C)
         self.spatial_embedding = nn.Parameter(torch.zeros(1, 1, config.joints, C))
@@ -77,7 +83,10 @@ class SasMamba(nn.Module):
             raise ValueError(f"window: want (B, 1..{c.frames}, {c.joints}, {c.in_channels}), got {tuple(x.shape)}")
         x = self.embed(x) + self.spatial_embedding
         for depth, block in enumerate(self.blocks):
-            x = self.norm_spatial(block(x)) if depth % 2 == 0 else self.norm_temporal(block(x))
+            # recomputing is deterministic: checkpoint gives the second pass the first one's random numbers
+            again = self.recompute and self.training and torch.is_grad_enabled()
+            y = checkpoint(block, x, use_reentrant=False) if again else block(x)
+            x = self.norm_spatial(y) if depth % 2 == 0 else self.norm_temporal(y)
             if depth == 0:
                 x = x + self._positions(x.shape[1])
         return self.head(x)

@@ -47,6 +47,8 @@ class TrainConfig:
         shards: a step's batch is `shards` times a phase's `batch`, split among the processes; 0: one each. What a step
             trains on depends on seed, step and shards, not on how many processes share the work.
         precision: "bfloat16" is for GPUs. compile: run the model through torch.compile.
+        recompute: hold the activations of one block at a time and compute the others' again on the way back: a third
+            more time, and memory that hardly grows with the number of blocks.
     """
 
     data: dict[str, float]
@@ -72,6 +74,7 @@ class TrainConfig:
     shards: int = 0
     precision: Precision = "float32"
     compile: bool = False
+    recompute: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

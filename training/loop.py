@@ -104,6 +104,7 @@ class Leg:
             raise UserError(f"Training cannot start from these weights: {error}.") from error
         except (TypeError, ValueError) as error:
             raise UserError(f"The configuration's model cannot be built: {error}.", exit_code=2) from error
+        model.recompute = self.config.recompute
         return model.to(self.device).train()
 
     def _optimiser(self) -> torch.optim.AdamW:

@@ -328,6 +328,13 @@ def test_compiled_model_trains_alike(data: Path, monkeypatch: pytest.MonkeyPatch
     same(weights(data / "plain"), weights(data / "compiled"), atol=1e-5)
 
 
+def test_recomputing_trains_alike(data: Path) -> None:
+    short: dict = {"steps": 4, "hold_out": "nobody"}
+    run(data, "held", config(**short))
+    run(data, "again", config(**short, recompute=True))
+    same(weights(data / "held"), weights(data / "again"))
+
+
 @pytest.mark.parametrize("name", ["lean", "paper", "finetune"])
 def test_own_configurations(name: str) -> None:
     c = load_config(name)
