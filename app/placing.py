@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import FloatArray, Pose3D
+from sasmamba.app.types import FloatArray, Person2D, Pose3D
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 #: Joint centre of the ankle above the sole.
-_ANKLE_HEIGHT_M = 0.08
+ANKLE_HEIGHT_M = 0.08
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
 _MAX_TILT_DEG = 45.0
 #: Where somebody is put of whom too little was seen to tell.
-_UNKNOWN_DEPTH_M = 5.0
+UNKNOWN_DEPTH_M = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Placement:
 def place(take: Take, fov_deg: float) -> Placement:
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera."""
     meta = take.meta
-    focal_px = _focal_px(meta.width, meta.height, fov_deg)
+    focal_px = focal_length_px(meta.width, meta.height, fov_deg)
     centre_px = np.array([meta.width / 2, meta.height / 2], np.float32)
     paths: dict[int, tuple[list[int], FloatArray]] = {}  # frames, pelvis in camera axes
     poses: dict[int, dict[int, Pose3D]] = {}
@@ -63,7 +63,7 @@ def place(take: Take, fov_deg: float) -> Placement:
             paths[track.track_id] = frames, path
             poses[track.track_id] = {
                 f: replace(
-                    track.poses[f], joints=_from_facing(track.poses[f].joints, at), space="camera_root_relative_m"
+                    track.poses[f], joints=from_facing(track.poses[f].joints, at), space="camera_root_relative_m"
                 )
                 for f, at in zip(frames, path, strict=True)
             }
@@ -80,7 +80,7 @@ def place(take: Take, fov_deg: float) -> Placement:
         floor = _floor(np.array(feet))
         for some in roots.values():
             for root in some.values():
-                root[2] -= floor[0] + floor[1] * root[0] + floor[2] * root[1] - _ANKLE_HEIGHT_M
+                root[2] -= floor[0] + floor[1] * root[0] + floor[2] * root[1] - ANKLE_HEIGHT_M
     return Placement(R, poses, roots, fov_deg)
 
 
@@ -103,26 +103,37 @@ def _path(
         person = track.people.get(f)
         if person is None:
             continue
-        joints, score = coco17_to_h36m17(person.joints_px, person.score)
-        if score[H36M.PELVIS] <= 0:
-            continue
-        pelvis = joints[H36M.PELVIS]
-        rays[i] = (pelvis - centre_px) / focal_px
-        found = score > 0.3
-        flat = (joints - pelvis)[found]
-        body = track.poses[f].joints[found, :2]
-        # metres to pixels, the least-squares factor between the pose and its picture
-        factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
-        if found.sum() >= 4 and factor > 0:
-            log_depth[i] = math.log(focal_px / factor)
+        rays[i], log_depth[i] = sighted(person, track.poses[f].joints, focal_px, centre_px)
     if not np.isfinite(rays).any():  # no hips in any frame: somewhere in the middle of the picture
         rays[:] = 0
     if not np.isfinite(log_depth).any():
-        log_depth[:] = math.log(_UNKNOWN_DEPTH_M)
+        log_depth[:] = math.log(UNKNOWN_DEPTH_M)
     time = np.array([float(times_s[f]) for f in frames])
     depth = np.exp(_smooth(time, log_depth, _DEPTH_S))
     across = np.stack([_smooth(time, rays[:, k], _ACROSS_S) for k in range(2)], 1)
     return frames, (np.concatenate([across, np.ones((len(frames), 1))], 1) * depth[:, None]).astype(np.float32)
+
+
+def sighted(
+    person: Person2D, joints: FloatArray, focal_px: float, centre_px: NDArray
+) -> tuple[NDArray[np.float64], float]:
+    """Where one sighting puts the pelvis: its ray (2,), x and y at depth 1, and the logarithm of its depth in metres.
+
+    NaN where the hips, or enough of the body, were not found.
+
+    Args:
+        joints: (17, 3) the pose there, metres from the pelvis, facing axes.
+    """
+    found_px, score = coco17_to_h36m17(person.joints_px, person.score)
+    if score[H36M.PELVIS] <= 0:
+        return np.full(2, np.nan), math.nan
+    pelvis = found_px[H36M.PELVIS]
+    found = score > 0.3
+    flat, body = (found_px - pelvis)[found], joints[found, :2]
+    # metres to pixels, the least-squares factor between the pose and its picture
+    factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
+    log_depth = math.log(focal_px / factor) if found.sum() >= 4 and factor > 0 else math.nan
+    return (pelvis - centre_px) / focal_px, log_depth
 
 
 def _smooth(time: NDArray, values: NDArray, sigma: float) -> NDArray:
@@ -142,8 +153,8 @@ def _smooth(time: NDArray, values: NDArray, sigma: float) -> NDArray:
     return out
 
 
-def _from_facing(joints: FloatArray, pelvis: FloatArray) -> FloatArray:
-    """Joints (17, 3) in the axes of a camera looking straight at the pelvis, in the axes of the camera itself."""
+def from_facing(joints: FloatArray, pelvis: FloatArray) -> FloatArray:
+    """Joints (17, 3) in the axes of a camera looking straight at the pelvis (3,), in the axes of the camera itself."""
     x, y, z = pelvis / np.linalg.norm(pelvis)
     s = 1 / (1 + z)
     R_facing_cam = np.array([[1 - x * x * s, -x * y * s, -x], [-x * y * s, 1 - y * y * s, -y], [x, y, z]])
@@ -157,17 +168,18 @@ def to_camera_axes(joints: FloatArray, pelvis: FloatArray, size: tuple[int, int]
         pelvis: (F, 3) x px, y px, score; where it was not found (score 0) its place is interpolated.
         size: width and height of the picture. fov_deg: field of view along its longer side.
     """
-    focal_px = _focal_px(*size, fov_deg)
+    focal_px = focal_length_px(*size, fov_deg)
     found, frame = pelvis[:, 2] > 0, np.arange(len(joints))
     if not found.any():
         return joints
     ray = np.ones((len(joints), 3), np.float32)
     for k in range(2):
         ray[:, k] = (np.interp(frame, frame[found], pelvis[found, k]) - size[k] / 2) / focal_px
-    return np.stack([_from_facing(pose, at) for pose, at in zip(joints, ray, strict=True)])
+    return np.stack([from_facing(pose, at) for pose, at in zip(joints, ray, strict=True)])
 
 
-def _focal_px(width: int, height: int, fov_deg: float) -> float:
+def focal_length_px(width: int, height: int, fov_deg: float) -> float:
+    """Focal length of a pinhole camera whose view along the picture's longer side is `fov_deg`."""
     return 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
 
 

@@ -189,8 +189,13 @@ class Renderer:
         self._offset = (self._split - shown[0]) // 2, (height - shown[1]) // 2
         self._unit = height / 720  # line widths and letters grow with the picture
         self._canvas = np.full((height, self.size[0], 3), _INK, np.uint8)
-        panel = self._panel, height
-        self._view = _View.framing(self._scene, self._config.azimuth_deg, self._config.elevation_deg, *panel)
+        self.look(self._config.azimuth_deg, self._config.elevation_deg)
+
+    def look(self, azimuth_deg: float, elevation_deg: float, scene: Scene | None = None) -> None:
+        """Sees the 3D panel from elsewhere, or another part of the floor; costs about as much as drawing 30 frames."""
+        self._scene = scene or self._scene
+        panel = self._panel, self.size[1]
+        self._view = _View.framing(self._scene, azimuth_deg, elevation_deg, *panel)
         self._stage = draw_stage(self._view, self._scene, *panel)
         # Chosen once, by the size of people at the scene's middle: chosen frame by frame, tones would come and go.
         px_per_m = self._view.focal_px / float(np.linalg.norm(self._view.position[:2] - self._scene.centre))

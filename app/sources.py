@@ -75,6 +75,11 @@ class _Upright:
         return np.ascontiguousarray(bgr, np.uint8)
 
 
+def upright(picture: av.VideoFrame, pixel_aspect: Fraction | None) -> NDArray[np.uint8]:
+    """A decoded picture as displayed: (height, width, 3) uint8 BGR, rotated and with square pixels."""
+    return _Upright.of(picture, pixel_aspect)(picture)
+
+
 class _Clock:
     """Presentation times in seconds, strictly increasing whatever the file says."""
 

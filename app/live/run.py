@@ -1,0 +1,338 @@
+"""One live run: opens what the configuration names, draws the newest result, listens to keys, measures the delay."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.config import DEFAULT_LIFTER, resolve_device
+from sasmamba.app.lifting import Lifter
+from sasmamba.app.live.lifting import LiveLifting
+from sasmamba.app.live.placing import LivePlacing, Stage
+from sasmamba.app.live.screens import Server, Window, can_show
+from sasmamba.app.live.session import Session, Shown
+from sasmamba.app.live.sources import LiveSource, open_live
+from sasmamba.app.pipeline import Stop
+from sasmamba.app.pose2d import Backend2D, open_pose2d
+from sasmamba.app.rendering import RenderConfig, Renderer
+from sasmamba.app.sinks import Mp4Sink
+from sasmamba.app.sinks.atomic import check_writable, same_file
+from sasmamba.app.tracking import Tracker
+from sasmamba.app.types import UserError
+
+#: Frames of a live window: by benchmarks/lookahead.py a third of the longest is nearly as accurate at a third the cost.
+LIVE_WINDOW = 81
+#: The longest look-ahead: half the longest window, more than which changes nothing.
+MOST_LOOKAHEAD = 121
+#: Where the page is served when nobody says and there is no display.
+DEFAULT_PORT = 8477
+#: Numbers in the picture are renewed every so many frames; faster ones cannot be read.
+_HUD_EVERY = 10
+_TURN_DEG, _HELP_S = 10.0, 6.0
+_HELP = "q quit   space pause   r record   arrows turn"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """One live run.
+
+    Attributes:
+        source: camera number or device, stream address, or a file to play at its own pace.
+        out: record the picture here from the start (.mp4), or None.
+        serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
+        window: open a window; None: where there is a display.
+        lookahead: frames the lifter sees of the future; they delay the picture.
+        seconds: end after so long, None: when the source ends or the user stops.
+        patience_s: how long a lost camera or stream is waited for.
+        pose2d, max_people, lifter, device, fov_deg, height, start_s: as in RunConfig.
+    """
+
+    source: str
+    out: Path | None = None
+    serve: int | None = None
+    window: bool | None = None
+    lookahead: int = 0
+    seconds: float | None = None
+    patience_s: float = 60.0
+    pose2d: Backend2D = "mediapipe"
+    max_people: int = 2
+    lifter: str = DEFAULT_LIFTER
+    device: str = "auto"
+    fov_deg: float = 60.0
+    height: int = 720
+    start_s: float | None = None
+
+    def __post_init__(self) -> None:
+        def usage(sentence: str) -> UserError:
+            return UserError(sentence, exit_code=2)
+
+        if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
+            raise usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
+        if self.out is not None and self.out.suffix.lower() != ".mp4":
+            raise usage(f"A live recording must end in .mp4, not {self.out.name!r}.")
+        if self.out is not None and same_file(self.out, Path(self.source)):
+            raise usage(f"The recording would overwrite {self.source}; choose another --out.")
+        if self.serve is not None and not 0 <= self.serve <= 65535:
+            raise usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
+        if self.seconds is not None and not self.seconds > 0:
+            raise usage(f"--seconds must be more than 0, not {self.seconds:g}.")
+        if self.pose2d not in get_args(Backend2D):
+            raise usage(f"--pose2d must be one of {', '.join(get_args(Backend2D))}, not {self.pose2d!r}.")
+        if self.max_people < 1:
+            raise usage(f"--max-people must be at least 1, not {self.max_people}.")
+        if not 10 <= self.fov_deg <= 150:
+            raise usage(f"--fov must lie between 10 and 150 degrees, not {self.fov_deg:g}.")
+        if self.height < 64:
+            raise usage(f"--height must be at least 64, not {self.height}.")
+
+
+class Delays:
+    """Delays in milliseconds, counted in bins of one: a year of them takes no more room than a second's."""
+
+    def __init__(self) -> None:
+        self._bins = np.zeros(20_001, np.int64)
+
+    def add(self, seconds: float) -> None:
+        """Counts one; the last bin holds all that are longer."""
+        self._bins[min(max(round(1000 * seconds), 0), len(self._bins) - 1)] += 1
+
+    def percentile(self, share: float) -> float:
+        """The delay in ms that `share` of all (0..1) do not exceed; NaN before the first."""
+        total = self._bins.sum()
+        return float(np.searchsorted(np.cumsum(self._bins), max(1, share * total))) if total else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What a live run did.
+
+    Attributes:
+        captured: frames the source gave. shown: frames drawn. dropped: frames that never went through the chain because
+            a newer one had come. undrawn: frames that did, but were overtaken before they were drawn.
+        seconds: from the first to the last picture. delay_ms, delay_95_ms: capture to display, median and 95th
+            percentile, the look-ahead included. stage_ms: of each stage, over the last frames.
+        files: recordings. people: how many identities were shown.
+    """
+
+    captured: int
+    shown: int
+    dropped: int
+    undrawn: int
+    seconds: float
+    delay_ms: float
+    delay_95_ms: float
+    lookahead: int
+    stage_ms: dict[str, float]
+    people: int
+    files: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def fps(self) -> float:
+        """Pictures shown per second."""
+        return (self.shown - 1) / self.seconds if self.seconds > 0 else 0.0
+
+
+class _Recorder:
+    """Recordings, one at a time; each becomes a whole file when it ends, however the run ends."""
+
+    def __init__(self, source: LiveSource, size: tuple[int, int]) -> None:
+        self._source, self._size = source, size
+        self._sink: Mp4Sink | None = None
+        self._begin: Fraction | None = None
+        self.files: list[str] = []
+
+    @property
+    def on(self) -> bool:
+        """Whether a recording is under way."""
+        return self._sink is not None
+
+    def start(self, path: Path) -> None:
+        self._sink = Mp4Sink(path, *self._size, self._source.meta.fps).__enter__()
+        self._begin = None
+
+    def write(self, picture: NDArray, time_s: Fraction) -> None:
+        """Adds a picture to the recording, if there is one."""
+        if self._sink is None:
+            return
+        self._begin = time_s if self._begin is None else self._begin
+        try:
+            self._sink.write(picture, time_s - self._begin)
+        except BaseException as error:
+            sink, self._sink = self._sink, None
+            sink.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def stop(self) -> None:
+        """Ends the recording; one without a picture leaves no file."""
+        if self._sink is None:
+            return
+        sink, self._sink = self._sink, None
+        sink.__exit__(None, None, None)
+        if sink.frames:
+            self.files.append(str(sink.path))
+
+    def toggle(self) -> None:
+        """Begins a recording in the current folder, named after the time, or ends the one under way."""
+        if self.on:
+            self.stop()
+        else:
+            self.start(Path(time.strftime("live_%Y%m%d-%H%M%S.mp4")))
+
+
+class _Picture:
+    """Draws results and keeps the numbers that stand in the picture."""
+
+    def __init__(self, session: Session, source: LiveSource, config: LiveConfig) -> None:
+        self._session, self._lookahead = session, config.lookahead
+        self._stage = Stage()
+        self._angles = RenderConfig().azimuth_deg, RenderConfig().elevation_deg
+        self.renderer = Renderer(source.meta, RenderConfig(height=config.height), self._stage.scene)
+        self.delays, self.people = Delays(), set[int]()
+        self.shown, self._fps, self._recent_s, self._delay_s = 0, 0.0, 0.0, 0.0
+        self.first_s = self.last_s = time.monotonic()
+        self._hud = ""
+
+    def draw(self, shown: Shown, recording: bool, help_text: str) -> NDArray:
+        """The picture of one result."""
+        begin = time.perf_counter()
+        if self._stage.follow(shown.roots):
+            self.renderer.look(*self._angles, self._stage.scene)
+        self.people.update(p.track_id for p in shown.poses)
+        if self.shown % _HUD_EVERY == 0:
+            session = self._session
+            stages = "   ".join(f"{k} {ms:.0f} ms" for k, ms in session.stage_ms.items())
+            self._hud = (
+                f"{self._fps:4.1f} fps   delay {1000 * self._delay_s:.0f} ms   look-ahead {self._lookahead}\n"
+                f"dropped {session.dropped} of {session.captured}   {stages}"
+            )
+        hud = self._hud + ("\nrecording" if recording else "") + (f"\n{help_text}" if help_text else "")
+        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
+        self._session.note("draw", time.perf_counter() - begin)
+        return picture
+
+    def displayed(self, shown: Shown) -> None:
+        """Books that the picture of this result is before the user's eyes now."""
+        now = time.monotonic()
+        delay = now - shown.live.captured_s
+        self.delays.add(delay)
+        if self.shown:
+            self._recent_s += 0.1 * (now - self.last_s - self._recent_s) if self._recent_s else now - self.last_s
+            self._fps = 1 / self._recent_s if self._recent_s > 0 else 0.0
+            self._delay_s += 0.1 * (delay - self._delay_s)
+        else:
+            self.first_s, self._delay_s = now, delay
+        self.shown, self.last_s = self.shown + 1, now
+
+    def turn(self, right: float, up: float) -> None:
+        """Walks the viewer of the 3D panel around the people."""
+        azimuth, elevation = self._angles
+        self._angles = (azimuth + right + 180) % 360 - 180, min(max(elevation + up, 2.0), 80.0)
+        self.renderer.look(*self._angles)
+
+
+def run_live(config: LiveConfig, tell: Callable[[str], None] = _log.info) -> LiveReport:
+    """Runs until the source ends, the time is up, or the user stops.
+
+    Args:
+        tell: told where the picture can be watched and what is being recorded.
+
+    Raises:
+        UserError: anything a person can mend. What was recorded before stays, whole.
+    """
+    wants_window = can_show()[0] if config.window is None else config.window
+    with ExitStack() as stack:
+        stop = stack.enter_context(Stop.on_interrupt())
+        if config.out is not None:
+            check_writable(config.out)
+        source = stack.enter_context(open_live(config.source, start_s=config.start_s, patience_s=config.patience_s))
+        lifter = Lifter.load(config.lifter, resolve_device(config.device))
+        longest = lifter.model.config.frames
+        lookahead = min(config.lookahead, longest - 2)
+        # as much past as future, and a third of the longest window at least
+        window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
+        lifting = LiveLifting(lifter, lookahead=lookahead, window=window)
+        pose2d = stack.enter_context(open_pose2d(config.pose2d, max_people=config.max_people))
+        window_ = stack.enter_context(Window()) if wants_window else None
+        server = _server(config, wants_window)
+        if server:
+            stack.enter_context(server)
+            tell(f"Watch at {server.url}")
+        session = Session(
+            source, pose2d, Tracker(max_people=config.max_people), lifting, LivePlacing(source.meta, config.fov_deg)
+        )
+        picture = _Picture(session, source, config)
+        recorder = _Recorder(source, picture.renderer.size)
+        with session:
+            try:
+                if config.out is not None:
+                    recorder.start(config.out)
+                _show(config, session, picture, recorder, window_, server, stop)
+            finally:
+                recorder.stop()
+        session.raise_failure()
+        return LiveReport(
+            captured=session.captured, shown=picture.shown, dropped=session.dropped, undrawn=session.results.dropped,
+            seconds=picture.last_s - picture.first_s, delay_ms=picture.delays.percentile(0.5),
+            delay_95_ms=picture.delays.percentile(0.95), lookahead=lookahead,
+            stage_ms=dict(session.stage_ms), people=len(picture.people), files=recorder.files, interrupted=stop.asked,
+        )  # fmt: skip
+
+
+def _server(config: LiveConfig, has_window: bool) -> Server | None:
+    if config.serve is not None:
+        return Server(config.serve)
+    if has_window or config.out is not None:
+        return None
+    try:
+        return Server(DEFAULT_PORT)
+    except UserError:  # somebody else watches there already
+        return Server(0)
+
+
+def _show(
+    config: LiveConfig, session: Session, picture: _Picture, recorder: _Recorder, window: Window | None,
+    server: Server | None, stop: Stop,
+) -> None:  # fmt: skip
+    """Draws the newest result again and again; returns when it is over."""
+    begin = time.monotonic()
+    while not stop.asked and not session.results.over:
+        now = time.monotonic()
+        if config.seconds is not None and now - begin > config.seconds:
+            return
+        shown = session.results.get(timeout=0.02)
+        if shown is not None:
+            help_text = _HELP if window and now - begin < _HELP_S else ""
+            image = picture.draw(shown, recorder.on, help_text)
+            if server:
+                server.show(image)
+            if window:
+                window.show(image)
+        key = window.key() if window else ""
+        if shown is not None:
+            picture.displayed(shown)
+            recorder.write(image, shown.live.frame.time_s)
+        if key == "q":
+            return
+        if key == " ":
+            session.paused.clear() if session.paused.is_set() else session.paused.set()
+        elif key == "r":
+            recorder.toggle()
+        elif key in _TURNS:
+            picture.turn(*_TURNS[key])
+
+
+_TURNS = {
+    "left": (-_TURN_DEG, 0.0), "right": (_TURN_DEG, 0.0), "up": (0.0, _TURN_DEG / 2), "down": (0.0, -_TURN_DEG / 2),
+}  # fmt: skip

@@ -1,0 +1,211 @@
+"""The threads of live mode: one captures, one finds people, one lifts them; whoever asks gets the newest result.
+
+    source → [newest] → 2D and identities → [queue] → lifting and placing → [newest] → whoever draws
+
+Every hand-over is bounded. Where a stage is too slow the newest thing wins and what it replaced is counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from sasmamba.app.live.lifting import LiveLifting
+from sasmamba.app.live.placing import LivePlacing
+from sasmamba.app.live.sources import LiveFrame, LiveSource
+from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.tracking import Tracker
+from sasmamba.app.types import FloatArray, Person2D, Pose3D
+
+T = TypeVar("T")
+
+#: Between finding and lifting a few frames may wait: a window that takes longer than a frame then serves them all.
+_QUEUE = 4
+#: Share of a frame's time that windows may take before the remaining people are carried on instead.
+_LIFT_SHARE = 0.8
+#: Share of a new measurement in the stage times that are shown.
+_SHOWN_SHARE = 0.1
+
+
+class Newest(Generic[T]):
+    """A mailbox for one thing: what nobody took before the next came is dropped and counted."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: T | None = None
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, item: T, wait_s: float = 0.0) -> None:
+        """Leaves an item, in place of one that still lies there; first waits so long for that one to be taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is None, wait_s)
+            self.dropped += self._item is not None
+            self._item = item
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Says that nothing more will come; what lies there can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing lies there and nothing will come."""
+        with self._changed:
+            return self._closed and self._item is None
+
+    def get(self, timeout: float | None = None) -> T | None:
+        """Takes the item, waiting for it if need be; None when it is over or the time is up."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
+            item, self._item = self._item, None
+            self._changed.notify_all()
+            return item
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame and everything known of it: what one live picture is drawn from."""
+
+    live: LiveFrame
+    people: tuple[Person2D, ...]
+    poses: tuple[Pose3D, ...]
+    roots: dict[int, FloatArray]
+
+
+class Session:
+    """Runs the stages in threads of their own, as a context manager.
+
+    Args:
+        source, pose2d, tracker, lifting, placing: the stages; the session does not close them.
+
+    Attributes:
+        results: the newest frame with its poses; over when the source has ended.
+        paused: while set, frames are let go as they come.
+        captured, lifted: frames that came, and that went through the chain. stage_ms: milliseconds per frame of each
+            stage, averaged over the last frames.
+    """
+
+    def __init__(
+        self, source: LiveSource, pose2d: Pose2D, tracker: Tracker, lifting: LiveLifting, placing: LivePlacing
+    ) -> None:
+        self._source, self._pose2d, self._tracker = source, pose2d, tracker
+        self._lifting, self._placing = lifting, placing
+        self._captured: Newest[LiveFrame] = Newest()
+        self._found: Queue[tuple[LiveFrame, tuple[Person2D, ...]] | None] = Queue(_QUEUE)
+        self.results: Newest[Shown] = Newest()
+        self.paused = threading.Event()
+        self.captured = self.lifted = 0
+        self.stage_ms: dict[str, float] = {}
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work, done), name=work.__name__.strip("_"), daemon=True)
+            for work, done in (
+                (self._capture, self._captured.close),
+                (self._find, lambda: self._hand_over(None)),
+                (self._lift, self.results.close),
+            )
+        ]
+
+    @property
+    def dropped(self) -> int:
+        """Frames that came and never went through the chain."""
+        return self._captured.dropped
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def raise_failure(self) -> None:
+        """Raises in the caller's thread what ended a stage."""
+        if self._error is not None:
+            raise self._error
+
+    def note(self, stage: str, seconds: float) -> None:
+        """Books the time that a stage took for a frame."""
+        ms = 1000 * seconds
+        before = self.stage_ms.get(stage, ms)
+        self.stage_ms[stage] = before + _SHOWN_SHARE * (ms - before)
+
+    def _guarded(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self._error = self._error or error
+            self._stop.set()
+        finally:
+            done()
+
+    def _capture(self) -> None:
+        for live in self._source.frames(self._stop):
+            if self._stop.is_set():
+                return
+            self.captured += 1
+            if not self.paused.is_set():
+                self._captured.put(live)
+
+    def _find(self) -> None:
+        while (live := self._captured.get()) is not None and not self._stop.is_set():
+            begin = time.perf_counter()
+            people = self._tracker.update(live.frame.index, self._pose2d(live.frame))
+            self.note("2d", time.perf_counter() - begin)
+            self._hand_over((live, people))
+
+    def _hand_over(self, item: tuple[LiveFrame, tuple[Person2D, ...]] | None) -> None:
+        while self._threads[-1].is_alive():
+            try:
+                self._found.put(item, timeout=0.1)
+                return
+            except Full:
+                continue
+
+    def _lift(self) -> None:
+        waiting: deque[tuple[LiveFrame, tuple[Person2D, ...]]] = deque()
+        period = float(1 / self._source.meta.fps)
+        newest, over = -1, False
+        while not over:
+            item = self._found.get()
+            begin, count = time.perf_counter(), 0
+            while True:
+                if item is None:
+                    over = True
+                    break
+                newest, count = item[0].frame.index, count + 1
+                self._lifting.push(newest, item[1])
+                waiting.append(item)
+                try:
+                    item = self._found.get_nowait()
+                except Empty:
+                    break
+            if self._stop.is_set():
+                continue  # takes what is still on its way, so that the stage before can end
+            self._lifting.lift(_LIFT_SHARE * period)
+            ready = []
+            # at the end nobody will see further: what still waits is answered with what is known
+            while waiting and (over or waiting[0][0].frame.index <= newest - self._lifting.lookahead):
+                live, people = waiting.popleft()
+                poses, roots = self._placing(float(live.frame.time_s), people, self._lifting.poses(live.frame.index))
+                ready.append(Shown(live, people, poses, roots))
+            if count:
+                self.note("3d", (time.perf_counter() - begin) / count)
+            for shown in ready:
+                self.lifted += 1
+                # nothing newer than the last frames will come: they are not hurried past whoever draws
+                self.results.put(shown, wait_s=1.0 if over else 0.0)

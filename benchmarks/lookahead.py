@@ -1,0 +1,97 @@
+"""What a live run gains by waiting: error of the lifter against its look-ahead: `python benchmarks/lookahead.py`.
+
+    python benchmarks/lookahead.py --data h36m_train.npz --cameras h36m_cameras.json --subject S8
+
+Every frame is lifted as live mode does it: a window that ends at the newest frame, the pose `lookahead` frames before
+it given out once, steadied by the one before. 2D derived from COCO points with a detector's measured noise. "offline"
+is what the same frames get when the whole clip is known. Millimetres, and mm per frame and frame².
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app.lifting import Lifter, lift_sequence
+from sasmamba.app.live.lifting import LiveLifting
+from sasmamba.app.live.run import LIVE_WINDOW
+from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.evaluation import Windows, figures, windows
+from sasmamba.training.motion import load_motion
+
+#: Frames before the first that is measured (a full window) and after the last (the longest look-ahead).
+BEFORE, AFTER = 243, 121
+
+
+def live(lifter: Lifter, xyc: np.ndarray, lookahead: int, window: int, measured: slice) -> np.ndarray:
+    """(F, 17, 3) poses of the frames in `measured`, zero elsewhere, as live mode gives them out."""
+    lifting = LiveLifting(lifter, lookahead=lookahead, window=window)
+    out = np.zeros((len(xyc), 17, 3), np.float32)
+    # windows before need not run; a few do, for the steadying
+    first = measured.start - 20
+    for frame in range(max(0, first + lookahead - window), measured.stop + lookahead):
+        lifting.push_joints(frame, {1: xyc[frame]})
+        if frame - lookahead >= first:
+            lifting.lift()
+            for pose in lifting.poses(frame - lookahead):
+                out[pose.frame] = pose.joints
+    return out
+
+
+def part(w: Windows, frames: slice) -> Windows:
+    """Some frames of all windows."""
+    return replace(w, xyc=w.xyc[:, frames], target=w.target[:, frames], R_cam_facing=w.R_cam_facing[:, frames])
+
+
+def main() -> None:
+    """Measures what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="motion file")
+    parser.add_argument("--cameras", type=Path, help="table of cameras; without it four ideal ones")
+    parser.add_argument("--subject", default="S8")
+    parser.add_argument("--lifter", default=DEFAULT_LIFTER)
+    parser.add_argument("--lookahead", default="0,2,5,15,30,60,121", help="frames, separated by commas")
+    parser.add_argument("--frames", type=int, default=150, help="frames measured of each clip")
+    parser.add_argument("--clips", type=int, default=10, help="clips, evenly chosen")
+    parser.add_argument("--kind", default="noisy", help="true, coco or noisy 2D")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    motion = load_motion([args.data])
+    motion = motion.select((motion.subject == args.subject) | (args.subject == ""))
+    chosen = np.zeros(motion.clips, bool)
+    chosen[np.linspace(0, motion.clips - 1, min(args.clips, motion.clips)).round().astype(int)] = True
+    motion = motion.select(chosen)
+    rig = load_rig(args.cameras) if args.cameras else surrounding_rig()
+    measured = slice(BEFORE, BEFORE + args.frames)
+    w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
+    truth = part(w, measured)
+    lifter = Lifter.load(args.lifter)
+    longest = lifter.model.config.frames
+
+    def row(poses: list[np.ndarray]) -> dict[str, float]:
+        f = figures(torch.from_numpy(np.stack(poses))[:, measured], truth)
+        return {k: round(f[k], 2) for k in ("P1", "P2", "velocity", "acceleration")}
+
+    results: dict[str, dict[str, float]] = {}
+    for lookahead in map(int, args.lookahead.split(",")):
+        window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
+        found = row([live(lifter, x, min(lookahead, window - 2), window, measured) for x in w.xyc.numpy()])
+        results[str(lookahead)] = {"window": window} | found
+        if not args.json:
+            print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
+    results["offline"] = {"window": longest} | row([lift_sequence(lifter, x) for x in w.xyc.numpy()])
+    if args.json:
+        print(json.dumps(results, indent=1))
+    else:
+        print(f"offline          window {longest:4}  {results['offline']}")
+
+
+if __name__ == "__main__":
+    main()

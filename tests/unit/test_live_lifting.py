@@ -1,0 +1,129 @@
+"""Live lifting: one pose per frame from the first frame on, time kept through drops, steady but not late."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sasmamba.app.live.lifting import CARRIED_FRAMES, LiveLifting
+from sasmamba.models.sasmamba import SasMambaConfig
+
+
+class Echo:
+    """Stands in for a lifter: returns its input in which missing rows are interpolated, plus `error` per window."""
+
+    name = "echo"
+
+    class model:
+        config = SasMambaConfig(frames=243)
+
+    def __init__(self, error: float = 0.0) -> None:
+        self.windows: list[np.ndarray] = []
+        self._error = error
+
+    def __call__(self, xyc: np.ndarray) -> np.ndarray:
+        self.windows.append(xyc)
+        out, found = xyc.copy(), np.flatnonzero(xyc[:, 0, 2] > 0)
+        for joint in range(17):
+            for axis in range(2):
+                out[:, joint, axis] = np.interp(np.arange(len(xyc)), found, xyc[found, joint, axis])
+        out[..., :2] += self._error * (-1) ** len(self.windows)
+        return out
+
+
+def row(frame: int, speed: float = 1.0) -> np.ndarray:
+    return np.broadcast_to(np.array([speed * frame, 0, 1], np.float32), (17, 3)).copy()
+
+
+def x_of(lifting: LiveLifting, frame: int) -> float:
+    (pose,) = lifting.poses(frame)
+    return float(pose.joints[0, 0])
+
+
+@pytest.mark.parametrize("lookahead", [0, 5, 30])
+def test_a_pose_for_every_frame_from_the_first_on(lookahead: int) -> None:
+    echo = Echo()
+    lifting = LiveLifting(echo, lookahead=lookahead, window=40)  # type: ignore[arg-type]
+    for frame in range(100):
+        lifting.push_joints(frame, {3: row(frame)})
+        lifting.lift()
+        if frame >= lookahead:
+            assert x_of(lifting, frame - lookahead) == pytest.approx(frame - lookahead, abs=1e-3)
+    assert max(len(w) for w in echo.windows) == 40
+    assert len(echo.windows) == 100
+
+
+def test_dropped_frames_are_missing_rows_not_shorter_time() -> None:
+    echo = Echo()
+    lifting = LiveLifting(echo, window=30)  # type: ignore[arg-type]
+    for frame in (0, 3, 4, 9):
+        lifting.push_joints(frame, {1: row(frame)})
+    lifting.lift()
+    assert (echo.windows[-1][:, 0, 2] > 0).nonzero()[0].tolist() == [0, 3, 4, 9]
+    for frame in (0, 3, 4, 9):
+        assert x_of(lifting, frame) == pytest.approx(frame)
+
+
+def test_steadiness_takes_out_jitter_without_lag() -> None:
+    """Windows that disagree by ±10 about where somebody is, but not about how they move."""
+
+    def run(steadiness: float) -> np.ndarray:
+        lifting = LiveLifting(Echo(error=10.0), window=30, steadiness=steadiness)  # type: ignore[arg-type]
+        out = []
+        for frame in range(60):
+            lifting.push_joints(frame, {1: row(frame, speed=50.0)})
+            lifting.lift()
+            out.append(x_of(lifting, frame) - 50.0 * frame)
+        return np.array(out)
+
+    rough, steady = run(0.0)[20:], run(0.6)[20:]
+    assert np.abs(rough).max() == pytest.approx(10.0, abs=1e-2)
+    assert np.abs(np.diff(steady)).max() < 0.3 * np.abs(np.diff(rough)).max()
+    assert abs(steady.mean()) < 0.5  # at 50 a frame a filter that lags one frame would be off by 50
+
+
+def test_without_time_people_are_carried_on() -> None:
+    echo = Echo()
+    lifting = LiveLifting(echo, window=30, steadiness=0.0)  # type: ignore[arg-type]
+    lifting.push_joints(0, {1: row(0), 2: row(0)})
+    lifting.push_joints(1, {1: row(1), 2: row(1)})
+    lifting.lift()
+    lifting.push_joints(2, {1: row(2), 2: row(2)})
+    lifting.lift(budget_s=0)  # one at least
+    assert len(echo.windows) == 3
+    fresh, carried = sorted(float(p.joints[0, 0]) for p in lifting.poses(2))[::-1]
+    assert fresh == pytest.approx(2.0)
+    assert carried == pytest.approx(1.8)  # a velocity of 1, fading to 0.8
+    lifting.push_joints(3, {1: row(3), 2: row(3)})
+    lifting.lift(budget_s=0)  # it is the other one's turn
+    assert max(float(p.joints[0, 0]) for p in lifting.poses(3)) == pytest.approx(3.0)
+    assert min(float(p.joints[0, 0]) for p in lifting.poses(3)) == pytest.approx(2.8)
+
+
+def test_who_is_not_seen_fades_goes_and_comes_back() -> None:
+    lifting = LiveLifting(Echo(), window=60, max_gap=30)  # type: ignore[arg-type]
+    observed: dict[int, bool | None] = {}
+    for frame in range(80):
+        lifting.push_joints(frame, {1: row(frame)} if frame < 10 or frame >= 70 else {})
+        lifting.lift()
+        poses = lifting.poses(frame)
+        observed[frame] = poses[0].observed if poses else None
+    assert all(observed[f] is True for f in range(10))
+    assert all(observed[f] is False for f in range(10, 10 + CARRIED_FRAMES))
+    assert all(observed[f] is None for f in range(10 + CARRIED_FRAMES, 70))
+    assert all(observed[f] is True for f in range(70, 80))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"window": 1}, {"window": 244}, {"lookahead": -1}, {"window": 20, "lookahead": 19}, {"steadiness": 1}]
+)
+def test_settings_that_make_no_sense(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="want"):
+        LiveLifting(Echo(), **settings)  # type: ignore[arg-type]
+
+
+def test_frames_in_order() -> None:
+    lifting = LiveLifting(Echo())  # type: ignore[arg-type]
+    lifting.push_joints(5, {})
+    with pytest.raises(ValueError, match="after 5"):
+        lifting.push_joints(5, {})

@@ -1,0 +1,218 @@
+"""The threads of live mode: the newest wins, everything is counted, nothing hangs, errors come out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Self
+
+import numpy as np
+import pytest
+from helpers_cli import Walker2D
+
+from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app.lifting import Lifter
+from sasmamba.app.live import screens
+from sasmamba.app.live.lifting import LiveLifting
+from sasmamba.app.live.placing import LivePlacing
+from sasmamba.app.live.run import Delays
+from sasmamba.app.live.screens import Server, Window, can_show
+from sasmamba.app.live.session import Newest, Session, Shown
+from sasmamba.app.live.sources import LiveFrame
+from sasmamba.app.tracking import Tracker
+from sasmamba.app.types import Frame, UserError, VideoMeta
+
+META = VideoMeta(320, 240, Fraction(30), None)
+
+
+class Source:
+    """Frames at a rate, some of them, then an error perhaps."""
+
+    name = "source"
+    meta = META
+
+    def __init__(self, frames: int, rate: float = 200.0, error: Exception | None = None) -> None:
+        self._frames, self._rate, self._error = frames, rate, error
+
+    def frames(self, stop: threading.Event) -> Iterator[LiveFrame]:
+        for i in range(self._frames):
+            if stop.wait(1 / self._rate):
+                return
+            picture = np.zeros((240, 320, 3), np.uint8)
+            yield LiveFrame(Frame(i, Fraction(i, 30), picture), time.monotonic())
+        if self._error:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+class Slow2D(Walker2D):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def __call__(self, frame: Frame):  # type: ignore[no-untyped-def]
+        time.sleep(self._seconds)
+        return super().__call__(frame)
+
+
+@pytest.fixture(scope="module")
+def lifter() -> Lifter:
+    return Lifter.load(DEFAULT_LIFTER)
+
+
+def session(lifter: Lifter, source: Source, pose2d: Walker2D, lookahead: int = 0) -> Session:
+    lifting = LiveLifting(lifter, lookahead=lookahead, window=27)
+    return Session(source, pose2d, Tracker(max_people=2), lifting, LivePlacing(META, 60))
+
+
+def collect(session: Session) -> list[Shown]:
+    out = []
+    while not session.results.over:
+        shown = session.results.get(timeout=0.05)
+        if shown is not None:
+            out.append(shown)
+    return out
+
+
+@pytest.mark.parametrize("lookahead", [0, 10])
+def test_every_frame_is_shown_or_counted(lifter: Lifter, lookahead: int) -> None:
+    with session(lifter, Source(60, rate=40), Walker2D(), lookahead) as running:
+        shown = collect(running)
+    running.raise_failure()
+    assert running.captured == 60
+    assert running.captured == running.dropped + running.lifted
+    assert running.lifted == len(shown) + running.results.dropped
+    indices = [s.live.frame.index for s in shown]
+    assert indices == sorted(set(indices))
+    assert indices[-1] == 59  # the end is shown, look-ahead or not
+    assert all(len(s.poses) == 1 and s.poses[0].frame == s.live.frame.index for s in shown)
+    assert all(s.roots.keys() == {1} for s in shown)
+    assert running.stage_ms.keys() == {"2d", "3d"}
+
+
+def test_a_slow_stage_drops_frames_and_keeps_the_delay(lifter: Lifter) -> None:
+    with session(lifter, Source(120, rate=100), Slow2D(0.05)) as running:
+        shown, delays = [], []
+        while not running.results.over:
+            some = running.results.get(timeout=0.05)
+            if some is not None:
+                shown.append(some)
+                delays.append(time.monotonic() - some.live.captured_s)
+    assert running.dropped > 60  # it came every 10 ms, and 50 are needed
+    assert running.captured == running.dropped + running.lifted
+    # with an unbounded queue the last frame would come after 120 × 50 ms
+    assert np.median(delays) < 1.0
+    assert all(s.poses for s in shown)
+
+
+def test_paused_frames_are_let_go(lifter: Lifter) -> None:
+    with session(lifter, Source(40, rate=80), Walker2D()) as running:
+        running.paused.set()
+        assert collect(running) == []
+    assert running.captured == 40
+    assert running.lifted == 0
+
+
+@pytest.mark.parametrize("where", ["source", "2d", "3d"])
+def test_an_error_in_any_stage_comes_out_and_nothing_hangs(
+    where: str, lifter: Lifter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = UserError("The camera is gone: plug it in.")
+    source = Source(5, error=error) if where == "source" else Source(10_000)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    pose2d = Walker2D()
+    running = session(lifter, source, pose2d)
+    if where == "2d":
+        monkeypatch.setattr(Walker2D, "__call__", fail)
+    if where == "3d":
+        monkeypatch.setattr(running._lifting, "push", fail)
+    begin = time.monotonic()
+    with running:
+        shown = collect(running)
+    assert time.monotonic() - begin < 20
+    with pytest.raises(UserError, match="plug it in"):
+        running.raise_failure()
+    if where == "source":
+        assert shown  # what came before is shown
+
+
+def test_leaving_early_stops_all_threads(lifter: Lifter) -> None:
+    before = threading.active_count()
+    with session(lifter, Source(100_000), Walker2D()) as running:
+        assert running.results.get(timeout=30) is not None
+    assert threading.active_count() <= before
+
+
+def test_newest_wins_and_drops_are_counted() -> None:
+    box: Newest[int] = Newest()
+    for i in range(5):
+        box.put(i)
+    assert (box.get(), box.dropped) == (4, 4)
+    assert box.get(timeout=0.01) is None
+    box.put(7)
+    box.close()
+    assert not box.over
+    assert box.get() == 7
+    assert box.over
+    assert box.get() is None
+
+
+def test_percentiles_of_delays() -> None:
+    delays = Delays()
+    assert np.isnan(delays.percentile(0.5))
+    for ms in range(1, 101):
+        delays.add(ms / 1000)
+    assert delays.percentile(0.5) == pytest.approx(np.percentile(range(1, 101), 50), abs=1)
+    assert delays.percentile(0.95) == pytest.approx(np.percentile(range(1, 101), 95), abs=1)
+    delays.add(1e9)
+    assert delays.percentile(1.0) == 20_000
+
+
+def test_the_page_and_its_stream() -> None:
+    with Server(0) as server:
+        page = urllib.request.urlopen(server.url, timeout=5).read().decode()
+        assert 'src="stream"' in page
+        with pytest.raises(urllib.request.HTTPError, match="404"):
+            urllib.request.urlopen(server.url + "etc/passwd", timeout=5)
+        server.show(np.full((48, 64, 3), 128, np.uint8))
+        with urllib.request.urlopen(server.url + "stream", timeout=5) as stream:
+            assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
+            head = stream.readline() + stream.readline() + stream.readline()
+            assert b"image/jpeg" in head
+            size = int(head.split(b"Content-Length:")[1])
+            stream.readline()
+            assert stream.read(size)[:2] == b"\xff\xd8"
+
+
+def test_a_port_that_is_taken() -> None:
+    with Server(0) as server:
+        port = int(server.url.rstrip("/").rpartition(":")[2])
+        with pytest.raises(UserError, match=f"Port {port} .* cannot be served .*choose another --serve"):
+            Server(port)
+
+
+def test_no_display_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screens.sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    can_show.cache_clear()
+    try:
+        with pytest.raises(UserError, match=r"No window can be opened: there is no display. Use --serve"):
+            Window()
+        # a display that is named but not there: Qt would end this very process
+        monkeypatch.setenv("DISPLAY", ":87")
+        can_show.cache_clear()
+        assert can_show() == (False, "the display cannot be used")
+    finally:
+        can_show.cache_clear()
