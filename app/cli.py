@@ -127,6 +127,9 @@ def run(
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored input: slower, steadier.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     pose2d: Annotated[str, typer.Option(help="2D backend: mediapipe.")] = "mediapipe",
+    pose2d_every: Annotated[
+        int, typer.Option(help="Look for joints in every so many frames only (1 to 10): faster, less exact.")
+    ] = 1,
     fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
     height: Annotated[int, typer.Option(help="Height of the render, pixels, at most.")] = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
@@ -140,8 +143,8 @@ def run(
 
     config = RunConfig(
         source=video, out=out or default_out(video), poses=save_poses, start_s=start, end_s=end,
-        max_frames=max_frames, pose2d=pose2d, max_people=max_people, lifter=lifter or DEFAULT_LIFTER,  # type: ignore[arg-type]
-        flip=flip, device=device, fov_deg=fov, height=height, numbers=numbers,
+        max_frames=max_frames, pose2d=pose2d, pose2d_every=pose2d_every, max_people=max_people,  # type: ignore[arg-type]
+        lifter=lifter or DEFAULT_LIFTER, flip=flip, device=device, fov_deg=fov, height=height, numbers=numbers,
     )  # fmt: skip
     _listen(quiet)
     with _Bars(quiet or as_json) as bars:
@@ -172,7 +175,8 @@ def _print_json(value: dict[str, Any]) -> None:
 def _summary(report: Any) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
-    table.add_row("frames", f"{report.written} drawn of {report.frames} read")
+    looks = "" if report.looks == report.frames else f", joints looked for in {report.looks}"
+    table.add_row("frames", f"{report.written} drawn of {report.frames} read{looks}")
     table.add_row("people", f"{people} frames" if report.people else people)
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
@@ -218,6 +222,28 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
         _out.print(table, highlight=False)
     if not all(f.ok or f.optional for f in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    video: Annotated[
+        Path | None, typer.Argument(help="The clip to run on, its first 300 frames.", show_default="the demo clip")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few frames of everything: rough figures.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure how fast everything is on this machine, in about a minute."""
+    from sasmamba.app.bench import measure, rows
+
+    _listen(as_json)
+    results = measure(video, quick=quick)
+    if as_json:
+        _print_json(results)
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for what, figure in rows(results):
+        table.add_row(what, escape(figure))
+    _out.print(table, highlight=False)
 
 
 @weights_app.command("list")

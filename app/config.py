@@ -13,6 +13,9 @@ from sasmamba.app.types import UserError
 #: The shipped lifter that runs unless another is asked for.
 DEFAULT_LIFTER = "sasmamba-lean"
 
+#: Farther apart than this the 2D stage's looks are too few to tell people and motion by: a third of a second.
+MOST_POSE2D_EVERY = 10
+
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
 
@@ -24,7 +27,8 @@ class RunConfig:
     Attributes:
         source: the video. out: the render, .mp4 or .gif. poses: also save the poses here (.npz), or None.
         start_s, end_s, max_frames: the part to do; None for all.
-        pose2d: the 2D backend. max_people: how many people at most.
+        pose2d: the 2D backend. pose2d_every: it looks at every so many frames; the lifter fills in those between.
+        max_people: how many people at most.
         lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input.
         device: auto, cpu or cuda, for the lifter.
         fov_deg: assumed field of view along the picture's longer side, for where people stand.
@@ -38,6 +42,7 @@ class RunConfig:
     end_s: float | None = None
     max_frames: int | None = None
     pose2d: Backend2D = "mediapipe"
+    pose2d_every: int = 1
     max_people: int = 4
     lifter: str = DEFAULT_LIFTER
     flip: bool = False
@@ -64,6 +69,8 @@ class RunConfig:
             raise usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
         if self.pose2d not in get_args(Backend2D):
             raise usage(f"--pose2d must be one of {', '.join(get_args(Backend2D))}, not {self.pose2d!r}.")
+        if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
+            raise usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise usage(f"--device must be auto, cpu or cuda, not {self.device!r}.")
         if not 10 <= self.fov_deg <= 150:

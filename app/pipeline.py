@@ -30,7 +30,7 @@ from sasmamba.app.sinks.atomic import check_writable
 from sasmamba.app.sources import VideoFile, prefetch
 from sasmamba.app.take import Take, save_poses
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import UserError
+from sasmamba.app.types import Frame, UserError
 
 #: progress(stage, frames done, frames in all or None)
 Progress = Callable[[str, int, int | None], None]
@@ -39,6 +39,8 @@ Progress = Callable[[str, int, int | None], None]
 _HUD_EVERY = 15
 #: Somebody seen in fewer frames than this was a ghost of the detector.
 _GHOST_FRAMES = 8
+#: Somebody unseen for more frames than this starts anew, with another identity and another window.
+_MAX_GAP = 30
 
 _log = logging.getLogger(__name__)
 
@@ -105,13 +107,15 @@ class Report:
     """What a run did.
 
     Attributes:
-        frames: analysed. written: frames in the render. people: track ids and in how many frames each was seen.
+        frames: analysed. looks: those of them in which the 2D stage looked for people. written: frames in the render.
+        people: track ids and in how many looks each was seen.
         stage_ms: milliseconds per frame, see `Timings`. seconds: from the first frame to the last; startup_s: opening
         the video and loading models before that.
         files: what was written. problems: sentences about losses. interrupted: Ctrl-C left something undone.
     """
 
     frames: int
+    looks: int
     written: int
     people: dict[int, int]
     stage_ms: dict[str, float]
@@ -130,27 +134,45 @@ class Report:
 
 
 def analyse(
-    video: VideoFile, pose2d: Pose2D, lifter: Lifter, *, max_people: int, timings: Timings, stop: Stop,
+    video: VideoFile, pose2d: Pose2D, lifter: Lifter, *, every: int, max_people: int, timings: Timings, stop: Stop,
     progress: Progress,
 ) -> Take:  # fmt: skip
-    """Reads a video once: who is where, who is who, and everybody's pose."""
-    take = Take(video.meta, lifter.name)
-    tracker = Tracker(max_people=max_people)
-    lifting = Lifting(lifter)
+    """Reads a video once: who is where, who is who, and everybody's pose.
+
+    The 2D stage looks at every so many frames, and between two looks people are taken to move straight: keyframes,
+    after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this lifter's poses
+    then shake, see benchmarks/keyframes.py. It looks at the last frame, too: no frame lies beyond all looks.
+    """
+    take = Take(video.meta, lifter.name, every)
+    # The tracker counts looks: between two nobody can be missed. More missed looks than this are more than _MAX_GAP
+    # frames.
+    tracker = Tracker(max_people=max_people, max_gap=(_MAX_GAP + 1) // every - 1)
+    lifting = Lifting(lifter, max_gap=_MAX_GAP)
+
+    def look(frame: Frame) -> None:
+        with timings("2d"):
+            people = pose2d(frame)
+        with timings("track"):
+            people = tracker.update(len(take.looks), people)
+        between = range(take.looks[-1] + 1 if take.looks else 0, frame.index)
+        take.add_people(frame.index, people)
+        with timings("lift"):
+            for index in (*between, frame.index):
+                take.add_poses(lifting.push(index, take.people_at(index)))
+
+    passed_over: Frame | None = None
     with closing(prefetch(video)) as frames:
         for frame in timings.waiting("read", frames):
             if stop.asked:
                 take.cut_short = True
                 break
-            with timings("2d"):
-                people = pose2d(frame)
-            with timings("track"):
-                people = tracker.update(frame.index, people)
             take.times_s.append(frame.time_s)
-            take.add_people(frame.index, people)
-            with timings("lift"):
-                take.add_poses(lifting.push(frame.index, people))
+            passed_over = frame if frame.index % every else None
+            if passed_over is None:
+                look(frame)
             progress("analyse", frame.index + 1, video.meta.frames)
+    if passed_over is not None:
+        look(passed_over)
     with timings("lift"):
         take.add_poses(lifting.finish())
     take.drop_ghosts(_GHOST_FRAMES)
@@ -209,11 +231,12 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             if path is not None:
                 check_writable(path)
         lifter = Lifter.load(config.lifter, resolve_device(config.device), config.flip)
-        with open_pose2d(config.pose2d, max_people=config.max_people) as pose2d:
+        with open_pose2d(config.pose2d, max_people=config.max_people, every=config.pose2d_every) as pose2d:
             started = time.perf_counter()
             take = analyse(
-                video, pose2d, lifter, max_people=config.max_people, timings=timings, stop=stop, progress=progress
-            )
+                video, pose2d, lifter, every=config.pose2d_every, max_people=config.max_people, timings=timings,
+                stop=stop, progress=progress,
+            )  # fmt: skip
         problems += video.problems
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
@@ -234,7 +257,8 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         if not take.tracks:
             problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
         return Report(
-            frames=take.frames, written=written, people={i: len(t.people) for i, t in sorted(take.tracks.items())},
+            frames=take.frames, looks=len(take.looks), written=written,
+            people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written), seconds=time.perf_counter() - started,
             startup_s=started - begin, files=files, model=take.model, pose2d=config.pose2d, problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),

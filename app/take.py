@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.sinks.atomic import atomic_path
-from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import coco17_to_h36m17
 
 
@@ -19,7 +21,8 @@ from sasmamba.models.skeletons import coco17_to_h36m17
 class Track:
     """One person's life in a video, frame by frame; grown while the video is analysed.
 
-    people[frame] is what was seen, poses[frame] the lifted pose. A frame in a short gap has a pose but no person.
+    people[frame] is what was seen, poses[frame] the lifted pose. A frame in a short gap, or one that the 2D stage
+    passed over, has a pose but no person.
     """
 
     track_id: int
@@ -29,13 +32,16 @@ class Track:
 
 @dataclass(slots=True)
 class Take:
-    """All people of one video. times_s[i] is frame i's exact time; model names the lifter; cut_short: the user
-    stopped the analysis before the video's end."""
+    """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
+    was to look at every so many frames, looks: the frames it looked at; cut_short: the user stopped the analysis before
+    the video's end."""
 
     meta: VideoMeta
     model: str
+    pose2d_every: int = 1
     cut_short: bool = False
     times_s: list[Fraction] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
 
     @property
@@ -44,7 +50,8 @@ class Take:
         return len(self.times_s)
 
     def add_people(self, frame: int, people: Iterable[Person2D]) -> None:
-        """Records who was seen in a frame."""
+        """Records who was seen in a frame that the 2D stage looked at; call it for the empty ones, too."""
+        self.looks.append(frame)
         for person in people:
             assert person.track_id is not None
             track = self.tracks.setdefault(person.track_id, Track(person.track_id))
@@ -56,16 +63,40 @@ class Take:
             self.tracks[pose.track_id].poses[pose.frame] = pose
 
     def drop_ghosts(self, min_frames: int) -> int:
-        """Forgets people seen in fewer than min_frames frames (at most half the video); returns how many."""
-        least = min(min_frames, max(1, self.frames // 2))
+        """Forgets people seen for less than min_frames frames' time (at most half the video); returns how many.
+
+        However rarely the 2D stage looks, the word of a single look is not enough.
+        """
+        least = min(max(math.ceil(min_frames / self.pose2d_every), 2), max(1, len(self.looks) // 2))
         ghosts = [i for i, track in self.tracks.items() if len(track.people) < least]
         for i in ghosts:
             del self.tracks[i]
         return len(ghosts)
 
     def people_at(self, frame: int) -> tuple[Person2D, ...]:
-        """Who was seen in a frame."""
-        return tuple(t.people[frame] for t in self.tracks.values() if frame in t.people)
+        """Who is where in a frame: people seen in it or, where the 2D stage passed it over, people seen in both looks
+        around it, on the straight line between. Good to lift and to draw; what was seen is in `Track.people`."""
+        tracks = self.tracks.values()
+        after = bisect_left(self.looks, frame)
+        if self.looks[after : after + 1] == [frame]:
+            return tuple(t.people[frame] for t in tracks if frame in t.people)
+        if not 0 < after < len(self.looks):
+            return ()
+        a, b = self.looks[after - 1 : after + 1]
+        share = float((self.times_s[frame] - self.times_s[a]) / (self.times_s[b] - self.times_s[a]))
+        return tuple(_between(t.people[a], t.people[b], share) for t in tracks if a in t.people and b in t.people)
+
+
+def _between(a: Person2D, b: Person2D, share: float) -> Person2D:
+    """A person on the straight line from a (share 0) to b (share 1)."""
+
+    def mix(x: NDArray, y: NDArray) -> FloatArray:
+        return ((1 - share) * x + share * y).astype(np.float32)
+
+    # The position of a joint that was not found means nothing: there it stays where the other look found it.
+    from_a = np.where(a.score[:, None] > 0, a.joints_px, b.joints_px)
+    from_b = np.where(b.score[:, None] > 0, b.joints_px, a.joints_px)
+    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=mix(from_a, from_b), score=mix(a.score, b.score))
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
@@ -79,8 +110,9 @@ def save_poses(take: Take, path: Path) -> None:
 
     joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
     that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
-    H36M-17 x px, y px, score (0 where not found); observed bool (P, F); track_id int64 (P,); times_s float64 (F,);
-    fps float64; width, height int64; skeleton, axes, model str.
+    H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in which frame; track_id int64
+    (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage looked at every so
+    many frames and at the last, nobody was observed in the others; skeleton, axes, model str.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames
@@ -101,7 +133,7 @@ def save_poses(take: Take, path: Path) -> None:
             "track_id": np.array([t.track_id for t in tracks], np.int64),
             "times_s": np.array([float(t) for t in take.times_s]),
             "fps": np.array(float(take.meta.fps)), "width": np.array(take.meta.width),
-            "height": np.array(take.meta.height), "skeleton": np.array("h36m17"), "axes": np.array("facing"),
-            "model": np.array(take.model),
+            "height": np.array(take.meta.height), "pose2d_every": np.array(take.pose2d_every),
+            "skeleton": np.array("h36m17"), "axes": np.array("facing"), "model": np.array(take.model),
         },
     )  # fmt: skip

@@ -41,8 +41,10 @@ TILE_PX = 448
 MOST_TILES = 8
 #: The look-out searches one tile in so many frames while somebody is followed, and every tile while nobody is.
 LOOK_EVERY = 2
-#: A person unseen for so many frames is let go; the look-out will find them again.
+#: A person unseen for so many frames is let go; the look-out will find them again. Both count frames of the video.
 PATIENCE = 12
+#: The share of a followed person's velocity that is left after a frame of the video; the rest is that frame's own.
+INERTIA = 0.7
 #: Two results this similar (object keypoint similarity) are one person.
 SAME_PERSON = 0.45
 #: Somebody new with so much of their box inside another's is a piece of the other.
@@ -68,6 +70,7 @@ class MediaPipePose2D:
     Args:
         model: a pose landmarker `.task` file, or None for `pose-landmarker-full` of the weights manifest.
         max_people: at most so many are followed at once, 1 or more; each has a landmarker of its own (about 80 MB).
+        every: it is shown every so many frames of the video, 1 or more.
 
     Raises:
         UserError: MediaPipe is not installed or does not load, or the model file is not there or not a pose landmarker.
@@ -75,15 +78,17 @@ class MediaPipePose2D:
 
     name = "mediapipe"
 
-    def __init__(self, model: Path | None = None, *, max_people: int = 4) -> None:
-        if max_people < 1:
-            raise ValueError(f"max_people: want 1 or more, got {max_people}")
+    def __init__(self, model: Path | None = None, *, max_people: int = 4, every: int = 1) -> None:
+        if max_people < 1 or every < 1:
+            raise ValueError(f"max_people and every: want 1 or more, got {max_people} and {every}")
         if model is None:
             from sasmamba.app import weights
 
             model = weights.ensure("pose-landmarker-full")
         self._model = model
         self._max_people = max_people
+        self._every = every
+        self._look_every, self._patience = max(1, LOOK_EVERY // every), max(1, PATIENCE // every)  # in calls
         self._finder = _Landmarker(model, video=False)
         self._open = [self._finder]
         self._idle: list[_Landmarker] = []
@@ -105,7 +110,7 @@ class MediaPipePose2D:
             others = [f.predicted_box() for f in self._followers if f is not follower]
             follower.follow(frame.bgr, max(1, step_ms), others)
         self._settle_duplicates()
-        self._let_go([f for f in self._followers if f.missed > PATIENCE])
+        self._let_go([f for f in self._followers if f.missed > self._patience])
         self._look_out(frame)
         return tuple(f.person for f in self._followers if f.missed == 0)
 
@@ -139,7 +144,7 @@ class MediaPipePose2D:
         if len(self._followers) >= self._max_people:
             return
         tiles = _tiles(frame.bgr)
-        if self._followers and frame.index % LOOK_EVERY:
+        if self._followers and frame.index // self._every % self._look_every:
             return
         if self._followers:
             self._next_tile = (self._next_tile + 1) % len(tiles)
@@ -160,7 +165,7 @@ class MediaPipePose2D:
             hidden.append(candidate.box_px)
             if any(_same_person(candidate, f.person) for f in self._followers):
                 continue
-            newcomer = _Follower(self._free_landmarker(), candidate)
+            newcomer = _Follower(self._free_landmarker(), candidate, self._every)
             # The second look, at close range and on its own, is what keeps trees and shadows out.
             newcomer.follow(bgr, 1, [f.person.box_px for f in self._followers])
             known = any(_same_person(newcomer.person, f.person) for f in self._followers if not f.missed)
@@ -179,18 +184,22 @@ class MediaPipePose2D:
 class _Follower:
     """Keeps one person in view from frame to frame.
 
+    Args:
+        landmarker: its own. start: who is followed. every: it sees every so many frames of the video.
+
     Attributes:
         person: as last seen.
         missed: frames since then; 0 when seen in this frame.
         continuity: how well the last sighting continued the path before it, 0..1.
     """
 
-    def __init__(self, landmarker: _Landmarker, start: Person2D) -> None:
+    def __init__(self, landmarker: _Landmarker, start: Person2D, every: int = 1) -> None:
         self.landmarker = landmarker
         self.person = start
         self.missed = 0
         self.continuity = 1.0
-        self._velocity = np.zeros(2, np.float32)
+        self._velocity = np.zeros(2, np.float32)  # per frame that it sees
+        self._inertia = INERTIA**every
         self._before = start, self._velocity, 0
         landmarker.forget()
         self._view = _View.around(start.box_px)
@@ -210,7 +219,8 @@ class _Follower:
         locked = self.landmarker.locked
         found = self.landmarker(self._view.cut(bgr, hide=[] if locked else others, keep=expected), step_ms)
         seen = None if found is None else _person(self._view, *found, bgr)
-        fits = seen is not None and _plausible(seen, TORSO_TO_STAY) and _continues(expected, seen.box_px)
+        last = self.person.box_px
+        fits = seen is not None and _plausible(seen, TORSO_TO_STAY) and _continues(last, expected, seen.box_px)
         # Somebody found anew inside another's box is a piece of them; only who was followed there may pass behind.
         if seen is None or not fits or (not locked and _covered(seen.box_px, others)):
             self.missed += 1
@@ -220,7 +230,7 @@ class _Follower:
         self.continuity = joint_similarity(self.person, seen, shift_px=shift, slack=2.0)
         moved = (_centre(seen) - _centre(self.person)) / (self.missed + 1)
         self._before = self.person, self._velocity, self.missed
-        self._velocity = (0.7 * self._velocity + 0.3 * moved).astype(np.float32)
+        self._velocity = (self._inertia * self._velocity + (1 - self._inertia) * moved).astype(np.float32)
         self.person, self.missed = seen, 0
 
     def retract(self) -> None:
@@ -413,12 +423,17 @@ def _plausible(person: Person2D, torso: float) -> bool:
     return seen and size >= MIN_SIDE_PX and 0.08 * size < length < 0.9 * size
 
 
-def _continues(expected_px: FloatArray, seen_px: FloatArray) -> bool:
-    """True when a box can be where a followed person has got to: near enough, and of about the size."""
+def _continues(last_px: FloatArray, expected_px: FloatArray, seen_px: FloatArray) -> bool:
+    """True when a box can be where a followed person has got to: near enough, and of about the size.
+
+    Near is near the way from where they were last to where they are expected: somebody may also slow down, or land.
+    """
     ratio = np.sqrt((box_area(seen_px) + 1) / (box_area(expected_px) + 1))
     reach = 0.35 * float(max(expected_px[2] - expected_px[0], expected_px[3] - expected_px[1]))
-    apart = float(np.linalg.norm((seen_px[:2] + seen_px[2:] - expected_px[:2] - expected_px[2:]) / 2))
-    return apart < reach and 0.5 < ratio < 2.0
+    last, expected, seen = ((box[:2] + box[2:]) / 2 for box in (last_px, expected_px, seen_px))
+    way = expected - last
+    share = np.clip((seen - last) @ way / max(float(way @ way), 1e-6), 0, 1)
+    return float(np.linalg.norm(seen - last - share * way)) < reach and 0.5 < ratio < 2.0
 
 
 def _covered(box_px: FloatArray, others: list[FloatArray]) -> bool:

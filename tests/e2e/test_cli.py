@@ -139,6 +139,18 @@ def test_quiet_prints_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert command(write_video(tmp_path / "clip.mp4", 3, size=(320, 240)), "--quiet") == Result(0, "", "")
 
 
+def test_2d_in_every_fourth_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
+    video = write_video(tmp_path / "clip.mp4", 23, size=(320, 240))
+    render = Render(tmp_path, video, "--pose2d-every", 4)
+    assert (render.summary["frames"], render.summary["looks"], render.summary["written"]) == (23, 7, 23)
+    assert render.summary["people"] == {"1": 7}
+    assert render.poses["pose2d_every"] == 4
+    assert np.flatnonzero(render.poses["observed"][0]).tolist() == [0, 4, 8, 12, 16, 20, 22]
+    assert np.isfinite(render.poses["joints3d"]).all()
+    assert "joints looked for in 7" in command(video, "--pose2d-every", 4).out
+
+
 #: The command with a walker in every frame; it ends by printing its peak memory in MiB.
 MEASURED = """
 import resource, sys
@@ -249,7 +261,7 @@ def test_nobody_is_invented(tmp_path: Path) -> None:
 # what it says about itself
 
 
-@pytest.mark.parametrize("name", ["", "run", "lift", "doctor", "weights"])
+@pytest.mark.parametrize("name", ["", "run", "lift", "doctor", "bench", "weights"])
 def test_help_reads_well_at_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)

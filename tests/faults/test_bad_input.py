@@ -62,6 +62,8 @@ CASES = [
     ("nobody", "video", ["--max-people", "0"], 2, "--max-people must be at least 1, not 0."),
     ("device", "video", ["--device", "gpu"], 2, "--device must be auto, cpu or cuda, not 'gpu'."),
     ("2D", "video", ["--pose2d", "hrnet"], 2, "--pose2d must be one of mediapipe, not 'hrnet'."),
+    ("seldom", "video", ["--pose2d-every", "0"], 2, "--pose2d-every must lie between 1 and 10, not 0."),
+    ("too seldom", "video", ["--pose2d-every", "11"], 2, "--pose2d-every must lie between 1 and 10, not 11."),
     ("fov", "video", ["--fov", "nan"], 2, "--fov must lie between 10 and 150 degrees, not nan."),
     ("height", "video", ["--height", "10"], 2, "--height must be at least 64, not 10."),
     ("lifter", "video", ["--lifter", "nope"], 2,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _Follower, _quiet_native_logs
+from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _Follower, _quiet_native_logs
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import Frame, Person2D, UserError
 from sasmamba.models.skeletons import COCO
@@ -157,13 +157,15 @@ class TestOnRealPictures:
                 runs.append([backend(frame(t, skier))[0].joints_px for t in range(3)])
         np.testing.assert_array_equal(runs[0], runs[1])
 
-    def test_both_people_of_the_park(self, model: Path, demo_clip: Path) -> None:
-        """The clip's first frames with both in view (46 on, she comes from behind a tree); every frame counts."""
+    @pytest.mark.parametrize("every", [1, 3])
+    def test_both_people_of_the_park(self, model: Path, demo_clip: Path, every: int) -> None:
+        """The clip's first frames with both in view (46 on, she comes from behind a tree); every look counts."""
         clip = cv2.VideoCapture(str(demo_clip))
         clip.set(cv2.CAP_PROP_POS_FRAMES, 60)
-        with MediaPipePose2D(model) as backend:
-            counts = [len(backend(frame(t, clip.read()[1]))) for t in range(24)]
-        assert counts == [2] * 24
+        pictures = [clip.read()[1] for _ in range(24)]
+        with MediaPipePose2D(model, every=every) as backend:
+            counts = [len(backend(frame(t, pictures[t]))) for t in range(0, 24, every)]
+        assert counts == [2] * (24 // every)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +217,26 @@ class ScriptedLandmarker:
         pass
 
 
+def box(x: float, y: float, width: float = 100, height: float = 200) -> np.ndarray:
+    return np.array([x, y, x + width, y + height], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("seen", "continues"),
+    [
+        (box(200, 0), True),  # where they were expected
+        (box(100, 0), True),  # they stopped half-way
+        (box(0, 0), True),  # they did not move at all
+        (box(-80, 0), False),  # the other way
+        (box(280, 0), False),  # much too far
+        (box(100, 80), False),  # beside the way
+        (box(180, 0, 210, 420), False),  # twice the size
+    ],
+)
+def test_where_a_followed_person_can_have_got_to(seen: np.ndarray, continues: bool) -> None:
+    assert _continues(box(0, 0), box(200, 0), seen) == continues
+
+
 def test_a_retracted_sighting_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody seen, missed, mistaken for another, and said so: as if they had been missed twice."""
     monkeypatch.setattr("sasmamba.app.pose2d.mediapipe._person", lambda view, found, bgr: found)
@@ -239,9 +261,10 @@ def test_a_retracted_sighting_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_array_equal(mistaken.predicted_box(), missed.predicted_box())
 
 
-def test_max_people_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="want 1 or more, got 0"):
-        MediaPipePose2D(tmp_path / "any.task", max_people=0)
+@pytest.mark.parametrize("wrong", [{"max_people": 0}, {"every": 0}], ids=str)
+def test_counts_are_checked(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="want 1 or more, got"):
+        MediaPipePose2D(tmp_path / "any.task", **wrong)
 
 
 def test_closing_twice_is_fine(model: Path) -> None:
