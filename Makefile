@@ -46,7 +46,7 @@ wheel-check: $(VENV)/.dev
 	$(BIN)/python tests/wheel_check.py
 
 bench: $(VENV)/.run
-	$(BIN)/python benchmarks/lifter_speed.py
+	$(BIN)/sasmamba-demo bench
 
 clean:
 	rm -rf build dist $(VENV) .venv-* *.egg-info models/kernels/*.so
