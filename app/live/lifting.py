@@ -18,6 +18,8 @@ from sasmamba.models.skeletons import coco17_to_h36m17
 
 #: Somebody unseen is carried for so many frames, then not shown until seen again.
 CARRIED_FRAMES = 10
+#: So many dropped frames in a row are bridged straight; a longer way is left to the lifter. Masked, they cost it more.
+_BRIDGED_FRAMES = 9
 #: What is left of a velocity, per frame, where a pose is carried beyond the last window.
 _DAMPING = 0.8
 
@@ -54,11 +56,19 @@ class _Life:
         return joints[-1] + np.float32(reach) * (joints[-1] - joints[-2])
 
 
+def _between(a: FloatArray, b: FloatArray, share: np.float32) -> FloatArray:
+    """Joints (17, 3) on the straight way from a to b; one that either lacks is missing."""
+    row = a + share * (b - a)
+    row[:, 2] = np.minimum(a[:, 2], b[:, 2])
+    row[row[:, 2] <= 0] = 0
+    return row
+
+
 class LiveLifting:
     """Poses of tracked people, frame by frame, while frames still arrive.
 
-    Frames are numbered on the source's own clock. A number that was never pushed is a frame in which nobody was seen:
-    the window holds it as missing, so that dropped frames cost accuracy but do not distort time.
+    Frames are numbered on the source's own clock. A number that was never pushed is a frame that was dropped: the
+    window holds it all the same, people on the straight way between the frames around, so that time is not distorted.
 
     Args:
         lifter: lifts one window.
@@ -109,7 +119,12 @@ class LiveLifting:
         for track_id, life in self._lives.items():
             row = rows.get(track_id)
             missing = frame - life.first - len(life.rows)
-            life.rows += [nothing] * missing + [nothing if row is None else row]
+            if row is not None and 0 < missing <= _BRIDGED_FRAMES and life.seen[-1]:
+                before, steps = life.rows[-1], np.linspace(0, 1, missing + 2, dtype=np.float32)[1:-1]
+                life.rows += [_between(before, row, share) for share in steps]
+            else:
+                life.rows += [nothing] * missing
+            life.rows.append(nothing if row is None else row)
             life.seen += [False] * missing + [row is not None]
             if row is not None:
                 life.last_seen = frame
