@@ -321,6 +321,8 @@ def train(
         UserError: input, weights, state or disk that cannot be used; one sentence that says what to do.
     """
     workers = Workers(torch.device(device))
+    if init is None and resume and not config.model and (out / "last.safetensors").exists():
+        init = out / "last.safetensors"  # a run that began from weights: they tell the model's shape
     if init is None and config.init:
         init = find_weights(config.init, root)
     with workers.together():

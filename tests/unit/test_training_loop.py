@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from sasmamba.app.types import UserError
 from sasmamba.models.blocks import BlockConfig
-from sasmamba.models.checkpoint import load_lifter, save_lifter
+from sasmamba.models.checkpoint import config_from_dict, load_lifter, save_lifter
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 from sasmamba.training import loop, state
 from sasmamba.training.config import Phase, TrainConfig, load_config
@@ -107,6 +107,15 @@ def test_resume_is_exact(data: Path) -> None:
     assert state.load_state(data / "parts/state.pt")[0].step == 5
     run(data, "parts", config(), resume=True)
     same(weights(data / "whole"), weights(data / "parts"))
+
+
+def test_a_run_that_began_from_weights_needs_them_no_more(data: Path) -> None:
+    start = data / "start.safetensors"
+    save_lifter(SasMamba(config_from_dict(TINY)), start)
+    run(data, "run", config(model={}), init=start, stop=stop_after(5))
+    start.unlink()
+    run(data, "run", config(model={}), resume=True)
+    assert state.load_state(data / "run/state.pt")[0].step == 12
 
 
 def test_a_kill_loses_one_checkpoint_interval(data: Path) -> None:
