@@ -56,18 +56,21 @@ def _scan() -> list[Finding]:
     import torch
 
     from sasmamba.models import kernels
-    from sasmamba.models.scan import resolve
+    from sasmamba.models.scan import choose
 
     library, sentence = kernels.load()
-    devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
-    chosen = ", ".join(f"{d}: {resolve('auto', torch.device(d), torch.float32)}" for d in devices)
-    return [
+    findings = [
         Finding(
             "native kernels", library is not None, sentence if library else "none", "" if library else sentence,
             optional=True,
-        ),
-        Finding("selective scan", True, chosen),
+        )
     ]  # fmt: skip
+    try:
+        chosen = {d: choose(torch.device(d), torch.float32) for d in ["cpu"] + ["cuda"] * torch.cuda.is_available()}
+    except (ValueError, RuntimeError) as error:  # only the variable can ask for what is not there
+        return [*findings, Finding("selective scan", False, str(error), "unset SASMAMBA_SCAN, or name another")]
+    found = ", ".join(f"{device}: {name} ({why})" for device, (name, why) in chosen.items())
+    return [*findings, Finding("selective scan", True, found)]
 
 
 def _pose2d() -> list[Finding]:

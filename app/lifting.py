@@ -24,7 +24,7 @@ from sasmamba.models import kernels
 from sasmamba.models.checkpoint import CheckpointError, load_lifter
 from sasmamba.models.normalise import mask_missing, normalise_window
 from sasmamba.models.sasmamba import SasMamba
-from sasmamba.models.scan import Backend
+from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
 
 _log = logging.getLogger(__name__)
@@ -63,6 +63,10 @@ class Lifter:
         library, sentence = kernels.load()
         if library is None and device == "cpu":
             _log.warning("%s.", sentence)
+        try:
+            resolve(backend, torch.device(device), torch.float32)
+        except (ValueError, RuntimeError) as error:  # the environment asks for what is not there
+            raise UserError(f"No scan can run: {error}; `sasmamba-demo doctor` says what can.", exit_code=2) from error
         try:
             return cls(load_lifter(path, device, backend), path.stem, flip)
         except CheckpointError as error:

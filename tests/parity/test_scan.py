@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor
 
 from sasmamba.models import kernels
+from sasmamba.models import scan as choice
 from sasmamba.models.scan import resolve, selective_scan
 
 NAMES = ("u", "projected", "A", "D", "dt_weight", "dt_bias")
@@ -117,11 +122,64 @@ def test_extreme_step_sizes_stay_finite(extreme: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "dtype", "error"), [("nonsense", torch.float32, ValueError), ("native", torch.float64, RuntimeError)]
+    ("backend", "dtype", "error", "says"),
+    [
+        ("nonsense", torch.float32, ValueError, "want one of"),
+        ("native", torch.float64, RuntimeError, "want float32 on the CPU"),
+        ("triton", torch.float32, RuntimeError, "move the model there"),
+        ("mamba_ssm", torch.float32, RuntimeError, "move the model there"),
+    ],
 )
-def test_impossible_choices_are_refused(backend: str, dtype: torch.dtype, error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_impossible_choices_are_refused(
+    backend: str, dtype: torch.dtype, error: type[Exception], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(error, match=says):
         resolve(backend, torch.device("cpu"), dtype)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("installed", "dtype", "want"),
+    [
+        ({"triton", "mamba_ssm"}, torch.bfloat16, "triton"),
+        ({"mamba_ssm"}, torch.float32, "mamba_ssm"),
+        (set(), torch.float32, "parallel"),
+        ({"triton", "mamba_ssm"}, torch.float64, "parallel"),
+    ],
+)
+def test_what_a_gpu_gets(installed: set[str], dtype: torch.dtype, want: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_PACKAGES", {name: name in installed for name in ("triton", "mamba_ssm")})
+    assert resolve("auto", torch.device("cuda"), dtype) == want
+    for missing in {"triton", "mamba_ssm"} - installed:
+        with pytest.raises(RuntimeError, match="pip install"):
+            resolve(missing, torch.device("cuda"), dtype)  # type: ignore[arg-type]
+
+
+@needs_native
+def test_what_a_cpu_gets() -> None:
+    assert resolve("auto", torch.device("cpu"), torch.float32) == "native"
+    assert resolve("auto", torch.device("cpu"), torch.float64) == "reference"
+
+
+def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what "auto" means, no more; a name that is none, or that cannot run here, is an error that names it."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(choice, "_WANTED", "parallel")
+    assert resolve("auto", cpu, torch.float32) == "parallel"
+    assert resolve("reference", cpu, torch.float32) == "reference"
+    monkeypatch.setattr(choice, "_WANTED", "fast")
+    with pytest.raises(ValueError, match=r"SASMAMBA_SCAN: want one of .* got 'fast'"):
+        resolve("auto", cpu, torch.float32)
+    monkeypatch.setattr(choice, "_WANTED", "mamba_ssm")
+    with pytest.raises(RuntimeError, match="SASMAMBA_SCAN=mamba_ssm: want tensors on a GPU"):
+        resolve("auto", cpu, torch.float32)
+
+
+def test_the_variable_is_read() -> None:
+    code = "from sasmamba.models.scan import choose; import torch; print(*choose(torch.device('cpu'), torch.float32))"
+    environment = os.environ | {"SASMAMBA_SCAN": "reference"}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout == "reference SASMAMBA_SCAN says so\n"
 
 
 def change(inputs: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -97,3 +97,15 @@ def test_missing_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "pose_landmarker_full.task").write_bytes(b"altered")
     damaged = next(f for f in examine() if f.part == "weights pose-landmarker-full")
     assert (damaged.found, damaged.ok, damaged.optional) == ("damaged", False, False)
+
+
+def test_the_scan_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> Finding:
+        return next(f for f in examine() if f.part == "selective scan")
+
+    monkeypatch.setattr("sasmamba.models.scan._WANTED", "parallel")
+    assert "cpu: parallel (SASMAMBA_SCAN says so)" in found().found
+    monkeypatch.setattr("sasmamba.models.scan._WANTED", "fast")
+    assert (found().ok, found().optional) == (False, False)
+    assert "got 'fast'" in found().found
+    assert "unset SASMAMBA_SCAN" in found().remedy

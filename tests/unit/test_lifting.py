@@ -217,3 +217,12 @@ def test_lean_lifters_take_short_windows() -> None:
         Lifting(Lifter(tiny, "tiny"))
     joints = lift_sequence(Lifter(tiny, "tiny"), person(100), window=27)
     assert np.isfinite(joints).all()
+
+
+@pytest.mark.parametrize(("wanted", "sentence"), [("fast", "want one of"), ("triton", "want tensors on a GPU")])
+def test_a_scan_that_cannot_run(wanted: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sasmamba.models.scan._WANTED", wanted)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(UserError, match=f"No scan can run: SASMAMBA_SCAN.*{sentence}") as told:
+        Lifter.load(DEFAULT_LIFTER)
+    assert told.value.exit_code == 2
