@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from typer.core import TyperGroup
 
+from sasmamba.app.live.names import is_live
 from sasmamba.app.types import UserError
 from sasmamba.training import commands as training_commands
 
@@ -26,11 +27,13 @@ _GLOBAL_FLAGS = {"--help", "-h", "--version"}
 
 
 class _VideoFirst(TyperGroup):
-    """Lets `sasmamba-demo video.mp4 …` mean `sasmamba-demo run video.mp4 …`."""
+    """Lets `sasmamba-demo video.mp4 …` mean `run video.mp4 …`, and a camera or a stream `live …`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in _GLOBAL_FLAGS:
-            args = ["run", *args]
+            # what is live stands first, or --realtime somewhere
+            live = "--realtime" in args or is_live(args[0])
+            args = ["live" if live else "run", *(a for a in args if a != "--realtime")]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -187,6 +190,69 @@ def _summary(report: Any) -> None:
 
 
 @app.command()
+def live(
+    source: Annotated[str, typer.Argument(help="Camera number or device, stream address, or a file at its own pace.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Record from the start, .mp4.")] = None,
+    lookahead: Annotated[
+        int, typer.Option(help="Frames of the future the lifter gets to see: more exact, and later by as much.")
+    ] = 0,
+    window: Annotated[
+        bool | None,
+        typer.Option("--window/--no-window", help="Show a window.", show_default="where there is a display"),
+    ] = None,
+    serve: Annotated[
+        int | None, typer.Option(help="Port of a page to watch in a browser.", show_default="without a display: 8477")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="End after so long.")] = None,
+    start: Annotated[float | None, typer.Option(help="Begin here in a file, seconds.")] = None,
+    patience: Annotated[float, typer.Option(help="Wait so many seconds for a lost camera or stream.")] = 60.0,
+    max_people: Annotated[int, typer.Option(help="Follow at most so many people.")] = 2,
+    lifter: Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    pose2d: Annotated[str, typer.Option(help="2D backend: mediapipe.")] = "mediapipe",
+    fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
+    height: Annotated[int, typer.Option(help="Height of the picture, pixels, at most.")] = 720,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Show people in 3D while it happens, and how late (the word `live` may be left out for cameras and streams).
+
+    Keys in the window: q quit, space pause, r record, arrows turn the 3D view.
+    """
+    from sasmamba.app.config import DEFAULT_LIFTER
+    from sasmamba.app.live.run import LiveConfig, run_live
+
+    config = LiveConfig(
+        source=source, out=out, serve=serve, window=window, lookahead=lookahead, seconds=seconds, patience_s=patience,
+        pose2d=pose2d, max_people=max_people, lifter=lifter or DEFAULT_LIFTER, device=device, fov_deg=fov,  # type: ignore[arg-type]
+        height=height, start_s=start,
+    )  # fmt: skip
+    _listen(quiet)
+
+    def tell(sentence: str) -> None:
+        if not quiet:
+            _err.print(escape(sentence), highlight=False, soft_wrap=True)
+
+    report = run_live(config, tell)
+    if as_json:
+        _print_json(asdict(report) | {"fps": report.fps})
+    elif not quiet:
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table.add_row(
+            "frames", f"{report.shown} shown of {report.captured}, {report.dropped + report.undrawn} overtaken"
+        )
+        table.add_row("speed", f"{report.fps:.1f} frames/s")
+        late = f", of which {report.lookahead} frames are look-ahead" if report.lookahead else ""
+        table.add_row("delay", f"{report.delay_ms:.0f} ms, 95 % below {report.delay_95_ms:.0f} ms{late}")
+        table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
+        _out.print(table, highlight=False)
+        for file in report.files:
+            _out.print(f"written    {escape(file)}", highlight=False, soft_wrap=True)
+    if report.interrupted:
+        raise typer.Exit(130)
+
+
+@app.command()
 def lift(
     source: Annotated[Path, typer.Argument(metavar="IN.npz", help="keypoints (F, J, 3), fps, width, height, skeleton")],
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="Where joints3d (F, 17, 3) goes.")],
@@ -204,6 +270,18 @@ def lift(
     frames = lift_file(source, out, Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip))
     if not quiet:
         _out.print(f"{frames} frames lifted to {out}", highlight=False, soft_wrap=True)
+
+
+@app.command("export-onnx")
+def export_onnx(
+    lifter: Annotated[str, typer.Argument(help="A name from `weights list` or a .safetensors file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="Where the ONNX file goes.")],
+    frames: Annotated[int, typer.Option(help="Frames of a window, fixed in the file; the batch is free.")] = 243,
+) -> None:
+    """Write a lifter as ONNX: joints in pixels in, metres out; for other languages and runtimes."""
+    from sasmamba.app.export import export_lifter
+
+    _out.print(f"{escape(str(export_lifter(lifter, out, frames)))} written", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -21,6 +21,7 @@ import av
 import cv2
 import numpy as np
 
+from sasmamba.app.live.names import is_live, is_stream
 from sasmamba.app.sources import VideoFile, upright
 from sasmamba.app.types import Frame, UserError, VideoMeta
 
@@ -32,8 +33,6 @@ _CAMERA_SIZE = 1280, 720
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 8.0
 #: A stream that says nothing for so long is taken for lost: opening it, and between two packets.
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 5.0
-
-_STREAM = re.compile(r"(rtsp|rtsps|rtmp|rtmps|http|https|udp|tcp|srt|rtp)://", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -74,13 +73,6 @@ class LiveSource(Protocol):
     ) -> None: ...
 
 
-def is_live(source: str) -> bool:
-    """Whether a name means a camera or a stream rather than a file: a number, a video device, an address."""
-    return (
-        (source.isdecimal() and not Path(source).exists()) or source.startswith("/dev/") or bool(_STREAM.match(source))
-    )
-
-
 def open_live(source: str, *, start_s: float | None = None, patience_s: float = 60.0) -> LiveSource:
     """Opens a camera (its number or device), a stream (rtsp://, http://, …), or a file to play at its own pace.
 
@@ -91,7 +83,7 @@ def open_live(source: str, *, start_s: float | None = None, patience_s: float = 
     Raises:
         UserError: there is nothing of that name, or it cannot be opened, with what to do.
     """
-    if _STREAM.match(source):
+    if is_stream(source):
         return StreamSource(source, patience_s=patience_s)
     if is_live(source):
         return CameraSource(source, patience_s=patience_s)

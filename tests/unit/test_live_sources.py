@@ -15,8 +15,9 @@ import pytest
 from helpers_video import grey_of, write_video
 
 from sasmamba.app.live import sources
+from sasmamba.app.live.names import is_live
 from sasmamba.app.live.screens import Server
-from sasmamba.app.live.sources import CameraSource, PacedFile, StreamSource, is_live, open_live
+from sasmamba.app.live.sources import CameraSource, PacedFile, StreamSource, open_live
 from sasmamba.app.types import UserError
 
 
