@@ -222,8 +222,8 @@ class _Picture:
         self._session.note("draw", time.perf_counter() - begin)
         return picture
 
-    def displayed(self, shown: Shown) -> None:
-        """Books that the picture of this result is before the user's eyes now."""
+    def displayed(self, shown: Shown) -> float:
+        """Books that the picture of this result is before the user's eyes now; returns its delay in seconds."""
         now = time.monotonic()
         delay = now - shown.live.captured_s
         self.delays.add(delay)
@@ -234,6 +234,7 @@ class _Picture:
         else:
             self.first_s, self._delay_s = now, delay
         self.shown, self.last_s = self.shown + 1, now
+        return delay
 
     def turn(self, right: float, up: float) -> None:
         """Walks the viewer of the 3D panel around the people."""
@@ -242,11 +243,14 @@ class _Picture:
         self.renderer.look(*self._angles)
 
 
-def run_live(config: LiveConfig, tell: Callable[[str], None] = _log.info) -> LiveReport:
+def run_live(
+    config: LiveConfig, tell: Callable[[str], None] = _log.info, watch: Callable[[Shown, float], None] | None = None
+) -> LiveReport:
     """Runs until the source ends, the time is up, or the user stops.
 
     Args:
-        tell: told where the picture can be watched and what is being recorded.
+        tell: told where the picture can be watched.
+        watch: told of every picture that was shown, and its delay in seconds.
 
     Raises:
         UserError: anything a person can mend. What was recorded before stays, whole.
@@ -278,7 +282,7 @@ def run_live(config: LiveConfig, tell: Callable[[str], None] = _log.info) -> Liv
             try:
                 if config.out is not None:
                     recorder.start(config.out)
-                _show(config, session, picture, recorder, window_, server, stop)
+                _show(config, session, picture, recorder, window_, server, stop, watch)
             finally:
                 recorder.stop()
         session.raise_failure()
@@ -303,7 +307,7 @@ def _server(config: LiveConfig, has_window: bool) -> Server | None:
 
 def _show(
     config: LiveConfig, session: Session, picture: _Picture, recorder: _Recorder, window: Window | None,
-    server: Server | None, stop: Stop,
+    server: Server | None, stop: Stop, watch: Callable[[Shown, float], None] | None,
 ) -> None:  # fmt: skip
     """Draws the newest result again and again; returns when it is over."""
     begin = time.monotonic()
@@ -321,7 +325,9 @@ def _show(
                 window.show(image)
         key = window.key() if window else ""
         if shown is not None:
-            picture.displayed(shown)
+            delay = picture.displayed(shown)
+            if watch:
+                watch(shown, delay)
             recorder.write(image, shown.live.frame.time_s)
         if key == "q":
             return
