@@ -45,7 +45,7 @@ class RunConfig:
     pose2d_every: int = 1
     max_people: int = 4
     lifter: str = DEFAULT_LIFTER
-    flip: bool = False
+    flip: bool = True
     device: str = "auto"
     fov_deg: float = 60.0
     height: int = 720

@@ -39,18 +39,19 @@ class Lifter:
     Args:
         model: a model in evaluation mode, on its device.
         name: where its weights came from, for the record.
-        flip: average with the result for the mirrored input; twice the cost, a little more accurate.
+        flip: average with the result for the mirrored input: a little more accurate, at twice the cost, which beside the
+            2D stage's is nothing.
         threads: CPU threads for one window. One is best in the pipeline: decoding and the 2D stage want the other
             cores, and threads that wait for each other on busy cores cost more than they save.
     """
 
-    def __init__(self, model: SasMamba, name: str, flip: bool = False, threads: int = 1) -> None:
+    def __init__(self, model: SasMamba, name: str, flip: bool = True, threads: int = 1) -> None:
         self.model, self.name, self.flip, self.threads = model, name, flip, threads
         self.device = next(model.parameters()).device
 
     @classmethod
     def load(
-        cls, name: str = DEFAULT_LIFTER, device: str = "cpu", flip: bool = False, backend: Backend = "auto"
+        cls, name: str = DEFAULT_LIFTER, device: str = "cpu", flip: bool = True, backend: Backend = "auto"
     ) -> Lifter:
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 

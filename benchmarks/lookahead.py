@@ -72,7 +72,7 @@ def main() -> None:
     measured = slice(BEFORE, BEFORE + args.frames)
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
     truth = part(w, measured)
-    lifter = Lifter.load(args.lifter)
+    lifter = Lifter.load(args.lifter, flip=False)  # as in live mode
     longest = lifter.model.config.frames
 
     def row(poses: list[np.ndarray]) -> dict[str, float]:

@@ -215,7 +215,7 @@ def test_lift_repeats_itself_to_the_byte(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-@pytest.mark.parametrize("flip", [[], ["--flip"]], ids=["", "flip"])
+@pytest.mark.parametrize("flip", [[], ["--no-flip"]], ids=["", "no flip"])
 @pytest.mark.parametrize(("scale", "shift"), [(1, (700, -300)), (5, (0, 0)), (0.2, (10, 10)), (3, (-5000, 4000))])
 def test_where_and_how_large_does_not_matter(
     tmp_path: Path, scale: float, shift: tuple[float, float], flip: list[str]
