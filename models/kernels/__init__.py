@@ -32,6 +32,7 @@ def load() -> tuple[ctypes.CDLL | None, str]:
     if not library.sasmamba_processor_fits():
         return None, f"native CPU kernels were built for another processor; {_REBUILD} on this machine"
     library.sasmamba_compiled_for.restype = ctypes.c_char_p
+    library.sasmamba_scan_kept.restype = ctypes.c_int64
     return library, f"native CPU kernels ({library.sasmamba_compiled_for().decode()})"
 
 

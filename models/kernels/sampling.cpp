@@ -77,6 +77,7 @@ void forward_row(const Grid &g, int64_t b, int64_t t, float *out) {
 // Gradients of the channels [c0, c1) of one batch element.
 void backward_part(const Grid &g, const GridGradients &d, int64_t b, int64_t c0, int64_t c1, const float *dout) {
     const int64_t side = int64_t(std::lround(std::sqrt(double(g.taps))));
+    Sums sums;
     for (int64_t t = 0; t < g.frames; t++)
         for (int64_t v = 0; v < g.joints; v++) {
             const int64_t here = (b * g.frames + t) * g.joints + v;
@@ -106,10 +107,11 @@ void backward_part(const Grid &g, const GridGradients &d, int64_t b, int64_t c0,
                             accumulate(d.x + at.token[i] * g.channels + c, d_sample * at.weight[i], lanes);
                 }
                 float *d_offset = d.offset + (here * g.taps + tap) * 2;
-                d_offset[0] += sum(d_t);
-                d_offset[1] += sum(d_v);
+                sums.add(d_offset, d_t);
+                sums.add(d_offset + 1, d_v);
             }
         }
+    sums.flush();
 }
 
 } // namespace sasmamba

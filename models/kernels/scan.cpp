@@ -52,8 +52,29 @@ struct Parameters {
     }
 };
 
+// The backward pass runs the scan again in segments of so many tokens, each from the states that the forward pass kept
+// at its start: memory is length / SEGMENT states instead of length.
+constexpr int64_t SEGMENT = 32;
+
+// The states kept for one chunk of channels: [route][segment][state][lane].
+struct Kept {
+    vec *states;
+
+    static int64_t segments(const Scan &s) { return (s.length + SEGMENT - 1) / SEGMENT; }
+    static int64_t chunks(const Scan &s) { return (s.channels + LANES - 1) / LANES; }
+    static int64_t per_unit(const Scan &s) { return s.routes * segments(s) * s.states; }
+
+    Kept(const Scan &s, float *all, int64_t b, int64_t c0)
+        : states(all ? reinterpret_cast<vec *>(all) + (b * chunks(s) + c0 / LANES) * per_unit(s) : nullptr) {}
+
+    vec *at(const Scan &s, int64_t k, int64_t segment) const {
+        return states + (k * segments(s) + segment) * s.states;
+    }
+};
+
 // N > 0 fixes the number of states at compile time so that they live in registers; 0 takes it from the arguments.
-template <int N> void forward_unit(const Scan &s, int64_t b, int64_t c0, int lanes, float *out) {
+template <int N> void forward_unit(const Scan &s, int64_t b, int64_t c0, int lanes, float *out, float *all_kept) {
+    const Kept kept(s, all_kept, b, c0);
     const int64_t states = N ? N : s.states;
     Parameters p;
     std::vector<vec> heap(size_t(N ? 0 : states));
@@ -64,6 +85,7 @@ template <int N> void forward_unit(const Scan &s, int64_t b, int64_t c0, int lan
         for (int64_t n = 0; n < states; n++) h[n] = vec{};
         const int64_t *order = s.order + k * s.length;
         for (int64_t l = 0; l < s.length; l++) {
+            if (kept.states && l % SEGMENT == 0) std::copy_n(h, states, kept.at(s, k, l / SEGMENT));
             int64_t token = b * s.length + order[l];
             const float *B = s.row(s.B, token, k), *C = s.row(s.C, token, k);
             vec u = load(s.u + token * s.channels + c0, lanes);
@@ -78,39 +100,28 @@ template <int N> void forward_unit(const Scan &s, int64_t b, int64_t c0, int lan
     }
 }
 
-// Backward in segments: one sweep keeps the state at the start of every segment, then each segment, last first,
-// is run forward again with everything kept and walked back. Memory is length / SEGMENT states instead of length.
-constexpr int64_t SEGMENT = 32;
-
+// Segments are taken last first; each is run forward again with everything kept, and walked back.
 template <int N>
-void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0, int lanes, const float *dout) {
+void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0, int lanes, const float *dout,
+                   float *all_kept) {
+    const Kept kept(s, all_kept, b, c0);
     const int64_t states = N ? N : s.states;
-    const int64_t segments = (s.length + SEGMENT - 1) / SEGMENT;
     Parameters p;
-    std::vector<vec> starts(size_t(segments * states)), before(size_t(SEGMENT * states)), decay(before.size());
+    Sums sums;
+    std::vector<vec> before(size_t(SEGMENT * states)), decay(before.size());
     std::vector<vec> h(static_cast<size_t>(states)), adjoint(h.size()), dA(h.size());
     std::vector<vec> d_weight(static_cast<size_t>(s.rank));
     vec delta[SEGMENT], slope[SEGMENT], u[SEGMENT];
     for (int64_t k = 0; k < s.routes; k++) {
         p.gather(s, k, c0, lanes);
         const int64_t *order = s.order + k * s.length;
-        std::fill(h.begin(), h.end(), vec{});
-        for (int64_t l = 0; l < s.length; l++) {
-            if (l % SEGMENT == 0) std::copy(h.begin(), h.end(), starts.begin() + l / SEGMENT * states);
-            int64_t token = b * s.length + order[l];
-            const float *B = s.row(s.B, token, k);
-            vec step = p.delta(s.row(s.dt, token, k), s.rank, nullptr);
-            vec drive = step * load(s.u + token * s.channels + c0, lanes);
-            for (int64_t n = 0; n < states; n++)
-                h[size_t(n)] = vexp(step * p.A[size_t(n)]) * h[size_t(n)] + drive * B[n];
-        }
         std::fill(adjoint.begin(), adjoint.end(), vec{});
         std::fill(dA.begin(), dA.end(), vec{});
         std::fill(d_weight.begin(), d_weight.end(), vec{});
         vec dD{}, d_bias{};
-        for (int64_t segment = segments - 1; segment >= 0; segment--) {
+        for (int64_t segment = Kept::segments(s) - 1; segment >= 0; segment--) {
             int64_t first = segment * SEGMENT, count = std::min(SEGMENT, s.length - first);
-            std::copy_n(starts.begin() + segment * states, states, h.begin());
+            std::copy_n(kept.at(s, k, segment), states, h.begin());
             for (int64_t i = 0; i < count; i++) {
                 int64_t token = b * s.length + order[first + i];
                 const float *B = s.row(s.B, token, k);
@@ -134,8 +145,8 @@ void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0,
                     size_t at = size_t(i * states + n);
                     vec now = decay[at] * before[at] + drive * B[n];
                     vec a = adjoint[size_t(n)] + dy * C[n];
-                    dC[n] += sum(dy * now);
-                    dB[n] += sum(a * drive);
+                    sums.add(dC + n, dy * now);
+                    sums.add(dB + n, a * drive);
                     d_drive += a * B[n];
                     vec d_exponent = a * before[at] * decay[at];
                     d_delta += d_exponent * p.A[size_t(n)];
@@ -148,11 +159,12 @@ void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0,
                 d_bias += d_raw;
                 float *d_dt = g.dt + (token * s.routes + k) * s.rank;
                 for (int64_t r = 0; r < s.rank; r++) {
-                    d_dt[r] += sum(d_raw * p.dt_weight[size_t(r)]);
+                    sums.add(d_dt + r, d_raw * p.dt_weight[size_t(r)]);
                     d_weight[size_t(r)] += d_raw * dt[r];
                 }
             }
         }
+        sums.flush();
         accumulate(g.D + k * s.channels + c0, dD, lanes);
         accumulate(g.dt_bias + k * s.channels + c0, d_bias, lanes);
         for (int i = 0; i < std::min(lanes, LANES); i++) {
@@ -164,7 +176,7 @@ void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0,
 }
 
 template <class Unit> void for_units(const Scan &s, int threads, const Unit &unit) {
-    int64_t chunks = (s.channels + LANES - 1) / LANES;
+    int64_t chunks = Kept::chunks(s);
     parallel(s.batch * chunks, threads, [&](int thread, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; i++) {
             int64_t c0 = i % chunks * LANES;
@@ -204,18 +216,26 @@ static Scan pack(const int64_t *sizes, const float *const *in, const int64_t *or
 // sizes: batch, length, channels, routes, states, rank, strides of dt, B and C from token to token and
 // from route to route.
 // in: u, dt, B, C, A, D, dt_bias, dt_weight. out (batch, length, channels) must be zero.
+// kept: room for what the backward pass starts from, sasmamba_scan_kept(sizes) floats, or null where there is none.
 EXPORT void sasmamba_scan_forward(const int64_t *sizes, const float *const *in, const int64_t *order, float *out,
-                                  int threads) {
+                                  float *kept, int threads) {
     Scan s = pack(sizes, in, order);
     for_units(s, threads, [&](int, int64_t b, int64_t c0, int lanes) {
-        if (s.states == 1) forward_unit<1>(s, b, c0, lanes, out);
-        else if (s.states == 16) forward_unit<16>(s, b, c0, lanes, out);
-        else forward_unit<0>(s, b, c0, lanes, out);
+        if (s.states == 1) forward_unit<1>(s, b, c0, lanes, out, kept);
+        else if (s.states == 16) forward_unit<16>(s, b, c0, lanes, out, kept);
+        else forward_unit<0>(s, b, c0, lanes, out, kept);
     });
 }
 
-// gradients: u, dt, B, C, A, D, dt_bias, dt_weight, dense and zero.
-EXPORT void sasmamba_scan_backward(const int64_t *sizes, const float *const *in, const int64_t *order,
+// Floats of room that the forward pass wants to keep states for the backward pass.
+EXPORT int64_t sasmamba_scan_kept(const int64_t *sizes) {
+    Scan s{};
+    s.batch = sizes[0], s.length = sizes[1], s.channels = sizes[2], s.routes = sizes[3], s.states = sizes[4];
+    return s.batch * Kept::chunks(s) * Kept::per_unit(s) * LANES;
+}
+
+// kept: what the forward pass left there. gradients: u, dt, B, C, A, D, dt_bias, dt_weight, dense and zero.
+EXPORT void sasmamba_scan_backward(const int64_t *sizes, const float *const *in, const int64_t *order, float *kept,
                                    const float *dout, float *const *gradients, int threads) {
     Scan s = pack(sizes, in, order);
     ScanGradients g{gradients[0], gradients[1], gradients[2], gradients[3],
@@ -225,9 +245,9 @@ EXPORT void sasmamba_scan_backward(const int64_t *sizes, const float *const *in,
     for (int t = 1; t < threads; t++) others.emplace_back(s, g.u);
     for_units(s, threads, [&](int thread, int64_t b, int64_t c0, int lanes) {
         const ScanGradients &mine = thread ? others[size_t(thread - 1)].view : g;
-        if (s.states == 1) backward_unit<1>(s, mine, b, c0, lanes, dout);
-        else if (s.states == 16) backward_unit<16>(s, mine, b, c0, lanes, dout);
-        else backward_unit<0>(s, mine, b, c0, lanes, dout);
+        if (s.states == 1) backward_unit<1>(s, mine, b, c0, lanes, dout, kept);
+        else if (s.states == 16) backward_unit<16>(s, mine, b, c0, lanes, dout, kept);
+        else backward_unit<0>(s, mine, b, c0, lanes, dout, kept);
     });
     int64_t tokens = s.batch * s.length * s.routes, channels = s.routes * s.channels;
     for (const Private &other : others) {

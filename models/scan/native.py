@@ -44,18 +44,19 @@ class _Scan(torch.autograd.Function):
         assert library is not None
         sizes = kernels.sizes(batch, length, channels, *A.shape[::2], dt.shape[3], dt.stride(1), dt.stride(2))
         out = torch.zeros_like(u)
+        kept = torch.empty(library.sasmamba_scan_kept(sizes) if any(ctx.needs_input_grad) else 0)
         library.sasmamba_scan_forward(
-            sizes, kernels.pointers((u, dt, B, C, A, D, dt_bias, dt_weight)),
-            kernels.pointer(routes), kernels.pointer(out), torch.get_num_threads(),
+            sizes, kernels.pointers((u, dt, B, C, A, D, dt_bias, dt_weight)), kernels.pointer(routes),
+            kernels.pointer(out), kernels.pointer(kept), torch.get_num_threads(),
         )  # fmt: skip
-        ctx.save_for_backward(u, dt, B, C, A, D, dt_weight, dt_bias, routes)
+        ctx.save_for_backward(u, dt, B, C, A, D, dt_weight, dt_bias, routes, kept)
         ctx.sizes = sizes
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
-        u, dt, B, C, A, D, dt_weight, dt_bias, routes = ctx.saved_tensors
+        u, dt, B, C, A, D, dt_weight, dt_bias, routes, kept = ctx.saved_tensors
         library, _ = kernels.load()
         assert library is not None
         tensors = (u, dt, B, C, A, D, dt_bias, dt_weight)
@@ -63,7 +64,7 @@ class _Scan(torch.autograd.Function):
         grads = [torch.zeros(t.shape, dtype=t.dtype) for t in tensors]
         dout = dout.contiguous()
         library.sasmamba_scan_backward(
-            ctx.sizes, kernels.pointers(tensors), kernels.pointer(routes), kernels.pointer(dout),
+            ctx.sizes, kernels.pointers(tensors), kernels.pointer(routes), kernels.pointer(kept), kernels.pointer(dout),
             kernels.pointers(grads), torch.get_num_threads(),
         )  # fmt: skip
         du, ddt, dB, dC, dA, dD, d_bias, d_weight = grads
