@@ -579,13 +579,16 @@ def _clock(time_s: Fraction) -> str:
     return f"{int(minutes):02d}:{seconds:06.3f}"
 
 
-@lru_cache(maxsize=2)
-def _font_file(mono: bool) -> Path:
+@lru_cache(maxsize=1)
+def font_folder() -> Path:
     """DejaVu, which comes with matplotlib: OpenCV's own letters are made of strokes and look it."""
     import matplotlib
 
-    name = "DejaVuSansMono.ttf" if mono else "DejaVuSans-Bold.ttf"
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+def _font_file(mono: bool) -> Path:
+    return font_folder() / ("DejaVuSansMono.ttf" if mono else "DejaVuSans-Bold.ttf")
 
 
 @lru_cache(maxsize=16)

@@ -16,9 +16,12 @@ from typing import Self
 import cv2
 from numpy.typing import NDArray
 
+from sasmamba.app.rendering import font_folder
 from sasmamba.app.types import UserError
 
 _TITLE = "sasmamba-demo"
+#: A window opens no wider than this; the user may make it larger.
+_WINDOW_WIDTH = 1600
 #: A page that nobody sends a picture for so long sends the last one again, so that the connection is seen to live.
 _REPEAT_S = 5.0
 _JPEG_QUALITY = 85
@@ -55,7 +58,9 @@ class Window:
             )
 
     def __enter__(self) -> Self:
-        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        # OpenCV points its Qt to a folder of letters that its wheel lacks, and Qt complains; matplotlib has some.
+        os.environ["QT_QPA_FONTDIR"] = str(font_folder())
+        cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         self._sized = False
         return self
 
@@ -65,9 +70,10 @@ class Window:
         cv2.destroyAllWindows()
 
     def show(self, picture: NDArray) -> None:
-        """Shows (height, width, 3) uint8 BGR; the window takes the first picture's size."""
+        """Shows (height, width, 3) uint8 BGR; the window takes the first picture's size, as far as screens go."""
         if not self._sized:
-            cv2.resizeWindow(_TITLE, picture.shape[1], picture.shape[0])
+            scale = min(1.0, _WINDOW_WIDTH / picture.shape[1])
+            cv2.resizeWindow(_TITLE, round(scale * picture.shape[1]), round(scale * picture.shape[0]))
             self._sized = True
         cv2.imshow(_TITLE, picture)
 
