@@ -48,10 +48,10 @@ SCALES = {"tiny": (16, 2, 1, 64), "lean": (32, 6, 1, 256), "paper": (64, 10, 16,
 ACROBATICS_FRAMES = 81
 
 
-def lifters(scale: str) -> dict[str, Callable[[], nn.Module]]:
+def lifters(scale: str, dt_range: tuple[float, float]) -> dict[str, Callable[[], nn.Module]]:
     """Every lifter of the comparison by name; calling it builds it."""
     width, blocks, states, channels = SCALES[scale]
-    block = BlockConfig(width=width, states=states)
+    block = BlockConfig(width=width, states=states, dt_range=dt_range)
 
     def sasmamba(block: BlockConfig = block, blocks: int = blocks) -> Callable[[], nn.Module]:
         return lambda: SasMamba(SasMambaConfig(block, blocks, in_channels=3, drop_path=0.0))
@@ -134,6 +134,10 @@ def main() -> None:
     parser.add_argument("--config", default="lean", help="data, phases and schedule: a TOML file, or lean or paper")
     parser.add_argument("--data-root", type=Path, default=Path())
     parser.add_argument("--scale", choices=SCALES, default="lean", help="size of the lifters")
+    parser.add_argument(
+        "--dt-range", type=float, nargs=2, default=(0.01, 1.0), metavar=("LOW", "HIGH"),
+        help="where Δ starts, as in sasmamba-lean; VMamba's own is 0.001 0.1",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, help="per lifter, validation not counted")
     parser.add_argument("--steps", type=int, default=0, help="per lifter, instead of minutes")
     parser.add_argument("--lr", type=float)
@@ -166,7 +170,7 @@ def main() -> None:
         acrobatics = dressed(everything.select(named), held.bones.mean(0))
         T = min(args.frames, ACROBATICS_FRAMES)
         validation["acrobatics"] = windows(acrobatics, rig or surrounding_rig(), config.hold_out, T, 4, "true")
-    builders = lifters(args.scale)
+    builders = lifters(args.scale, tuple(args.dt_range))
     names = [n.strip() for n in args.only.split(",")] if args.only else list(builders)
     if unknown := set(names) - set(builders):
         parser.error(f"no lifter {', '.join(sorted(unknown))}; there are {', '.join(builders)}")
@@ -182,9 +186,11 @@ def main() -> None:
         size, speed = f"{r['parameters'] / 1e6:.3f} M", f"{r['frames per second']:.0f}"
         cells = [size, str(r["steps"]), speed, *(f"{r[k]:.1f}" for k in ["train", *shown])]
         print(f"{name:26}" + "".join(f"{c:>10}" for c in cells), flush=True)
-        about = {"scale": args.scale, "config": args.config, "steps": config.steps, "minutes": config.minutes,
-                 "lr": config.lr, "seed": args.seed, "threads": args.threads, "device": args.device,
-                 "machine": platform.processor() or platform.machine(), "torch": torch.__version__}  # fmt: skip
+        about = {
+            "scale": args.scale, "dt range": list(args.dt_range), "config": args.config, "steps": config.steps,
+            "minutes": config.minutes, "lr": config.lr, "seed": args.seed, "threads": args.threads,
+            "device": args.device, "machine": platform.processor() or platform.machine(), "torch": torch.__version__,
+        }  # fmt: skip
         (args.out / "comparison.json").write_text(json.dumps({"about": about, "results": results}, indent=1))
         draw_comparison(results, args.out / "comparison.png")
         draw_curves(r["curve"], args.out / f"{name.replace(' ', '_').replace('=', '')}.png", name)
@@ -204,6 +210,7 @@ def draw_comparison(results: dict[str, Any], path: Path) -> None:
     axes.set_yticks(place, list(results))
     axes.invert_yaxis()
     axes.set(xlabel="P1 on the held-out subject, mm")
+    axes.margins(x=0.12)
     axes.legend()
     figure.savefig(path, dpi=120)
 
