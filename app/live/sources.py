@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -29,6 +29,9 @@ from sasmamba.app.types import Frame, UserError, VideoMeta
 _DEFAULT_FPS = Fraction(30)
 #: Asked of a camera: enough for the 2D stage, and every webcam has it.
 _CAMERA_SIZE = 1280, 720
+#: The longer side that live frames have at most. The 2D stage looks at people's crops, which gain nothing from more,
+#: and a long look-ahead holds many frames: 121 of this size are 0.75 GB, of 4K they would be 3 GB.
+LARGEST_SIDE_PX = 1920
 #: A lost source is tried again after so many seconds, each time doubled up to the last.
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 8.0
 #: A stream that says nothing for so long is taken for lost: opening it, and between two packets.
@@ -83,11 +86,14 @@ def open_live(source: str, *, start_s: float | None = None, patience_s: float = 
     Raises:
         UserError: there is nothing of that name, or it cannot be opened, with what to do.
     """
+    opened: LiveSource
     if is_stream(source):
-        return StreamSource(source, patience_s=patience_s)
-    if is_live(source):
-        return CameraSource(source, patience_s=patience_s)
-    return PacedFile(Path(source), start_s=start_s)
+        opened = StreamSource(source, patience_s=patience_s)
+    elif is_live(source):
+        opened = CameraSource(source, patience_s=patience_s)
+    else:
+        opened = PacedFile(Path(source), start_s=start_s)
+    return Smaller(opened) if max(opened.meta.width, opened.meta.height) > LARGEST_SIDE_PX else opened
 
 
 class _Source:
@@ -122,6 +128,31 @@ class PacedFile(_Source):
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
             yield LiveFrame(frame, due)
+
+
+class Smaller:
+    """Another source's frames, made small enough for what is wanted of them while time runs."""
+
+    def __init__(self, source: LiveSource) -> None:
+        self._source, self.name = source, source.name
+        scale = LARGEST_SIDE_PX / max(source.meta.width, source.meta.height)
+        width, height = (max(1, round(side * scale)) for side in (source.meta.width, source.meta.height))
+        self.meta = replace(source.meta, width=width, height=height)
+
+    def frames(self, stop: Event) -> Iterator[LiveFrame]:
+        """The source's frames, scaled."""
+        for live in self._source.frames(stop):
+            bgr: Any = cv2.resize(live.frame.bgr, (self.meta.width, self.meta.height), interpolation=cv2.INTER_AREA)
+            yield replace(live, frame=replace(live.frame, bgr=bgr))
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.__exit__(kind, error, trace)
 
 
 class _Grid:

@@ -50,6 +50,18 @@ def test_a_file_keeps_its_own_pace(tmp_path: Path) -> None:
     assert all(now >= f.captured_s for f, now in live)
 
 
+def test_frames_larger_than_needed_are_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "a.mp4", 3, size=(320, 240), corner=True)
+    monkeypatch.setattr(sources, "LARGEST_SIDE_PX", 160)
+    with open_live(str(path)) as source:
+        assert (source.meta.width, source.meta.height, source.meta.fps) == (160, 120, 25)
+        frames = list(source.frames(threading.Event()))
+    assert [f.frame.index for f in frames] == [0, 1, 2]
+    assert all(f.frame.bgr.shape == (120, 160, 3) for f in frames)
+    assert frames[0].frame.bgr[10, 10].min() > 240  # the white corner is where it was
+    assert frames[0].frame.bgr[100, 150].max() < 60
+
+
 def test_a_file_can_be_stopped_while_it_waits(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 10, fps=1)
     stop = threading.Event()
