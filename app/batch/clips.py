@@ -1,0 +1,70 @@
+"""Which clips a folder holds, and where each one's render goes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from sasmamba.app.types import UserError
+
+#: What is taken for a video by its name. Pictures are not: folders of clips hold covers and thumbnails.
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".vob", ".webm", ".wmv",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip: where it lies, its name in the journal (path under the folder, with /), and where its render goes."""
+
+    source: Path
+    name: str
+    out: Path
+
+
+def find_clips(folder: Path, out: Path) -> tuple[list[Clip], list[str]]:
+    """All clips below a folder, in the order of their names, and sentences about what could not be looked into.
+
+    Links are followed, each real folder is looked into once. Hidden files are passed over, and so is `out`. A render is
+    named after its clip, CLIP_3d.mp4; where that would make two of the same name both keep their suffix, too.
+
+    Raises:
+        UserError: there is no such folder, or no clip in it (exit code 2).
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}: check the name.", exit_code=2)
+    problems: list[str] = []
+    found: list[Path] = []
+    seen = {out.resolve()}
+
+    def refused(error: OSError) -> None:
+        problems.append(f"{error.filename} could not be looked into ({error.strerror}); it was left out.")
+
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=refused):
+        real = Path(here).resolve()
+        if real in seen:  # the renders themselves, or a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here) / n for n in files if Path(n).suffix.lower() in VIDEO_SUFFIXES and not n.startswith(".")]
+    if not found:
+        raise UserError(
+            f"There is no video in {folder}{': ' + problems[0] if problems else ': its files have other suffixes.'}",
+            exit_code=2,
+        )
+    found.sort(key=lambda path: path.relative_to(folder).parts)
+    names = Counter(_render_name(path, whole=False).casefold() for path in found)  # some disks ignore case
+    clips = []
+    for path in found:
+        inside = path.relative_to(folder)
+        render = _render_name(path, whole=names[_render_name(path, whole=False).casefold()] > 1)
+        clips.append(Clip(path, inside.as_posix(), out / inside.parent / Path(render).name))
+    return clips, problems
+
+
+def _render_name(path: Path, *, whole: bool) -> str:
+    return str(path.with_name(f"{path.name if whole else path.stem}_3d.mp4"))
