@@ -76,7 +76,7 @@ def test_watched_in_a_browser_and_used_as_a_source(clip: Path) -> None:
     """One live run serves its picture; another takes that as its camera."""
     with Server(0) as free:
         port = int(free.url.rstrip("/").rpartition(":")[2])
-    long = write_video(clip.with_name("long.mp4"), 240, size=(320, 240), fps=30)
+    long = write_video(clip.with_name("long.mp4"), 450, size=(320, 240), fps=30)
     thread = threading.Thread(target=lambda: run_live(LiveConfig(str(long), serve=port, window=False), lambda _: None))
     thread.start()
     try:
