@@ -1,0 +1,288 @@
+"""How good and how fast the 2D backends are: `python benchmarks/pose2d_quality.py --images DIR --annotations FILE`.
+
+Runs every backend that can run here on a folder of pictures with COCO keypoint annotations (`person_keypoints_*.json`),
+one picture at a time, nothing carried over. MediaPipe finds people by itself. HRNet gets the annotated boxes, the
+setting in which "ground truth boxes" are published, so its figures leave out what a detector would miss. Where HRNet's
+weights are not here there is no quality to tell; its speed is that of the same network with random weights. Rows of
+HRNet name what computed the heatmaps, ONNX Runtime or PyTorch.
+
+* AP, AP50, AP75, AR: the COCO keypoint evaluation (https://cocodataset.org/#keypoints-eval), at most 20 people a
+  picture, a person's score being the mean of their joints'. Of a few pictures these are a sketch.
+* OKS: the mean object keypoint similarity over annotated people; somebody not found counts 0.
+* PCK: the share of annotated joints within a tenth of the longer side of the person's annotated box.
+* strangers: people found where nobody is annotated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from sasmamba.app import weights
+from sasmamba.app.bench import machine
+from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
+from sasmamba.app.pose2d.overlap import COCO_SIGMAS
+from sasmamba.app.types import FloatArray, Frame
+from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, load_hrnet
+
+#: COCO looks at so many people of a picture, and at these similarities.
+MOST_PEOPLE, THRESHOLDS = 20, np.arange(0.5, 0.96, 0.05)
+#: PCK's tolerance, and the similarity below which somebody found is a stranger.
+PCK_AT, STRANGER = 0.1, 0.1
+MEDIAPIPE = "pose-landmarker-full"
+HRNETS = {"hrnet-w32": HRNET_W32, "hrnet-w48": HRNET_W48}
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Annotated people of one picture: joints (n, 17, 3) x, y and 0 where not annotated; boxes (n, 4) x0, y0, x1, y1;
+    area (n,) of the outline in px²; crowd (n,); ignored (n,): a crowd, or nobody whose joints are known."""
+
+    bgr: topdown.Picture
+    joints: FloatArray
+    boxes: FloatArray
+    area: FloatArray
+    crowd: np.ndarray
+    ignored: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """People found in one picture, the surest first: joints_px (n, 17, 2), score (n,)."""
+
+    joints_px: FloatArray
+    score: FloatArray
+
+
+Backend = Callable[[Truth], Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; quality is None where the weights are not here."""
+
+    backend: str
+    boxes: str
+    weights: str
+    quality: dict[str, float] | None
+    ms_per_picture: float | None
+    ms_per_person: float | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, required=True, help="the folder of pictures")
+    parser.add_argument("--annotations", type=Path, required=True, help="COCO's person keypoints of those pictures")
+    parser.add_argument("--hrnet", type=Path, action="append", default=[], metavar="FILE",
+                        help="an HRNet checkpoint to measure, too; 384x288 in its name tells its input")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    truths = read_truths(args.images, args.annotations)
+    rows = [mediapipe_row(truths)]
+    for name, config in HRNETS.items():
+        path = located(name)
+        rows += hrnet_rows(name, truths, path) if path else [speed_row(name, HRNet(config), truths)]
+    for path in args.hrnet:
+        rows += hrnet_rows(path.name, truths, path)
+    about = machine() | {"threads": args.threads}
+    people = sum(int((~t.ignored).sum()) for t in truths)
+    if args.json:
+        tells = {"machine": about, "date": time.strftime("%Y-%m-%d"), "pictures": len(truths), "people": people}
+        print(json.dumps(tells | {"rows": [asdict(r) for r in rows]}, indent=2))
+        return
+    print(f"{about['processor']}, {args.threads} threads, {time.strftime('%Y-%m-%d')}")
+    print(f"{len(truths)} pictures, {people} annotated people")
+    columns = ("AP", "AP50", "AP75", "AR", "OKS", "PCK", "strangers")
+    print(f"{'':40s}{'boxes':>11s}" + "".join(f"{c:>10s}" for c in (*columns, "ms/pict.", "ms/person")))
+    for row in rows:
+        figures = [f"{row.quality[c]:10.3g}" for c in columns] if row.quality else [f"{'–':>10s}"] * len(columns)
+        figures += [f"{'–':>10s}" if ms is None else f"{ms:10.1f}" for ms in (row.ms_per_picture, row.ms_per_person)]
+        note = "" if row.weights == "here" else f"  {row.weights}"
+        print(f"{row.backend:40s}{row.boxes:>11s}" + "".join(figures) + note)
+
+
+def located(name: str) -> Path | None:
+    """The file of a manifest's entry if it is here; nothing is fetched."""
+    return weights.locate(name) if name in {entry.name for entry in weights.entries()} else None
+
+
+def mediapipe_row(truths: list[Truth]) -> Row:
+    path = located(MEDIAPIPE)
+    if path is None:
+        return Row("mediapipe", "its own", f"weights not here: sasmamba-demo weights fetch {MEDIAPIPE}", *[None] * 3)
+    with MediaPipePose2D(path, max_people=MOST_PEOPLE) as backend:
+
+        def run(truth: Truth) -> Found:
+            people = backend(Frame(0, Fraction(0), truth.bgr))  # no later than the last: a new video
+            joints = np.array([p.joints_px for p in people], np.float32).reshape(-1, 17, 2)
+            return ranked(joints, np.array([p.score for p in people], np.float32).reshape(-1, 17))
+
+        return measured("mediapipe", "its own", run, truths)
+
+
+def hrnet_rows(name: str, truths: list[Truth], path: Path) -> list[Row]:
+    network = load_hrnet(path)
+    input_px = (288, 384) if "384x288" in path.name else (192, 256)
+    ways: list[tuple[topdown.Decode, bool]] = [("quarter", False), ("dark", False), ("dark", True)]
+    rows = []
+    for decode, flip in ways:
+        backend = HRNetPose2D(network, NoDetector(), input_px=input_px, decode=decode, flip=flip)
+        how = f"{name}, {decode}{', flip test' if flip else ''}, {backend.runtime}"
+        rows.append(measured(how, "annotated", given_boxes(backend), truths))
+    return rows
+
+
+def speed_row(name: str, network: HRNet, truths: list[Truth]) -> Row:
+    backend = HRNetPose2D(network, NoDetector())
+    row = measured(f"{name}, dark, {backend.runtime}", "annotated", given_boxes(backend), truths)
+    return Row(row.backend, row.boxes, "weights not here; speed with random ones", None, row.ms_per_picture,
+               row.ms_per_person)  # fmt: skip
+
+
+class NoDetector:
+    """For boxes that are given."""
+
+    def __call__(self, frame: Frame) -> FloatArray:
+        return np.zeros((0, 5), np.float32)
+
+    def close(self) -> None: ...
+
+
+def given_boxes(backend: HRNetPose2D) -> Backend:
+    def run(truth: Truth) -> Found:
+        return ranked(*backend.joints_in(truth.bgr, truth.boxes[~truth.ignored]))
+
+    return run
+
+
+def ranked(joints_px: FloatArray, score: FloatArray) -> Found:
+    mean = score.mean(1) if len(score) else np.zeros(0, np.float32)
+    order = np.argsort(-mean, kind="stable")[:MOST_PEOPLE]
+    return Found(joints_px[order], mean[order])
+
+
+def measured(name: str, boxes: str, run: Backend, truths: list[Truth]) -> Row:
+    run(truths[0])  # the first run of a network is not like the others
+    found, seconds = [], 0.0
+    for truth in truths:
+        start = time.perf_counter()
+        found.append(run(truth))
+        seconds += time.perf_counter() - start
+    people = sum(len(f.score) for f in found)
+    return Row(name, boxes, "here", quality(truths, found), 1000 * seconds / len(truths),
+               1000 * seconds / people if people else None)  # fmt: skip
+
+
+def read_truths(images: Path, annotations: Path) -> list[Truth]:
+    """Every annotated picture that is in the folder, under its COCO name or one that ends with it."""
+    data = json.loads(annotations.read_text())
+    truths = []
+    for image in data["images"]:
+        path = next(iter(sorted(images.glob(f"*{image['file_name']}"))), None)
+        if path is None:
+            continue
+        bgr = cv2.imread(str(path))
+        if bgr is None:
+            raise SystemExit(f"{path} is not a picture")
+        people = [a for a in data["annotations"] if a["image_id"] == image["id"]]
+        xywh = np.array([a["bbox"] for a in people], np.float32).reshape(-1, 4)
+        truths.append(Truth(
+            bgr.astype(np.uint8, copy=False), np.array([a["keypoints"] for a in people], np.float32).reshape(-1, 17, 3),
+            np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]), np.array([a["area"] for a in people], np.float32),
+            np.array([a["iscrowd"] for a in people], bool),
+            np.array([a["iscrowd"] or not a["num_keypoints"] for a in people], bool),
+        ))  # fmt: skip
+    if not truths:
+        raise SystemExit(f"None of the annotated pictures is in {images}.")
+    return truths
+
+
+def similarity(found: Found, truth: Truth) -> FloatArray:
+    """(found, annotated) object keypoint similarity. Somebody without annotated joints is like everybody whose joints
+    lie within their box or one box beside it, as COCO has it."""
+    x0, y0, x1, y1 = truth.boxes.T
+    wide, high = x1 - x0, y1 - y0
+    out = np.zeros((len(found.score), len(truth.area)), np.float32)
+    for g, joints in enumerate(truth.joints):
+        known = joints[:, 2] > 0
+        if known.any():
+            away = (found.joints_px - joints[:, :2])[:, known]
+        else:
+            low, top = (x0[g] - wide[g], y0[g] - high[g]), (x1[g] + wide[g], y1[g] + high[g])
+            away = np.maximum(low - found.joints_px, 0) + np.maximum(found.joints_px - top, 0)
+            known[:] = True
+        spread = 2 * np.square(2 * COCO_SIGMAS[known]) * max(truth.area[g], 1e-6)
+        out[:, g] = np.exp(-np.square(away).sum(-1) / spread).mean(1)
+    return out
+
+
+def matches(alike: FloatArray, truth: Truth, threshold: float) -> np.ndarray:
+    """(found,) whom each is, -1 for nobody: the surest chooses first, and ignored people only where no other fits.
+
+    Only a crowd can be several.
+    """
+    free = np.ones(alike.shape[1], bool)
+    out = np.full(len(alike), -1)
+    for d, row in enumerate(alike):
+        for kind in (~truth.ignored, truth.ignored):
+            fits = free & kind & (row >= threshold)
+            if fits.any():
+                out[d] = int(np.argmax(np.where(fits, row, -1)))
+                free[out[d]] = truth.crowd[out[d]]
+                break
+    return out
+
+
+def quality(truths: list[Truth], found: list[Found]) -> dict[str, float]:
+    alike = [similarity(f, t) for f, t in zip(found, truths, strict=True)]
+    people = sum(int((~t.ignored).sum()) for t in truths)
+    precision, recall = zip(*(precision_recall(truths, found, alike, float(t)) for t in THRESHOLDS), strict=True)
+    oks, near, joints, strangers = 0.0, 0, 0, 0
+    for f, t, a in zip(found, truths, alike, strict=True):
+        who = matches(a, t, 0.0)
+        for d, g in enumerate(who):
+            if g >= 0 and not t.ignored[g]:
+                oks += float(a[d, g])
+                off = np.linalg.norm(f.joints_px[d] - t.joints[g, :, :2], axis=-1)[t.joints[g, :, 2] > 0]
+                near += int((off < PCK_AT * max(t.boxes[g, 2:] - t.boxes[g, :2])).sum())
+        joints += int((t.joints[~t.ignored, :, 2] > 0).sum())
+        strangers += int((a.max(1, initial=0) < STRANGER).sum())
+    return {"AP": float(np.mean(precision)), "AP50": precision[0], "AP75": precision[5], "AR": float(np.mean(recall)),
+            "OKS": oks / max(people, 1), "PCK": near / max(joints, 1), "strangers": strangers}  # fmt: skip
+
+
+def precision_recall(
+    truths: list[Truth], found: list[Found], alike: list[FloatArray], threshold: float
+) -> tuple[float, float]:
+    """COCO's average precision (mean over 101 recalls of the best precision from there on) and the highest recall."""
+    score, right = [], []
+    for f, t, a in zip(found, truths, alike, strict=True):
+        who = matches(a, t, threshold)
+        counts = (who < 0) | ~t.ignored[who]  # neither right nor wrong: who is one of the ignored
+        score.append(f.score[counts])
+        right.append(who[counts] >= 0)
+    people = sum(int((~t.ignored).sum()) for t in truths)
+    hits = np.concatenate(right)[np.argsort(-np.concatenate(score), kind="stable")].cumsum()
+    if not len(hits) or not people:
+        return 0.0, 0.0
+    precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    at = np.searchsorted(hits / people, np.linspace(0, 1, 101))
+    return float(np.append(precision, 0)[at].mean()), float(hits[-1] / people)
+
+
+if __name__ == "__main__":
+    main()

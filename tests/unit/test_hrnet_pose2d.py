@@ -1,0 +1,264 @@
+"""The HRNet backend with a network and a detector that are known exactly: people are dots in seventeen colours."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.models.hrnet import HRNet, HRNetConfig
+
+#: Where the dots are, as fractions of a box 90 × 180 px around all of them, in COCO's order.
+FIGURE = np.array(
+    [(.5, .1), (.6, .05), (.4, .05), (.7, .1), (.3, .1), (.8, .25), (.2, .25), (.95, .4), (.05, .4), (.95, .55),
+     (.05, .55), (.65, .55), (.35, .55), (.7, .75), (.3, .75), (.75, .95), (.25, .95)], np.float32,
+)  # fmt: skip
+SIZE = np.array([90, 180], np.float32)
+COLOURS = np.array([(55 + 100 * (k % 3), 55 + 100 * (k // 3 % 3), 55 + 100 * (k // 9)) for k in range(17)])
+
+
+class Dots(nn.Module):
+    """Each joint's heatmap is high where a crop has the joint's colour. Counts its calls and crops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(images))
+        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (topdown.MEAN, topdown.DEVIATION))
+        bgr = (images * deviation + mean).flip(1)
+        colours = torch.tensor(COLOURS, dtype=torch.float32).view(1, 17, 3, 1, 1)
+        alike = torch.exp(-(bgr[:, None] - colours).square().sum(2) / (2 * 20**2))
+        return F.avg_pool2d(alike, 5, 1, 2)[..., ::4, ::4]
+
+
+class Detector:
+    """Answers with boxes given beforehand, whatever the picture; counts how often it is asked."""
+
+    def __init__(self, *boxes: np.ndarray) -> None:
+        self.boxes = list(boxes)
+        self.asked: list[int] = []
+        self.closed = 0
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        self.asked.append(frame.index)
+        return np.array(self.boxes, np.float32).reshape(-1, 5)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def picture(*corners: tuple[float, float], width: int = 640, height: int = 400) -> np.ndarray:
+    """People with the top left corner of their box there; the later ones in front."""
+    bgr = np.zeros((height, width, 3), np.uint8)
+    for corner in corners:
+        for place, colour in zip(corner + FIGURE * SIZE, COLOURS.tolist(), strict=True):
+            cv2.circle(bgr, np.round(place).astype(int).tolist(), 4, colour, -1)
+    return bgr
+
+
+def box(corner: tuple[float, float], score: float = 0.9) -> np.ndarray:
+    return np.array([*corner, *(np.array(corner) + SIZE), score], np.float32)
+
+
+def frame(index: int, bgr: np.ndarray) -> Frame:
+    return Frame(index, Fraction(index, 30), bgr)
+
+
+def off(person: Person2D, corner: tuple[float, float]) -> float:
+    """The farthest joint, in pixels."""
+    return float(np.linalg.norm(person.joints_px - (corner + FIGURE * SIZE), axis=-1).max())
+
+
+class TestOneFrame:
+    @pytest.mark.parametrize("decode", ["quarter", "dark"])
+    @pytest.mark.parametrize("input_px", [(192, 256), (288, 384)])
+    def test_joints_where_they_are(self, decode: topdown.Decode, input_px: tuple[int, int]) -> None:
+        people = HRNetPose2D(Dots(), Detector(box((100, 100)), box((400, 150))), decode=decode, input_px=input_px)(
+            frame(0, picture((100, 100), (400, 150)))
+        )
+        assert [p.track_id for p in people] == [None, None]
+        assert max(off(people[0], (100, 100)), off(people[1], (400, 150))) < 3
+        assert min(p.score.min() for p in people) > 0.5
+        # All joints, and 15 % more: 81 × 162 px from (104.5, 109) on.
+        assert np.abs(people[0].box_px - (92.3, 84.7, 197.7, 295.3)).max() < 3
+
+    def test_one_batch(self) -> None:
+        network = Dots()
+        corners = [(60.0 * i, 100.0) for i in range(5)]
+        HRNetPose2D(network, Detector(*map(box, corners)), max_people=8)(frame(0, picture(*corners)))
+        assert network.batches == [5]
+
+    def test_across_the_edge(self) -> None:
+        """Joints outside the picture are not seen; the box ends with the picture."""
+        (person,) = HRNetPose2D(Dots(), Detector(box((-45, 100))))(frame(0, picture((-45, 100))))
+        outside = (FIGURE[:, 0] < 0.4)  # fmt: skip
+        assert person.score[outside].max() < 0.3
+        assert person.box_px[0] == 0
+
+    @pytest.mark.parametrize(
+        ("name", "boxes"),
+        [
+            ("nothing", []),
+            ("a dog", [box((400, 150))]),
+            ("unsure", [box((100, 100), score=0.1)]),
+            ("empty", [np.array([100, 100, 100, 280, 0.9], np.float32)]),
+            ("a speck", [np.array([100, 100, 102, 102, 0.9], np.float32)]),
+            ("outside", [np.array([700, 100, 790, 280, 0.9], np.float32)]),
+            ("not numbers", [np.array([np.nan, 100, 190, 280, 0.9], np.float32)]),
+            ("unsure by no number", [np.array([100, 100, 190, 280, np.nan], np.float32)]),
+        ],
+    )
+    def test_nobody(self, name: str, boxes: list[np.ndarray]) -> None:
+        assert HRNetPose2D(Dots(), Detector(*boxes))(frame(0, picture((100, 100)))) == (), name
+
+    def test_the_same_person_twice(self) -> None:
+        detector = Detector(box((100, 100), 0.8), box((110, 95), 0.9), box((400, 150), 0.7))
+        people = HRNetPose2D(Dots(), detector)(frame(0, picture((100, 100), (400, 150))))
+        assert len(people) == 2
+
+    def test_nobody_does_not_take_the_place_of_somebody(self) -> None:
+        detector = Detector(box((400, 150), 0.9), box((100, 100), 0.5))
+        (person,) = HRNetPose2D(Dots(), detector, max_people=1)(frame(0, picture((100, 100))))
+        assert off(person, (100, 100)) < 3
+
+    def test_thirty_people(self) -> None:
+        network = Dots()
+        corners = [(140.0 * (i % 10), 230.0 * (i // 10)) for i in range(30)]  # nobody in another's crop
+        boxes = [box(c, 0.5 + 0.01 * i) for i, c in enumerate(corners)]
+        bgr = picture(*corners, width=1400, height=700)
+        people = HRNetPose2D(network, Detector(*boxes), max_people=3)(frame(0, bgr))
+        assert [off(p, c) < 3 for p, c in zip(people, corners[:-4:-1], strict=True)] == [True] * 3  # the surest
+        assert sum(network.batches) <= 6
+        assert len(HRNetPose2D(network, Detector(*boxes), max_people=30)(frame(0, bgr))) == 30
+
+    def test_flip(self) -> None:
+        """A network that does not know left from right sees a mirrored person's sides exchanged; the average halves."""
+        network = Dots()
+        (person,) = HRNetPose2D(network, Detector(box((100, 100))), flip=True)(frame(0, picture((100, 100))))
+        assert len(network.batches) == 2
+        assert person.score[0] > 0.5  # the nose is its own mirror image
+        assert person.score[5] == pytest.approx(0.5, abs=0.1)
+
+
+class TestFollowing:
+    def test_the_detector_looks_now_and_then(self) -> None:
+        detector = Detector(box((20, 100)))
+        with HRNetPose2D(Dots(), detector, detect_every=5) as backend:
+            for t in range(11):
+                corner = (20.0 + 8 * t, 100.0)
+                detector.boxes = [box(corner)]
+                (person,) = backend(frame(t, picture(corner)))
+                assert off(person, corner) < 3, f"frame {t}"
+        assert detector.asked == [0, 5, 10]
+        assert detector.closed == 1
+
+    def test_detect_every_counts_frames_of_the_video(self) -> None:
+        detector = Detector(box((20, 100)))
+        backend = HRNetPose2D(Dots(), detector, detect_every=6, every=2)
+        for t in range(0, 14, 2):
+            backend(frame(t, picture((20, 100))))
+        assert detector.asked == [0, 6, 12]
+
+    def test_while_nobody_is_there_it_looks_at_every_frame(self) -> None:
+        detector = Detector()
+        backend = HRNetPose2D(Dots(), detector)
+        for t in range(3):
+            assert backend(frame(t, picture())) == ()
+        detector.boxes = [box((100, 100))]
+        assert len(backend(frame(3, picture((100, 100))))) == 1
+        assert backend(frame(4, picture())) == ()  # gone
+        backend(frame(5, picture((100, 100))))
+        assert detector.asked == [0, 1, 2, 3, 5]
+
+    def test_who_the_detector_misses_is_kept(self) -> None:
+        detector = Detector(box((100, 100)), box((400, 150)))
+        backend = HRNetPose2D(Dots(), detector, detect_every=1)
+        bgr = picture((100, 100), (400, 150))
+        backend(frame(0, bgr))
+        detector.boxes = [box((400, 150))]
+        people = backend(frame(1, bgr))
+        assert [off(p, c) < 3 for p, c in zip(people, [(100, 100), (400, 150)], strict=True)] == [True, True]
+
+    def test_newcomers_do_not_push_out_who_was_there(self) -> None:
+        detector = Detector(box((100, 100), 0.5))
+        backend = HRNetPose2D(Dots(), detector, max_people=1, detect_every=1)
+        bgr = picture((100, 100), (400, 150))
+        backend(frame(0, bgr))
+        detector.boxes = [box((400, 150), 0.9), box((100, 100), 0.5)]
+        (person,) = backend(frame(1, bgr))
+        assert off(person, (100, 100)) < 3
+
+    @pytest.mark.parametrize("change", ["time", "shape"])
+    def test_a_new_video_begins_anew(self, change: str) -> None:
+        detector = Detector(box((100, 100)))
+        backend = HRNetPose2D(Dots(), detector, detect_every=100)
+        backend(frame(5, picture((100, 100))))
+        backend(frame(6, picture((100, 100))))
+        backend(frame(0, picture((100, 100))) if change == "time" else frame(7, picture((100, 100), width=500)))
+        assert len(detector.asked) == 2
+
+
+class TestRuntime:
+    """Parity of the two is tests/parity/test_hrnet_onnx.py's."""
+
+    @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+    def test_without_a_package_it_is_torch(self, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sys.modules, "sasmamba.models.hrnet_onnx", raising=False)
+        monkeypatch.setitem(sys.modules, missing, None)
+        network = HRNet(HRNetConfig(width=8)).requires_grad_(False)
+        backend = HRNetPose2D(network, Detector(box((100, 100))), input_px=(64, 64))
+        assert backend.runtime == "torch"
+        joints_px, score = backend.joints_in(picture((100, 100)), box((100, 100))[None, :4])
+        assert joints_px.shape == (1, 17, 2)
+        assert np.isfinite(score).all()
+
+    def test_with_both_it_is_onnxruntime_on_the_cpu_alone(self) -> None:
+        pytest.importorskip("onnx", reason="needs the package onnx")
+        pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
+        network = HRNet(HRNetConfig(width=8)).requires_grad_(False)
+        backend = HRNetPose2D(network, Detector(), threads=1)
+        assert backend.runtime == "onnxruntime"
+        backend.close()
+        with pytest.raises(ValueError, match="closed"):
+            backend.joints_in(picture(), box((100, 100))[None, :4])
+        assert HRNetPose2D(network, Detector(), device="meta").runtime == "torch"
+
+    def test_other_networks_stay_in_torch(self) -> None:
+        assert HRNetPose2D(Dots(), Detector()).runtime == "torch"
+
+
+class TestMisuse:
+    @pytest.mark.parametrize(
+        "wrong", [{"max_people": 0}, {"every": 0}, {"detect_every": 0}, {"input_px": (190, 256)}, {"threads": 0}]
+    )
+    def test_numbers(self, wrong: dict) -> None:
+        with pytest.raises(ValueError, match="want"):
+            HRNetPose2D(Dots(), Detector(), **wrong)
+
+    def test_detections_of_another_shape(self) -> None:
+        class Boxes(Detector):
+            def __call__(self, frame: Frame) -> np.ndarray:
+                return np.zeros((1, 4), np.float32)
+
+        with pytest.raises(ValueError, match=r"detections: want \(n, 5\), got \(1, 4\)"):
+            HRNetPose2D(Dots(), Boxes())(frame(0, picture()))
+
+    def test_closed(self) -> None:
+        detector = Detector(box((100, 100)))
+        backend = HRNetPose2D(Dots(), detector)
+        backend.close()
+        backend.close()
+        assert detector.closed == 1
+        with pytest.raises(ValueError, match="closed"):
+            backend(frame(0, picture()))
