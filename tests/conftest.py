@@ -22,6 +22,12 @@ def _threads() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _mediapipe_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    # `--pose2d auto` would fetch HRNet where there is a network, and tests would see other joints there than elsewhere
+    monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: None)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images and motion; tests that need it are skipped where it is absent."""

@@ -9,12 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.config import DEFAULT_LIFTER, resolve_device
+from sasmamba.app.config import DEFAULT_LIFTER, check_pose2d, resolve_device
 from sasmamba.app.lifting import Lifter
 from sasmamba.app.live.lifting import LiveLifting
 from sasmamba.app.live.placing import LivePlacing, Stage
@@ -23,6 +22,7 @@ from sasmamba.app.live.session import Session, Shown
 from sasmamba.app.live.sources import LiveSource, open_live
 from sasmamba.app.pipeline import Stop
 from sasmamba.app.pose2d import Backend2D, open_pose2d
+from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.rendering import RenderConfig, Renderer
 from sasmamba.app.sinks import Mp4Sink
 from sasmamba.app.sinks.atomic import check_writable, same_file
@@ -55,7 +55,8 @@ class LiveConfig:
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
         patience_s: how long a lost camera or stream is waited for.
-        pose2d, max_people, lifter, device, fov_deg, height, start_s: as in RunConfig.
+        pose2d, pose2d_weights, detector, max_people, lifter, device, fov_deg, height, start_s: as in RunConfig; without
+            a GPU `auto` is MediaPipe here.
     """
 
     source: str
@@ -65,7 +66,9 @@ class LiveConfig:
     lookahead: int = 0
     seconds: float | None = None
     patience_s: float = 60.0
-    pose2d: Backend2D = "mediapipe"
+    pose2d: Backend2D = "auto"
+    pose2d_weights: str | None = None
+    detector: DetectorName = "auto"
     max_people: int = 2
     lifter: str = DEFAULT_LIFTER
     device: str = "auto"
@@ -87,8 +90,7 @@ class LiveConfig:
             raise usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
         if self.seconds is not None and not self.seconds > 0:
             raise usage(f"--seconds must be more than 0, not {self.seconds:g}.")
-        if self.pose2d not in get_args(Backend2D):
-            raise usage(f"--pose2d must be one of {', '.join(get_args(Backend2D))}, not {self.pose2d!r}.")
+        check_pose2d(self.pose2d, self.pose2d_weights, self.detector)
         if self.max_people < 1:
             raise usage(f"--max-people must be at least 1, not {self.max_people}.")
         if not 10 <= self.fov_deg <= 150:
@@ -261,14 +263,20 @@ def run_live(
         if config.out is not None:
             check_writable(config.out)
         source = stack.enter_context(open_live(config.source, start_s=config.start_s, patience_s=config.patience_s))
-        lifter = Lifter.load(config.lifter, resolve_device(config.device), flip=False)  # here every millisecond shows
+        device = resolve_device(config.device)
+        lifter = Lifter.load(config.lifter, device, flip=False)  # here every millisecond shows
         longest = lifter.model.config.frames
         lookahead = min(config.lookahead, longest - 2)
         # as much past as future, and a third of the longest window at least
         window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
         lifting = LiveLifting(lifter, lookahead=lookahead, window=window)
-        pose2d = stack.enter_context(open_pose2d(config.pose2d, max_people=config.max_people))
         window_ = stack.enter_context(Window()) if wants_window else None
+        pose2d = stack.enter_context(
+            open_pose2d(
+                config.pose2d, max_people=config.max_people, detector=config.detector, weights=config.pose2d_weights,
+                device=device, live=True,
+            )
+        )  # fmt: skip
         server = _server(config, wants_window)
         if server:
             stack.enter_context(server)

@@ -2,25 +2,129 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.types import UserError
 
-Backend2D = Literal["mediapipe"]
+if TYPE_CHECKING:
+    from sasmamba.app.pose2d.detectors import DetectorName
+    from sasmamba.app.pose2d.hrnet import HRNetPose2D
+
+Backend2D = Literal["auto", "mediapipe", "hrnet", "openmmlab"]
+
+#: HRNet's weights unless others are asked for.
+DEFAULT_HRNET = "hrnet-w32"
+
+_log = logging.getLogger(__name__)
 
 
-def open_pose2d(backend: Backend2D, *, max_people: int, every: int = 1) -> Pose2D:
+def open_pose2d(
+    backend: Backend2D, *, max_people: int, every: int = 1, detector: DetectorName = "auto", weights: str | None = None,
+    device: str = "cpu", live: bool = False,
+) -> Pose2D:  # fmt: skip
     """The backend of that name, its models loaded (fetched first if they are not here).
+
+    `auto` is HRNet where its weights are here or can be had without a wait (see `weights.Store.obtain`), and MediaPipe
+    otherwise; live without a GPU always MediaPipe, because HRNet is many times slower. One line says which and why.
 
     Args:
         max_people: at most so many are found in one frame. every: it will be shown every so many frames of the video.
+        detector: finds people for hrnet and openmmlab; MediaPipe finds them itself.
+        weights: for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task file; for openmmlab
+            a name in MMPose's model index or a checkpoint of its default model; None for the default.
+        device: cpu or cuda; MediaPipe always runs on the CPU.
+        live: frames will not wait.
 
     Raises:
         UserError: the backend is not installed or its models cannot be had, with what to do.
         ValueError: an unknown name.
     """
+    if backend == "auto":
+        return _auto(max_people, every, detector, device, live)
     if backend == "mediapipe":
-        from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
+        return _mediapipe(max_people, every, weights)
+    if backend == "hrnet":
+        return _hrnet(_hrnet_weights(weights or DEFAULT_HRNET), max_people, every, detector, device)[0]
+    if backend == "openmmlab":
+        return _openmmlab(max_people, every, detector, weights, device)
+    raise ValueError(f"pose2d: want one of auto, mediapipe, hrnet, openmmlab, got {backend!r}")
 
-        return MediaPipePose2D(max_people=max_people, every=every)
-    raise ValueError(f"pose2d: want mediapipe, got {backend!r}")
+
+def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool) -> Pose2D:
+    from sasmamba.app import weights
+
+    if live and device == "cpu":
+        mediapipe = _mediapipe(max_people, every, None)
+        _log.info("2D: MediaPipe; HRNet is too slow for live without a GPU.")
+        return mediapipe
+    path = weights.obtain(DEFAULT_HRNET)
+    if path is None:
+        mediapipe = _mediapipe(max_people, every, None)
+        _log.info(
+            f"2D: MediaPipe, because HRNet's weights are not here and cannot be fetched now; "
+            f"`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again."
+        )
+        return mediapipe
+    pose2d, finder = _hrnet(path, max_people, every, detector, device)
+    _log.info(f"2D: HRNet-W32, because its weights are here; {finder} finds people. --pose2d mediapipe is faster.")
+    return pose2d
+
+
+def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
+    from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
+
+    return MediaPipePose2D(None if weights is None else _file(weights), max_people=max_people, every=every)
+
+
+def _hrnet(path: Path, max_people: int, every: int, detector: DetectorName, device: str) -> tuple[HRNetPose2D, str]:
+    """HRNet, and what finds people for it."""
+    import torch
+
+    from sasmamba.app.pose2d.detectors import open_detector
+    from sasmamba.app.pose2d.hrnet import HRNetPose2D
+    from sasmamba.models.checkpoint import CheckpointError
+    from sasmamba.models.hrnet import load_hrnet
+
+    try:
+        network = load_hrnet(path, device)
+    except CheckpointError as error:
+        raise UserError(f"{error}; see `sasmamba-demo weights list`, or pass --pose2d mediapipe.") from error
+    finder, found_by = open_detector(detector, max_people=max_people, device=device, threads=torch.get_num_threads())
+    # The network takes any size; the one it was trained for stands in the name that every publisher gives the file.
+    input_px = (288, 384) if "384x288" in path.name else (192, 256)
+    pose2d = HRNetPose2D(network, finder, input_px=input_px, max_people=max_people, every=every, device=device)
+    return pose2d, found_by
+
+
+def _hrnet_weights(name: str) -> Path:
+    from sasmamba.app import weights
+
+    return _file(name) if Path(name).suffix else weights.ensure(name, instead="--pose2d mediapipe")
+
+
+def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
+    import torch
+
+    from sasmamba.app.pose2d.detectors import open_detector
+    from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, OpenMMLabPose2D, load_mmpose
+
+    load_mmpose()  # what is missing is said before a detector is fetched
+    model, checkpoint = weights or DEFAULT_MODEL, None
+    if Path(model).suffix:
+        model, checkpoint = DEFAULT_MODEL, _file(model)
+    finder, _ = open_detector(detector, max_people=max_people, device=device, threads=torch.get_num_threads())
+    try:
+        return OpenMMLabPose2D(finder, model, checkpoint, max_people=max_people, every=every, device=device)
+    except BaseException:
+        finder.close()
+        raise
+
+
+def _file(name: str) -> Path:
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"--pose2d-weights: there is no file {path}.")
+    return path

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from helpers_cli import command
 from helpers_http import FaultyServer, faulty_server
 
 from sasmamba.app import weights
@@ -29,6 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(weights, "PAUSES_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(weights, "SILENCE_S", 0.4)
     monkeypatch.setattr(weights, "TRICKLE_S", 0.3)
+    monkeypatch.setattr(weights, "GOOD_PART_BYTES", 10_000)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with faulty_server(BODY) as running:
         yield running
@@ -163,6 +165,109 @@ def _fetch(store: Store) -> None:
     store.ensure("thing")
 
 
+class TestOnlyTheFirstDigitsPublished:
+    """OpenMMLab names the first 8 digits of a file's SHA-256 and no size."""
+
+    def at(self, server: FaultyServer, path: str) -> Source:
+        return Source(url=server.url + path, sha256_prefix=sha(BODY)[:8])
+
+    @pytest.mark.parametrize("path", ["/file", "/redirect", "/cut", "/cut-no-range"])
+    def test_ends_well(self, server: FaultyServer, tmp_path: Path, path: str) -> None:
+        told: list[str] = []
+        got = store_of(tmp_path, self.at(server, path)).ensure("thing", tell=told.append)
+        assert got.read_bytes() == BODY
+        assert told == [f"Fetching thing from {urlsplit(server.url).netloc}."]
+
+    @pytest.mark.parametrize(
+        ("path", "reason"),
+        [("/missing", "answers 404"), ("/wrong", "do not match the checksum"), ("/long", "do not match the checksum"),
+         ("/stall", "stalled")],
+    )  # fmt: skip
+    def test_a_bad_source(self, server: FaultyServer, tmp_path: Path, path: str, reason: str) -> None:
+        store = store_of(tmp_path, self.at(server, path))
+        with pytest.raises(UserError, match=reason):
+            store.ensure("thing")
+        assert not (store.cache / "thing.bin").exists()
+
+    def test_what_is_there_is_checked(self, server: FaultyServer, tmp_path: Path) -> None:
+        store = store_of(tmp_path, self.at(server, "/file"))
+        path = store.ensure("thing")
+        assert store.status("thing").state == "ok"
+        path.write_bytes(BODY[:-1] + b"?")
+        assert store.status("thing").state == "damaged"
+
+    def test_all_of_it_was_left_by_an_earlier_run(self, server: FaultyServer, tmp_path: Path) -> None:
+        store = store_of(tmp_path, self.at(server, "/file"))
+        store.cache.mkdir()
+        (store.cache / f"thing.bin.{sha(BODY)[:8]}.part").write_bytes(BODY)
+        assert store.ensure("thing").read_bytes() == BODY
+        assert server.seen == [("/file", f"bytes={len(BODY)}-")]
+
+    def test_never_without_encryption(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A few digits can be forged: a redirection away from the publisher's encrypted address is refused."""
+
+        class Answer:
+            url = "http://elsewhere/file"
+            status_code = 200
+
+            def __enter__(self) -> Answer:
+                return self
+
+            def __exit__(self, *_: object) -> None: ...
+
+        monkeypatch.setattr("requests.get", lambda *_, **__: Answer())
+        source = Source(url="https://publisher/file", sha256_prefix="00000000")
+        with pytest.raises(UserError, match="redirects to an address without encryption"):
+            store_of(tmp_path, source).ensure("thing")
+
+
+class TestIfItCanBeHad:
+    """`obtain`, for what something else can stand in for."""
+
+    def test_it_is_fetched(self, server: FaultyServer, tmp_path: Path) -> None:
+        got = store_of(tmp_path, at(server, "/file")).obtain("thing")
+        assert got is not None
+        assert got.read_bytes() == BODY
+
+    @pytest.mark.parametrize("path", ["/missing", "/wrong", "nothing listens"])
+    def test_it_is_asked_for_once_a_day(
+        self, server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+    ) -> None:
+        url = "http://127.0.0.1:9/x" if path == "nothing listens" else server.url + path
+        store = store_of(tmp_path, Source(len(BODY), sha(BODY), url=url))
+        assert store.obtain("thing") is None
+        asked = len(server.seen)
+        assert store.obtain("thing") is None
+        assert len(server.seen) == asked
+        monkeypatch.setattr(weights, "ASK_AGAIN_S", 0.0)
+        assert store.obtain("thing") is None
+        assert len(server.seen) == 2 * asked
+
+    def test_who_asks_in_words_need_not_wait(self, server: FaultyServer, tmp_path: Path) -> None:
+        assert store_of(tmp_path, at(server, "/missing")).obtain("thing") is None
+        store = store_of(tmp_path, at(server, "/file"))
+        assert store.obtain("thing") is None
+        assert store.ensure("thing") == store.obtain("thing")
+
+    def test_offline_nothing_is_asked(self, server: FaultyServer, tmp_path: Path) -> None:
+        store = store_of(tmp_path, at(server, "/file"), offline=True)
+        assert store.obtain("thing") is None
+        assert server.seen == []
+        assert not store.cache.exists()
+
+
+def test_a_proxy_is_honoured(server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("no_proxy", raising=False)
+    got = store_of(tmp_path, Source(len(BODY), sha(BODY), url="http://weights.invalid/file")).ensure("thing")
+    assert got.read_bytes() == BODY
+    assert server.seen == [("http://weights.invalid/file", None)]
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="the proxy cannot be reached"):
+        store_of(tmp_path / "2", Source(len(BODY), sha(BODY), url="http://weights.invalid/file")).ensure("thing")
+
+
 def test_two_processes_fetch_once(server: FaultyServer, tmp_path: Path) -> None:
     store = store_of(tmp_path, at(server, "/file"))
     context = multiprocessing.get_context("spawn")
@@ -232,7 +337,9 @@ def test_the_shipped_manifest() -> None:
         assert entry.licence
         assert entry.purpose
         for source in entry.sources:
-            assert source.size > 0
+            assert source.size is None or source.size > 0
+            if source.sha256_prefix is not None:  # the publisher's own word
+                assert f"-{source.sha256_prefix}" in str(source.url)
             assert source.url is None or urlsplit(source.url).scheme == "https"
         if entry.packaged is not None:
             assert weights.verify(entry.name).state == "ok"
@@ -250,11 +357,27 @@ GOOD = (
         (GOOD.replace(', url="u"', ""), "want one of url"),
         (GOOD.replace('url="u"', 'url="u", packaged="p"'), "want one of url"),
         (GOOD.replace("0" * 64, "0" * 63), "64 lower-case"),
+        (GOOD.replace("size=1, ", ""), "and a size"),
+        (GOOD.replace("url=", 'sha256_prefix="00000000", url='), "want one of sha256, sha256_prefix"),
+        (GOOD.replace("sha256=", "sha256_prefix=").replace("0" * 64, "0" * 7), "8 to 63 digits"),
+        (GOOD.replace("sha256=", "sha256_prefix=").replace("0" * 64, "x" * 8), "hexadecimal"),
         (GOOD.replace("licence", "license"), "license"),
         (GOOD.replace("source", "sauce"), "source"),
         ("= 1", "Invalid"),
     ],
-    ids=["double", "no-kind", "two-kinds", "short-hash", "unknown-key", "no-source", "not-toml"],
+    ids=[
+        "double",
+        "no-kind",
+        "two-kinds",
+        "short-hash",
+        "no-size",
+        "hash-and-prefix",
+        "short-prefix",
+        "odd-prefix",
+        "unknown-key",
+        "no-source",
+        "not-toml",
+    ],
 )
 def test_a_bad_manifest_says_why(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "manifest.toml"
@@ -263,3 +386,12 @@ def test_a_bad_manifest_says_why(tmp_path: Path, text: str, reason: str) -> None
     path.write_text(text)
     with pytest.raises(ValueError, match=reason):
         weights.read_manifest(path)
+
+
+def test_the_list_says_how_each_file_is_checked() -> None:
+    rows = {line.split()[0]: line for line in command("weights", "list").out.splitlines() if line.strip()}
+    for entry in weights.entries():
+        assert entry.name in rows  # in full, however narrow the terminal
+    assert "SHA-256, 8" in rows["hrnet-w32"]
+    assert "SHA-256" in rows["yolox-s"]
+    assert "SHA-256," not in rows["yolox-s"]
