@@ -23,6 +23,9 @@ from sasmamba.app.live.names import is_live
 from sasmamba.app.types import UserError
 from sasmamba.training import commands as training_commands
 
+_POSE2D_HELP = "Finds joints: auto (hrnet if its weights can be had, else mediapipe), mediapipe, hrnet or openmmlab."
+_POSE2D_WEIGHTS_HELP = "Another model for it: a name from `weights list` (hrnet), MMPose's name (openmmlab), or a file."
+_DETECTOR_HELP = "Finds people for hrnet and openmmlab: auto, yolox, yolox-tiny, mediapipe, rtmdet or faster-rcnn."
 _GLOBAL_FLAGS = {"--help", "-h", "--version"}
 
 
@@ -85,7 +88,7 @@ def _root(
 class _Bars:
     """Progress on standard error: one bar per stage with speed and time left."""
 
-    _LABELS = {"analyse": "finding and lifting people", "render": "drawing"}  # noqa: RUF012
+    LABELS = {"analyse": "finding and lifting people", "render": "drawing"}  # noqa: RUF012
 
     def __init__(self, quiet: bool) -> None:
         self._progress = Progress(
@@ -109,7 +112,7 @@ class _Bars:
             self._progress.start()
             for task in self._progress.tasks:
                 self._progress.update(task.id, total=task.completed)
-            self._tasks[stage] = self._progress.add_task(self._LABELS[stage], total=total, rate="")
+            self._tasks[stage] = self._progress.add_task(self.LABELS[stage], total=total, rate="")
         task = self._progress.tasks[self._tasks[stage]]
         rate = f"{task.speed:.1f} frames/s" if task.speed else ""
         self._progress.update(self._tasks[stage], completed=done, total=max(total, done) if total else None, rate=rate)
@@ -117,21 +120,30 @@ class _Bars:
 
 @app.command()
 def run(
-    video: Annotated[Path, typer.Argument(help="The video (or picture) to do.")],
+    video: Annotated[Path, typer.Argument(help="The video (or picture) to do, or a folder of videos.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The render, .mp4 or .gif.", show_default="VIDEO_3d.mp4")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The render, .mp4 or .gif; of a folder, a folder.", show_default="VIDEO_3d.mp4"
+        ),
     ] = None,
-    save_poses: Annotated[Path | None, typer.Option(help="Also save the poses, .npz.")] = None,
+    save_poses: Annotated[
+        Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Of a folder: so many videos at the same time.")] = 1,
     start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
     max_people: Annotated[int, typer.Option(help="Follow at most so many people.")] = 4,
+    person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
     lifter: Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")] = "",
     flip: Annotated[
         bool, typer.Option(help="Average with the mirrored input: lifts a little better, at twice the cost.")
     ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    pose2d: Annotated[str, typer.Option(help="2D backend: mediapipe.")] = "mediapipe",
+    pose2d: Annotated[str, typer.Option(help=_POSE2D_HELP)] = "auto",
+    pose2d_weights: Annotated[str | None, typer.Option(help=_POSE2D_WEIGHTS_HELP)] = None,
+    detector: Annotated[str, typer.Option(help=_DETECTOR_HELP)] = "auto",
     pose2d_every: Annotated[
         int, typer.Option(help="Look for joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
@@ -146,12 +158,19 @@ def run(
     from sasmamba.app.pipeline import Report
     from sasmamba.app.pipeline import run as run_pipeline
 
+    folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
     config = RunConfig(
-        source=video, out=out or default_out(video), poses=save_poses, start_s=start, end_s=end,
-        max_frames=max_frames, pose2d=pose2d, pose2d_every=pose2d_every, max_people=max_people,  # type: ignore[arg-type]
-        lifter=lifter or DEFAULT_LIFTER, flip=flip, device=device, fov_deg=fov, height=height, numbers=numbers,
+        source=video, out=default_out(video) if out is None or folder else out, poses=None if folder else save_poses,
+        start_s=start, end_s=end,
+        max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector,  # type: ignore[arg-type]
+        pose2d_every=pose2d_every, max_people=max_people, person=person, lifter=lifter or DEFAULT_LIFTER, flip=flip,
+        device=device, fov_deg=fov, height=height, numbers=numbers,
     )  # fmt: skip
-    _listen(quiet)
+    _listen(quiet or as_json)
+    if folder:
+        out = out or video.with_name(f"{video.resolve().name}_3d")
+        _run_folder(video, out, config, save_poses is not None, jobs, quiet, as_json)
+        return
     with _Bars(quiet or as_json) as bars:
         report: Report = run_pipeline(config, bars)
     if as_json:
@@ -165,6 +184,69 @@ def run(
         held = f"the render holds the first {frames}" if report.written else "there is no render"
         _err.print(f"Stopped: {held}.", highlight=False)
         raise typer.Exit(130)
+
+
+def _run_folder(
+    folder: Path, out: Path, template: Any, save_poses: bool, jobs: int, quiet: bool, as_json: bool
+) -> None:
+    """Does every video of a folder, shows how far it is, and ends with a table."""
+    from sasmamba.app.batch.clips import Clip, find_clips
+    from sasmamba.app.batch.run import run_batch
+    from sasmamba.app.config import RENDER_SUFFIXES
+
+    if out.suffix.lower() in RENDER_SUFFIXES:
+        raise UserError(f"{folder} is a folder, so --out must be one, too, not {out.name!r}.", exit_code=2)
+    total = len(find_clips(folder, out)[0])
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(),
+        TimeRemainingColumn(), console=_err, disable=quiet or as_json,
+    ) as bars:  # fmt: skip
+        whole = bars.add_task("videos", total=total)
+        tasks: dict[str, TaskID] = {}
+
+        def watch(clip: Clip, stage: str, done: int, frames: int | None) -> None:
+            if stage in ("done", "kept", "failed"):
+                bars.advance(whole)
+                if clip.name in tasks:
+                    bars.remove_task(tasks.pop(clip.name))
+                return
+            if clip.name not in tasks:
+                tasks[clip.name] = bars.add_task(escape(clip.name), total=None)
+            bars.update(tasks[clip.name], description=f"{escape(clip.name)}: {_Bars.LABELS[stage]}", completed=done,
+                        total=frames)  # fmt: skip
+
+        report = run_batch(folder, out, template, save_poses=save_poses, jobs=jobs, watch=watch)
+    if as_json:
+        _print_json(
+            {
+                "out": str(out), "untried": report.untried, "problems": report.problems, "stopped": report.stopped,
+                "videos": [
+                    {"video": e.clip.name, "state": e.state, "error": e.error} | e.report for e in report.clips
+                ],
+            }
+        )  # fmt: skip
+    else:
+        shown = Table("video", "", "frames", "people", "frames/s", box=None, padding=(0, 2, 0, 0))
+        for e in report.clips:
+            r = e.report
+            cells = (str(r["written"]), str(len(r["people"])), f"{r['fps']:.1f}") if r else ("", "", "")
+            shown.add_row(escape(e.clip.name), e.state, *cells)
+        if not quiet:
+            _out.print(shown, highlight=False)
+            counts = ", ".join(f"{report.count(s)} {s}" for s in ("done", "kept", "failed"))
+            _out.print(f"{counts}; renders in {escape(str(out))}", highlight=False, soft_wrap=True)
+        for e in report.clips:
+            if e.error:
+                _err.print(f"[red]{escape(e.clip.name)}:[/] {escape(e.error)}", highlight=False, soft_wrap=True)
+        for problem in report.problems:
+            _err.print(f"[yellow]Note:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    if report.interrupted:
+        _err.print(f"Stopped: {report.untried} not done yet; the same command goes on from here.", highlight=False)
+        raise typer.Exit(130)
+    if report.stopped:
+        raise UserError(report.stopped)
+    if report.count("failed"):
+        raise typer.Exit(1)
 
 
 def _listen(quiet: bool) -> None:
@@ -211,7 +293,9 @@ def live(
     max_people: Annotated[int, typer.Option(help="Follow at most so many people.")] = 2,
     lifter: Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    pose2d: Annotated[str, typer.Option(help="2D backend: mediapipe.")] = "mediapipe",
+    pose2d: Annotated[str, typer.Option(help=_POSE2D_HELP)] = "auto",
+    pose2d_weights: Annotated[str | None, typer.Option(help=_POSE2D_WEIGHTS_HELP)] = None,
+    detector: Annotated[str, typer.Option(help=_DETECTOR_HELP)] = "auto",
     fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
     height: Annotated[int, typer.Option(help="Height of the picture, pixels, at most.")] = 720,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
@@ -226,10 +310,10 @@ def live(
 
     config = LiveConfig(
         source=source, out=out, serve=serve, window=window, lookahead=lookahead, seconds=seconds, patience_s=patience,
-        pose2d=pose2d, max_people=max_people, lifter=lifter or DEFAULT_LIFTER, device=device, fov_deg=fov,  # type: ignore[arg-type]
-        height=height, start_s=start,
+        pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector, max_people=max_people,  # type: ignore[arg-type]
+        lifter=lifter or DEFAULT_LIFTER, device=device, fov_deg=fov, height=height, start_s=start,
     )  # fmt: skip
-    _listen(quiet)
+    _listen(quiet or as_json)
 
     def tell(sentence: str) -> None:
         if not quiet:
@@ -330,13 +414,16 @@ def bench(
 
 @weights_app.command("list")
 def weights_list() -> None:
-    """All model files with size, licence and whether they are here."""
+    """All model files with size, licence, how they are checked and whether they are here."""
     from sasmamba.app import weights
 
-    table = Table("name", "state", "MB", "licence", "purpose", box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("name", "state", "MB", "check", "licence", "purpose"):
+        table.add_column(column, no_wrap=column in ("name", "state", "MB"))
     for entry in weights.entries():
         state = weights.verify(entry.name).state
-        table.add_row(entry.name, state, f"{entry.size / 1e6:.1f}", entry.licence, entry.purpose)
+        size = "" if entry.size is None else f"{entry.size / 1e6:.1f}"
+        table.add_row(entry.name, state, size, entry.sources[0].check, entry.licence, entry.purpose)
     _out.print(table, highlight=False)
 
 

@@ -14,6 +14,7 @@ import pytest
 from helpers_cli import command, left_in, one_sentence
 from helpers_video import add_tone, write_sound_only, write_video
 
+from sasmamba.app import weights
 from sasmamba.app.sources import VideoFile
 
 
@@ -44,7 +45,7 @@ MADE: dict[str, Callable[[Path], object]] = {
 CASES = [
     ("no such file", None, [], 2, "There is no file {video}: check the name and the folder."),
     ("too long a name", "a" * 300, [], 2, "There is no file {video}: check the name and the folder."),
-    ("folder", "folder", [], 2, "{video} is a folder, not a video: pass a file inside it."),
+    ("folder", "folder", [], 2, "{video} is a folder, so --out must be one, too, not 'render.mp4'."),
     ("text", "text", [], 1, "{video} is not a video this tool can read: convert it to mp4 (H.264) and try again."),
     ("noise", "noise", [], 1, "{video} is not a video this tool can read: convert it to mp4 (H.264) and try again."),
     ("empty", "nothing", [], 1, "{video} is empty: fetch or record it again."),
@@ -61,13 +62,20 @@ CASES = [
     ("no frame", "video", ["--max-frames", "0"], 2, "At least one frame must be read, not 0."),
     ("nobody", "video", ["--max-people", "0"], 2, "--max-people must be at least 1, not 0."),
     ("device", "video", ["--device", "gpu"], 2, "--device must be auto, cpu or cuda, not 'gpu'."),
-    ("2D", "video", ["--pose2d", "hrnet"], 2, "--pose2d must be one of mediapipe, not 'hrnet'."),
+    ("2D", "video", ["--pose2d", "guess"], 2,
+     "--pose2d must be one of auto, mediapipe, hrnet, openmmlab, not 'guess'."),
+    ("detector", "video", ["--detector", "hog"], 2,
+     "--detector must be one of auto, yolox, yolox-tiny, mediapipe, rtmdet, faster-rcnn, not 'hog'."),
+    ("2D weights of nobody", "video", ["--pose2d-weights", "a.pth"], 2,
+     "--pose2d-weights needs --pose2d too, to say whose they are."),
+    ("no 2D weights", "video", ["--pose2d", "hrnet", "--pose2d-weights", "a.pth"], 1,
+     "--pose2d-weights: there is no file a.pth."),
     ("seldom", "video", ["--pose2d-every", "0"], 2, "--pose2d-every must lie between 1 and 10, not 0."),
     ("too seldom", "video", ["--pose2d-every", "11"], 2, "--pose2d-every must lie between 1 and 10, not 11."),
     ("fov", "video", ["--fov", "nan"], 2, "--fov must lie between 10 and 150 degrees, not nan."),
     ("height", "video", ["--height", "10"], 2, "--height must be at least 64, not 10."),
     ("lifter", "video", ["--lifter", "nope"], 2,
-     "There are no weights called 'nope'; there are: pose-landmarker-full, demo-clip, sasmamba-lean."),
+     "There are no weights called 'nope'; there are: " + ", ".join(e.name for e in weights.entries()) + "."),
     ("suffix", "video", ["--out", "render.avi"], 2, "The render must end in .mp4 or .gif, not 'render.avi'."),
     ("poses", "video", ["--save-poses", "p.json"], 2, "Poses are saved as .npz, not 'p.json'."),
     ("onto itself", "video", ["--out", "{video}"], 2,
