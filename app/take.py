@@ -105,14 +105,14 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
 
 
-def save_poses(take: Take, path: Path) -> None:
+def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None) -> None:
     """Writes the take's poses in the format of `lift`, which reads and writes it too.
 
     joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
     that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
     H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in which frame; track_id int64
     (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage looked at every so
-    many frames and at the last, nobody was observed in the others; skeleton, axes, model str.
+    many frames and at the last, nobody was observed in the others; skeleton, axes, model str. more: arrays to add.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames
@@ -135,5 +135,6 @@ def save_poses(take: Take, path: Path) -> None:
             "fps": np.array(float(take.meta.fps)), "width": np.array(take.meta.width),
             "height": np.array(take.meta.height), "pose2d_every": np.array(take.pose2d_every),
             "skeleton": np.array("h36m17"), "axes": np.array("facing"), "model": np.array(take.model),
+            **(more or {}),
         },
     )  # fmt: skip

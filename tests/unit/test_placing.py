@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.placing import level, place, to_camera_axes
+from sasmamba.app.placing import Intrinsics, level, place, to_camera_axes, with_constant_bones
 from sasmamba.app.take import Take
-from sasmamba.app.types import Person2D, Pose3D, VideoMeta
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
+from sasmamba.models.skeletons import H36M, H36M_PARENTS, coco17_to_h36m17
 from sasmamba.training.cameras import facing_rotation, look_rotation
 from sasmamba.training.simulate import coco_points
 
@@ -129,3 +130,106 @@ def test_somebody_of_whom_only_arms_were_seen_still_has_a_place() -> None:
     placed = place(take, FOV)
     assert len(placed.roots[1]) == 90
     assert np.isfinite(np.stack(list(placed.roots[1].values()))).all()
+
+
+def test_planted_feet_skate_less_and_do_not_sink() -> None:
+    """Somebody stands, takes a leap aside and stands again, lifted with a lifter's slow errors."""
+    t = np.arange(150) / 30
+    leap = ((t - 2.3) / 0.4).clip(0, 1)
+    path = np.stack([1.5 * leap - 1, 0 * t + 5, 0.95 + 1.6 * leap * (1 - leap)], 1)
+    take, _ = scene({1: path}, 5.0)
+    for f, pose in take.tracks[1].poses.items():
+        wobble = 0.02 * np.sin(5 * t[f] + np.arange(51).reshape(17, 3)).astype(np.float32)
+        wobble[0] = 0
+        take.tracks[1].poses[f] = replace(pose, joints=pose.joints + wobble)
+    as_it_came, placed = place(take, FOV, steady_feet=False), place(take, FOV)
+    assert as_it_came.after == as_it_came.before == placed.before
+    assert 0.7 < placed.before.planted < 0.97
+    assert placed.after.skate_cm_s < 0.5 * placed.before.skate_cm_s
+    assert placed.after.sunk_cm < 0.5
+    frames, world = placed.world(1)
+    assert frames == list(range(150))
+    assert np.linalg.norm(world[:, 0] - as_it_came.world(1)[1][:, 0], axis=1).max() < 0.06
+    assert world[75, 0, 2] - np.median(world[:, 0, 2]) == pytest.approx(0.4, abs=0.08)  # the leap is as high as it was
+    lengths = np.linalg.norm(world - world[:, list(H36M_PARENTS)], axis=-1)
+    assert np.ptp(lengths, axis=0).max() < 1e-3
+
+
+def test_who_stands_on_a_roof_stays_up_there_and_comes_down() -> None:
+    roof = stroll() * [0, 1, 1] + [1.0, 2.0, 2.5]
+    roof[60:75, 2] -= np.linspace(0, 2.5, 15)
+    roof[75:, 2] -= 2.5
+    take, _ = scene({1: stroll(), 2: roof}, 5.0)
+    placed = place(take, FOV)
+    height = {i: np.array([placed.roots[i][f][2] for f in range(90)]) for i in (1, 2)}
+    np.testing.assert_allclose(height[1], 0.95, atol=0.1)
+    assert np.median(height[2][:60]) == pytest.approx(3.45, abs=0.25)
+    assert np.median(height[2][78:]) == pytest.approx(0.95, abs=0.15)
+
+
+def test_a_few_wrong_joints_do_not_move_anybody() -> None:
+    take, _ = scene({1: stroll()}, 5.0)
+    rng = np.random.default_rng(0)
+    for f, person in take.tracks[1].people.items():
+        joints = person.joints_px.copy()
+        joints[rng.choice(17, 2, replace=False)] += rng.normal(0, 120, (2, 2)).astype(np.float32)
+        take.tracks[1].people[f] = replace(person, joints_px=joints)
+    roots = np.stack([place(take, FOV).roots[1][f] for f in range(90)])
+    assert np.linalg.norm(roots - stroll(), axis=1).mean() < 0.2
+
+
+def test_bones_keep_their_length_and_their_direction() -> None:
+    rng = np.random.default_rng(0)
+    poses = (STANDING * rng.uniform(0.8, 1.1, (50, 1, 1)) + rng.normal(0, 0.01, (50, 17, 3))).astype(np.float32)
+    rebuilt = with_constant_bones(poses)
+    bones, before = (p - p[:, list(H36M_PARENTS)] for p in (rebuilt, poses))
+    length = np.linalg.norm(bones, axis=-1)
+    assert np.ptp(length, axis=0).max() < 1e-5
+    np.testing.assert_allclose(length[0, H36M.LEFT_KNEE], length[0, H36M.RIGHT_KNEE], atol=1e-6)
+    cosine = (bones * before).sum(-1)[:, 1:] / (length * np.linalg.norm(before, axis=-1))[:, 1:]
+    assert cosine.min() > 1 - 1e-5
+
+
+def test_a_known_height_scales_bodies_and_places() -> None:
+    take, _ = scene({1: stroll(), 2: stroll(x=1.5) + np.array([0, 2, 0])}, 5.0)
+    usual = place(take, FOV)
+    told = usual.assumptions["people"]
+    assert told["1"]["given"] is False
+    stature = told["1"]["height_m"]
+    assert stature == pytest.approx(0.08 + 0.87 + 0.5 + math.hypot(0.2, 0.02), abs=0.02)
+    tall = place(take, FOV, height_m={1: 1.2 * stature})
+    assert tall.assumptions["people"]["1"] == {"height_m": pytest.approx(1.2 * stature, abs=1e-3), "given": True}
+    assert np.linalg.norm(tall.poses[1][45].joints[H36M.HEAD_TOP]) == pytest.approx(0.7 * 1.2, abs=0.02)
+    assert np.linalg.norm(tall.poses[2][45].joints[H36M.HEAD_TOP]) == pytest.approx(0.7, abs=0.02)
+    everybody = place(take, FOV, height_m=1.2 * stature)
+    for i in (1, 2):
+        assert everybody.roots[i][45][1] == pytest.approx(1.2 * usual.roots[i][45][1], rel=0.03)
+    assert json.dumps(tall.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("height", "sentence"), [({3: 1.8}, "person 3"), (18.0, "between 0.4 and 2.6")], ids=["stranger", "centimetres?"]
+)
+def test_heights_that_cannot_be(height: float | dict[int, float], sentence: str) -> None:
+    take, _ = scene({1: stroll()}, 5.0)
+    with pytest.raises(UserError, match=sentence):
+        place(take, FOV, height_m=height)
+
+
+def test_intrinsics_say_what_a_field_of_view_assumes() -> None:
+    take, _ = scene({1: stroll()}, 5.0)
+    assumed = place(take, FOV)
+    known = Intrinsics.assumed(META, FOV)
+    given = place(take, 20.0, intrinsics=known)
+    assert given.fov_deg == pytest.approx(FOV)
+    assert given.assumptions["camera"]["given"] is True
+    np.testing.assert_allclose(given.roots[1][45], assumed.roots[1][45], atol=1e-5)
+    beside = place(take, FOV, intrinsics=replace(known, cx=known.cx - 100))
+    assert beside.roots[1][45][0] - assumed.roots[1][45][0] == pytest.approx(5 * 100 / known.fx, abs=0.1)
+    with pytest.raises(UserError, match="above 0"):
+        Intrinsics(0, 1, 1, 1)
+
+
+def test_one_frame_is_enough() -> None:
+    take, _ = scene({1: stroll()[:1]}, 5.0)
+    assert np.linalg.norm(place(take, FOV).roots[1][0] - stroll()[0]) < 0.3
