@@ -29,11 +29,13 @@ from sasmamba.training.motion import load_motion
 BEFORE, AFTER = 243, 121
 
 
-def live(lifter: Lifter, xyc: np.ndarray, lookahead: int, window: int, measured: slice) -> np.ndarray:
+def live(
+    lifter: Lifter, xyc: np.ndarray, lookahead: int, window: int, measured: slice, fps: float, smooth: bool
+) -> np.ndarray:
     """(F, 17, 3) poses of the frames in `measured`, zero elsewhere, as live mode gives them out."""
-    lifting = LiveLifting(lifter, lookahead=lookahead, window=window)
+    lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=fps, smooth=smooth)
     out = np.zeros((len(xyc), 17, 3), np.float32)
-    # windows before need not run; a few do, for the steadying
+    # windows before need not run; a few do, for the filter
     first = measured.start - 20
     for frame in range(max(0, first + lookahead - window), measured.stop + lookahead):
         lifting.push_joints(frame, {1: xyc[frame]})
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="frames measured of each clip")
     parser.add_argument("--clips", type=int, default=10, help="clips, evenly chosen")
     parser.add_argument("--kind", default="noisy", help="true, coco or noisy 2D")
+    parser.add_argument("--raw", action="store_true", help="without the 1-Euro filter")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -82,7 +85,8 @@ def main() -> None:
     results: dict[str, dict[str, float]] = {}
     for lookahead in map(int, args.lookahead.split(",")):
         window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
-        found = row([live(lifter, x, min(lookahead, window - 2), window, measured) for x in w.xyc.numpy()])
+        near, fps = min(lookahead, window - 2), float(motion.fps[0])
+        found = row([live(lifter, x, near, window, measured, fps, not args.raw) for x in w.xyc.numpy()])
         results[str(lookahead)] = {"window": window} | found
         if not args.json:
             print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sasmamba.app.lifting import Lifter
+from sasmamba.app.smoothing import OneEuro
 from sasmamba.app.types import FloatArray, Person2D, Pose3D
 from sasmamba.models.skeletons import coco17_to_h36m17
 
@@ -26,7 +27,7 @@ _DAMPING = 0.8
 
 @dataclass(slots=True)
 class _Life:
-    """One person's newest frames, the last window's result for them, and the last pose that was given out."""
+    """One person's newest frames, the last window's result for them, and the filter of the poses given out."""
 
     first: int
     rows: list[FloatArray] = field(default_factory=list)
@@ -34,8 +35,7 @@ class _Life:
     last_seen: int = 0
     estimate_first: int = 0
     estimate: FloatArray | None = None
-    given_frame: int = 0
-    given: FloatArray | None = None
+    calm: OneEuro = field(default_factory=OneEuro)
 
     @property
     def estimate_end(self) -> int:
@@ -74,23 +74,24 @@ class LiveLifting:
         lifter: lifts one window.
         lookahead: frames after the one asked for that the lifter gets to see first; they delay the answer.
         window: frames per window; a window's cost grows with it. At least lookahead + 2.
-        steadiness: 0..1, how much of a pose is the last one moved on as the newest window says people moved. It takes
-            out the jitter between one window and the next without lagging behind the motion.
+        fps: frames per second that the numbers of frames count.
+        smooth: take out the jitter between one window and the next, with the 1-Euro filter.
         max_gap: a person unseen for more frames than this starts anew.
     """
 
     def __init__(
-        self, lifter: Lifter, *, lookahead: int = 0, window: int = 81, steadiness: float = 0.5, max_gap: int = 30
-    ) -> None:
+        self, lifter: Lifter, *, lookahead: int = 0, window: int = 81, fps: float = 30.0, smooth: bool = True,
+        max_gap: int = 30,
+    ) -> None:  # fmt: skip
         limit = lifter.model.config.frames
         if not 2 <= window <= limit:
             raise ValueError(f"window: want 2..{limit}, got {window}")
         if not 0 <= lookahead <= window - 2:
             raise ValueError(f"lookahead: want 0..{window - 2}, got {lookahead}")
-        if not 0 <= steadiness < 1:
-            raise ValueError(f"steadiness: want at least 0 and below 1, got {steadiness}")
+        if not fps > 0:
+            raise ValueError(f"fps: want above 0, got {fps}")
         self.lifter, self.lookahead, self.window = lifter, lookahead, window
-        self.steadiness, self.max_gap = steadiness, max_gap
+        self.fps, self.smooth, self.max_gap = fps, smooth, max_gap
         self._lives: dict[int, _Life] = {}
         self._newest = -1
 
@@ -148,7 +149,7 @@ class LiveLifting:
     def poses(self, frame: int) -> tuple[Pose3D, ...]:
         """Everybody's pose in a frame, `lookahead` or more frames behind the newest for the accuracy that promises.
 
-        Frames must be asked for in order: each answer is steadied by the one before.
+        Frames must be asked for in order, each once: answers are smoothed by those before.
         """
         out = []
         for track_id, life in self._lives.items():
@@ -157,11 +158,8 @@ class LiveLifting:
             joints = life.at(frame)
             if joints is None:
                 continue
-            before = life.at(life.given_frame) if life.given is not None and life.given_frame < frame else None
-            if before is not None and life.given is not None and life.estimate_first <= life.given_frame:
-                share = np.float32(self.steadiness ** (frame - life.given_frame))
-                joints = joints + share * (life.given - before)
-            life.given_frame, life.given = frame, joints
+            if self.smooth:
+                joints = life.calm(frame / self.fps, joints)
             i = frame - life.first
             out.append(Pose3D(frame, track_id, joints.copy(), observed=i < len(life.seen) and life.seen[i]))
         return tuple(out)

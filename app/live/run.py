@@ -269,7 +269,7 @@ def run_live(
         lookahead = min(config.lookahead, longest - 2)
         # as much past as future, and a third of the longest window at least
         window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
-        lifting = LiveLifting(lifter, lookahead=lookahead, window=window)
+        lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
         window_ = stack.enter_context(Window()) if wants_window else None
         pose2d = stack.enter_context(
             open_pose2d(
