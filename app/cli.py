@@ -147,7 +147,11 @@ def run(
     pose2d_every: Annotated[
         int, typer.Option(help="Look for joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
+    smooth: Annotated[bool, typer.Option(help="Take the jitter out of the poses.")] = True,
     fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
+    intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
+    height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
+    export: Annotated[str, typer.Option(help="Also write the motion: bvh,trc,c3d,csv,json,npz, or some of them.")] = "",
     height: Annotated[int, typer.Option(help="Height of the render, pixels, at most.")] = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
@@ -157,6 +161,7 @@ def run(
     from sasmamba.app.config import DEFAULT_LIFTER, RunConfig, default_out
     from sasmamba.app.pipeline import Report
     from sasmamba.app.pipeline import run as run_pipeline
+    from sasmamba.app.sinks.motion import parse_formats
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
     config = RunConfig(
@@ -164,7 +169,8 @@ def run(
         start_s=start, end_s=end,
         max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every, max_people=max_people, person=person, lifter=lifter or DEFAULT_LIFTER, flip=flip,
-        device=device, fov_deg=fov, height=height, numbers=numbers,
+        device=device, smooth=smooth, fov_deg=fov, intrinsics=_intrinsics(intrinsics), height_m=_heights(height_m),
+        export=parse_formats(export) if export else (), height=height, numbers=numbers,
     )  # fmt: skip
     _listen(quiet or as_json)
     if folder:
@@ -184,6 +190,29 @@ def run(
         held = f"the render holds the first {frames}" if report.written else "there is no render"
         _err.print(f"Stopped: {held}.", highlight=False)
         raise typer.Exit(130)
+
+
+def _intrinsics(text: str) -> Any:
+    from sasmamba.app.placing import Intrinsics
+
+    if not text:
+        return None
+    try:
+        fx, fy, cx, cy = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--intrinsics wants four numbers fx,fy,cx,cy in pixels, not {text!r}.", exit_code=2) from None
+    return Intrinsics(fx, fy, cx, cy)
+
+
+def _heights(text: str) -> float | dict[int, float] | None:
+    if not text:
+        return None
+    try:
+        if "=" not in text:
+            return float(text)
+        return {int(who): float(tall) for who, _, tall in (part.partition("=") for part in text.split(","))}
+    except ValueError:
+        raise UserError(f"--height-m wants metres, 1.80 or 1=1.80,2=1.65, not {text!r}.", exit_code=2) from None
 
 
 def _run_folder(
@@ -346,6 +375,7 @@ def lift(
     flip: Annotated[
         bool, typer.Option(help="Average with the mirrored input: a little better, at twice the cost.")
     ] = True,
+    smooth: Annotated[bool, typer.Option(help="Take the jitter out of the poses.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -355,7 +385,7 @@ def lift(
     from sasmamba.app.lifting import Lifter
 
     _listen(quiet)
-    frames = lift_file(source, out, Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip))
+    frames = lift_file(source, out, Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip), smooth)
     if not quiet:
         _out.print(f"{frames} frames lifted to {out}", highlight=False, soft_wrap=True)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sasmamba.app.placing import Intrinsics
 from sasmamba.app.pose2d import Backend2D
 from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.sinks.atomic import same_file
@@ -33,7 +34,10 @@ class RunConfig:
         max_people: how many people at most. person: of those found, save and draw only this identity; None for all.
         lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input.
         device: auto, cpu or cuda, for the lifter and the 2D stage (MediaPipe always runs on the CPU).
-        fov_deg: assumed field of view along the picture's longer side, for where people stand.
+        smooth: take the jitter out of poses, see `smoothing.smooth_take`.
+        fov_deg: assumed field of view along the picture's longer side, for where people stand; intrinsics: the camera,
+            where it is known. height_m: how tall people are, all of them or by identity; None for average adults.
+        export: formats of `sinks.motion.FORMATS` to write beside the render.
         height: of the render in pixels at most. numbers: draw frame number, time and stage timings.
     """
 
@@ -52,7 +56,11 @@ class RunConfig:
     lifter: str = DEFAULT_LIFTER
     flip: bool = True
     device: str = "auto"
+    smooth: bool = True
     fov_deg: float = 60.0
+    intrinsics: Intrinsics | None = None
+    height_m: float | dict[int, float] | None = None
+    export: tuple[str, ...] = ()
     height: int = 720
     numbers: bool = False
 

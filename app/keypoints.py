@@ -13,6 +13,7 @@ import numpy as np
 from sasmamba.app.lifting import Lifter, lift_sequence
 from sasmamba.app.placing import to_camera_axes
 from sasmamba.app.sinks.atomic import same_file
+from sasmamba.app.smoothing import POSE_S, runs, zero_phase
 from sasmamba.app.take import write_npz
 from sasmamba.app.types import FloatArray, UserError
 from sasmamba.models.normalise import mask_missing
@@ -92,12 +93,15 @@ def read_keypoints(path: Path) -> Keypoints:
     return Keypoints(xyc if xyc.ndim == 4 else xyc[None], fps, width, height, fov_deg, one_person=xyc.ndim == 3)
 
 
-def lift_file(source: Path, out: Path, lifter: Lifter) -> int:
+def lift_file(source: Path, out: Path, lifter: Lifter, smooth: bool = True) -> int:
     """Lifts a file of 2D poses (see `read_keypoints`) and returns the number of frames.
 
     Writes joints3d float32 (F, 17, 3), or (P, F, 17, 3) where the input has people, metres relative to the pelvis, x
     right, y down, z forward, NaN where nothing was there to lift; fps; skeleton; model; axes: "facing", those of a
     camera that looks straight at the person, or "camera", the camera's own, where the input holds `fov_deg`.
+
+    Args:
+        smooth: take the jitter out, each stretch without a gap by itself (`smoothing.zero_phase`).
 
     Raises:
         UserError: the input breaks the format or the output cannot be written.
@@ -108,12 +112,14 @@ def lift_file(source: Path, out: Path, lifter: Lifter) -> int:
         raise UserError(f"The poses would overwrite {source}; choose another OUT.npz.", exit_code=2)
     given = read_keypoints(source)
     joints = np.stack([lift_sequence(lifter, person) for person in given.xyc])
+    if smooth:
+        for person in joints:
+            for stretch in runs(np.flatnonzero(np.isfinite(person).all((1, 2))).tolist()):
+                person[stretch] = zero_phase(np.array(stretch) / given.fps, person[stretch], POSE_S)
     if given.fov_deg is not None:
         pelves = given.xyc[:, :, H36M.PELVIS]
         size = given.width, given.height
-        joints = np.stack(
-            [to_camera_axes(j, p, size, given.fov_deg) for j, p in zip(joints, pelves, strict=True)]
-        )
+        joints = np.stack([to_camera_axes(j, p, size, given.fov_deg) for j, p in zip(joints, pelves, strict=True)])
     write_npz(
         out,
         {

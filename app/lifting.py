@@ -39,8 +39,8 @@ class Lifter:
     Args:
         model: a model in evaluation mode, on its device.
         name: where its weights came from, for the record.
-        flip: average with the result for the mirrored input: a little more accurate, at twice the cost, which beside the
-            2D stage's is nothing.
+        flip: average with the result for the mirrored input: a little more accurate, at twice the cost, which is
+            nothing beside the 2D stage's.
         threads: CPU threads for one window. One is best in the pipeline: decoding and the 2D stage want the other
             cores, and threads that wait for each other on busy cores cost more than they save.
     """

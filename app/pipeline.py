@@ -27,6 +27,8 @@ from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.rendering import RenderConfig, Renderer, Scene
 from sasmamba.app.sinks import open_render
 from sasmamba.app.sinks.atomic import check_writable
+from sasmamba.app.sinks.motion import export_motion
+from sasmamba.app.smoothing import smooth_take
 from sasmamba.app.sources import VideoFile, prefetch
 from sasmamba.app.take import Take, save_poses
 from sasmamba.app.tracking import Tracker
@@ -240,7 +242,8 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
     with Stop.on_interrupt() as stop, VideoFile(
         config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames
     ) as video:  # fmt: skip
-        for path in (config.out, config.poses):
+        base = config.out.with_suffix("")
+        for path in (config.out, config.poses, base.with_name(f"{base.name}_about.json") if config.export else None):
             if path is not None:
                 check_writable(path)
         device = resolve_device(config.device)
@@ -262,12 +265,16 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         if config.person is not None:
             keep_person(take, config.person)
+        if config.smooth:
+            smooth_take(take)
         files = []
         if config.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
             save_poses(take, config.poses)
             files.append(str(config.poses))
         with timings("place"):
-            placement = place(take, config.fov_deg)
+            placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        if config.export and take.tracks:
+            files += map(str, export_motion(take, placement, base, config.export))
         written = render(
             video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
         )
