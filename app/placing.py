@@ -176,9 +176,8 @@ def _heights(height_m: float | Mapping[int, float] | None, take: Take) -> dict[i
 def with_constant_bones(joints: FloatArray) -> FloatArray:
     """Poses (F, 17, 3) rebuilt along the same directions with bones of one length each.
 
-    A length is a quantile over the frames, the mean of both sides. On smoothed poses of Human3.6M's S8, whom the lifter
-    never saw, P1 falls from 43.2 to 42.6 mm from true COCO points and from 49.9 to 48.9 with a detector's noise. On
-    those it was trained on, whose size it knows, P1 changes by -1.0 to +1.3 mm and P2 by -0.5 to +0.2.
+    A length is a quantile over the frames, the mean of both sides. benchmarks/smoothing.py says what that does to poses
+    of a subject the lifter never saw; the quantile was chosen with that subject in view, so it says a little too much.
     """
     parents = list(H36M_PARENTS)
     bones = joints - joints[:, parents]

@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import FloatArray
 
-#: Width of the kernel for poses, seconds. On Human3.6M's S8, 2D with a detector's noise, it halves the acceleration
-#: error (1.95 to 0.93 mm per frame²) and lowers P1 (49.95 to 49.87 mm) and the velocity error (3.15 to 2.74 mm per
-#: frame); from true COCO points it takes off a third (0.89 to 0.60) at the same P1. Wider ones cost P1 there.
+#: Width of the kernel for poses, seconds. From a detector's 2D it halves the acceleration error and lowers the velocity
+#: error at the same P1; from true COCO points it takes off a quarter (benchmarks/smoothing.py). Wider ones cost P1.
 POSE_S = 0.06
 #: Frames taken together, so that memory does not grow with the video.
 _CHUNK = 4096
@@ -33,10 +32,7 @@ class OneEuro:
         min_cutoff_hz: cutoff at rest; lower is calmer. beta: cutoff added per unit of speed (Hz per m/s for metres);
         higher lags less. speed_cutoff_hz: of the speed itself.
 
-    The defaults are for poses in metres. Measured on poses lifted live without look-ahead and without
-    `LiveLifting`'s own steadiness, five windows of Human3.6M's S8 with a detector's noise: acceleration error 8.8 to
-    5.1 mm per frame², velocity error 7.4 to 5.8 mm per frame, P1 56.6 to 56.7 mm; from true COCO points 0.70 to 0.64,
-    1.48 to 1.56, 44.0 to 44.5.
+    The defaults are for poses in metres, lifted live: benchmarks/lookahead.py measures with it and, --raw, without.
     """
 
     def __init__(self, min_cutoff_hz: float = 1.0, beta: float = 15.0, speed_cutoff_hz: float = 3.0) -> None:
