@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from sasmamba.app.placing import Intrinsics
 from sasmamba.app.pose2d import Backend2D
 from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.sinks.atomic import same_file
 from sasmamba.app.types import UserError
+
+if TYPE_CHECKING:
+    from sasmamba.app.live.run import LiveConfig
 
 #: The shipped lifter that runs unless another is asked for.
 DEFAULT_LIFTER = "sasmamba-lean"
@@ -80,26 +83,31 @@ class RunConfig:
             raise usage(f"The render would overwrite the video {self.source}; choose another --out.")
         if self.poses is not None and same_file(self.poses, self.source):
             raise usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
-        check_pose2d(self.pose2d, self.pose2d_weights, self.detector)
+        check_common(self)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise usage(f"--device must be auto, cpu or cuda, not {self.device!r}.")
-        if not 10 <= self.fov_deg <= 150:
-            raise usage(f"--fov must lie between 10 and 150 degrees, not {self.fov_deg:g}.")
-        if self.max_people < 1:
-            raise usage(f"--max-people must be at least 1, not {self.max_people}.")
-        if self.height < 64:
-            raise usage(f"--height must be at least 64, not {self.height}.")
 
 
-def check_pose2d(pose2d: str, weights: str | None, detector: str) -> None:
-    """Raises UserError for a 2D stage that does not exist."""
-    for option, value, known in (("--pose2d", pose2d, Backend2D), ("--detector", detector, DetectorName)):
+def check_common(config: RunConfig | LiveConfig) -> None:
+    """Raises UserError for what neither a run on a file nor a live run can do."""
+
+    def usage(sentence: str) -> UserError:
+        return UserError(sentence, exit_code=2)
+
+    choices = ("--pose2d", config.pose2d, Backend2D), ("--detector", config.detector, DetectorName)
+    for option, value, known in choices:
         if value not in get_args(known):
-            raise UserError(f"{option} must be one of {', '.join(get_args(known))}, not {value!r}.", exit_code=2)
-    if weights is not None and pose2d == "auto":
-        raise UserError("--pose2d-weights needs --pose2d too, to say whose they are.", exit_code=2)
+            raise usage(f"{option} must be one of {', '.join(get_args(known))}, not {value!r}.")
+    if config.pose2d_weights is not None and config.pose2d == "auto":
+        raise usage("--pose2d-weights needs --pose2d too, to say whose they are.")
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise usage(f"--device must be auto, cpu or cuda, not {config.device!r}.")
+    if not 10 <= config.fov_deg <= 150:
+        raise usage(f"--fov must lie between 10 and 150 degrees, not {config.fov_deg:g}.")
+    if config.max_people < 1:
+        raise usage(f"--max-people must be at least 1, not {config.max_people}.")
+    if config.height < 64:
+        raise usage(f"--height must be at least 64, not {config.height}.")
 
 
 def default_out(source: Path) -> Path:

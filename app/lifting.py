@@ -114,6 +114,21 @@ def _mirror(x: Tensor) -> Tensor:
     return swapped
 
 
+def tracked_rows(people: Iterable[Person2D]) -> dict[int, FloatArray]:
+    """What lifters take of one frame's people: H36M-17 x px, y px, score (17, 3) by track id.
+
+    Raises:
+        ValueError: somebody has no track id.
+    """
+    rows: dict[int, FloatArray] = {}
+    for person in people:
+        if person.track_id is None:
+            raise ValueError("people: want tracked ones, got one without a track_id")
+        joints, score = coco17_to_h36m17(person.joints_px, person.score)
+        rows[person.track_id] = np.concatenate([joints, score[:, None]], 1)
+    return rows
+
+
 @dataclass(slots=True)
 class _Segment:
     """A stretch of one person's life without a long gap, not yet fully emitted.
@@ -149,13 +164,7 @@ class Lifting:
 
     def push(self, frame: int, people: Iterable[Person2D]) -> list[Pose3D]:
         """Takes one frame's tracked people; returns the poses that became final, in order of time for each person."""
-        rows: dict[int, FloatArray] = {}
-        for person in people:
-            if person.track_id is None:
-                raise ValueError("Lifting.push: want tracked people, got one without a track_id")
-            joints, score = coco17_to_h36m17(person.joints_px, person.score)
-            rows[person.track_id] = np.concatenate([joints, score[:, None]], 1)
-        return self.push_joints(frame, rows)
+        return self.push_joints(frame, tracked_rows(people))
 
     def push_joints(self, frame: int, rows: Mapping[int, FloatArray]) -> list[Pose3D]:
         """As `push`, for people given as H36M-17 x px, y px, score (17, 3) by track id."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sasmamba.app.footing import ANKLE_HEIGHT_M, Body, Footing, floor_under, measure_footing, planted_feet, steadied
 from sasmamba.app.smoothing import zero_phase
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError, VideoMeta
+from sasmamba.app.types import FloatArray, Pose3D, UserError, VideoMeta
 from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, coco17_to_h36m17
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
@@ -28,7 +28,7 @@ _MAX_TILT_DEG = 45.0
 #: Where somebody is put of whom too little was seen to tell.
 UNKNOWN_DEPTH_M = 5.0
 #: 2D joints below this score have no say in where somebody is.
-_MIN_SCORE = 0.3
+MIN_SCORE = 0.3
 #: A joint that is so far from where the pose puts it counts half: the lifter's own error is of this size.
 _USUAL_ERROR_M = 0.05
 #: A lifter that is unsure where a bone points makes it shorter, never longer: the length is more than the median.
@@ -226,7 +226,7 @@ def _path(rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray) -> N
     First each frame by itself (`_fit`), then smoothed over time, each frame by what it is worth, depth far more than
     the place across the picture; at last across the picture once more, at the smooth depth.
     """
-    found = score > _MIN_SCORE
+    found = score > MIN_SCORE
     seen = found[:, H36M.PELVIS] & (found.sum(1) >= 4)
     if not seen.any():  # too little of the body in any frame: where its pelvis was, or the middle of the picture
         across = _across_of_pelvis(rays, score)
@@ -306,28 +306,6 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
         information[:, 0] = 1 / variance[:, :2].sum(1)
         information[:, 1] = 1 / variance[:, free - 1]
     return at, information
-
-
-def sighted(
-    person: Person2D, joints: FloatArray, focal_px: float, centre_px: NDArray
-) -> tuple[NDArray[np.float64], float]:
-    """Where one sighting puts the pelvis: its ray (2,), x and y at depth 1, and the logarithm of its depth in metres.
-
-    NaN where the hips, or enough of the body, were not found.
-
-    Args:
-        joints: (17, 3) the pose there, metres from the pelvis, facing axes.
-    """
-    found_px, score = coco17_to_h36m17(person.joints_px, person.score)
-    if score[H36M.PELVIS] <= 0:
-        return np.full(2, np.nan), math.nan
-    pelvis = found_px[H36M.PELVIS]
-    found = score > _MIN_SCORE
-    flat, body = (found_px - pelvis)[found], joints[found, :2]
-    # metres to pixels, the least-squares factor between the pose and its picture
-    factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
-    log_depth = math.log(focal_px / factor) if found.sum() >= 4 and factor > 0 else math.nan
-    return (pelvis - centre_px) / focal_px, log_depth
 
 
 def from_facing(joints: NDArray, pelvis: NDArray) -> FloatArray:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sasmamba.app.lifting import Lifter
+from sasmamba.app.lifting import Lifter, tracked_rows
 from sasmamba.app.smoothing import OneEuro
 from sasmamba.app.types import FloatArray, Person2D, Pose3D
-from sasmamba.models.skeletons import coco17_to_h36m17
 
 #: Somebody unseen is carried for so many frames, then not shown until seen again.
 CARRIED_FRAMES = 10
@@ -97,13 +96,7 @@ class LiveLifting:
 
     def push(self, frame: int, people: Iterable[Person2D]) -> None:
         """Takes one frame's tracked people; frames must come in order."""
-        rows: dict[int, FloatArray] = {}
-        for person in people:
-            if person.track_id is None:
-                raise ValueError("LiveLifting.push: want tracked people, got one without a track_id")
-            joints, score = coco17_to_h36m17(person.joints_px, person.score)
-            rows[person.track_id] = np.concatenate([joints, score[:, None]], 1)
-        self.push_joints(frame, rows)
+        self.push_joints(frame, tracked_rows(people))
 
     def push_joints(self, frame: int, rows: dict[int, FloatArray]) -> None:
         """As `push`, for people given as H36M-17 x px, y px, score (17, 3) by track id."""

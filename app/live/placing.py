@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.placing import ANKLE_HEIGHT_M, UNKNOWN_DEPTH_M, focal_length_px, from_facing, sighted
+from sasmamba.app.placing import ANKLE_HEIGHT_M, MIN_SCORE, UNKNOWN_DEPTH_M, Intrinsics, from_facing
 from sasmamba.app.rendering import R_WORLD_CAM, Scene
 from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
-from sasmamba.models.skeletons import H36M
+from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 #: Time constants of the smoothing: across the picture, in depth, which 2D shows far less well, and of the floor.
 _ACROSS_S, _DEPTH_S, _FLOOR_S = 0.05, 0.6, 0.4
@@ -40,6 +40,25 @@ class _Spot:
     feet: deque[tuple[float, float]] = field(default_factory=deque)
 
 
+def _sighted(person: Person2D, joints: FloatArray, camera: Intrinsics) -> tuple[NDArray[np.float64], float]:
+    """Where one sighting puts the pelvis: its ray (2,), x and y at depth 1, and the logarithm of its depth in metres.
+
+    NaN where the hips, or enough of the body, were not found.
+
+    Args:
+        joints: (17, 3) the pose there, metres from the pelvis, facing axes.
+    """
+    found_px, score = coco17_to_h36m17(person.joints_px, person.score)
+    if score[H36M.PELVIS] <= 0:
+        return np.full(2, np.nan), math.nan
+    rays, found = camera.rays(found_px), score > MIN_SCORE
+    flat, body = (rays - rays[H36M.PELVIS])[found], joints[found, :2]
+    # metres to a length at depth 1, the least-squares factor between the pose and its picture
+    factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
+    log_depth = -math.log(factor) if found.sum() >= 4 and factor > 0 else math.nan
+    return rays[H36M.PELVIS], log_depth
+
+
 def _share(dt: float, constant_s: float) -> float:
     """Share of a new value in an exponential average after dt seconds."""
     return 1 - math.exp(-dt / constant_s)
@@ -53,8 +72,7 @@ class LivePlacing:
     """
 
     def __init__(self, meta: VideoMeta, fov_deg: float) -> None:
-        self._focal_px = focal_length_px(meta.width, meta.height, fov_deg)
-        self._centre_px = np.array([meta.width / 2, meta.height / 2])
+        self._camera = Intrinsics.assumed(meta, fov_deg)
         self._spots: dict[int, _Spot] = {}
 
     def __call__(
@@ -77,7 +95,7 @@ class LivePlacing:
     def _move(self, time_s: float, pose: Pose3D, person: Person2D | None) -> _Spot:
         ray, log_depth = np.full(2, np.nan), math.nan
         if person is not None:
-            ray, log_depth = sighted(person, pose.joints, self._focal_px, self._centre_px)
+            ray, log_depth = _sighted(person, pose.joints, self._camera)
         spot = self._spots.get(pose.track_id)
         if spot is None:
             known = np.isfinite(ray).all()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.config import DEFAULT_LIFTER, check_pose2d, resolve_device
+from sasmamba.app.config import DEFAULT_LIFTER, check_common, resolve_device
 from sasmamba.app.lifting import Lifter
 from sasmamba.app.live.lifting import LiveLifting
 from sasmamba.app.live.placing import LivePlacing, Stage
@@ -90,13 +90,7 @@ class LiveConfig:
             raise usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
         if self.seconds is not None and not self.seconds > 0:
             raise usage(f"--seconds must be more than 0, not {self.seconds:g}.")
-        check_pose2d(self.pose2d, self.pose2d_weights, self.detector)
-        if self.max_people < 1:
-            raise usage(f"--max-people must be at least 1, not {self.max_people}.")
-        if not 10 <= self.fov_deg <= 150:
-            raise usage(f"--fov must lie between 10 and 150 degrees, not {self.fov_deg:g}.")
-        if self.height < 64:
-            raise usage(f"--height must be at least 64, not {self.height}.")
+        check_common(self)
 
 
 class Delays:

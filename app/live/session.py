@@ -176,24 +176,29 @@ class Session:
             except Full:
                 continue
 
+    def _arrivals(self) -> tuple[list[tuple[LiveFrame, tuple[Person2D, ...]]], bool]:
+        """Waits for a frame and takes all that are there; and whether that was the end."""
+        came = []
+        item = self._found.get()
+        while item is not None:
+            came.append(item)
+            try:
+                item = self._found.get_nowait()
+            except Empty:
+                return came, False
+        return came, True
+
     def _lift(self) -> None:
         waiting: deque[tuple[LiveFrame, tuple[Person2D, ...]]] = deque()
         period = float(1 / self._source.meta.fps)
         newest, over = -1, False
         while not over:
-            item = self._found.get()
-            begin, count = time.perf_counter(), 0
-            while True:
-                if item is None:
-                    over = True
-                    break
-                newest, count = item[0].frame.index, count + 1
-                self._lifting.push(newest, item[1])
-                waiting.append(item)
-                try:
-                    item = self._found.get_nowait()
-                except Empty:
-                    break
+            came, over = self._arrivals()
+            begin = time.perf_counter()
+            for live, people in came:
+                newest = live.frame.index
+                self._lifting.push(newest, people)
+            waiting += came
             if self._stop.is_set():
                 continue  # takes what is still on its way, so that the stage before can end
             self._lifting.lift(_LIFT_SHARE * period)
@@ -203,8 +208,8 @@ class Session:
                 live, people = waiting.popleft()
                 poses, roots = self._placing(float(live.frame.time_s), people, self._lifting.poses(live.frame.index))
                 ready.append(Shown(live, people, poses, roots))
-            if count:
-                self.note("3d", (time.perf_counter() - begin) / count)
+            if came:
+                self.note("3d", (time.perf_counter() - begin) / len(came))
             for shown in ready:
                 self.lifted += 1
                 # nothing newer than the last frames will come: they are not hurried past whoever draws

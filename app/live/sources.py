@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ import av
 import cv2
 import numpy as np
 
+from sasmamba.app.closing import Closing
 from sasmamba.app.live.names import is_live, is_stream
 from sasmamba.app.sources import VideoFile, upright
 from sasmamba.app.types import Frame, UserError, VideoMeta
@@ -75,6 +77,8 @@ class LiveSource(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def close(self) -> None: ...
+
 
 def open_live(source: str, *, start_s: float | None = None, patience_s: float = 60.0) -> LiveSource:
     """Opens a camera (its number or device), a stream (rtsp://, http://, …), or a file to play at its own pace.
@@ -96,22 +100,7 @@ def open_live(source: str, *, start_s: float | None = None, patience_s: float = 
     return Smaller(opened) if max(opened.meta.width, opened.meta.height) > LARGEST_SIDE_PX else opened
 
 
-class _Source:
-    """What all sources share: they are context managers that close themselves."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Lets the source go; a second call does nothing."""
-
-
-class PacedFile(_Source):
+class PacedFile(Closing):
     """A file played at its own pace: each picture is there when its time has come, not before."""
 
     def __init__(self, path: Path, *, start_s: float | None = None) -> None:
@@ -130,7 +119,7 @@ class PacedFile(_Source):
             yield LiveFrame(frame, due)
 
 
-class Smaller:
+class Smaller(Closing):
     """Another source's frames, made small enough for what is wanted of them while time runs."""
 
     def __init__(self, source: LiveSource) -> None:
@@ -145,14 +134,9 @@ class Smaller:
             bgr: Any = cv2.resize(live.frame.bgr, (self.meta.width, self.meta.height), interpolation=cv2.INTER_AREA)
             yield replace(live, frame=replace(live.frame, bgr=bgr))
 
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(kind, error, trace)
+    def close(self) -> None:
+        """Lets the source go."""
+        self._source.close()
 
 
 class _Grid:
@@ -172,7 +156,7 @@ class _Grid:
         return LiveFrame(Frame(self._last, Fraction(round(passed * 1e6) + self._last, 1_000_000), bgr), captured_s)
 
 
-class _Reopening(_Source):
+class _Reopening(Closing, ABC):
     """A source that may be lost and come back: opened again with growing pauses until patience ends."""
 
     name: str
@@ -182,13 +166,13 @@ class _Reopening(_Source):
         self._patience_s = patience_s
         self._ended = False  # whether what is over was meant to end
 
+    @abstractmethod
     def _open(self) -> None:
         """Opens or reopens; raises UserError where that fails."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pictures(self, stop: Event) -> Iterator[tuple[np.ndarray, float]]:
         """Pictures, each with when it was captured, until the source is lost."""
-        raise NotImplementedError
 
     def frames(self, stop: Event) -> Iterator[LiveFrame]:
         """Frames of the size `meta` tells; where the source comes back with another size, they are scaled to it."""
@@ -217,6 +201,11 @@ class _Reopening(_Source):
                 _log.info("%s", error)
 
 
+def _meta(bgr: np.ndarray, fps: Fraction) -> VideoMeta:
+    """Size of a picture and the rate its source claims, where that can be."""
+    return VideoMeta(bgr.shape[1], bgr.shape[0], fps if 5 <= fps <= 240 else _DEFAULT_FPS, None)
+
+
 class CameraSource(_Reopening):
     """A camera by number or device name, through OpenCV."""
 
@@ -231,8 +220,7 @@ class CameraSource(_Reopening):
         if not found:
             self.close()
             raise UserError(f"{self.name} is there but gives no picture: another program may be using it; close that.")
-        fps = Fraction(self._capture.get(cv2.CAP_PROP_FPS)).limit_denominator(1001)
-        self.meta = VideoMeta(bgr.shape[1], bgr.shape[0], fps if 5 <= fps <= 240 else _DEFAULT_FPS, None)
+        self.meta = _meta(bgr, Fraction(self._capture.get(cv2.CAP_PROP_FPS)).limit_denominator(1001))
 
     def _open(self) -> None:
         self._check()
@@ -309,8 +297,7 @@ class StreamSource(_Reopening):
         if self._is_file:  # of a live stream the first picture is stale by the time that anybody wants one
             self._coming = itertools.chain([first], self._coming)
         bgr = upright(first[0], stream.sample_aspect_ratio)
-        fps = Fraction(stream.average_rate or stream.guessed_rate or 0)
-        self.meta = VideoMeta(bgr.shape[1], bgr.shape[0], fps if 5 <= fps <= 240 else _DEFAULT_FPS, None)
+        self.meta = _meta(bgr, Fraction(stream.average_rate or stream.guessed_rate or 0))
 
     def _open(self) -> None:
         options = {"rtsp_transport": "tcp", "flags": "low_delay"}

@@ -229,16 +229,21 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open_onnx(model: Path, device: str, threads: int) -> Any:
-    onnxruntime = load_onnxruntime()
-    options = onnxruntime.SessionOptions()
+def session_options(threads: int) -> Any:
+    """How every network runs in ONNX Runtime here, on so many threads."""
+    options = load_onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
-    # Threads that spin while they wait take cores from whatever else runs.
+    # Threads that spin while they wait take cores from whatever else runs, such as the decoder and the renderer.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # its warnings are about graphs, which nobody here can change
+    return options
+
+
+def _open_onnx(model: Path, device: str, threads: int) -> Any:
+    onnxruntime = load_onnxruntime()
     wanted = ["CUDAExecutionProvider"] * (device == "cuda") + ["CPUExecutionProvider"]
     providers = [p for p in wanted if p in onnxruntime.get_available_providers()]
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=providers)
+        return onnxruntime.InferenceSession(str(model), session_options(threads), providers=providers)
     except Exception as error:  # its exceptions have no class of their own in common
         raise UserError(f"{model} cannot be opened by ONNX Runtime ({error}).") from error

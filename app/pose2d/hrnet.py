@@ -7,15 +7,15 @@ without its optical flow).
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sasmamba.app.closing import Closing
 from sasmamba.app.pose2d import topdown
-from sasmamba.app.pose2d.detectors import Detector
+from sasmamba.app.pose2d.detectors import Detector, session_options
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import FloatArray, Frame, Person2D
 from sasmamba.models.hrnet import HRNet
@@ -37,7 +37,7 @@ SAME_BOX, SAME_POSE = 0.5, 0.6
 BATCH = 16
 
 
-class HRNetPose2D:
+class HRNetPose2D(Closing):
     """Finds people with a detector and their joints with HRNet; see `protocol.Pose2D`.
 
     A joint's score is its heatmap's peak. Boxes are those of the seen joints with a margin, cut at the picture's edge.
@@ -121,14 +121,6 @@ class HRNetPose2D:
             joints_px[part] = crops.to_picture(points, (heat.shape[3], heat.shape[2]))
         return joints_px, score
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
         detector, self._detector, self._network, self._followed = self._detector, None, None, ()
@@ -170,12 +162,8 @@ def _in_onnxruntime(network: HRNet, threads: int) -> topdown.Network | None:
         from sasmamba.models.hrnet_onnx import INPUT, onnx_model
     except ImportError:
         return None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Threads that spin while they wait take cores from whatever else runs, such as the decoder and the renderer.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
-        onnx_model(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        onnx_model(network).SerializeToString(), session_options(threads), providers=["CPUExecutionProvider"]
     )
 
     def heatmaps(images: Tensor) -> Tensor:

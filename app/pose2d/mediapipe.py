@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.closing import Closing
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
 from sasmamba.app.types import FloatArray, Frame, Person2D, UserError
 from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
@@ -60,7 +60,7 @@ _TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, COCO.LEFT_HIP, COCO.RIGHT_HIP
 _NATIVE_NOISE = re.compile(r"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d|[IW]\d{4} \d{8} ")
 
 
-class MediaPipePose2D:
+class MediaPipePose2D(Closing):
     """Finds and follows people with MediaPipe's pose landmarker; see `protocol.Pose2D`.
 
     A joint's score is the smaller of the landmark's `visibility` (not hidden) and `presence` (inside the picture);
@@ -113,14 +113,6 @@ class MediaPipePose2D:
         self._let_go([f for f in self._followers if f.missed > self._patience])
         self._look_out(frame)
         return tuple(f.person for f in self._followers if f.missed == 0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
