@@ -57,7 +57,7 @@ class _Upright:
             else:
                 height = round(height / pixel_aspect)
         side_data: Any = picture.side_data
-        data = next((s for s in side_data if s.type == SideDataType.DISPLAYMATRIX), None)
+        data = side_data.get(SideDataType.DISPLAYMATRIX)
         if data is None:
             return cls(width, height, False, False, False)
         # (x', y') = (a x + c y, b x + d y); 16.16 fixed point, rows (a, b, u), (c, d, v), (x, y, w).
@@ -112,6 +112,14 @@ class _Tally:
     packets: int = 0
     errors: int = 0
     reached_end: bool = False
+
+
+def open_container(path: Path) -> Any:
+    """A media file, opened by PyAV; titles in it that are not UTF-8 do not matter."""
+    # PyAV 19, which wants Python 3.12, dropped the argument with which those before it let such titles pass
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    # "file:" keeps a name with a colon in it from being read as an address.
+    return av.open(f"file:{path}", **lenient)
 
 
 class VideoFile:
@@ -213,8 +221,7 @@ class VideoFile:
             raise UserError(f"There is no file {self.path}: check the name and the folder.", 2)
         advice = "is not a video this tool can read: convert it to mp4 (H.264) and try again."
         try:
-            # "file:" keeps a name with a colon in it from being read as an address.
-            container = av.open(f"file:{self.path}", metadata_errors="replace")
+            container = open_container(self.path)
         except PermissionError:
             raise UserError(f"{self.path} may not be read: change its permissions or copy it elsewhere.") from None
         except (av.FFmpegError, OSError, ValueError):

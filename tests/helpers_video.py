@@ -31,11 +31,13 @@ def write_video(
     audio: str | None = None,
     container_options: dict[str, str] | None = None,
     corner: bool = False,
+    title: str = "",
 ) -> Path:
     """Writes plain grey frames (`grey_of`), with a white top-left quarter if `corner`, and a 440 Hz tone if `audio`."""
     rate = Fraction(fps)
     ticks = 90000 if times else rate.numerator
     with av.open(str(path), "w", options=container_options or {}) as out:
+        out.metadata["title"] = title
         stream: Any = out.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = gop

@@ -47,7 +47,7 @@ def save_state(path: Path, progress: Progress, parts: dict[str, dict[str, Any]])
     buffer = io.BytesIO()
     torch.save({"format": _FORMAT, "progress": asdict(progress), **parts}, buffer)
     with atomic_path(path) as partial, disk_errors_explained(path, partial):
-        partial.write_bytes(buffer.getbuffer())
+        partial.write_bytes(buffer.getvalue())  # a view (getbuffer) left behind by an error crashes Python 3.12.1
 
 
 def load_state(path: Path) -> tuple[Progress, dict[str, dict[str, Any]]]:
@@ -72,12 +72,12 @@ def load_state(path: Path) -> tuple[Progress, dict[str, dict[str, Any]]]:
 
 def save_weights(model: SasMamba, path: Path, notes: dict[str, str]) -> None:
     """`save_lifter`, with a disk that refuses told to a person."""
-    with disk_errors_explained(path), _rust_errors_named():
+    with disk_errors_explained(path), rust_errors_named():
         save_lifter(model, path, notes)
 
 
 @contextmanager
-def _rust_errors_named() -> Iterator[None]:
+def rust_errors_named() -> Iterator[None]:
     """safetensors wraps what the operating system says; takes it out again."""
     try:
         yield

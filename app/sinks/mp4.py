@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.sinks.atomic import atomic_path, disk_errors_explained
+from sasmamba.app.sources import open_container
 
 #: Sound that every player plays in mp4. AC-3, ALAC and Opus are allowed there too, but many players stay silent.
 _COPIED_AUDIO = {"aac", "mp3"}
@@ -184,7 +185,7 @@ class _Sound:
     """The first audio stream of a file, cut to a range and shifted so that the range begins at 0."""
 
     def __init__(self, source: Path, target: Any, start_s: Fraction | float, end_s: Fraction | float | None) -> None:
-        self._source = av.open(f"file:{source}", metadata_errors="replace")
+        self._source = open_container(source)
         self._target = target
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None

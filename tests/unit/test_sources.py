@@ -232,6 +232,14 @@ def test_single_picture(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_allclose(frame.bgr.astype(float), picture.astype(float), atol=4)
 
 
+def test_title_that_is_not_text(tmp_path: Path) -> None:
+    """Recorders write titles in whatever letters they have; nothing here reads them."""
+    path = write_video(tmp_path / "a.mkv", frames=3, title="Muenchen, im Park")
+    path.write_bytes(path.read_bytes().replace(b"Muenchen", b"M\xfc\xfe\xffchen"))
+    assert b"Muenchen" not in path.read_bytes()
+    assert len(list(VideoFile(path))) == 3
+
+
 def test_colon_in_the_name(tmp_path: Path) -> None:
     assert len(list(VideoFile(write_video(tmp_path / "10:30 clip.mp4", 3)))) == 3
 
