@@ -117,7 +117,7 @@ class _Tally:
 def open_container(path: Path) -> Any:
     """A media file, opened by PyAV; titles in it that are not UTF-8 do not matter."""
     # PyAV 19, which wants Python 3.12, dropped the argument with which those before it let such titles pass
-    lenient = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     # "file:" keeps a name with a colon in it from being read as an address.
     return av.open(f"file:{path}", **lenient)
 
