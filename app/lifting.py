@@ -23,6 +23,7 @@ from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import CheckpointError, load_lifter
 from sasmamba.models.normalise import mask_missing, normalise_window
+from sasmamba.models.posemamba import POSEMAMBA
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
@@ -58,6 +59,8 @@ class Lifter:
         Raises:
             UserError: weights missing, altered or of another model, with what to do.
         """
+        if name in POSEMAMBA and not any(entry.name == name for entry in weights.entries()):
+            raise UserError(_no_weights(name), exit_code=2)
         path = Path(name) if name.endswith(".safetensors") else weights.ensure(name)
         if not path.is_file():
             raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
@@ -95,6 +98,15 @@ class Lifter:
             if self.flip:
                 y = 0.5 * (y + _mirror(self.model(_mirror(x))))
             return (y - y[:, :, :1])[0].float().cpu().numpy()
+
+
+def _no_weights(name: str) -> str:
+    """What to do for a lifter of a paper that no weights are shipped of."""
+    config = "posemamba" if name == "posemamba-s" else f'a copy of training/configs/posemamba.toml, variant "{name}"'
+    return (
+        f"No weights of PoseMamba-{name[-1].upper()} are shipped: train it (`sasmamba-demo train --config`, "
+        f"{config}) and pass --lifter its .safetensors file, or leave --lifter out for {DEFAULT_LIFTER}."
+    )
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """A lifter in one safetensors file: weights, the configuration that built it, the skeleton conversion it was fed.
 
-Loading is strict: nothing is guessed, nothing is left at random values.
+Loading is strict: nothing is guessed, nothing is left at random values. The file's "model" is "sasmamba" or "posemamba"
+and has to be what its configuration describes.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -14,11 +15,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from sasmamba.models.blocks import BlockConfig
-from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
+from sasmamba.models.posemamba import POSEMAMBA, is_posemamba
+from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 
-_FORMAT, _MODEL = "sasmamba-lifter/1", "sasmamba"
+_FORMAT = "sasmamba-lifter/1"
+_MODELS = ("sasmamba", "posemamba")
+
+#: The papers' models by name, for configurations that start from one.
+VARIANTS = {"sasmamba": SASMAMBA, "sasmamba-l": SASMAMBA_L, **POSEMAMBA}
 
 
 class CheckpointError(Exception):
@@ -26,20 +32,39 @@ class CheckpointError(Exception):
 
 
 def config_from_dict(values: dict) -> SasMambaConfig:
-    """The configuration a checkpoint or a training file describes; unknown names raise TypeError."""
+    """The configuration a checkpoint or a training file describes.
+
+    Args:
+        values: what `SasMambaConfig` takes, "block" as what `BlockConfig` takes; "variant" names one of `VARIANTS` that
+            the other values change.
+
+    Raises:
+        TypeError: unknown names. ValueError: unknown or impossible values.
+    """
     values = dict(values)
+    variant = values.pop("variant", None)
+    if variant is not None and variant not in VARIANTS:
+        raise ValueError(f"variant: want one of {', '.join(VARIANTS)}, got {variant!r}")
     block = dict(values.pop("block", {}))
     for name in ("directions", "dt_range"):
         if name in block:
             block[name] = tuple(block[name])
-    return SasMambaConfig(block=BlockConfig(**block), **values)
+    if variant is None:
+        return SasMambaConfig(block=BlockConfig(**block), **values)
+    base = VARIANTS[variant]
+    return replace(base, block=replace(base.block, **block), **values)
+
+
+def model_of(config: SasMambaConfig) -> str:
+    """What a checkpoint of this configuration calls itself: "posemamba" or "sasmamba"."""
+    return "posemamba" if is_posemamba(config) else "sasmamba"
 
 
 def save_lifter(model: SasMamba, path: Path, notes: dict[str, str] | None = None) -> None:
     """Writes the model whole or not at all; `notes` are free text for people (data, recipe, accuracy)."""
     metadata = {
         "format": _FORMAT,
-        "model": _MODEL,
+        "model": model_of(model.config),
         "config": json.dumps(asdict(model.config)),
         "skeleton": CONVERSION_ID,
         "notes": json.dumps(notes or {}),
@@ -62,8 +87,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not a lifter of this project (format {metadata.get('format')!r})")
-    if metadata.get("model") != _MODEL:
-        raise CheckpointError(f"{path} holds a {metadata.get('model')!r}, not a {_MODEL!r}")
+    if metadata.get("model") not in _MODELS:
+        raise CheckpointError(f"{path} holds a {metadata.get('model')!r}, not one of {', '.join(_MODELS)}")
     if metadata.get("skeleton") != CONVERSION_ID:
         raise CheckpointError(
             f"{path} was trained on joints derived by {metadata.get('skeleton')}, this version derives {CONVERSION_ID}"
@@ -75,13 +100,20 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
     """The model of a checkpoint, in evaluation mode.
 
     Raises:
-        CheckpointError: not a checkpoint, another skeleton, or tensors that do not fit the configuration.
+        CheckpointError: not a checkpoint, another skeleton, a name that its configuration contradicts, or tensors
+            that do not fit the configuration.
     """
     metadata = read_metadata(path)
     try:
         model = SasMamba(config_from_dict(json.loads(metadata.get("config", "null"))), backend)
     except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} describes a model that this version cannot build ({error})") from error
+    called, block = metadata["model"], model.config.block
+    if called != model_of(model.config):
+        raise CheckpointError(
+            f"{path} calls itself {called!r}, but its configuration (local mixing {block.local!r}, scan input "
+            f"{block.scan_input!r}) is that of a {model_of(model.config)!r}"
+        )
     with safe_open(path, "pt") as f:
         tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
     try:

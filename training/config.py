@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sasmamba.app.types import UserError
+from sasmamba.training.losses import Loss
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -33,13 +34,15 @@ class TrainConfig:
         cameras: JSON table of Human3.6M's cameras; empty: random cameras only.
         hold_out: subject that is never trained on; validation uses it. hold_out_clips: patterns of clip names, such as
             "spinkick", that are never trained on either.
-        model: what `SasMambaConfig` takes; ignored when training starts from weights.
+        model: what `config_from_dict` takes: a paper's model as `variant`, and what to change about it, or all of a
+            `SasMambaConfig`; ignored when training starts from weights.
         init: weights to start from: a .safetensors file or the name of a shipped lifter; empty: from nothing.
         phases: see `Phase`; the learning rate warms up once and decays (cosine) over all of them.
         lr, lr_end, warmup, weight_decay, clip: AdamW's peak and last rate, steps of warm-up, decay, and the bound on
             the gradient's norm.
         ema: decay per step of the averaged weights, the ones that are evaluated and shipped.
-        tcl_weight, mpjve_weight: λ_t and λ_m of the loss.
+        loss: which paper's, see training/losses.py. tcl_weight, mpjve_weight: λ_t and λ_m of either.
+        reprojection_weight: λ_2D, of PoseMamba's only.
         minutes: wall-clock budget of the leg. steps: if above 0, the budget in steps instead.
         eval_minutes, checkpoint_minutes: time between validations and between checkpoints; a kill loses at most one
             checkpoint interval.
@@ -64,8 +67,10 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.999
+    loss: Loss = "sasmamba"
     tcl_weight: float = 0.5
     mpjve_weight: float = 20.0
+    reprojection_weight: float = 0.1
     minutes: float = 10.0
     steps: int = 0
     eval_minutes: float = 5.0
@@ -89,6 +94,11 @@ class TrainConfig:
             raise ValueError("phases: want strides [lowest, highest]")
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision: want one of {get_args(Precision)}, got {self.precision!r}")
+        if self.loss not in get_args(Loss):
+            raise ValueError(f"loss: want one of {get_args(Loss)}, got {self.loss!r}")
+        for name in ("tcl_weight", "mpjve_weight", "reprojection_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: want 0 or more, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: want 0 up to 1, got {self.ema}")
 
@@ -114,6 +124,7 @@ def load_config(path: Path | str) -> TrainConfig:
         return TrainConfig(**values)
     except FileNotFoundError as error:
         names = sorted(f.name.removesuffix(".toml") for f in own.parent.iterdir())  # type: ignore[attr-defined]
+        names.remove("glsmamba")  # is for train-2d
         raise UserError(
             f"{path} does not exist; give a TOML file or one of {', '.join(names)}.", exit_code=2
         ) from error

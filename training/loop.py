@@ -25,7 +25,7 @@ from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
 from sasmamba.training.journal import Journal, draw_curves, draw_joints
-from sasmamba.training.losses import sasmamba_loss
+from sasmamba.training.losses import posemamba_loss, sasmamba_loss
 from sasmamba.training.metrics import joint_errors
 from sasmamba.training.motion import Motion, load_motion
 from sasmamba.training.simulate import Simulator, body_lengths
@@ -174,11 +174,23 @@ class Leg:
             self.generator.manual_seed(_seed(progress.seed, progress.step, shard))
             torch.manual_seed(_seed(progress.seed, progress.step, shard, 1))
             sample = self.simulator.draw(phase.batch, phase.frames, phase.stride, self.generator)
-            x = normalise_window(sample.xyc)[..., : self.model.config.in_channels]
+            seen = normalise_window(sample.xyc)
+            x = seen[..., : self.model.config.in_channels]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 predicted = self.forward(x)
             predicted = predicted.float()
-            loss = sasmamba_loss(predicted, sample.target, sample.stride, config.tcl_weight, config.mpjve_weight)
+            usual = (predicted, sample.target, sample.stride)
+            if config.loss == "posemamba":
+                loss = posemamba_loss(
+                    *usual,
+                    seen,
+                    sample.R_cam_facing,
+                    config.tcl_weight,
+                    config.mpjve_weight,
+                    config.reprojection_weight,
+                )
+            else:
+                loss = sasmamba_loss(*usual, config.tcl_weight, config.mpjve_weight)
             (loss / self.shards).backward()
             with torch.no_grad():
                 error = (predicted - sample.target).norm(dim=-1).mean() * 1000

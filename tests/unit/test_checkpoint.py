@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sasmamba.models.blocks import BlockConfig
-from sasmamba.models.checkpoint import CheckpointError, load_lifter, read_metadata, save_lifter
-from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
+from sasmamba.models.checkpoint import CheckpointError, config_from_dict, load_lifter, read_metadata, save_lifter
+from sasmamba.models.posemamba import POSEMAMBA_L
+from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig
 
 CONFIG = SasMambaConfig(
     block=BlockConfig(width=16, states=2, directions=("spatial_forward", "temporal_backward"), dt_range=(0.01, 1.0)),
@@ -42,7 +45,8 @@ def _resave(path: Path, change: dict[str, str], drop: str | None = None) -> None
 CASES = {
     "another project's file": ({"format": "x"}, None, "not a lifter of this project"),
     "another skeleton": ({"skeleton": "coco17-to-h36m17/0"}, None, "joints derived by coco17-to-h36m17/0"),
-    "another model": ({"model": "posemamba"}, None, "not a 'sasmamba'"),
+    "another model": ({"model": "hrnet"}, None, "holds a 'hrnet', not one of sasmamba, posemamba"),
+    "another's name": ({"model": "posemamba"}, None, "calls itself 'posemamba', but .* is that of a 'sasmamba'"),
     "no configuration": ({"config": "null"}, None, "cannot build"),
     "an unknown setting": ({"config": '{"nonsense": 1}'}, None, "cannot build"),
     "a tensor missing": ({}, "head.1.bias", "do not fit"),
@@ -57,6 +61,42 @@ def test_other_files_are_refused(tmp_path: Path, change: dict[str, str], drop: s
     _resave(path, change, drop)
     with pytest.raises(CheckpointError, match=words):
         load_lifter(path)
+
+
+def test_a_posemamba_says_so_and_loads(tmp_path: Path) -> None:
+    config = replace(CONFIG, block=replace(CONFIG.block, local="depthwise", scan_input="limb"))
+    model, path = SasMamba(config).eval(), tmp_path / "lifter.safetensors"
+    save_lifter(model, path)
+    assert read_metadata(path)["model"] == "posemamba"
+    again = load_lifter(path)
+    assert again.config == config
+    x = torch.randn(1, 9, 17, 3)
+    assert torch.equal(again(x), model(x))
+    _resave(path, {"model": "sasmamba"})
+    with pytest.raises(CheckpointError, match=r"calls itself 'sasmamba', but .*'limb'\) is that of a 'posemamba'"):
+        load_lifter(path)
+
+
+@pytest.mark.parametrize("change", [{"local": "depthwise"}, {"local": "depthwise", "scan_input": "plain"}], ids=str)
+def test_a_sasmamba_without_a_part_stays_one(tmp_path: Path, change: dict[str, str]) -> None:
+    save_lifter(SasMamba(replace(CONFIG, block=replace(CONFIG.block, **change))), tmp_path / "a.safetensors")
+    assert read_metadata(tmp_path / "a.safetensors")["model"] == "sasmamba"
+
+
+def test_the_shipped_lifter_loads() -> None:
+    path = Path(str(resources.files("sasmamba.weights") / "sasmamba-lean.safetensors"))
+    assert read_metadata(path)["model"] == "sasmamba"
+    assert load_lifter(path).config.block.width == 48
+
+
+def test_configurations_start_from_a_variant() -> None:
+    assert config_from_dict({"variant": "sasmamba"}) == SASMAMBA == config_from_dict({})
+    lean = config_from_dict({"variant": "posemamba-l", "in_channels": 3, "block": {"states": 1, "dt_range": [0.1, 1]}})
+    assert lean == replace(POSEMAMBA_L, in_channels=3, block=replace(POSEMAMBA_L.block, states=1, dt_range=(0.1, 1)))
+    with pytest.raises(ValueError, match=r"variant: want one of sasmamba, .*, got 'posemamba-xl'"):
+        config_from_dict({"variant": "posemamba-xl"})
+    with pytest.raises(TypeError, match="nonsense"):
+        config_from_dict({"variant": "posemamba-s", "nonsense": 1})
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", b"\x00" * 100])
