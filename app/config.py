@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from sasmamba.app.placing import Intrinsics
-from sasmamba.app.pose2d import Backend2D
+from sasmamba.app.pose2d import GLSMAMBA_NEEDS, Backend2D
 from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.sinks.atomic import same_file
 from sasmamba.app.types import UserError
@@ -84,6 +84,8 @@ class RunConfig:
         if self.poses is not None and same_file(self.poses, self.source):
             raise usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
         check_common(self)
+        if self.pose2d == "glsmamba" and self.pose2d_weights is None:
+            raise usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
 

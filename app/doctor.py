@@ -78,6 +78,7 @@ def _pose2d() -> list[Finding]:
     from sasmamba.app import weights
     from sasmamba.app.pose2d import DEFAULT_HRNET
     from sasmamba.app.pose2d.detectors import load_onnxruntime
+    from sasmamba.app.pose2d.glsmamba import load_transformers
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, load_mediapipe
     from sasmamba.app.pose2d.openmmlab import load_mmpose
 
@@ -92,6 +93,10 @@ def _pose2d() -> list[Finding]:
         load_mmpose()
         return f"mmpose {version('mmpose')}"
 
+    def glsmamba() -> str:
+        load_transformers()
+        return f"transformers {version('transformers')}; weights of your own"
+
     hrnet = weights.locate(DEFAULT_HRNET) is not None
     fetch = f"sasmamba-demo weights fetch {DEFAULT_HRNET}"
     return [
@@ -99,6 +104,7 @@ def _pose2d() -> list[Finding]:
         Finding("2D hrnet", hrnet, "its weights are here" if hrnet else "no weights", "" if hrnet else fetch, True),
         _tried("detector yolox", lambda: f"ONNX Runtime {load_onnxruntime().__version__}", optional=True),
         _tried("2D openmmlab", openmmlab, optional=True),
+        _tried("2D glsmamba", glsmamba, optional=True),
     ]
 
 

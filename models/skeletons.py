@@ -60,6 +60,26 @@ class COCO(IntEnum):
     RIGHT_ANKLE = 16
 
 
+class POSETRACK(IntEnum):
+    """PoseTrack's 15 joints, in the order of PoseTrack 2018's annotations without the ears, which nobody labelled."""
+
+    NOSE = 0
+    HEAD_BOTTOM = 1
+    HEAD_TOP = 2
+    LEFT_SHOULDER = 3
+    RIGHT_SHOULDER = 4
+    LEFT_ELBOW = 5
+    RIGHT_ELBOW = 6
+    LEFT_WRIST = 7
+    RIGHT_WRIST = 8
+    LEFT_HIP = 9
+    RIGHT_HIP = 10
+    LEFT_KNEE = 11
+    RIGHT_KNEE = 12
+    LEFT_ANKLE = 13
+    RIGHT_ANKLE = 14
+
+
 #: MediaPipe landmark of each COCO joint (BlazePose GHUM, 33 landmarks).
 MEDIAPIPE33_OF_COCO17 = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 
@@ -82,6 +102,7 @@ def _mirrored(joints: type[IntEnum]) -> tuple[int, ...]:
 
 H36M_MIRROR = _mirrored(H36M)
 COCO_MIRROR = _mirrored(COCO)
+POSETRACK_MIRROR = _mirrored(POSETRACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +183,31 @@ def mediapipe33_to_coco17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDA
         raise ValueError(f"joints and score: want (..., 33, D) and (..., 33), got {joints.shape} and {score.shape}")
     index = list(MEDIAPIPE33_OF_COCO17)
     return joints[..., index, :], score[..., index]
+
+
+def posetrack15_to_coco17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
+    """Puts PoseTrack's joints where lifters look for them, which is COCO's places.
+
+    Thirteen joints are in both. Both ears stand where `coco17_to_h36m17` finds the labelled head top from them: on the
+    line from the middle of the shoulders to it. Eyes are missing, the head's bottom has no place in COCO.
+
+    Args:
+        joints: (..., 15, D) positions in PoseTrack order.
+        score: (..., 15); 0 marks a joint that was not found.
+
+    Returns:
+        joints (..., 17, D) in COCO order and score (..., 17); an ear's is the lowest of the three joints it is made of.
+        Positions of missing joints are 0.
+    """
+    if joints.shape[-2] != 15 or score.shape != joints.shape[:-1]:
+        raise ValueError(f"joints and score: want (..., 15, D) and (..., 15), got {joints.shape} and {score.shape}")
+    out = np.zeros((*joints.shape[:-2], 17, joints.shape[-1]), joints.dtype)
+    out_score = np.zeros((*score.shape[:-1], 17), score.dtype)
+    for joint in (j for j in POSETRACK if j.name in COCO.__members__):
+        out[..., COCO[joint.name], :], out_score[..., COCO[joint.name]] = joints[..., joint, :], score[..., joint]
+    shoulders, top = [POSETRACK.LEFT_SHOULDER, POSETRACK.RIGHT_SHOULDER], POSETRACK.HEAD_TOP
+    thorax = joints[..., shoulders, :].mean(-2)
+    ears = [COCO.LEFT_EAR, COCO.RIGHT_EAR]
+    out[..., ears, :] = (thorax + (joints[..., top, :] - thorax) / HEAD_TOP_REACH)[..., None, :]
+    out_score[..., ears] = score[..., [top, *shoulders]].min(-1)[..., None]
+    return np.where(out_score[..., None] > 0, out, 0).astype(joints.dtype), out_score

@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from sasmamba.app.pose2d.detectors import DetectorName
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
 
-Backend2D = Literal["auto", "mediapipe", "hrnet", "openmmlab"]
+Backend2D = Literal["auto", "mediapipe", "hrnet", "openmmlab", "glsmamba"]
 
 #: HRNet's weights unless others are asked for.
 DEFAULT_HRNET = "hrnet-w32"
+
+#: Why glsmamba does not run without --pose2d-weights, and what to do.
+GLSMAMBA_NEEDS = (
+    "--pose2d glsmamba needs --pose2d-weights FILE: nobody publishes weights for it; `sasmamba-demo train-2d --help` "
+    "tells how to train some."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +38,10 @@ def open_pose2d(
 
     Args:
         max_people: at most so many are found in one frame. every: it will be shown every so many frames of the video.
-        detector: finds people for hrnet and openmmlab; MediaPipe finds them itself.
+        detector: finds people for hrnet, openmmlab and glsmamba; MediaPipe finds them itself.
         weights: for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task file; for openmmlab
-            a name in MMPose's model index or a checkpoint of its default model; None for the default.
+            a name in MMPose's model index or a checkpoint of its default model; None for the default; for glsmamba a
+            checkpoint, which it needs, see `glsmamba.open_glsmamba`.
         device: cpu or cuda; MediaPipe always runs on the CPU.
         live: frames will not wait.
 
@@ -50,7 +57,9 @@ def open_pose2d(
         return _hrnet(_hrnet_weights(weights or DEFAULT_HRNET), max_people, every, detector, device)[0]
     if backend == "openmmlab":
         return _openmmlab(max_people, every, detector, weights, device)
-    raise ValueError(f"pose2d: want one of auto, mediapipe, hrnet, openmmlab, got {backend!r}")
+    if backend == "glsmamba":
+        return _glsmamba(max_people, every, detector, weights, device, live)
+    raise ValueError(f"pose2d: want one of auto, mediapipe, hrnet, openmmlab, glsmamba, got {backend!r}")
 
 
 def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool) -> Pose2D:
@@ -121,6 +130,26 @@ def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str
     except BaseException:
         finder.close()
         raise
+
+
+def _glsmamba(
+    max_people: int, every: int, detector: DetectorName, weights: str | None, device: str, live: bool
+) -> Pose2D:
+    import torch
+
+    from sasmamba.app.pose2d.detectors import open_detector
+    from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D, open_glsmamba
+
+    if live:
+        raise UserError(
+            "--pose2d glsmamba sees the frames after the one that it is asked about, so it is for videos and not for "
+            "live; pass --pose2d hrnet or --pose2d mediapipe.", exit_code=2,
+        )  # fmt: skip
+    if weights is None:
+        raise UserError(GLSMAMBA_NEEDS, exit_code=2)
+    network, backbone = open_glsmamba(weights, device)
+    finder, _ = open_detector(detector, max_people=max_people, device=device, threads=torch.get_num_threads())
+    return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
 
 
 def _file(name: str) -> Path:
