@@ -23,11 +23,12 @@ from sasmamba.app.config import RunConfig, resolve_device
 from sasmamba.app.lifting import Lifter, Lifting
 from sasmamba.app.placing import Placement, place
 from sasmamba.app.pose2d import open_pose2d
+from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.rendering import RenderConfig, Renderer, Scene
 from sasmamba.app.sinks import open_render
 from sasmamba.app.sinks.atomic import check_writable
-from sasmamba.app.sinks.motion import export_motion
+from sasmamba.app.sinks.motion import VIEWS, Outcome, export_motion, export_paths
 from sasmamba.app.smoothing import smooth_take
 from sasmamba.app.sources import VideoFile, prefetch
 from sasmamba.app.take import Take, save_poses
@@ -164,7 +165,7 @@ def analyse(
 
     passed_over: Frame | None = None
     with closing(prefetch(video)) as frames:
-        for frame in timings.waiting("read", frames):
+        for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
                 break
@@ -243,9 +244,9 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames
     ) as video:  # fmt: skip
         base = config.out.with_suffix("")
-        for path in (config.out, config.poses, base.with_name(f"{base.name}_about.json") if config.export else None):
-            if path is not None:
-                check_writable(path)
+        poses = [] if config.poses is None else [config.poses]
+        for path in (config.out, *poses, *export_paths((), base, config.export)):
+            check_writable(path)
         device = resolve_device(config.device)
         lifter = Lifter.load(config.lifter, device, config.flip)
         with open_pose2d(
@@ -273,8 +274,9 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             files.append(str(config.poses))
         with timings("place"):
             placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
-        if config.export and take.tracks:
-            files += map(str, export_motion(take, placement, base, config.export))
+        motion = [form for form in config.export if form not in VIEWS]
+        if motion and take.tracks:
+            files += map(str, export_motion(take, placement, base, motion))
         written = render(
             video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
         )
@@ -282,10 +284,19 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             files.insert(0, str(config.out))
         if not take.tracks:
             problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
-        return Report(
+        report = Report(
             frames=take.frames, looks=len(take.looks), written=written,
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written), seconds=time.perf_counter() - started,
             startup_s=started - begin, files=files, model=take.model, pose2d=pose2d.name, problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
         )  # fmt: skip
+        if views := [form for form in config.export if form in VIEWS]:
+            # a page is passed on: it names the video, not where it lies
+            told = [problem.replace(str(config.source), config.source.name) for problem in problems]
+            outcome = Outcome(
+                config.source.name, config.out if written else None, written, report.pose2d, report.fps,
+                report.stage_ms, told,
+            )  # fmt: skip
+            files += map(str, export_motion(take, placement, base, views, outcome))
+        return report

@@ -24,6 +24,7 @@ NOT_SOURCE = (
 
 REQUIRED = (
     "sasmamba/app/py.typed", "sasmamba/models/py.typed", "sasmamba/app/cli.py", "sasmamba/app/sinks/mp4.py",
+    "sasmamba/app/report/page.html", "sasmamba/app/report/page.css", "sasmamba/app/report/view.js",
     "sasmamba/app/pose2d/mediapipe.py", "sasmamba/models/scan/__init__.py", "sasmamba/training/__init__.py",
     "sasmamba/weights/manifest.toml", "sasmamba/weights/sasmamba-lean.safetensors",
     "sasmamba/models/kernels/common.h", "sasmamba/models/kernels/module.cpp", "sasmamba/models/kernels/scan.cpp",

@@ -77,6 +77,8 @@ class GifSink:
                 return
             end = self._last_tick + max(2, round(_TICKS / min(self._fps, Fraction(MAX_FPS))))
             self._durations_ms.append((end - self._last_tick) * 1000 // _TICKS)
+            if self.frames == 1:  # Pillow takes a list of durations for moving pictures only
+                self._writer.save_args["duration"] = self._durations_ms[0]
             self._writer.close()
 
     def write(self, bgr: NDArray[np.uint8], time_s: Fraction) -> None:

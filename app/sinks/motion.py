@@ -7,8 +7,8 @@ is up get (x, z, -y): x right, y up, z towards the camera.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +70,25 @@ def motions(take: Take, placement: Placement) -> list[Motion]:
                 motion.observed[f - frames[0]] = True
         out.append(motion)
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What views tell of a run beside its motion.
+
+    Attributes:
+        title: the video's name. render: where it is, or None; written: frames in it. pose2d: the 2D stage's name.
+        fps: frames per second of the chain; stage_ms: milliseconds per frame of every stage.
+        problems: sentences about losses.
+    """
+
+    title: str
+    render: Path | None = None
+    written: int = 0
+    pose2d: str = ""
+    fps: float = 0.0
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    problems: Sequence[str] = ()
 
 
 def is_even(motion: Motion, fps: Fraction) -> bool:
@@ -138,8 +157,9 @@ def parse_formats(text: str) -> tuple[str, ...]:
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"--export knows {', '.join(FORMATS)}, not {name!r}.", exit_code=2)
-        if name == "c3d" and find_spec("ezc3d") is None:
-            raise UserError("--export c3d needs the package ezc3d: pip install 'sasmamba-demo[export]'.")
+        package, extra = _NEEDS.get(name, ("", ""))
+        if package and find_spec(package) is None:
+            raise UserError(f"--export {name} needs a package more: pip install 'sasmamba-demo[{extra}]'.")
     if not formats:
         raise UserError(f"--export wants at least one of {', '.join(FORMATS)}.", exit_code=2)
     return formats
@@ -148,42 +168,51 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def export_paths(people: Iterable[int], base_path: Path, formats: Iterable[str]) -> list[Path]:
     """The files that `export_motion` writes for these people: NAME_ID.bvh for formats that hold one person, NAME.csv
     for those that hold everybody, and NAME_about.json, which says what the others have no room for."""
-    people, formats = sorted(people), list(formats)
-    names = [
-        name for form in formats for name in ([f"_{i}.{form}" for i in people] if form in ONE_PERSON else [f".{form}"])
-    ]
-    if any(form not in ("json", "npz") for form in formats) and "json" not in formats:
-        names.append("_about.json")
-    return [base_path.with_name(base_path.name + name) for name in names]
+    return [path for path, _, _ in _planned(sorted(people), base_path, formats)]
 
 
-def export_motion(take: Take, placement: Placement, base_path: Path, formats: Iterable[str]) -> list[Path]:
+def _planned(
+    people: Sequence[int], base_path: Path, formats: Iterable[str]
+) -> list[tuple[Path, str, int | None]]:  # fmt: skip
+    """The files to write: each with its format, "about" for the page about the others, and whose it is or None."""
+    formats = list(formats)
+    files: list[tuple[str, str, int | None]] = []
+    for form in formats:
+        files += [(f"_{i}.{form}", form, i) for i in people] if form in ONE_PERSON else [(f".{form}", form, None)]
+    if "json" not in formats and not SELF_TOLD.issuperset(formats):
+        files.append(("_about.json", "about", None))
+    return [(base_path.with_name(base_path.name + name), form, person) for name, form, person in files]
+
+
+def export_motion(
+    take: Take, placement: Placement, base_path: Path, formats: Iterable[str], outcome: Outcome | None = None
+) -> list[Path]:
     """Writes a take in every format asked for, beside each other; returns the files.
 
     Args:
         base_path: folder and name without a suffix, see `export_paths`.
         formats: of `FORMATS`, as `parse_formats` gives them.
+        outcome: of the run, for formats of `VIEWS`, which show the render; without it they know of none.
 
     Raises:
         UserError: an unknown format, a package that is not installed, a motion that a format cannot hold, or a disk
             that refuses; each file is whole or not there.
     """
     formats = parse_formats(",".join(formats))
-    people = motions(take, placement)
+    people = {motion.track_id: motion for motion in motions(take, placement)}
     notes = about(take, placement)
-    files = export_paths([p.track_id for p in people], base_path, formats)
-    for path in files:
-        form = path.suffix[1:]
-        if path.name == f"{base_path.name}_about.json":
+    files = []
+    for path, form, i in _planned(list(people), base_path, formats):
+        if form == "about":
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(notes, indent=1))
         elif form == "npz":
             save_poses(take, path, _placed(take, placement, notes))
-        elif form in ONE_PERSON:
-            person = next(p for p in people if path.name == f"{base_path.name}_{p.track_id}.{form}")
-            _writer(form)(path, person, take.meta.fps, notes)
+        elif form in VIEWS:
+            _view(form)(path, take, placement, list(people.values()), outcome or Outcome(base_path.name))
         else:
-            _writer(form)(path, people, take.meta.fps, notes)
+            _writer(form)(path, list(people.values()) if i is None else people[i], take.meta.fps, notes)
+        files.append(path)
     return files
 
 
@@ -198,9 +227,14 @@ def _placed(take: Take, placement: Placement, notes: dict[str, Any]) -> dict[str
     return {"world3d": world, "R_world_cam": placement.R_world_cam, "about": np.array(json.dumps(notes))}
 
 
-#: Formats of which a file holds one person, and all there are.
+#: Formats of which a file holds one person; those that show the render, so that they are written after it; those that
+#: say themselves what they assume; and all there are.
 ONE_PERSON = ("bvh", "trc", "c3d")
-FORMATS = (*ONE_PERSON, "csv", "json", "npz")
+VIEWS = ("html", "rrd")
+SELF_TOLD = frozenset({"json", "npz", *VIEWS})
+FORMATS = (*ONE_PERSON, "csv", "json", "npz", *VIEWS)
+#: Packages that formats need beyond the application's own, and the extra that brings them.
+_NEEDS = {"c3d": ("ezc3d", "export"), "rrd": ("rerun", "rerun")}
 
 
 def _writer(form: str) -> Callable[[Path, Any, Fraction, dict[str, Any]], None]:
@@ -212,3 +246,11 @@ def _writer(form: str) -> Callable[[Path, Any, Fraction, dict[str, Any]], None]:
         "json": motion_json.write_json,
     }  # fmt: skip
     return writers[form]
+
+
+def _view(form: str) -> Callable[[Path, Take, Placement, list[Motion], Outcome], None]:
+    """The function that writes a view; imported here for the same reason."""
+    from sasmamba.app.report import page
+    from sasmamba.app.sinks import rrd
+
+    return {"html": page.write_page, "rrd": rrd.write_rrd}[form]

@@ -63,7 +63,7 @@ CASES = [
     ("nobody", "video", ["--max-people", "0"], 2, "--max-people must be at least 1, not 0."),
     ("device", "video", ["--device", "gpu"], 2, "--device must be auto, cpu or cuda, not 'gpu'."),
     ("2D", "video", ["--pose2d", "guess"], 2,
-     "--pose2d must be one of auto, mediapipe, hrnet, openmmlab, not 'guess'."),
+     "--pose2d must be one of auto, mediapipe, hrnet, openmmlab, glsmamba, not 'guess'."),
     ("detector", "video", ["--detector", "hog"], 2,
      "--detector must be one of auto, yolox, yolox-tiny, mediapipe, rtmdet, faster-rcnn, not 'hog'."),
     ("2D weights of nobody", "video", ["--pose2d-weights", "a.pth"], 2,

@@ -15,7 +15,7 @@ from helpers_motion import walker
 from sasmamba.app.placing import Placement
 from sasmamba.app.rendering import R_WORLD_CAM
 from sasmamba.app.sinks import motion as exports
-from sasmamba.app.sinks.motion import JOINTS, export_motion, parse_formats
+from sasmamba.app.sinks.motion import JOINTS, export_motion, export_paths, parse_formats
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
 from sasmamba.models.skeletons import H36M
@@ -57,6 +57,7 @@ def scene(
     """A take of people whose joints are given in world axes, from frame `start` on, with a gap in their frames."""
     frames = start + len(next(iter(people.values())))
     take = Take(VideoMeta(640, 480, fps, frames), "truth", times_s=times or [f / fps for f in range(frames)])
+    take.looks = list(range(frames))
     placement = Placement(R_WORLD_CAM, {}, {}, 60.0, {"floor": "one"})
     for i, world in people.items():
         take.tracks[i] = Track(i)
@@ -242,6 +243,18 @@ def test_files_of_one_person_each_and_a_page_about_them(tmp_path: Path) -> None:
     assert json.loads(files[-1].read_text())["assumptions"] == {"floor": "one"}
 
 
+@pytest.mark.parametrize(("formats", "names"), [
+    (["bvh", "csv"], ["c_1.bvh", "c_7.bvh", "c.csv", "c_about.json"]),
+    (["trc", "json"], ["c_1.trc", "c_7.trc", "c.json"]),
+    (["npz", "html", "rrd"], ["c.npz", "c.html", "c.rrd"]),
+    ([], []),
+])  # fmt: skip
+def test_where_files_go_is_known_before(formats: list[str], names: list[str]) -> None:
+    assert [path.name for path in export_paths([7, 1], Path("c"), formats)] == names
+    shared = [name for name in names if "_1" not in name and "_7" not in name]
+    assert [path.name for path in export_paths((), Path("c"), formats)] == shared
+
+
 def test_nobody_is_an_empty_table(tmp_path: Path) -> None:
     take = Take(VideoMeta(640, 480, NTSC, 3), "truth", times_s=[f / NTSC for f in range(3)])
     placement = Placement(R_WORLD_CAM, {}, {}, 60.0)
@@ -277,8 +290,9 @@ def test_formats_that_cannot_be(text: str, sentence: str) -> None:
 def test_a_missing_package_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "find_spec", lambda name: None)
     assert parse_formats(" BVH, trc,bvh") == ("bvh", "trc")
-    with pytest.raises(UserError, match="pip install"):
-        parse_formats("bvh,c3d")
+    for name, extra in (("c3d", "export"), ("rrd", "rerun")):
+        with pytest.raises(UserError, match=rf"--export {name} .*pip install 'sasmamba-demo\[{extra}\]'"):
+            parse_formats(f"bvh,{name}")
 
 
 def test_c3d_counts_so_many_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
