@@ -1,8 +1,12 @@
-# sasmamba-demo on the CPU.
-#   docker build --tag sasmamba-demo .
-#   docker build --tag sasmamba-demo:openmmlab --target openmmlab .     with OpenMMLab's own models, see below
+# hadolint global ignore=DL3008,DL3013
+# (no versions of Debian's packages and build tools: theirs move with the base image, and old ones vanish)
+# sasmamba-demo in a container, on the CPU or with CUDA.
+#   docker build --build-arg TORCH_INDEX=URL --tag sasmamba-demo .          the CPU; URL: an index of CPU builds of torch
+#   docker build --target cuda --tag sasmamba-demo:cuda .                   NVIDIA GPUs; torch's usual build
+#   docker build --target openmmlab --tag sasmamba-demo:openmmlab .         with OpenMMLab's own models, see below
 #   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/videos" --volume sasmamba-weights:/weights \
-#       sasmamba-demo video.mp4
+#       sasmamba-demo video.mp4                                             with a GPU: --gpus all, and sasmamba-demo:cuda
+# --build-arg EXTRAS=cluster,export adds what pyproject.toml calls so; --cluster needs the same image on every node.
 
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update \
@@ -10,17 +14,20 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/sasmamba
 ENV PATH=/opt/sasmamba/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# A plain torch may bring gigabytes of CUDA that this image has no use for:
-# --build-arg TORCH_INDEX=URL names an index of CPU builds, such as PyTorch's own.
+# The usual build of torch brings gigabytes of CUDA that a CPU has no use for; TORCH_INDEX names another index, such as
+# PyTorch's own of CPU builds, or of another CUDA than the usual one.
 ARG TORCH=torch==2.13.0
 ARG TORCH_INDEX=
-RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH"
-RUN pip install "setuptools>=77" wheel
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH" \
+    && pip install "setuptools>=77" wheel
 WORKDIR /source
 # Dependencies first: they stay cached while only the code changes.
 COPY pyproject.toml /source/
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-        > requirements.txt \
+ARG EXTRAS=
+RUN python -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+extras = [e for e in sys.argv[1].split(',') if e]; \
+print(*p['dependencies'], *(d for e in extras for d in p['optional-dependencies'][e]), sep='\n')" \
+        "$EXTRAS" > requirements.txt \
     && pip install --requirement requirements.txt
 COPY . /source
 # The image may run on another processor than the one that built it.
@@ -45,7 +52,7 @@ RUN useradd --create-home --uid 1000 sasmamba \
     && mkdir /weights /videos \
     && chmod 1777 /weights /videos
 ENV PATH=/opt/sasmamba/bin:$PATH SASMAMBA_WEIGHTS=/weights MPLCONFIGDIR=/tmp/matplotlib PYTHONUNBUFFERED=1
-USER sasmamba
+USER 1000
 VOLUME /weights
 WORKDIR /videos
 ENTRYPOINT ["sasmamba-demo"]
@@ -54,6 +61,19 @@ CMD ["--help"]
 FROM base AS openmmlab
 COPY --from=build-openmmlab /opt/sasmamba /opt/sasmamba
 RUN python -c "import mmdet.apis, mmpose.apis" && sasmamba-demo doctor
+
+FROM base AS cuda
+# Triton compiles a little C when a kernel first runs; its cache must be writable for any user.
+USER 0
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+USER 1000
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility TRITON_CACHE_DIR=/tmp/triton
+COPY --from=build /opt/sasmamba /opt/sasmamba
+# There is no GPU while an image is built, but a torch without CUDA would never see one.
+RUN python -c "import torch, triton; assert torch.version.cuda, 'this torch has no CUDA: leave TORCH_INDEX away'" \
+    && python -c "import cv2; from mediapipe.tasks.python import vision" && sasmamba-demo doctor
 
 # The last one is what `docker build` makes when no target is named.
 FROM base

@@ -15,17 +15,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from typer.core import TyperGroup
 
 from sasmamba.app.live.names import is_live
+from sasmamba.app.progress import Bars as _Bars
 from sasmamba.app.types import UserError
 from sasmamba.training import commands as training_commands
 
-_POSE2D_HELP = "Finds joints: auto (hrnet if its weights can be had, else mediapipe), mediapipe, hrnet or openmmlab."
-_POSE2D_WEIGHTS_HELP = "Another model for it: a name from `weights list` (hrnet), MMPose's name (openmmlab), or a file."
-_DETECTOR_HELP = "Finds people for hrnet and openmmlab: auto, yolox, yolox-tiny, mediapipe, rtmdet or faster-rcnn."
+_POSE2D_HELP = "Finds joints: mediapipe, hrnet, openmmlab, glsmamba; auto: hrnet if it can be had, or mediapipe."
+_POSE2D_WEIGHTS_HELP = "Its model: a name of `weights list` (hrnet), MMPose's (openmmlab), a file (glsmamba needs one)."
+_DETECTOR_HELP = "Finds people, except for mediapipe: auto, yolox, yolox-tiny, mediapipe, rtmdet or faster-rcnn."
 _GLOBAL_FLAGS = {"--help", "-h", "--version"}
 
 
@@ -85,39 +85,6 @@ def _root(
     pass
 
 
-class _Bars:
-    """Progress on standard error: one bar per stage with speed and time left."""
-
-    LABELS = {"analyse": "finding and lifting people", "render": "drawing"}  # noqa: RUF012
-
-    def __init__(self, quiet: bool) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=_err,
-        )  # fmt: skip
-        self._quiet = quiet
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._tasks:
-            self._progress.stop()
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        if self._quiet:
-            return
-        if stage not in self._tasks:
-            self._progress.start()
-            for task in self._progress.tasks:
-                self._progress.update(task.id, total=task.completed)
-            self._tasks[stage] = self._progress.add_task(self.LABELS[stage], total=total, rate="")
-        task = self._progress.tasks[self._tasks[stage]]
-        rate = f"{task.speed:.1f} frames/s" if task.speed else ""
-        self._progress.update(self._tasks[stage], completed=done, total=max(total, done) if total else None, rate=rate)
-
-
 @app.command()
 def run(
     video: Annotated[Path, typer.Argument(help="The video (or picture) to do, or a folder of videos.")],
@@ -130,7 +97,16 @@ def run(
     save_poses: Annotated[
         Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Of a folder: so many videos at the same time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Of a folder: so many videos at the same time.", show_default="1, or all CPUs of --cluster"),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a folder: do it on this Ray cluster, HOST:PORT of its head, or auto on one of its nodes."
+        ),
+    ] = None,
     start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
@@ -151,7 +127,7 @@ def run(
     fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
-    export: Annotated[str, typer.Option(help="Also write the motion: bvh,trc,c3d,csv,json,npz, or some of them.")] = "",
+    export: Annotated[str, typer.Option(help="Also write, of bvh,trc,c3d,csv,json,npz,html,rrd, those listed.")] = "",
     height: Annotated[int, typer.Option(help="Height of the render, pixels, at most.")] = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
@@ -174,9 +150,15 @@ def run(
     )  # fmt: skip
     _listen(quiet or as_json)
     if folder:
-        out = out or video.with_name(f"{video.resolve().name}_3d")
-        _run_folder(video, out, config, save_poses is not None, jobs, quiet, as_json)
+        from sasmamba.app.batch.command import run_folder
+
+        run_folder(
+            video, out, config, save_poses=save_poses is not None, jobs=jobs, cluster=cluster, quiet=quiet,
+            as_json=as_json,
+        )  # fmt: skip
         return
+    if cluster is not None:
+        raise UserError("--cluster is for a folder of videos; one video is done on one machine.", exit_code=2)
     with _Bars(quiet or as_json) as bars:
         report: Report = run_pipeline(config, bars)
     if as_json:
@@ -213,69 +195,6 @@ def _heights(text: str) -> float | dict[int, float] | None:
         return {int(who): float(tall) for who, _, tall in (part.partition("=") for part in text.split(","))}
     except ValueError:
         raise UserError(f"--height-m wants metres, 1.80 or 1=1.80,2=1.65, not {text!r}.", exit_code=2) from None
-
-
-def _run_folder(
-    folder: Path, out: Path, template: Any, save_poses: bool, jobs: int, quiet: bool, as_json: bool
-) -> None:
-    """Does every video of a folder, shows how far it is, and ends with a table."""
-    from sasmamba.app.batch.clips import Clip, find_clips
-    from sasmamba.app.batch.run import run_batch
-    from sasmamba.app.config import RENDER_SUFFIXES
-
-    if out.suffix.lower() in RENDER_SUFFIXES:
-        raise UserError(f"{folder} is a folder, so --out must be one, too, not {out.name!r}.", exit_code=2)
-    total = len(find_clips(folder, out)[0])
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(),
-        TimeRemainingColumn(), console=_err, disable=quiet or as_json,
-    ) as bars:  # fmt: skip
-        whole = bars.add_task("videos", total=total)
-        tasks: dict[str, TaskID] = {}
-
-        def watch(clip: Clip, stage: str, done: int, frames: int | None) -> None:
-            if stage in ("done", "kept", "failed"):
-                bars.advance(whole)
-                if clip.name in tasks:
-                    bars.remove_task(tasks.pop(clip.name))
-                return
-            if clip.name not in tasks:
-                tasks[clip.name] = bars.add_task(escape(clip.name), total=None)
-            bars.update(tasks[clip.name], description=f"{escape(clip.name)}: {_Bars.LABELS[stage]}", completed=done,
-                        total=frames)  # fmt: skip
-
-        report = run_batch(folder, out, template, save_poses=save_poses, jobs=jobs, watch=watch)
-    if as_json:
-        _print_json(
-            {
-                "out": str(out), "untried": report.untried, "problems": report.problems, "stopped": report.stopped,
-                "videos": [
-                    {"video": e.clip.name, "state": e.state, "error": e.error} | e.report for e in report.clips
-                ],
-            }
-        )  # fmt: skip
-    else:
-        shown = Table("video", "", "frames", "people", "frames/s", box=None, padding=(0, 2, 0, 0))
-        for e in report.clips:
-            r = e.report
-            cells = (str(r["written"]), str(len(r["people"])), f"{r['fps']:.1f}") if r else ("", "", "")
-            shown.add_row(escape(e.clip.name), e.state, *cells)
-        if not quiet:
-            _out.print(shown, highlight=False)
-            counts = ", ".join(f"{report.count(s)} {s}" for s in ("done", "kept", "failed"))
-            _out.print(f"{counts}; renders in {escape(str(out))}", highlight=False, soft_wrap=True)
-        for e in report.clips:
-            if e.error:
-                _err.print(f"[red]{escape(e.clip.name)}:[/] {escape(e.error)}", highlight=False, soft_wrap=True)
-        for problem in report.problems:
-            _err.print(f"[yellow]Note:[/] {escape(problem)}", highlight=False, soft_wrap=True)
-    if report.interrupted:
-        _err.print(f"Stopped: {report.untried} not done yet; the same command goes on from here.", highlight=False)
-        raise typer.Exit(130)
-    if report.stopped:
-        raise UserError(report.stopped)
-    if report.count("failed"):
-        raise typer.Exit(1)
 
 
 def _listen(quiet: bool) -> None:
@@ -494,6 +413,7 @@ def weights_where(name: Annotated[str, typer.Argument(help="Which.")]) -> None:
 
 # Training: the commands' logic and their help live in sasmamba.training.
 app.command()(training_commands.train)
+app.command()(training_commands.train_2d)
 app.command()(training_commands.evaluate)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from sasmamba.app.sinks.atomic import same_file
 from sasmamba.app.types import UserError
 
 #: What is taken for a video by its name. Pictures are not: folders of clips hold covers and thumbnails.
@@ -32,10 +33,12 @@ def find_clips(folder: Path, out: Path) -> tuple[list[Clip], list[str]]:
     named after its clip, CLIP_3d.mp4; where that would make two of the same name both keep their suffix, too.
 
     Raises:
-        UserError: there is no such folder, or no clip in it (exit code 2).
+        UserError: there is no such folder, no clip in it, or `out` is the same folder (exit code 2).
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}: check the name.", exit_code=2)
+    if same_file(folder, out):
+        raise UserError(f"The renders would lie among the videos of {folder}: choose another --out.", exit_code=2)
     problems: list[str] = []
     found: list[Path] = []
     seen = {out.resolve()}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,21 @@ from filelock import FileLock, Timeout
 
 from sasmamba.app import weights
 from sasmamba.app.batch.clips import Clip, find_clips
+from sasmamba.app.batch.crew import Crew, CrewGone, Done, Failed, Lost, Message, Progress, Refused
 from sasmamba.app.batch.journal import Journal, Record, fingerprint
-from sasmamba.app.batch.workers import Worker
+from sasmamba.app.batch.task import for_want_of_room
+from sasmamba.app.batch.workers import LocalCrew
 from sasmamba.app.config import RunConfig
 from sasmamba.app.pipeline import Stop
-from sasmamba.app.sinks.atomic import check_writable
+from sasmamba.app.pose2d import DEFAULT_HRNET
+from sasmamba.app.sinks.atomic import check_writable, disk_errors_explained
 from sasmamba.app.types import UserError
 
 #: Times a clip is tried before it counts as failed.
 _TRIES = 2
+#: Times it may lose a whole node. That is not counted as a try, but a clip that brings nodes down must not go through
+#: them all.
+_LOSSES = 5
 #: With less room than this on the disk every clip would fail; the batch stops instead.
 _LEAST_FREE_BYTES = 50_000_000
 #: Settings that say where, not how.
@@ -51,9 +58,9 @@ class BatchReport:
     """What a batch did.
 
     Attributes:
-        clips: all that ended, in the order of their names. untried: how many were not begun. problems: sentences about
-            folders that could not be read. stopped: why it ended before the last clip; empty if it did not.
-        interrupted: the user stopped it.
+        clips: all that ended, in the order of their names. untried: how many did not. problems: sentences about folders
+            that could not be read, and nodes that could not be used. stopped: why it ended before the last clip; empty
+            if it did not. interrupted: the user stopped it.
     """
 
     clips: list[Ended]
@@ -68,30 +75,62 @@ class BatchReport:
 
 
 def run_batch(
-    folder: Path, out: Path, template: RunConfig, *, save_poses: bool = False, jobs: int = 1, watch: Watch | None = None
-) -> BatchReport:
+    folder: Path, out: Path, template: RunConfig, *, save_poses: bool = False, jobs: int | None = None,
+    cluster: str | None = None, watch: Watch | None = None, told_total: Callable[[int], None] | None = None,
+) -> BatchReport:  # fmt: skip
     """Renders every clip below a folder into another, keeping the tree.
 
     Args:
         folder, out: where clips are and where renders go; `out` may lie in `folder`.
         template: the settings of every clip; its source, out and poses are replaced.
         save_poses: also save every clip's poses beside its render.
-        jobs: clips at the same time.
+        jobs: clips at the same time; None for one, and on a cluster for as many as it has room for.
+        cluster: do them on this Ray cluster, see `ClusterCrew`; None for processes of this machine.
+        told_total: is called once, with the number of clips found.
 
     Raises:
-        UserError: no such folder, no clip in it, `out` cannot be written, or another batch is at work there.
+        UserError: no such folder, no clip in it, `out` cannot be written, another batch is at work there, or there is
+            no such cluster.
     """
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise UserError(f"--jobs must be at least 1, not {jobs}.", exit_code=2)
+    given = template
+    if cluster is not None:
+        folder, out, given = folder.absolute(), out.absolute(), _same_everywhere(template)
     clips, problems = find_clips(folder, out)
+    if told_total:
+        told_total(len(clips))
     check_writable(out / "probe")
     with _alone(out), Stop.on_interrupt() as stop:
-        _sweep(out)
-        batch = _Batch(out, template, save_poses, watch or (lambda *_: None))
+        # the journal holds what the user asked for: a cluster goes on where this machine left off
+        batch = _Batch(out, given, _settings(template, save_poses), save_poses, watch or (lambda *_: None))
         batch.sort_out(clips)
-        stopped = batch.work(jobs, stop)
-        ended = sorted(batch.ended, key=lambda e: clips.index(e.clip))
-        return BatchReport(ended, len(clips) - len(ended), problems, stopped, stop.asked)
+        stopped = ""
+        if batch.waits:
+            crew = _hire(jobs, cluster, template.device)
+            stopped = batch.work(crew, stop)
+            problems += crew.problems
+        return BatchReport(batch.ended(), len(clips) - len(batch.ended()), problems, stopped, stop.asked)
+
+
+def _hire(jobs: int | None, cluster: str | None, device: str) -> Crew:
+    if cluster is None:
+        return LocalCrew(jobs or 1)
+    from sasmamba.app.batch.cluster import ClusterCrew
+
+    return ClusterCrew(cluster, jobs, gpu=device == "cuda")
+
+
+def _same_everywhere(template: RunConfig) -> RunConfig:
+    """Settings that mean the same on every node: paths from the root, and one 2D stage for all."""
+    lifter, models, pose2d = template.lifter, template.pose2d_weights, template.pose2d
+    if lifter.endswith(".safetensors"):
+        lifter = str(Path(lifter).absolute())
+    if models is not None and Path(models).suffix and Path(models).exists():
+        models = str(Path(models).absolute())
+    if pose2d == "auto":
+        pose2d = "mediapipe" if weights.obtain(DEFAULT_HRNET) is None else "hrnet"
+    return replace(template, lifter=lifter, pose2d_weights=models, pose2d=pose2d)
 
 
 @contextmanager
@@ -104,101 +143,197 @@ def _alone(out: Path) -> Iterator[None]:
         raise UserError(f"Another batch is writing to {out}: wait for it, or choose another --out.") from error
 
 
-def _sweep(out: Path) -> None:
-    """Removes what a killed batch left half-written; nobody else is at work here."""
-    for leftover in out.rglob(".*.part.*"):
-        leftover.unlink(missing_ok=True)
+@dataclass(slots=True)
+class _Job:
+    """A clip that is not done yet.
+
+    Attributes:
+        content: see `fingerprint`; empty until it was first begun. place: the folder it is being made in, None while it
+            waits. tries: how often that failed and the clip may have been why; lost: how often it cannot have been.
+    """
+
+    clip: Clip
+    content: dict[str, Any] = field(default_factory=dict)
+    tries: int = 0
+    lost: int = 0
+    place: Path | None = None
 
 
 class _Batch:
-    def __init__(self, out: Path, template: RunConfig, save_poses: bool, watch: Watch) -> None:
+    """Hands out clips and takes in renders.
+
+    Every try makes its files in a folder of its own, and only this process moves them to where they belong. So a
+    worker that is thought dead and is not (its node lost the network, say) cannot touch what another one has made, and
+    what a killed batch left half-written lies in one place.
+    """
+
+    def __init__(self, out: Path, template: RunConfig, settings: str, save_poses: bool, watch: Watch) -> None:
         self._out, self._template, self._save_poses, self._watch = out, template, save_poses, watch
-        self._journal = Journal(out)
-        self._settings = _settings(template, save_poses)
-        self._waiting: deque[tuple[Clip, int]] = deque()  # and how often it was tried
-        self.ended: list[Ended] = []
+        self._journal, self._settings = Journal(out), settings
+        self._work = out / ".sasmamba-batch.work"
+        self._jobs: dict[int, _Job] = {}
+        self._waiting: deque[int] = deque()
+        self._ended: dict[int, Ended] = {}
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to do."""
+        return bool(self._waiting)
+
+    def ended(self) -> list[Ended]:
+        """What has ended, in the order of the clips."""
+        return [self._ended[number] for number in sorted(self._ended)]
 
     def sort_out(self, clips: list[Clip]) -> None:
         """Keeps what is done; the rest waits."""
-        for clip in clips:
+        for number, clip in enumerate(clips):
+            self._jobs[number] = _Job(clip)
             record = self._journal.done(clip.name, clip.source, self._settings)
             if record is None:
-                self._waiting.append((clip, 0))
+                self._waiting.append(number)
             else:
-                self._end(Ended(clip, "kept", record.report))
+                self._end(number, Ended(clip, "kept", record.report))
 
-    def work(self, jobs: int, stop: Stop) -> str:
+    def work(self, crew: Crew, stop: Stop) -> str:
         """Does what waits; returns why it ended before its time, or nothing."""
-        busy: dict[Worker, tuple[Clip, int, dict[str, Any]]] = {}
-        idle: list[Worker] = []
+        busy: set[int] = set()
         stopped = ""
+        self._sweep()  # nobody else is at work here: what lies there was left by a batch that was killed
         try:
             while busy or (self._waiting and not stopped):
                 if stop.asked:
                     return "stopped by the user"
-                while self._waiting and len(busy) < jobs and not stopped:
-                    if shutil.disk_usage(self._out).free < _LEAST_FREE_BYTES:
-                        stopped = f"The disk of {self._out} is full; free some space and run the command again."
-                        break
-                    clip, tried = self._waiting.popleft()
-                    try:
-                        content = fingerprint(clip.source)
-                    except OSError as error:
-                        self._fail(clip, {}, f"{clip.source} cannot be read ({error.strerror}): check its permissions.")
+                while self._waiting and not stopped and crew.room() > 0:
+                    number = self._waiting.popleft()
+                    stopped = self._no_room() or self._begin(number, crew, busy)
+                    if stopped:
+                        self._waiting.appendleft(number)
+                for number, message in crew.hear(0.2):
+                    if isinstance(message, Progress):
+                        self._watch(self._jobs[number].clip, message.stage, message.done, message.total)
                         continue
-                    worker = idle.pop() if idle else Worker()
-                    worker.give(self._config(clip))
-                    busy[worker] = clip, tried, content
-                for ready in wait([w.connection for w in busy], timeout=0.2):
-                    worker = next(w for w in busy if w.connection is ready)
-                    if self._hear(worker, *busy[worker]):
-                        del busy[worker]
-                        if worker.connection.closed:
-                            continue
-                        idle.append(worker)
+                    busy.discard(number)
+                    stopped = self._take(number, message) or stopped
             return stopped
+        except CrewGone as gone:
+            return str(gone)
         finally:
-            for worker in (*busy, *idle):
-                worker.end()
-            _sweep(self._out)
+            crew.close()
+            self._sweep()
 
-    def _config(self, clip: Clip) -> RunConfig:
-        poses = clip.out.with_suffix(".npz") if self._save_poses else None
-        return replace(self._template, source=clip.source, out=clip.out, poses=poses)
+    def _sweep(self) -> None:
+        shutil.rmtree(self._work, ignore_errors=True)
 
-    def _hear(self, worker: Worker, clip: Clip, tried: int, content: dict[str, Any]) -> bool:
-        """Takes one message; True when the worker's clip has ended."""
+    def _no_room(self) -> str:
+        if shutil.disk_usage(self._out).free < _LEAST_FREE_BYTES:
+            return f"The disk of {self._out} is full; free some space and run the command again."
+        return ""
+
+    def _begin(self, number: int, crew: Crew, busy: set[int]) -> str:
+        """Gives a clip to somebody; returns why the batch has to stop instead, or nothing."""
+        job = self._jobs[number]
+        clip = job.clip
         try:
-            kind, *rest = worker.connection.recv()
-        except (EOFError, OSError):
-            sentence = worker.last_words()
-            worker.end()
-            self._again(clip, tried, content, sentence)
-            return True
-        if kind == "progress":
-            self._watch(clip, *rest)
-            return False
-        if kind == "failed":
-            self._again(clip, tried, content, rest[0])
-            return True
-        report = rest[0]
-        files = {str(Path(f).relative_to(self._out)): Path(f).stat().st_size for f in report["files"]}
-        self._journal.add(Record(clip.name, content, self._settings, files=files, report=report))
-        self._end(Ended(clip, "done", report))
-        return True
+            job.content = job.content or fingerprint(clip.source)
+        except OSError as error:
+            mend = "it was moved away, or is a link that leads nowhere"
+            mend = mend if isinstance(error, FileNotFoundError) else "check its permissions"
+            self._fail(number, f"{clip.source} cannot be read ({error.strerror}): {mend}.")
+            return ""
+        try:
+            check_writable(clip.out)
+        except UserError as error:
+            if for_want_of_room(error):
+                return str(error)
+            self._fail(number, str(error))
+            return ""
+        place = self._work / secrets.token_hex(4)
+        with disk_errors_explained(place, *place.parents):
+            place.mkdir(parents=True)
+        job.place, render = place, place / clip.out.name
+        poses = render.with_suffix(".npz") if self._save_poses else None
+        crew.give(number, replace(self._template, source=clip.source, out=render, poses=poses))
+        busy.add(number)
+        return ""
 
-    def _again(self, clip: Clip, tried: int, content: dict[str, Any], sentence: str) -> None:
-        if tried + 1 < _TRIES:
-            self._waiting.append((clip, tried + 1))
+    def _take(self, number: int, message: Message) -> str:
+        """Takes how a try ended; returns why the batch has to stop, or nothing."""
+        job = self._jobs[number]
+        stopped = ""
+        if isinstance(message, Done):
+            try:
+                self._keep(number, message.report)
+            except UserError as error:
+                message = Failed(str(error), for_want_of_room(error))
+        if isinstance(message, Refused):
+            self._waiting.appendleft(number)
+        elif isinstance(message, Lost) and message.innocent:
+            job.lost += 1
+            if job.lost < _LOSSES:
+                self._waiting.append(number)
+            else:
+                self._fail(number, f"{message.sentence} That happened {job.lost} times with this clip.")
+        elif isinstance(message, Failed) and message.disk_full:
+            self._waiting.appendleft(number)
+            stopped = f"{self._plainly(job, message.sentence)} Then run the command again: it goes on from here."
+        elif isinstance(message, Failed | Lost):
+            self._again(number, self._plainly(job, message.sentence))
+        if job.place is not None:
+            shutil.rmtree(job.place, ignore_errors=True)
+            job.place = None
+        return stopped
+
+    def _plainly(self, job: _Job, sentence: str) -> str:
+        """A sentence that names files where the user will find them."""
+        return sentence.replace(str(job.place), str(job.clip.out.parent))
+
+    def _again(self, number: int, sentence: str) -> None:
+        self._jobs[number].tries += 1
+        if self._jobs[number].tries < _TRIES:
+            self._waiting.append(number)
         else:
-            self._fail(clip, content, sentence)
+            self._fail(number, sentence)
 
-    def _fail(self, clip: Clip, content: dict[str, Any], sentence: str) -> None:
-        self._journal.add(Record(clip.name, content, self._settings, error=sentence))
-        self._end(Ended(clip, "failed", error=sentence))
+    def _keep(self, number: int, report: dict[str, Any]) -> None:
+        """Moves what was made to where it belongs and writes it down.
 
-    def _end(self, ended: Ended) -> None:
-        self.ended.append(ended)
+        Raises:
+            UserError: a file is not there, or cannot be moved.
+        """
+        job = self._jobs[number]
+        assert job.place is not None
+        files = self._publish(
+            job.clip, [job.place / name for name in dict.fromkeys(Path(file).name for file in report["files"])]
+        )
+        report = report | {
+            "files": [str(self._out / file) for file in files],
+            "problems": [self._plainly(job, problem) for problem in report["problems"]],
+        }
+        self._journal.add(Record(job.clip.name, job.content, self._settings, files=files, report=report))
+        self._end(number, Ended(job.clip, "done", report))
+
+    def _publish(self, clip: Clip, made: list[Path]) -> dict[str, int]:
+        """Moves files to where they belong; returns the size of each by its path under `out`."""
+        sizes = {}
+        for file in made:
+            path = clip.out.parent / file.name
+            with disk_errors_explained(path, file):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with file.open("rb+") as whole:
+                    os.fsync(whole.fileno())  # the journal is about to vouch for it, power cut or not
+                os.replace(file, path)
+                sizes[str(path.relative_to(self._out))] = path.stat().st_size
+        return sizes
+
+    def _fail(self, number: int, sentence: str) -> None:
+        job = self._jobs[number]
+        if job.place is not None:  # whatever stopped it, poses that are whole are not lost
+            self._publish(job.clip, [file for file in job.place.iterdir() if not file.name.startswith(".")])
+        self._journal.add(Record(job.clip.name, job.content, self._settings, error=sentence))
+        self._end(number, Ended(job.clip, "failed", error=sentence))
+
+    def _end(self, number: int, ended: Ended) -> None:
+        self._ended[number] = ended
         self._watch(ended.clip, ended.state, 0, None)
 
 

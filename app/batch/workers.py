@@ -1,4 +1,4 @@
-"""Processes that do one clip after another, told through pipes.
+"""Processes of this machine that do one clip after another, told through pipes.
 
 A clip that takes its process down with it (a decoder that crashes, memory that runs out) costs that clip and nothing
 else. A process whose parent is gone ends itself.
@@ -9,23 +9,70 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from dataclasses import asdict
-from multiprocessing.connection import Connection
-from typing import Any
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
 
+from sasmamba.app.batch.crew import Lost, Message, Progress
+from sasmamba.app.batch.task import do_clip
 from sasmamba.app.config import RunConfig
 
-#: Frames between two messages of progress.
-_TELL_EVERY = 15
+
+class LocalCrew:
+    """So many processes at most, started when there is work for them."""
+
+    def __init__(self, jobs: int) -> None:
+        self.problems: list[str] = []
+        self._jobs = jobs
+        self._busy: dict[_Worker, int] = {}
+        self._idle: list[_Worker] = []
+
+    def room(self) -> int:
+        """How many more clips it would begin now."""
+        return self._jobs - len(self._busy)
+
+    def give(self, job: int, config: RunConfig) -> None:
+        """Has a clip done."""
+        worker = self._idle.pop() if self._idle else _Worker()
+        try:
+            worker.connection.send(config)
+        except OSError:  # it died while it had nothing to do
+            worker.end()
+            worker = _Worker()
+            worker.connection.send(config)
+        self._busy[worker] = job
+
+    def hear(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
+        """What the processes told; see `Crew.hear`."""
+        if not self._busy:
+            time.sleep(timeout_s)
+            return
+        workers = {worker.connection: worker for worker in self._busy}
+        for ready in wait(list(workers), timeout=timeout_s):
+            worker = workers[ready]  # type: ignore[index]
+            try:
+                message = worker.connection.recv()
+            except (EOFError, OSError):
+                message = Lost(worker.last_words())
+                worker.end()
+                yield self._busy.pop(worker), message
+                continue
+            if isinstance(message, Progress):
+                yield self._busy[worker], message
+                continue
+            self._idle.append(worker)
+            yield self._busy.pop(worker), message
+
+    def close(self) -> None:
+        """Ends all processes, busy or not."""
+        for worker in (*self._busy, *self._idle):
+            worker.end()
+        self._busy.clear()
+        self._idle.clear()
 
 
-class Worker:
-    """One process.
-
-    Attributes:
-        connection: messages of the process: ("progress", stage, done, total), ("done", report) or ("failed", sentence).
-            At its end (EOFError) the process has died.
-    """
+class _Worker:
+    """One process; its end of the pipe gives messages, and EOFError when it has died."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")  # torch and MediaPipe have threads, which a fork would lose
@@ -34,19 +81,14 @@ class Worker:
         self._process.start()
         theirs.close()
 
-    def give(self, config: RunConfig) -> None:
-        """Has it do a clip."""
-        self.connection.send(config)
-
-    def end(self) -> int | None:
-        """Stops it, at once if it is busy; returns its exit code, negative for a signal."""
+    def end(self) -> None:
+        """Stops it, at once if it is busy."""
         self._process.terminate()
         self._process.join(5)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
         self.connection.close()
-        return self._process.exitcode
 
     def last_words(self) -> str:
         """What to say of a process that died."""
@@ -69,29 +111,9 @@ def _serve(connection: Connection) -> None:
 
 
 def _work(connection: Connection) -> None:
-    import torch
-
-    from sasmamba.app.pipeline import run
-    from sasmamba.app.types import UserError
-
-    torch.set_num_threads(1)
     while True:
         try:
             config = connection.recv()
         except EOFError:
             os._exit(0)
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if done % _TELL_EVERY == 0 or done == total:
-                connection.send(("progress", stage, done, total))
-
-        message: tuple[Any, ...]
-        try:
-            report = run(config, progress)
-            message = "done", asdict(report) | {"fps": report.fps}
-        except UserError as error:
-            message = "failed", str(error)
-        except Exception as error:
-            # one clip's bug must not end the night's work; the journal keeps what it was
-            message = "failed", f"{type(error).__name__}: {error}. This is a bug; please report it with the clip."
-        connection.send(message)
+        do_clip(config, connection.send)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from helpers_cli import command, left_in, one_sentence
-from helpers_video import write_video
+from helpers_video import write_sound_only, write_video
+
+from sasmamba.app.sources import VideoFile
 
 
 def test_a_folder_becomes_a_folder(tmp_path: Path) -> None:
@@ -32,6 +39,75 @@ def test_a_folder_becomes_a_folder(tmp_path: Path) -> None:
     assert "0 done, 2 kept, 1 failed" in second.out
     assert "bad.mp4: " in second.err
     assert "convert it to mp4 (H.264) and try again." in second.err
+
+
+def test_odd_names_broken_clips_and_links(tmp_path: Path) -> None:
+    """One batch with everything that breaks careless programs; every clip gets its row and every failure its line."""
+    clips = tmp_path / "-clips [red]"
+    odd = ("-dash.mp4", 'it\'s "odd" 🙂.mp4', "two\nlines.mp4", "[bold]x[slash].mp4", "same.mp4", "same.mov")
+    clips.mkdir()
+    write_video(clips / odd[0], 2, size=(96, 64))
+    for name in odd[1:]:
+        shutil.copy(clips / odd[0], clips / name)
+    (clips / "round").symlink_to(clips)  # a circle
+    (clips / "nowhere.mp4").symlink_to("gone.mp4")
+    (clips / "empty.mp4").touch()
+    (clips / "cut off.mp4").write_bytes((clips / odd[0]).read_bytes()[:-200])
+    write_sound_only(clips / "sound.mp4")
+    out = clips / "renders"
+    result = command("run", "--out", out, "--pose2d", "mediapipe", "--height", "64", "--jobs", "2", "--", clips)
+    assert result.code == 1
+    assert "6 done, 0 kept, 4 failed" in result.out
+    assert sorted(n for n in left_in(out) if not n.startswith(".")) == sorted([
+        "-dash_3d.mp4", 'it\'s "odd" 🙂_3d.mp4', "two\nlines_3d.mp4", "[bold]x[slash]_3d.mp4", "same.mp4_3d.mp4",
+        "same.mov_3d.mp4",
+    ])  # fmt: skip
+    for says in (
+        f"nowhere.mp4: {clips}/nowhere.mp4 cannot be read (No such file or directory): it was moved away, or is a link "
+        "that leads nowhere.",
+        f"empty.mp4: {clips}/empty.mp4 is empty: fetch or record it again.",
+        "cut off.mp4: ",
+        "sound.mp4: ",
+    ):
+        assert says in result.err
+    assert "bug" not in result.err
+    again = command("run", "--out", out, "--pose2d", "mediapipe", "--height", "64", "--", clips)
+    assert "0 done, 6 kept, 4 failed" in again.out
+
+
+def test_a_disk_that_fills_up_half_way(tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch stops, says so, and what is there is whole; with more room it goes on."""
+    monkeypatch.setattr("sasmamba.app.batch.run._LEAST_FREE_BYTES", 0)
+    (tmp_path / "clips").mkdir()
+    for i in range(4):
+        write_video(tmp_path / f"clips/{i}.mp4", 6, size=(160, 120))
+    options = (tmp_path / "clips", "--out", small_disk / "out", "--pose2d", "mediapipe", "--save-poses", "x.npz")
+    result = command(*options, "--quiet")
+    assert result.code == 1
+    assert re.search(r"could not be written: the disk is full; free some space", one_sentence(result.err))
+    renders = sorted((small_disk / "out").glob("*_3d.mp4"))
+    assert 1 <= len(renders) < 4
+    assert [sum(1 for _ in VideoFile(path)) for path in renders] == [6] * len(renders)
+    assert all(n.endswith((".mp4", ".npz")) or n.startswith(".sasmamba-batch.") for n in left_in(small_disk / "out"))
+    assert ".sasmamba-batch.work" not in left_in(small_disk / "out")
+    (small_disk / "ballast").unlink()
+    result = command(*options)
+    assert result.code == 0
+    assert f"{4 - len(renders)} done, {len(renders)} kept, 0 failed" in result.out
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for one render or two; skips where none can be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small disk can only be mounted by root")
+    (folder / "ballast").write_bytes(bytes(372 << 10))
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""Those who do a batch's clips, as the batch sees them: processes of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from sasmamba.app.config import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a clip is: frames done of all, None where the container does not say."""
+
+    stage: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A clip is rendered: the fields of `pipeline.Report`, and fps."""
+
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A clip could not be done, and why. disk_full: it was for want of room, which is not the clip's fault."""
+
+    sentence: str
+    disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Who did the clip is gone. innocent: the clip cannot have been why, a whole node went away, say."""
+
+    sentence: str
+    innocent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not begun: somebody else of the crew has to do it. The crew asks that one no more and keeps the reason."""
+
+
+Message: TypeAlias = Progress | Done | Failed | Lost | Refused
+
+
+class CrewGone(Exception):
+    """Nobody is left to do clips; the text is a sentence for the user."""
+
+
+class Crew(Protocol):
+    """Does clips, each told apart by a number of the caller's; one that has ended may be given again.
+
+    Attributes:
+        problems: sentences about members that could not be used.
+    """
+
+    problems: list[str]
+
+    def room(self) -> int:
+        """How many more clips it would begin now; CrewGone where none ever will be."""
+        ...
+
+    def give(self, job: int, config: RunConfig) -> None:
+        """Has a clip done."""
+        ...
+
+    def hear(self, timeout_s: float) -> Iterable[tuple[int, Message]]:
+        """What was told since the last call, waiting for it a while; every clip ends with anything but Progress."""
+        ...
+
+    def close(self) -> None:
+        """Stops everybody at once; what was being done is left as it lies."""
+        ...

@@ -1,0 +1,239 @@
+"""A real Ray cluster of several nodes on one machine: processes and nodes are lost, no clip is, none is done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers_cli import command, one_sentence, start
+from helpers_crew import copy_clip
+from helpers_video import write_video
+
+from sasmamba.app.batch import run as batch_run
+from sasmamba.app.batch.clips import Clip
+from sasmamba.app.batch.cluster import ClusterCrew
+from sasmamba.app.batch.run import BatchReport, run_batch
+from sasmamba.app.config import RunConfig
+from sasmamba.app.types import UserError
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'sasmamba-demo[cluster]'")
+TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe", height=120)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head without CPUs and one node with two; nodes that vanish are missed after a second."""
+    from ray.cluster_utils import Cluster
+
+    quick = {
+        "health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_timeout_ms": 3000,
+        "health_check_failure_threshold": 2,
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_crew
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
+        cluster.add_node(num_cpus=2)
+        yield cluster
+        cluster.shutdown()
+
+
+@pytest.fixture
+def copying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline costs nothing."""
+    hire = lambda jobs, cluster, device: ClusterCrew(cluster, jobs, do=copy_clip)  # noqa: E731
+    monkeypatch.setattr(batch_run, "_hire", hire)
+
+
+def clips_of(folder: Path, words: dict[str, str]) -> Path:
+    for name, word in words.items():
+        path = folder / "clips" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(word)
+    return folder / "clips"
+
+
+def noted(folder: Path, kind: str) -> Counter[str]:
+    lines = [line.split() for line in (folder / "log").read_text().splitlines()]
+    return Counter(name for what, name, _ in lines if what == kind)
+
+
+def journal(out: Path) -> Counter[str]:
+    lines = (out / ".sasmamba-batch.jsonl").read_text().splitlines()
+    return Counter(json.loads(line)["clip"] for line in lines)
+
+
+def states(report: BatchReport) -> dict[str, str]:
+    return {ended.clip.name: ended.state for ended in report.clips}
+
+
+@needs_ray
+@pytest.mark.usefixtures("copying")
+def test_a_process_and_a_node_are_lost_and_no_clip(tmp_path: Path, cluster: Any) -> None:
+    second = cluster.add_node(num_cpus=2)
+    names = [f"{i}.mp4" for i in range(8)]
+    clips = clips_of(tmp_path, dict.fromkeys(names, "1.5") | {"day 2/crash.mp4": "crash"})
+    out = tmp_path / "out"
+    seen: dict[str, set[str]] = {}
+    done: list[str] = []
+    blows: list[str] = []
+
+    def where_to_hit() -> dict[str, int]:
+        """Clips that are being done, and the process that does each."""
+        lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+        ended = {pid for what, _, pid in lines if what == "ended"}
+        return {name: int(pid) for what, name, pid in lines if what == "begun" and pid not in ended}
+
+    def watch(clip: Clip, stage: str, *_: object) -> None:
+        seen.setdefault(clip.name, set()).add(stage)
+        if stage in ("done", "failed"):
+            done.append(clip.name)
+        working = {n: p for n, p in where_to_hit().items() if n != "crash.mp4"} if stage == "render" else {}
+        if not blows and len(working) >= 2:
+            name, pid = next(iter(working.items()))
+            os.kill(pid, signal.SIGKILL)
+            blows.append(name)
+        elif len(blows) == 1 and len(done) >= 2 and working:
+            blows.append("node")
+            threading.Thread(target=cluster.remove_node, args=(second, False)).start()
+
+    report = run_batch(clips, out, TEMPLATE, cluster=cluster.address, watch=watch)
+    assert blows[1:] == ["node"]
+    assert states(report) == dict.fromkeys(names, "done") | {"day 2/crash.mp4": "failed"}
+    assert (report.stopped, report.untried, report.problems) == ("", 0, [])
+    crashed = next(e.error for e in report.clips if e.state == "failed")
+    assert re.fullmatch(r"The process that did it on node .* died: that node may be short of memory; .*", crashed)
+    # every clip once in the journal; the crash was tried twice, and clips that lost their process once more than ended
+    assert journal(out) == Counter(report_names(report))
+    assert noted(tmp_path, "ended") == Counter(names)
+    begun = noted(tmp_path, "begun")
+    assert begun["crash.mp4"] in (2, 3)  # a try that ended with its node did not count
+    assert begun[blows[0]] >= 2
+    assert sum(begun.values()) - begun["crash.mp4"] <= len(names) + 1 + 2  # one process, and a node of two
+    assert sorted(p.name for p in out.rglob("*") if p.is_file() and not p.name.startswith(".")) == sorted(
+        name.replace(".mp4", "_3d.mp4") for name in names
+    )
+    assert not (out / ".sasmamba-batch.work").exists()
+    assert "render" in seen["0.mp4"]
+
+    before = (tmp_path / "log").read_text()
+    again = run_batch(clips, out, TEMPLATE, cluster=cluster.address)
+    assert Counter(states(again).values()) == {"kept": 8, "failed": 1}
+    assert noted(tmp_path, "ended") == Counter(names), before
+
+
+def report_names(report: BatchReport) -> list[str]:
+    return [ended.clip.name for ended in report.clips]
+
+
+@needs_ray
+@pytest.mark.usefixtures("copying")
+def test_ctrl_c_ends_everybody_and_leaves_nothing_half_written(tmp_path: Path, cluster: Any) -> None:
+    clips, out = clips_of(tmp_path, {f"{i}.mp4": "5" for i in range(4)}), tmp_path / "out"
+
+    def watch(*_: object) -> None:
+        if len(noted(tmp_path, "begun")) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    begin = time.monotonic()
+    report = run_batch(clips, out, TEMPLATE, cluster=cluster.address, watch=watch)
+    assert time.monotonic() - begin < 10
+    assert report.interrupted
+    assert (report.clips, report.untried) == ([], 4)
+    time.sleep(1)
+    assert [p.name for p in out.iterdir() if p.name != ".sasmamba-batch.lock"] == []
+    assert not noted(tmp_path, "ended")
+    for line in (tmp_path / "log").read_text().splitlines():
+        assert not Path(f"/proc/{line.split()[2]}").exists()
+
+
+@needs_ray
+def test_the_command_does_real_clips_and_prints_nothing_of_ray(tmp_path: Path, cluster: Any) -> None:
+    folder = tmp_path / "clips"
+    (folder / "b").mkdir(parents=True)
+    write_video(folder / "a.mp4", 4, size=(160, 120))
+    write_video(folder / "b/b.mp4", 3, size=(160, 120))
+    with start(folder, "--pose2d", "mediapipe", "--cluster", cluster.address, "--export", "csv") as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "2 done, 0 kept, 0 failed" in out
+    assert "ray" not in (out + err).lower()
+    renders = tmp_path / "clips_3d"
+    assert sorted(str(p.relative_to(renders)) for p in renders.rglob("*.mp4")) == ["a_3d.mp4", "b/b_3d.mp4"]
+    with start(folder, "--pose2d", "mediapipe", "--export", "csv", "--json") as process:  # without the cluster
+        out, err = process.communicate(timeout=120)
+    assert [v["state"] for v in json.loads(out)["videos"]] == ["kept", "kept"], err
+
+
+@needs_ray
+def test_a_node_that_does_not_see_the_files_gets_no_more(tmp_path: Path, cluster: Any) -> None:
+    crew = ClusterCrew(cluster.address, 1, do=copy_clip)
+    try:
+        crew.give(0, RunConfig(tmp_path / "elsewhere.mp4", tmp_path / "r.mp4"))
+        heard: list[object] = []
+        with pytest.raises(batch_run.CrewGone, match=r"^Node .* cannot see .*elsewhere\.mp4: videos and renders must"):
+            heard.extend(message for _ in range(100) for message in crew.hear(0.2))
+        assert heard == [(0, batch_run.Refused())]
+        assert len(crew.problems) == 1
+    finally:
+        crew.close()
+
+
+@needs_ray
+def test_a_node_with_another_version_gets_nothing(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sasmamba.app.batch.cluster.version", lambda name: "99.1")
+    clips = clips_of(tmp_path, {"a.mp4": "0.1"})
+    report = run_batch(clips, tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    assert re.fullmatch(r"Node .* has sasmamba-demo .*: install 99.1 there\.", report.stopped)
+    assert (report.clips, report.untried, report.problems) == ([], 1, [report.stopped])
+
+
+def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips/a.mp4", 2)
+    monkeypatch.setattr("sasmamba.app.batch.cluster.find_spec", lambda name: True)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        begin = time.monotonic()
+        told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", address, "--quiet")
+    assert time.monotonic() - begin < 5
+    assert told.code == 1
+    assert one_sentence(told.err).startswith(f"--cluster: nobody answers at {address} (Connection refused).")
+    for wrong in ("ray://10.0.0.1:10001", "local", "head", "head:70000"):
+        told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", wrong, "--quiet")
+        assert told.code == 2
+        assert one_sentence(told.err).startswith("--cluster wants auto or the head node's HOST:PORT")
+    monkeypatch.setattr("sasmamba.app.batch.cluster.find_spec", lambda name: None)
+    told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", "auto", "--quiet")
+    assert told.code == 1
+    assert (
+        one_sentence(told.err) == "--cluster needs Ray: pip install 'sasmamba-demo[cluster]', here and on every node."
+    )
+    told = command(tmp_path / "clips/a.mp4", "--cluster", "auto")
+    assert (told.code, one_sentence(told.err)) == (
+        2, "--cluster is for a folder of videos; one video is done on one machine.",
+    )  # fmt: skip
+    assert not list(tmp_path.rglob("*_3d.mp4"))
+
+
+@needs_ray
+def test_somebody_else_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sasmamba.app.batch.cluster._JOIN_S", 3.0)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(8)
+        with pytest.raises(UserError, match=r"does not answer: see with `ray status` whether it runs"):
+            ClusterCrew(f"127.0.0.1:{other.getsockname()[1]}", None)

@@ -1,0 +1,46 @@
+"""What stands in for the pipeline where a batch is tested on a crew: a clip's text becomes its render's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sasmamba.app.batch.crew import Done, Failed, Message, Progress
+from sasmamba.app.config import RunConfig
+from sasmamba.app.sinks.atomic import atomic_path
+
+
+def report(out: Path) -> dict[str, object]:
+    """What a run reports of one render."""
+    return {"files": [str(out)], "problems": [], "written": 1, "people": {}, "fps": 1.0}
+
+
+def note(log: Path, *words: object) -> None:
+    """Appends a line; several processes may do so at the same time."""
+    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, (" ".join(map(str, words)) + "\n").encode())
+    os.close(handle)
+
+
+def copy_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
+    """Copies a clip slowly; who begins and who ends it is noted in a log beside the folder of clips.
+
+    The clip says for how long, "SECONDS", or what else is to happen: "crash" or "fail".
+    """
+    log = next(folder for folder in config.source.parents if folder.name == "clips").parent / "log"
+    word = config.source.read_text().strip()
+    note(log, "begun", config.source.name, os.getpid())
+    if word == "crash":
+        os._exit(3)
+    if word == "fail":
+        tell(Failed(f"{config.out} could not be made."))
+        return
+    with atomic_path(config.out) as temporary:
+        temporary.write_text(word)
+        for step in range(10):
+            tell(Progress("render", step, 10))
+            time.sleep(float(word) / 10)
+    note(log, "ended", config.source.name, os.getpid())
+    tell(Done(report(config.out)))

@@ -1,0 +1,214 @@
+"""A batch and those who do its clips: who is at fault, what is done again, and where files go, without any process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers_crew import report
+
+from sasmamba.app.batch import run as batch_run
+from sasmamba.app.batch.crew import CrewGone, Done, Failed, Lost, Message, Progress, Refused
+from sasmamba.app.batch.run import BatchReport, run_batch
+from sasmamba.app.config import RunConfig
+from sasmamba.app.types import UserError
+
+TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe")
+
+#: What becomes of a try; "done" writes a render.
+DIED = Lost("It died.")
+NODE = Lost("The node went away.", innocent=True)
+BAD = Failed("PLACE/a_3d.mp4 is bad.")
+
+
+class Script:
+    """A crew that does as written: for each clip what becomes of its tries, one after another; then it is done."""
+
+    def __init__(self, becomes: dict[str, list[Message | CrewGone]], at_once: int = 2) -> None:
+        self.problems = ["A node was left out."]
+        self._becomes, self._at_once = {name: list(ends) for name, ends in becomes.items()}, at_once
+        self.given: list[str] = []
+        self.busy: dict[int, RunConfig] = {}
+        self.places: list[Path] = []
+        self.closed = False
+
+    def room(self) -> int:
+        return self._at_once - len(self.busy)
+
+    def give(self, job: int, config: RunConfig) -> None:
+        assert config.out.parent.is_dir()
+        assert config.out.parent not in self.places, "two tries in one place"
+        assert all(config.source != other.source for other in self.busy.values()), "one clip given twice"
+        self.places.append(config.out.parent)
+        self.given.append(config.source.name)
+        self.busy[job] = config
+
+    def hear(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
+        for job in list(self.busy):
+            yield job, Progress("render", 1, 2)
+            config = self.busy.pop(job)
+            ends = self._becomes.get(config.source.name, [])
+            end = ends.pop(0) if ends else None
+            if isinstance(end, CrewGone):
+                raise end
+            if isinstance(end, Failed):
+                end = Failed(end.sentence.replace("PLACE", str(config.out.parent)), end.disk_full)
+            if end is None or end == DIED:
+                (config.out.parent / ".a.12.part.mp4").write_text("half")
+            if end is None:
+                config.out.write_text(config.source.read_text())
+                end = Done(report(config.out))
+            yield job, end
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "clips"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.mp4", "b.mp4", "deep/c.mp4"):
+        (folder / name).write_text(name)
+    return folder
+
+
+Run = Callable[..., tuple[BatchReport, Script]]
+
+
+@pytest.fixture
+def run(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    def run(becomes: dict[str, list[Message | CrewGone]], **options: object) -> tuple[BatchReport, Script]:
+        script = Script(becomes)
+        monkeypatch.setattr(batch_run, "_hire", lambda *_: script)
+        return run_batch(clips, clips.parent / "out", TEMPLATE, **options), script  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("becomes", "times", "error"),
+    [
+        ([], 1, ""),
+        ([DIED], 2, ""),
+        ([DIED, DIED], 2, "It died."),
+        ([BAD, DIED], 2, "It died."),
+        ([BAD, BAD], 2, "OUT/a_3d.mp4 is bad."),
+        ([NODE] * 4, 5, ""),
+        ([NODE] * 5, 5, "The node went away. That happened 5 times with this clip."),
+        ([DIED, NODE, NODE], 4, ""),
+        ([NODE, DIED, NODE, DIED], 4, "It died."),
+        ([Refused()] * 9, 10, ""),
+    ],
+    ids=str,
+)
+def test_tries(run: Run, clips: Path, becomes: list[Message | CrewGone], times: int, error: str) -> None:
+    """A death may be the clip's doing and counts; a node that is lost does not, but five times is enough."""
+    told: list[int] = []
+    out = clips.parent / "out"
+    result, script = run({"a.mp4": becomes}, told_total=told.append)
+    assert script.given.count("a.mp4") == times
+    assert [e.state for e in result.clips] == ["failed" if error else "done", "done", "done"]
+    assert result.clips[0].error == error.replace("OUT", str(out))
+    assert (result.untried, result.stopped, result.problems, told) == (0, "", ["A node was left out."], [3])
+    assert script.closed
+    made = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and not p.name.startswith(".sasmamba"))
+    assert made == ([] if error else ["a_3d.mp4"]) + ["b_3d.mp4", "deep/c_3d.mp4"]
+    assert not (out / ".sasmamba-batch.work").exists()
+    assert result.clips[1].report["files"] == [str(out / "b_3d.mp4")]
+
+    again, script = run({})
+    assert script.given == (["a.mp4"] if error else [])
+    assert [e.state for e in again.clips] == ["done" if error else "kept", "kept", "kept"]
+
+
+def test_a_worker_thought_dead_cannot_touch_what_another_has_made(run: Run, clips: Path) -> None:
+    _, script = run({"a.mp4": [NODE]})
+    assert script.given.count("a.mp4") == 2
+    zombie = script.places[0]
+    assert zombie.name != script.places[-1].name
+    zombie.mkdir(parents=True)
+    (zombie / "a_3d.mp4").write_text("late")  # its last write comes after everything
+    out = clips.parent / "out"
+    assert (out / "a_3d.mp4").read_text() == "a.mp4"
+    again, _ = run({})
+    assert again.count("kept") == 3
+    (clips / "b.mp4").write_text("another")
+    again, _ = run({})
+    assert (again.count("kept"), again.count("done")) == (2, 1)
+    assert not zombie.exists()
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        (CrewGone("The cluster is gone."), "The cluster is gone."),
+        (Failed("PLACE/a_3d.mp4 could not be written: the disk is full.", disk_full=True),
+         "OUT/a_3d.mp4 could not be written: the disk is full. Then run the command again: it goes on from here."),
+    ],
+)  # fmt: skip
+def test_what_stops_a_batch_costs_no_clip(run: Run, clips: Path, end: Message | CrewGone, says: str) -> None:
+    out = clips.parent / "out"
+    result, script = run({"a.mp4": [end]})
+    assert result.stopped == says.replace("OUT", str(out))
+    assert script.closed
+    assert result.count("failed") == 0
+    assert "a.mp4" not in [e.clip.name for e in result.clips]
+    assert result.untried == 3 - len(result.clips)
+    assert not (out / ".sasmamba-batch.work").exists()
+    again, _ = run({})
+    assert again.count("done") == result.untried
+
+
+def test_content_is_read_once_however_often_a_clip_is_tried(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    really = batch_run.fingerprint
+    monkeypatch.setattr(batch_run, "fingerprint", lambda path: (read.append(path.name), really(path))[1])
+    run({"a.mp4": [DIED], "b.mp4": [NODE, NODE]})
+    assert sorted(name for name in read if name.endswith(".mp4")) == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_an_output_that_cannot_be_is_said_before_the_work(run: Run, clips: Path) -> None:
+    (clips.parent / "out/a_3d.mp4").mkdir(parents=True)
+    result, script = run({})
+    assert script.given == ["b.mp4", "c.mp4"]
+    assert result.clips[0].error == f"{clips.parent / 'out/a_3d.mp4'} is a folder: give the name of a file in it."
+
+
+def test_a_render_that_is_not_there_is_no_render(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_crew.report", lambda path: {"files": [f"{path}.not"], "problems": []})
+    result, _ = run({})
+    assert [e.state for e in result.clips] == ["failed"] * 3
+    assert "could not be written: no file can be made there" in result.clips[0].error
+
+
+def test_a_file_that_is_reported_twice(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved poses and an export may have one name; the later one stays."""
+    monkeypatch.setattr("test_crew.report", lambda path: {"files": [str(path), str(path)], "problems": []})
+    result, _ = run({})
+    assert [e.state for e in result.clips] == ["done"] * 3
+    assert result.clips[0].report["files"] == [str(clips.parent / "out/a_3d.mp4")]
+
+
+def test_many_clips_end_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for i in range(200):
+        (clips / f"{i:03}.mp4").write_text(str(i))
+    monkeypatch.setattr(batch_run, "_hire", lambda *_: Script({f"{i:03}.mp4": [NODE] for i in range(0, 200, 7)}, 50))
+    monkeypatch.setattr("os.fsync", lambda _: None)  # many of them take as long as the disk likes
+    result = run_batch(clips, tmp_path / "out", TEMPLATE)
+    assert [e.clip.name for e in result.clips] == [f"{i:03}.mp4" for i in range(200)]
+    assert result.count("done") == 200
+    lines = (tmp_path / "out/.sasmamba-batch.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["clip"] for line in lines) == [f"{i:03}.mp4" for i in range(200)]
+    shutil.rmtree(tmp_path)
+
+
+def test_renders_among_the_clips(clips: Path) -> None:
+    with pytest.raises(UserError, match=r"would lie among the videos of .*: choose another --out") as told:
+        run_batch(clips, clips / "deep/..", TEMPLATE)
+    assert told.value.exit_code == 2
