@@ -21,12 +21,13 @@ from sasmamba.app import weights
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError
 from sasmamba.models import kernels
-from sasmamba.models.checkpoint import CheckpointError, load_lifter
+from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.normalise import mask_missing, normalise_window
 from sasmamba.models.posemamba import POSEMAMBA
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
+from sasmamba.models.tensorfile import CheckpointError
 
 _log = logging.getLogger(__name__)
 

@@ -11,24 +11,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from sasmamba.models import tensorfile
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.posemamba import POSEMAMBA, is_posemamba
 from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
+from sasmamba.models.tensorfile import CheckpointError, fill, write_model
 
 _FORMAT = "sasmamba-lifter/1"
 _MODELS = ("sasmamba", "posemamba")
 
 #: The papers' models by name, for configurations that start from one.
 VARIANTS = {"sasmamba": SASMAMBA, "sasmamba-l": SASMAMBA_L, **POSEMAMBA}
-
-
-class CheckpointError(Exception):
-    """A file that is not a checkpoint of this project, or of another skeleton or model; says which."""
 
 
 def config_from_dict(values: dict) -> SasMambaConfig:
@@ -69,24 +65,12 @@ def save_lifter(model: SasMamba, path: Path, notes: dict[str, str] | None = None
         "skeleton": CONVERSION_ID,
         "notes": json.dumps(notes or {}),
     }
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, partial, metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_model(model, path, metadata)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The file's metadata; raises CheckpointError when it is not one of ours."""
-    try:
-        with safe_open(path, "pt") as f:
-            metadata = f.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
-    if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} is not a lifter of this project (format {metadata.get('format')!r})")
+    metadata = tensorfile.read_metadata(path, _FORMAT, "lifter")
     if metadata.get("model") not in _MODELS:
         raise CheckpointError(f"{path} holds a {metadata.get('model')!r}, not one of {', '.join(_MODELS)}")
     if metadata.get("skeleton") != CONVERSION_ID:
@@ -114,10 +98,5 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
             f"{path} calls itself {called!r}, but its configuration (local mixing {block.local!r}, scan input "
             f"{block.scan_input!r}) is that of a {model_of(model.config)!r}"
         )
-    with safe_open(path, "pt") as f:
-        tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
-    try:
-        model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: its tensors do not fit its own configuration ({error})") from error
+    fill(model, path)
     return model.to(device).eval()

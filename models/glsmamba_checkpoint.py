@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from sasmamba.models.checkpoint import CheckpointError
 from sasmamba.models.glsmamba import GLSMamba, GLSMambaConfig, SingleFrameHead
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import POSETRACK
+from sasmamba.models.tensorfile import CheckpointError, fill, read_metadata, write_model
 
 _FORMAT = "sasmamba-video-pose/1"
 _KINDS: dict[str, type[nn.Module]] = {"glsmamba": GLSMamba, "single-frame": SingleFrameHead}
@@ -46,13 +44,7 @@ def save_glsmamba(
         "joints": _JOINTS if model.config.joints == len(POSETRACK) else "",
         "notes": json.dumps(notes or {}),
     }
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, partial, metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_model(model, path, metadata)
 
 
 def config_from_dict(values: dict[str, Any]) -> GLSMambaConfig:
@@ -72,14 +64,7 @@ def load_glsmamba(
     Raises:
         CheckpointError: not a checkpoint, another model, other joints, or tensors that do not fit the configuration.
     """
-    try:
-        with safe_open(path, "pt") as f:
-            metadata = f.metadata() or {}
-            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
-    if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} is not a 2D network of this project (format {metadata.get('format')!r})")
+    metadata = read_metadata(path, _FORMAT, "2D network")
     if metadata.get("model") != kind:
         raise CheckpointError(f"{path} holds a {metadata.get('model')!r}, not a {kind!r}")
     if metadata.get("joints") != _JOINTS:
@@ -90,9 +75,5 @@ def load_glsmamba(
         model = GLSMamba(config, backend) if kind == "glsmamba" else SingleFrameHead(config)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} describes a model that this version cannot build ({error})") from error
-    try:
-        model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: its tensors do not fit its own configuration ({reason[:300]})") from error
+    fill(model, path)
     return model.to(device).eval(), backbone

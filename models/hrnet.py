@@ -16,8 +16,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from sasmamba.models.checkpoint import CheckpointError
 from sasmamba.models.skeletons import COCO
+from sasmamba.models.tensorfile import CheckpointError
 
 #: Heatmaps have a quarter of the input's side; the coarsest of the four resolutions an eighth of that.
 STRIDE, COARSEST = 4, 32

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from sasmamba.models.checkpoint import CheckpointError
+from sasmamba.models.tensorfile import CheckpointError
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 #: What a configuration says about its outputs; here it is always the last block's.

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from sasmamba.app.sinks.atomic import disk_errors_explained
 from sasmamba.app.types import UserError
-from sasmamba.models.checkpoint import CheckpointError, config_from_dict, load_lifter
+from sasmamba.models.checkpoint import config_from_dict, load_lifter
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba
+from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
 from sasmamba.training.cameras import load_rig, surrounding_rig
 from sasmamba.training.config import TrainConfig, load_config

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from sasmamba.app.types import UserError
-from sasmamba.models.checkpoint import CheckpointError, load_lifter
+from sasmamba.models.checkpoint import load_lifter
+from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training.cameras import load_rig, surrounding_rig
 from sasmamba.training.evaluation import KINDS, Windows, by_action, by_joint, figures, model_lift, windows
 from sasmamba.training.loop import find_weights

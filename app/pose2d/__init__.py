@@ -94,8 +94,8 @@ def _hrnet(path: Path, max_people: int, every: int, detector: DetectorName, devi
 
     from sasmamba.app.pose2d.detectors import open_detector
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
-    from sasmamba.models.checkpoint import CheckpointError
     from sasmamba.models.hrnet import load_hrnet
+    from sasmamba.models.tensorfile import CheckpointError
 
     try:
         network = load_hrnet(path, device)

@@ -19,10 +19,10 @@ from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.types import FloatArray, Frame, Person2D, UserError
 from sasmamba.models import vitpose
-from sasmamba.models.checkpoint import CheckpointError
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import load_glsmamba
 from sasmamba.models.skeletons import POSETRACK, posetrack15_to_coco17
+from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.models.vitpose import ViTPoseBackbone, load_backbone
 
 #: People whose sequences go through the networks together; one takes half a gigabyte.

@@ -22,9 +22,9 @@ from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.detectors import PERSON, Detector, people_in
 from sasmamba.app.pose2d.hrnet import BATCH, HRNetPose2D
 from sasmamba.app.types import FloatArray, Frame, UserError
-from sasmamba.models.checkpoint import CheckpointError
 from sasmamba.models.hrnet import read_tensors
 from sasmamba.models.skeletons import COCO
+from sasmamba.models.tensorfile import CheckpointError
 
 #: MMPose's name of the model that runs unless another is asked for.
 DEFAULT_MODEL = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"

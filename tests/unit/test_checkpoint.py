@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sasmamba.models.blocks import BlockConfig
-from sasmamba.models.checkpoint import CheckpointError, config_from_dict, load_lifter, read_metadata, save_lifter
+from sasmamba.models.checkpoint import config_from_dict, load_lifter, read_metadata, save_lifter
 from sasmamba.models.posemamba import POSEMAMBA_L
 from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig
+from sasmamba.models.tensorfile import CheckpointError
 
 CONFIG = SasMambaConfig(
     block=BlockConfig(width=16, states=2, directions=("spatial_forward", "temporal_backward"), dt_range=(0.01, 1.0)),

@@ -19,7 +19,6 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from sasmamba.models import vitpose
-from sasmamba.models.checkpoint import CheckpointError
 from sasmamba.models.glsmamba import (
     GLSMAMBA_B,
     GLSMAMBA_H,
@@ -40,6 +39,7 @@ from sasmamba.models.spacetime import (
     deform_depthwise_reference,
     scan_orders,
 )
+from sasmamba.models.tensorfile import CheckpointError
 
 CPU = torch.device("cpu")
 TINY = GLSMambaConfig(

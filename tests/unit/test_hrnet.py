@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.models.checkpoint import CheckpointError
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig, load_hrnet
+from sasmamba.models.tensorfile import CheckpointError
 
 
 def shapes(config: HRNetConfig) -> dict[str, torch.Size]:
