@@ -106,13 +106,14 @@ class Session:
         self.captured = self.lifted = 0
         self.stage_ms: dict[str, float] = {}
         self._stop = threading.Event()
+        self._deaf = threading.Event()  # nobody takes what is found any more
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(work, done), name=work.__name__.strip("_"), daemon=True)
             for work, done in (
                 (self._capture, self._captured.close),
                 (self._find, lambda: self._hand_over(None)),
-                (self._lift, self.results.close),
+                (self._lift, self._no_more),
             )
         ]
 
@@ -169,12 +170,16 @@ class Session:
             self._hand_over((live, people))
 
     def _hand_over(self, item: tuple[LiveFrame, tuple[Person2D, ...]] | None) -> None:
-        while self._threads[-1].is_alive():
+        while not self._deaf.is_set():
             try:
                 self._found.put(item, timeout=0.1)
                 return
             except Full:
                 continue
+
+    def _no_more(self) -> None:
+        self._deaf.set()
+        self.results.close()
 
     def _arrivals(self) -> tuple[list[tuple[LiveFrame, tuple[Person2D, ...]]], bool]:
         """Waits for a frame and takes all that are there; and whether that was the end."""

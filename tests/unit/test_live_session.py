@@ -114,8 +114,9 @@ def test_a_slow_stage_drops_frames_and_keeps_the_delay(lifter: Lifter) -> None:
 
 
 def test_paused_frames_are_let_go(lifter: Lifter) -> None:
-    with session(lifter, Source(40, rate=80), Walker2D()) as running:
-        running.paused.set()
+    running = session(lifter, Source(40, rate=80), Walker2D())
+    running.paused.set()
+    with running:
         assert collect(running) == []
     assert running.captured == 40
     assert running.lifted == 0
@@ -145,6 +146,24 @@ def test_an_error_in_any_stage_comes_out_and_nothing_hangs(
         running.raise_failure()
     if where == "source":
         assert shown  # what came before is shown
+
+
+def test_a_stage_that_fails_before_the_last_thread_runs(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the threads gets to run first is not ours to say."""
+    running = session(lifter, Source(5, error=UserError("gone")), Walker2D())
+    last = running._threads[-1]
+    start = last.start
+
+    def late() -> None:
+        for before in running._threads[:-1]:
+            before.join(0.5)
+        start()
+
+    monkeypatch.setattr(Walker2D, "__call__", lambda *_: (_ for _ in ()).throw(UserError("gone")))
+    monkeypatch.setattr(last, "start", late)
+    with running:
+        running.results.get(timeout=5)
+    assert not last.is_alive()
 
 
 def test_leaving_early_stops_all_threads(lifter: Lifter) -> None:
