@@ -1,7 +1,7 @@
 """The commands of training: arguments become a TrainConfig or an evaluation, figures become tables. No logic.
 
-`sasmamba-demo train` and `evaluate`; with `check` and `convert` also `python -m sasmamba.training`, which torchrun can
-start.
+`sasmamba-demo train`, `train-2d` and `evaluate`; those of 3D and `check` and `convert` also as
+`python -m sasmamba.training`, which torchrun can start.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import itertools
 import json
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +25,7 @@ _err = Console(stderr=True)
 
 
 def train(
-    config: Annotated[str, typer.Option(help="TOML file, or lean, paper, finetune.")],
+    config: Annotated[str, typer.Option(help="TOML file, or lean, paper, finetune, posemamba, posemamba-lean.")],
     data_root: Annotated[Path, typer.Option(help="What data and camera paths are relative to.")] = Path(),
     init: Annotated[str, typer.Option(help="Start from these weights: a .safetensors file or a shipped name.")] = "",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train"),
@@ -59,12 +61,6 @@ def train(
     phases = tuple(replace(p, batch=max(1, round(p.batch * batch_scale))) for p in chosen.phases)
     chosen = replace(chosen, phases=phases, compile=chosen.compile or compile_model)
 
-    asked_to_stop = False
-
-    def ask_to_stop(*_: Any) -> None:
-        nonlocal asked_to_stop
-        asked_to_stop = True
-
     def say(line: str) -> None:
         if not quiet:
             sys.stderr.write("\r\033[K" if live else "")
@@ -75,16 +71,68 @@ def train(
         sys.stderr.flush()
 
     live = status if sys.stderr.isatty() and not quiet else None
-    before = {s: signal.signal(s, ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _until_stopped() as stopped:
         run(
             chosen, out, find_weights(init, data_root) if init else None, resolve_device(device), data_root, say,
-            resume=resume, live=live, stop=lambda: asked_to_stop,
+            resume=resume, live=live, stop=stopped,
         )  # fmt: skip
+    if stopped():
+        raise typer.Exit(130)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether somebody asked to stop (Ctrl-C or SIGTERM) in the meantime."""
+    asked: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: asked.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if asked_to_stop:
+
+
+def train_2d(
+    backbone: Annotated[Path, typer.Option(help="ViTPose: a folder as Hugging Face's transformers saves it.")],
+    config: Annotated[str, typer.Option(help="TOML file, or glsmamba.")] = "glsmamba",
+    data_root: Annotated[Path, typer.Option(help="What data paths are relative to: PoseTrack's folder.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/train_2d"),
+    init: Annotated[Path | None, typer.Option(help="Start from these weights, a .safetensors file.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the configuration's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="End after so many steps instead.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Clips of a step, instead of the configuration's.")] = None,
+    lr: Annotated[float | None, typer.Option(help="First learning rate, instead of the configuration's.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Seed, instead of the configuration's.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0: PyTorch's choice.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train GLSMamba, 2D poses from video, on annotations of the PoseTrack format."""
+    import torch
+
+    from sasmamba.app.config import resolve_device
+    from sasmamba.models.glsmamba_checkpoint import BackboneRecord
+    from sasmamba.training.video_pose import load_video_config, with_settings
+    from sasmamba.training.video_training import open_backbone
+    from sasmamba.training.video_training import train_2d as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = with_settings(load_video_config(config), epochs=epochs, steps=steps, batch=batch, lr=lr, seed=seed)
+    on = resolve_device(device)
+    frozen = open_backbone(backbone, on)
+
+    def say(line: str) -> None:
+        if not quiet:
+            _out.print(line, highlight=False, soft_wrap=True)
+
+    with _until_stopped() as stopped:
+        run(
+            chosen, frozen, out, BackboneRecord(str(backbone), frozen.sha256), on, data_root, say, init=init,
+            resume=resume, stop=stopped,
+        )  # fmt: skip
+    if stopped():
         raise typer.Exit(130)
 
 

@@ -103,16 +103,24 @@ class TrainConfig:
             raise ValueError(f"ema: want 0 up to 1, got {self.ema}")
 
 
+#: Of the package's own configurations, the one of `train-2d`; the others are of `train`.
+OF_2D = "glsmamba"
+
+
+def config_file(name: Path | str) -> Path:
+    """A configuration's file: one of the user's, or the package's own by its name without a suffix."""
+    path = Path(name)
+    own = resources.files("sasmamba.training") / "configs" / f"{path.name}.toml"
+    return Path(str(own)) if not path.exists() and not path.suffix and own.is_file() else path
+
+
 def load_config(path: Path | str) -> TrainConfig:
     """Reads a training configuration from a TOML file, or one of the package's own by its name, such as "lean".
 
     Raises:
         UserError: a file that is missing, or holds unknown names or values.
     """
-    path = Path(path)
-    own = resources.files("sasmamba.training") / "configs" / f"{path.name}.toml"
-    if not path.exists() and not path.suffix and own.is_file():
-        path = Path(str(own))
+    path = config_file(path)
     try:
         values = tomllib.loads(path.read_text())
         if "phases" in values:
@@ -123,8 +131,8 @@ def load_config(path: Path | str) -> TrainConfig:
             values["hold_out_clips"] = tuple(values["hold_out_clips"])
         return TrainConfig(**values)
     except FileNotFoundError as error:
-        names = sorted(f.name.removesuffix(".toml") for f in own.parent.iterdir())  # type: ignore[attr-defined]
-        names.remove("glsmamba")  # is for train-2d
+        own = (resources.files("sasmamba.training") / "configs").iterdir()
+        names = sorted({f.name.removesuffix(".toml") for f in own} - {OF_2D})
         raise UserError(
             f"{path} does not exist; give a TOML file or one of {', '.join(names)}.", exit_code=2
         ) from error

@@ -106,7 +106,8 @@ def reprojection(predicted: Tensor, seen: Tensor, R_cam_facing: Tensor) -> Tenso
     flat = flat - (share * flat).sum(2, keepdim=True)
     xy = xy - (share * xy).sum(2, keepdim=True)
     spread, wanted = ((share * points.square()).sum((2, 3), keepdim=True) for points in (flat, xy))
-    scale = (wanted / spread.clamp(min=_NO_SPREAD)).sqrt()
+    # a root has no slope at 0, where all that is seen lies in one place
+    scale = (wanted.clamp(min=1e-8) / spread.clamp(min=_NO_SPREAD)).sqrt()
     error = (scale * flat - xy).norm(dim=-1, keepdim=True)
     return (weight * error).sum() / weight.sum().clamp(min=1e-6)
 

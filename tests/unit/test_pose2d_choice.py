@@ -40,7 +40,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def opened(caplog: pytest.LogCaptureFixture, **options: object) -> tuple[Named, list[str]]:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "sasmamba"):  # a command run before may have been told to be quiet
         backend = open_pose2d("auto", max_people=3, every=2, **options)  # type: ignore[arg-type]
     return backend, [r.getMessage() for r in caplog.records]  # type: ignore[return-value]
 
