@@ -99,6 +99,11 @@ class GLSMambaConfig:
         """Heatmap pixels per feature pixel, along each side."""
         return 2 ** len(self.deconv_channels)
 
+    def takes(self, rows: int, columns: int) -> bool:
+        """Whether heatmaps from features (…, rows, columns) divide into the local part's windows."""
+        height, width = rows * self.upsampling, columns * self.upsampling
+        return not self.lrm_blocks or not (height % self.window[0] or width % self.window[1])
+
 
 #: The paper's two models.
 GLSMAMBA_B = GLSMambaConfig()
@@ -251,7 +256,7 @@ class GLSMamba(nn.Module):
             want = f"(B, {c.frames}, {c.backbone_channels}, h, w)"
             raise ValueError(f"features: want {want}, got {tuple(features.shape)}")
         h, w = (side * c.upsampling for side in features.shape[3:])
-        if c.lrm_blocks and (h % c.window[0] or w % c.window[1]):
+        if not c.takes(*features.shape[3:]):
             raise ValueError(f"features: heatmaps of {h} × {w} do not divide into windows of {c.window}")
         x = self.upsample(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         x = self.embed(x.permute(0, 1, 3, 4, 2))  # (B, T, 4h, 4w, D)

@@ -31,7 +31,8 @@ class ViTPoseBackbone(nn.Module):
             empty where there is none.
 
     Attributes:
-        channels: C. input_px: width and height of the pictures it reads. sha256: see above.
+        channels: C. input_px: width and height of the pictures it reads; grid: rows and columns of its features.
+        sha256: see above.
     """
 
     def __init__(self, backbone: Any, sha256: str = "") -> None:
@@ -41,7 +42,7 @@ class ViTPoseBackbone(nn.Module):
         height, width = backbone.config.image_size
         self.input_px = (width, height)
         patch_height, patch_width = backbone.config.patch_size
-        self._grid = (height // patch_height, width // patch_width)
+        self.grid = (height // patch_height, width // patch_width)
         self.sha256 = sha256
         self.eval()
 
@@ -66,7 +67,7 @@ class ViTPoseBackbone(nn.Module):
         if images.dim() != 4 or images.shape[1:] != (3, height, width) or images.shape[0] % frames:
             raise ValueError(f"images: want (B · {frames}, 3, {height}, {width}), got {tuple(images.shape)}")
         tokens = self.backbone(images).feature_maps[-1]  # (B · frames, h · w, C)
-        return tokens.transpose(1, 2).reshape(-1, frames, self.channels, *self._grid)
+        return tokens.transpose(1, 2).reshape(-1, frames, self.channels, *self.grid)
 
 
 def load_transformers() -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +12,7 @@ from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pose2d.detectors import DetectorName
+    from sasmamba.app.pose2d.detectors import Detector, DetectorName
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
 
 Backend2D = Literal["auto", "mediapipe", "hrnet", "openmmlab", "glsmamba"]
@@ -90,9 +92,6 @@ def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
 
 def _hrnet(path: Path, max_people: int, every: int, detector: DetectorName, device: str) -> tuple[HRNetPose2D, str]:
     """HRNet, and what finds people for it."""
-    import torch
-
-    from sasmamba.app.pose2d.detectors import open_detector
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
     from sasmamba.models.hrnet import load_hrnet
     from sasmamba.models.tensorfile import CheckpointError
@@ -101,11 +100,26 @@ def _hrnet(path: Path, max_people: int, every: int, detector: DetectorName, devi
         network = load_hrnet(path, device)
     except CheckpointError as error:
         raise UserError(f"{error}; see `sasmamba-demo weights list`, or pass --pose2d mediapipe.") from error
-    finder, found_by = open_detector(detector, max_people=max_people, device=device, threads=torch.get_num_threads())
     # The network takes any size; the one it was trained for stands in the name that every publisher gives the file.
     input_px = (288, 384) if "384x288" in path.name else (192, 256)
-    pose2d = HRNetPose2D(network, finder, input_px=input_px, max_people=max_people, every=every, device=device)
+    with _detector(detector, max_people, device) as (finder, found_by):
+        pose2d = HRNetPose2D(network, finder, input_px=input_px, max_people=max_people, every=every, device=device)
     return pose2d, found_by
+
+
+@contextmanager
+def _detector(name: DetectorName, max_people: int, device: str) -> Iterator[tuple[Detector, str]]:
+    """A detector and what it is; it is the body's from there on, and closed where that fails."""
+    import torch
+
+    from sasmamba.app.pose2d.detectors import open_detector
+
+    detector, kind = open_detector(name, max_people=max_people, device=device, threads=torch.get_num_threads())
+    try:
+        yield detector, kind
+    except BaseException:
+        detector.close()
+        raise
 
 
 def _hrnet_weights(name: str) -> Path:
@@ -115,29 +129,19 @@ def _hrnet_weights(name: str) -> Path:
 
 
 def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
-    import torch
-
-    from sasmamba.app.pose2d.detectors import open_detector
     from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, OpenMMLabPose2D, load_mmpose
 
     load_mmpose()  # what is missing is said before a detector is fetched
     model, checkpoint = weights or DEFAULT_MODEL, None
     if Path(model).suffix:
         model, checkpoint = DEFAULT_MODEL, _file(model)
-    finder, _ = open_detector(detector, max_people=max_people, device=device, threads=torch.get_num_threads())
-    try:
+    with _detector(detector, max_people, device) as (finder, _):
         return OpenMMLabPose2D(finder, model, checkpoint, max_people=max_people, every=every, device=device)
-    except BaseException:
-        finder.close()
-        raise
 
 
 def _glsmamba(
     max_people: int, every: int, detector: DetectorName, weights: str | None, device: str, live: bool
 ) -> Pose2D:
-    import torch
-
-    from sasmamba.app.pose2d.detectors import open_detector
     from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D, open_glsmamba
 
     if live:
@@ -148,8 +152,8 @@ def _glsmamba(
     if weights is None:
         raise UserError(GLSMAMBA_NEEDS, exit_code=2)
     network, backbone = open_glsmamba(weights, device)
-    finder, _ = open_detector(detector, max_people=max_people, device=device, threads=torch.get_num_threads())
-    return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
+    with _detector(detector, max_people, device) as (finder, _):
+        return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
 
 
 def _file(name: str) -> Path:

@@ -145,6 +145,12 @@ def open_glsmamba(weights: str, device: str) -> tuple[GLSMamba, ViTPoseBackbone]
             f"{path} was trained on a backbone {network.config.backbone_channels} wide, this one is "
             f"{backbone.channels} wide; name the right one: --pose2d-weights FILE,FOLDER."
         )
+    width, height = backbone.input_px
+    if width % 32 or height % 32 or not network.config.takes(*backbone.grid):
+        raise UserError(
+            f"The backbone of {path} reads pictures of {width} × {height} pixels, which do not divide into this "
+            "network's windows; name the one it was trained on: --pose2d-weights FILE,FOLDER."
+        )
     if record.sha256 and backbone.sha256 != record.sha256:
         raise UserError(
             f"{path} was trained on a backbone with other weights (SHA-256 {record.sha256[:8]}…, not "

@@ -58,9 +58,7 @@ def _plot(
         for series in angle.series:
             side = series.partition("_")[0] if angle.sides else "middle"
             t, values = unwound(*thinned(time, angles[series]))
-            # a single frame between gaps is a dot: a line needs two
-            lone = "." if np.isfinite(values).sum() < 3 else None
-            axes.plot(t, values, color=_PAINT[side][0], linewidth=1.6, marker=lone)
+            axes.plot(t, values, color=_PAINT[side][0], linewidth=1.6, marker=".", markevery=lone(values).tolist())
             told.append(_in_words(angles[series], side if angle.sides else ""))
         axes.set_xlim(0, until_s)
         low, high = axes.get_ylim()
@@ -96,6 +94,12 @@ def unwound(time: NDArray, values: NDArray) -> tuple[NDArray, NDArray]:
     """A curve (F,) of degrees that breaks where it passes from 180 to -180 or back: that is no leap."""
     after = np.flatnonzero(np.abs(np.diff(values)) > 180) + 1
     return np.insert(time, after, time[after]), np.insert(values, after, np.nan)
+
+
+def lone(values: NDArray) -> NDArray:
+    """Which of a curve's values (F,) have a gap on both sides: a line needs two, so those are dots."""
+    known = np.concatenate([[False], np.isfinite(values), [False]])
+    return np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
 
 
 def shaded(flags: NDArray) -> Iterable[tuple[int, int]]:

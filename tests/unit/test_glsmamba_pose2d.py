@@ -57,6 +57,7 @@ class Eye(nn.Module):
     def __init__(self, channels: int = 3, shrink: int = 1, sha256: str = "") -> None:
         super().__init__()
         self.channels, self.input_px, self.shrink, self.sha256 = channels, (192, 256), shrink, sha256
+        self.grid = (256 // shrink, 192 // shrink)
         self.greys: list[list[int]] = []
 
     def forward(self, images: torch.Tensor, frames: int = 1) -> torch.Tensor:
@@ -388,6 +389,10 @@ class TestOpening:
         assert "other weights (SHA-256 abababab…, not cdcdcdcd…); name the right one" in self.refused(checkpoint)[0]
         self.found = Eye(channels=4)
         assert "trained on a backbone 3 wide, this one is 4 wide" in self.refused(checkpoint)[0]
+        for input_px, grid in ((168, 224), (256, 192)), ((192, 256), (255, 192)):
+            self.found = Eye()
+            self.found.input_px, self.found.grid = input_px, grid
+            assert "do not divide into this network's windows" in self.refused(checkpoint)[0]
 
     def test_another_network(self, tmp_path: Path) -> None:
         from sasmamba.models.checkpoint import save_lifter

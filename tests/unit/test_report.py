@@ -29,7 +29,7 @@ from sasmamba.app.footing import Footing
 from sasmamba.app.pipeline import run
 from sasmamba.app.placing import Placement
 from sasmamba.app.report import findings, page
-from sasmamba.app.report.plots import shaded, thinned, unwound
+from sasmamba.app.report.plots import lone, shaded, thinned, unwound
 from sasmamba.app.sinks.gif import GifSink
 from sasmamba.app.sinks.motion import Outcome, export_motion, motions
 from sasmamba.app.sinks.mp4 import Mp4Sink
@@ -307,6 +307,13 @@ def test_long_curves_keep_their_peaks_and_gaps() -> None:
     assert shaded(np.array([1, 1, 0, 1], bool)) == [(0, 2), (3, 4)]
     t, values = unwound(np.arange(4.0), np.array([170, 179, -178, -170.0]))
     assert np.isnan(values).tolist() == [False, False, True, False, False]
+
+
+def test_single_frames_between_gaps_are_dots() -> None:
+    values = np.array([1, np.nan, 2, 3, np.nan, np.nan, 4, np.nan, 5])
+    assert lone(values).tolist() == [0, 6, 8]
+    assert lone(np.array([1.0])).tolist() == [0]
+    assert lone(np.full(3, np.nan)).tolist() == []
 
 
 def test_one_frame_and_nobody(tmp_path: Path) -> None:

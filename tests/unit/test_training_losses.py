@@ -229,6 +229,15 @@ def test_a_noisy_picture_does_not_move_the_truth(weight: float, stays: bool) -> 
     assert moved < 0.001 if stays else moved > 0.01
 
 
+def test_everything_seen_in_one_place_leaves_finite_slopes() -> None:
+    predicted = torch.randn(1, 1, 17, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    seen = torch.zeros(1, 1, 17, 3)
+    seen[0, 0, list(SEEN_JOINTS[:2]), 2] = 1
+    reprojection(predicted, seen, torch.eye(3).expand(1, 1, 3, 3)).backward()
+    assert predicted.grad is not None
+    assert torch.isfinite(predicted.grad).all()
+
+
 def test_posemambas_loss_is_the_sum() -> None:
     target, seen, R = filmed(5)
     predicted, one = target + 0.1 * torch.randn_like(target), torch.ones(1)
