@@ -184,7 +184,7 @@ class TestSequences:
 
     @pytest.mark.parametrize("frames", [1, 3])
     def test_fewer_frames_than_a_sequence(self, frames: int, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.INFO):
+        with caplog.at_level(logging.INFO, "sasmamba"):
             passed, seen = watch(range(frames))
         assert passed == list(range(frames))
         assert seen[-1] == [max(frames - 3, 0), max(frames - 2, 0), *[frames - 1] * 3]
@@ -193,7 +193,7 @@ class TestSequences:
         assert note.endswith("its first and last stand in for those beyond its ends.")
 
     def test_long_enough_has_no_note(self, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.INFO):
+        with caplog.at_level(logging.INFO, "sasmamba"):
             watch(range(5))
         assert caplog.messages == []
 
