@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 
-.PHONY: demo test lint types unit wheel-check parity bench clean
+.PHONY: demo test lint types unit wheel-check parity parity-mmdet bench clean
 
 $(VENV)/.run: pyproject.toml setup.py $(wildcard models/kernels/*.cpp models/kernels/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -63,6 +63,11 @@ $(OPENMMLAB)/.done:
 parity: $(OPENMMLAB)/.done
 	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
 	PYTHONPATH=build/types $(OPENMMLAB)/bin/python tests/parity_openmmlab/compare_hrnet.py
+
+# MMDetection's detectors beside MMDetection itself, where tools/install_openmmlab.sh --with-mmdet has made $(OPENMMLAB).
+parity-mmdet:
+	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
+	PYTHONPATH=build/types $(OPENMMLAB)/bin/python tests/parity_openmmlab/compare_detectors.py
 
 bench: $(VENV)/.run
 	$(BIN)/sasmamba-demo bench
