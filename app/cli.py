@@ -127,7 +127,9 @@ def run(
     fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
-    export: Annotated[str, typer.Option(help="Also write, of bvh,trc,c3d,csv,json,npz,html,rrd, those listed.")] = "",
+    export: Annotated[
+        str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
+    ] = "",
     height: Annotated[int, typer.Option(help="Height of the render, pixels, at most.")] = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
@@ -141,7 +143,8 @@ def run(
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
     config = RunConfig(
-        source=video, out=default_out(video) if out is None or folder else out, poses=None if folder else save_poses,
+        source=video, out=default_out(video / "each.mp4") if folder else out or default_out(video),
+        poses=None if folder else save_poses,
         start_s=start, end_s=end,
         max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every, max_people=max_people, person=person, lifter=lifter or DEFAULT_LIFTER, flip=flip,

@@ -60,11 +60,7 @@ class Lifter:
         Raises:
             UserError: weights missing, altered or of another model, with what to do.
         """
-        if name in POSEMAMBA and not any(entry.name == name for entry in weights.entries()):
-            raise UserError(_no_weights(name), exit_code=2)
-        path = Path(name) if name.endswith(".safetensors") else weights.ensure(name)
-        if not path.is_file():
-            raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
+        path = lifter_path(name)
         library, sentence = kernels.load()
         if library is None and device == "cpu":
             _log.warning("%s.", sentence)
@@ -99,6 +95,20 @@ class Lifter:
             if self.flip:
                 y = 0.5 * (y + _mirror(self.model(_mirror(x))))
             return (y - y[:, :, :1])[0].float().cpu().numpy()
+
+
+def lifter_path(name: str) -> Path:
+    """The file of a shipped lifter, its checksum verified, or of a checkpoint by path (a name with a suffix).
+
+    Raises:
+        UserError: there is none, with what to do.
+    """
+    if name in POSEMAMBA and not any(entry.name == name for entry in weights.entries()):
+        raise UserError(_no_weights(name), exit_code=2)
+    path = Path(name) if name.endswith(".safetensors") else weights.ensure(name)
+    if not path.is_file():
+        raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
+    return path
 
 
 def _no_weights(name: str) -> str:

@@ -129,7 +129,7 @@ def train_2d(
 
     with _until_stopped() as stopped:
         run(
-            chosen, frozen, out, BackboneRecord(str(backbone), frozen.sha256), on, data_root, say, init=init,
+            chosen, frozen, out, BackboneRecord(str(backbone.absolute()), frozen.sha256), on, data_root, say, init=init,
             resume=resume, stop=stopped,
         )  # fmt: skip
     if stopped():

@@ -60,13 +60,25 @@ def find_clips(folder: Path, out: Path) -> tuple[list[Clip], list[str]]:
             exit_code=2,
         )
     found.sort(key=lambda path: path.relative_to(folder).parts)
-    names = Counter(_render_name(path, whole=False).casefold() for path in found)  # some disks ignore case
+    whole = _told_apart(found)
     clips = []
     for path in found:
         inside = path.relative_to(folder)
-        render = _render_name(path, whole=names[_render_name(path, whole=False).casefold()] > 1)
+        render = _render_name(path, whole=path in whole)
         clips.append(Clip(path, inside.as_posix(), out / inside.parent / Path(render).name))
     return clips, problems
+
+
+def _told_apart(found: list[Path]) -> set[Path]:
+    """The clips whose renders need their suffix, too, so that no two have one name."""
+    whole: set[Path] = set()
+    while True:  # a suffix that is kept may make a name that another render has: a.mp4 beside a.mp4.mov
+        names = {path: _render_name(path, whole=path in whole).casefold() for path in found}  # some disks ignore case
+        count = Counter(names.values())
+        more = {path for path in found if count[names[path]] > 1} - whole
+        if not more:
+            return whole
+        whole |= more
 
 
 def _render_name(path: Path, *, whole: bool) -> str:

@@ -6,7 +6,6 @@ none of that reaches the user.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 from sasmamba.app.batch.crew import CrewGone, Message, Progress
 from sasmamba.app.batch.foreman import Orders, Room, Started, Trouble, Unfit, serve
+from sasmamba.app.batch.spawn import spawn
 from sasmamba.app.batch.task import do_clip
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
@@ -39,6 +39,7 @@ class ClusterCrew:
         jobs: clips at the same time; None for as many as the cluster has CPUs (GPUs) for, also when nodes come and go.
         gpu: each clip wants a GPU.
         do: what does a clip, as `do_clip`; the nodes must be able to import it.
+        stopped: whether the user does not want it any more; then nothing is joined, and there is room for nothing.
 
     Raises:
         UserError: Ray is not installed, or there is no such cluster.
@@ -47,6 +48,7 @@ class ClusterCrew:
     def __init__(
         self, address: str, jobs: int | None, *, gpu: bool = False,
         do: Callable[[RunConfig, Callable[[Message], None]], None] = do_clip,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.problems: list[str] = []
         if find_spec("ray") is None:
@@ -55,24 +57,25 @@ class ClusterCrew:
         self._busy: set[int] = set()
         environment = {name: value for name, value in os.environ.items() if name.startswith("SASMAMBA_")}
         orders = Orders(self._address, gpu, environment, version("sasmamba-demo"), do)
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, orders))
-        self._process.start()
-        theirs.close()
+        self._connection, self._process = spawn(serve, orders)
         try:
-            self._join()
+            self._join(stopped)
         except BaseException:
             self._process.kill()  # it has nobody to end yet, and may be stuck
             self.close()
             raise
 
-    def _join(self) -> None:
+    def _join(self, stopped: Callable[[], bool]) -> None:
         where = "--cluster auto: the cluster this machine is a node of" if self._address == "auto" else (
             f"--cluster: the Ray cluster at {self._address}"
         )  # fmt: skip
         try:
-            told = self._connection.recv() if self._connection.poll(_JOIN_S) else None
+            until = time.monotonic() + _JOIN_S
+            while not (answered := self._connection.poll(0.2)) and time.monotonic() < until:
+                if stopped():
+                    self._process.kill()  # it may be stuck for long
+                    return
+            told = self._connection.recv() if answered else None
         except (EOFError, OSError):
             told = None
         if isinstance(told, Trouble) and told.nobody_there:

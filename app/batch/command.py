@@ -27,10 +27,10 @@ def run_folder(
     """Does every video of a folder, shows how far it is, and ends with a table.
 
     Raises:
-        UserError: as `run_batch`, or the disk became full.
+        UserError: as `run_batch`, the disk became full, or --out must be told.
         typer.Exit: 1 where a video failed, 130 where the user stopped it.
     """
-    out = out or folder.with_name(f"{folder.resolve().name}_3d")
+    out = out or _beside(folder)
     if out.suffix.lower() in RENDER_SUFFIXES:
         raise UserError(f"{folder} is a folder, so --out must be one, too, not {out.name!r}.", exit_code=2)
     with FolderBars(quiet or as_json) as bars:
@@ -48,6 +48,19 @@ def run_folder(
         raise UserError(report.stopped)
     if report.count("failed"):
         raise typer.Exit(1)
+
+
+def _beside(folder: Path) -> Path:
+    """Where renders go when nobody says.
+
+    Raises:
+        UserError: nothing lies beside the root of a disk (exit code 2).
+    """
+    name = folder.resolve().name
+    if not name:
+        raise UserError(f"Nothing can lie beside {folder}: say with --out where renders go.", exit_code=2)
+    # "." and ".." have no name that another could stand for
+    return (folder.resolve() if folder.name in ("", "..") else folder).with_name(f"{name}_3d")
 
 
 def _print_json(report: BatchReport, out: Path) -> None:

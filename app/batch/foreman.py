@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from sasmamba.app.batch.crew import CrewGone, Failed, Lost, Message, Progress, Refused
-from sasmamba.app.batch.hand import Begun, Hand
+from sasmamba.app.batch.hand import Begun, Hand, birthplace
 from sasmamba.app.config import RunConfig
 
 #: How often nodes are counted, seconds.
@@ -142,7 +142,7 @@ class _Foreman:
         self._nodes = _Nodes()
         self._waiting: deque[tuple[int, RunConfig]] = deque()
         self._starting: dict[Any, _Member] = {}
-        self._idle: list[_Member] = []
+        self._idle: deque[_Member] = deque()
         self._streams: dict[Any, _Member] = {}
         self._doubtful: list[_Member] = []
         self._false_starts = 0
@@ -177,7 +177,8 @@ class _Foreman:
                 room = now
                 self._pipe.send(Room(room))
             while self._waiting and self._idle:
-                self._give(self._idle.pop(), *self._waiting.popleft())
+                # who waits longest comes first: one that fails at once must not get clip after clip
+                self._give(self._idle.popleft(), *self._waiting.popleft())
             while len(self._starting) < len(self._waiting):
                 self._start()
             watched = [*self._streams, *self._starting]
@@ -216,14 +217,20 @@ class _Foreman:
             member.node, member.host, unfit = ray.get(answer)
         except ray.exceptions.RayError as error:
             if "creation task" in str(error):
-                raise CrewGone(
-                    f"A node of the cluster cannot do clips ({_last_line(error)}): every node needs sasmamba-demo "
-                    f"{self._orders.version} in the Python that runs its `ray start`."
-                ) from error
+                member.node, member.host = birthplace(error)
+            if member.node:
+                self._exclude(
+                    member,
+                    f"cannot do clips ({_last_line(error)}): it needs sasmamba-demo {self._orders.version} in the "
+                    "Python that runs its `ray start`",
+                )
+                return
             self._false_starts += 1
             if self._false_starts > _FALSE_STARTS:
                 raise CrewGone(
-                    "Processes on the cluster end as soon as they begin: see with `ray status` how it is."
+                    f"Processes on the cluster end as soon as they begin ({_last_line(error)}): every node needs "
+                    f"sasmamba-demo {self._orders.version} in the Python that runs its `ray start`; `ray status` tells "
+                    "how they are."
                 ) from error
             ray.kill(member.actor)
             return
@@ -277,6 +284,9 @@ class _Foreman:
         self._pipe.send((member.job, message))
         if not isinstance(message, Progress):
             del self._streams[stream]
+            if member.node in self._nodes.unfit:  # found so by another of that node, while this one was at work
+                ray.kill(member.actor)
+                return
             if len(self._starting) > len(self._waiting):  # one is on its way that nobody waits for any more
                 ray.kill(self._starting.popitem()[1].actor)
             self._idle.append(member)

@@ -8,9 +8,12 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sasmamba.app.batch.crew import Message
+from sasmamba.app.batch.settings import files_named
 from sasmamba.app.config import RunConfig
+from sasmamba.app.types import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,10 @@ class Hand:
         self, config: RunConfig, do: Callable[[RunConfig, Callable[[Message], None]], None]
     ) -> Iterator[Begun | Message]:
         """Does a clip; the last message tells how that ended."""
-        for path in (config.source, config.out.parent):  # both were there when the clip was handed out
-            if not path.exists():
-                yield Begun(
-                    f"cannot see {path}: videos and renders must lie on storage that all nodes share, under the same "
-                    "path"
-                )
-                return
-        yield Begun("")
+        refusal = _lacking(config)
+        yield Begun(refusal)
+        if refusal:
+            return
         told: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
 
         def work() -> None:
@@ -60,3 +59,34 @@ class Hand:
         threading.Thread(target=work, daemon=True).start()
         while (message := told.get()) is not None:
             yield message
+
+
+def _lacking(config: RunConfig) -> str:
+    """Why no clip can be done here, or nothing: what the node does not have, every clip would fail by."""
+    from sasmamba.app.sinks.motion import parse_formats
+
+    for path in (config.source, config.out.parent, *files_named(config)):  # all were there when it was handed out
+        if not os.path.exists(path):
+            return (
+                f"cannot see {path}: videos, renders and weights must lie on storage that all nodes share, under the "
+                "same path"
+            )
+    try:
+        if config.export:
+            parse_formats(",".join(config.export))
+    except UserError as error:
+        return f"lacks a package. {str(error).rstrip('.')} there"
+    return ""
+
+
+def birthplace(error: Any) -> tuple[str, str]:
+    """The id and name of the node on which an actor failed to begin; empty where Ray does not know."""
+    import ray
+
+    try:  # Ray's public way to ask wants its dashboard, which many clusters do not run
+        from ray._private import state
+    except ImportError:
+        return "", ""
+    node = state.actors(error.actor_id).get("Address", {}).get("NodeID", "") if error.actor_id else ""
+    names = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes()}
+    return (node, names[node]) if node in names else ("", "")

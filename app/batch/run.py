@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import secrets
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sasmamba.app import weights
 from sasmamba.app.batch.clips import Clip, find_clips
 from sasmamba.app.batch.crew import Crew, CrewGone, Done, Failed, Lost, Message, Progress, Refused
 from sasmamba.app.batch.journal import Journal, Record, fingerprint
+from sasmamba.app.batch.publish import left_in, publish
+from sasmamba.app.batch.settings import digest, same_everywhere
 from sasmamba.app.batch.task import for_want_of_room
 from sasmamba.app.batch.workers import LocalCrew
 from sasmamba.app.config import RunConfig
 from sasmamba.app.pipeline import Stop
-from sasmamba.app.pose2d import DEFAULT_HRNET
 from sasmamba.app.sinks.atomic import check_writable, disk_errors_explained
 from sasmamba.app.types import UserError
 
@@ -36,8 +32,6 @@ _TRIES = 2
 _LOSSES = 5
 #: With less room than this on the disk every clip would fail; the batch stops instead.
 _LEAST_FREE_BYTES = 50_000_000
-#: Settings that say where, not how.
-_PLACES = ("source", "out", "poses")
 
 #: watch(clip, stage, frames done, frames in all or None); stage "done" or "failed" when the clip has ended
 Watch = Callable[[Clip, str, int, int | None], None]
@@ -96,41 +90,29 @@ def run_batch(
         raise UserError(f"--jobs must be at least 1, not {jobs}.", exit_code=2)
     given = template
     if cluster is not None:
-        folder, out, given = folder.absolute(), out.absolute(), _same_everywhere(template)
+        folder, out, given = folder.absolute(), out.absolute(), same_everywhere(template)
     clips, problems = find_clips(folder, out)
     if told_total:
         told_total(len(clips))
+    settings = digest(template, save_poses)  # what the user asked for: a cluster goes on where this machine left off
     check_writable(out / "probe")
     with _alone(out), Stop.on_interrupt() as stop:
-        # the journal holds what the user asked for: a cluster goes on where this machine left off
-        batch = _Batch(out, given, _settings(template, save_poses), save_poses, watch or (lambda *_: None))
+        batch = _Batch(out, given, settings, save_poses, watch or (lambda *_: None))
         batch.sort_out(clips)
         stopped = ""
         if batch.waits:
-            crew = _hire(jobs, cluster, template.device)
+            crew = _hire(jobs, cluster, template.device, stop)
             stopped = batch.work(crew, stop)
             problems += crew.problems
         return BatchReport(batch.ended(), len(clips) - len(batch.ended()), problems, stopped, stop.asked)
 
 
-def _hire(jobs: int | None, cluster: str | None, device: str) -> Crew:
+def _hire(jobs: int | None, cluster: str | None, device: str, stop: Stop) -> Crew:
     if cluster is None:
         return LocalCrew(jobs or 1)
     from sasmamba.app.batch.cluster import ClusterCrew
 
-    return ClusterCrew(cluster, jobs, gpu=device == "cuda")
-
-
-def _same_everywhere(template: RunConfig) -> RunConfig:
-    """Settings that mean the same on every node: paths from the root, and one 2D stage for all."""
-    lifter, models, pose2d = template.lifter, template.pose2d_weights, template.pose2d
-    if lifter.endswith(".safetensors"):
-        lifter = str(Path(lifter).absolute())
-    if models is not None and Path(models).suffix and Path(models).exists():
-        models = str(Path(models).absolute())
-    if pose2d == "auto":
-        pose2d = "mediapipe" if weights.obtain(DEFAULT_HRNET) is None else "hrnet"
-    return replace(template, lifter=lifter, pose2d_weights=models, pose2d=pose2d)
+    return ClusterCrew(cluster, jobs, gpu=device == "cuda", stopped=lambda: stop.asked)
 
 
 @contextmanager
@@ -192,7 +174,8 @@ class _Batch:
             if record is None:
                 self._waiting.append(number)
             else:
-                self._end(number, Ended(clip, "kept", record.report))
+                files = {"files": [str(self._out / file) for file in record.files]}  # `out` may have moved since
+                self._end(number, Ended(clip, "kept", record.report | files))
 
     def work(self, crew: Crew, stop: Stop) -> str:
         """Does what waits; returns why it ended before its time, or nothing."""
@@ -205,7 +188,10 @@ class _Batch:
                     return "stopped by the user"
                 while self._waiting and not stopped and crew.room() > 0:
                     number = self._waiting.popleft()
-                    stopped = self._no_room() or self._begin(number, crew, busy)
+                    try:
+                        stopped = self._no_room() or self._begin(number, crew, busy)
+                    except (UserError, OSError) as error:
+                        stopped = _mend(str(error))
                     if stopped:
                         self._waiting.appendleft(number)
                 for number, message in crew.hear(0.2):
@@ -259,12 +245,30 @@ class _Batch:
     def _take(self, number: int, message: Message) -> str:
         """Takes how a try ended; returns why the batch has to stop, or nothing."""
         job = self._jobs[number]
-        stopped = ""
+        try:
+            stopped = self._judge(number, message)
+        except (UserError, OSError) as error:  # how it ended cannot be written down
+            self._waiting.appendleft(number)
+            stopped = _mend(self._plainly(job, str(error)))
+        if job.place is not None:
+            shutil.rmtree(job.place, ignore_errors=True)
+            job.place = None
+        return stopped
+
+    def _judge(self, number: int, message: Message) -> str:
+        """What follows from how a try ended; returns why the batch has to stop, or nothing.
+
+        Raises:
+            UserError, OSError: the journal cannot be written.
+        """
+        job = self._jobs[number]
         if isinstance(message, Done):
             try:
-                self._keep(number, message.report)
+                files = self._publish(job, [Path(file).name for file in message.report["files"]])
             except UserError as error:
                 message = Failed(str(error), for_want_of_room(error))
+            else:
+                self._keep(number, message.report, files)
         if isinstance(message, Refused):
             self._waiting.appendleft(number)
         elif isinstance(message, Lost) and message.innocent:
@@ -275,13 +279,10 @@ class _Batch:
                 self._fail(number, f"{message.sentence} That happened {job.lost} times with this clip.")
         elif isinstance(message, Failed) and message.disk_full:
             self._waiting.appendleft(number)
-            stopped = f"{self._plainly(job, message.sentence)} Then run the command again: it goes on from here."
+            return _mend(self._plainly(job, message.sentence))
         elif isinstance(message, Failed | Lost):
             self._again(number, self._plainly(job, message.sentence))
-        if job.place is not None:
-            shutil.rmtree(job.place, ignore_errors=True)
-            job.place = None
-        return stopped
+        return ""
 
     def _plainly(self, job: _Job, sentence: str) -> str:
         """A sentence that names files where the user will find them."""
@@ -294,17 +295,9 @@ class _Batch:
         else:
             self._fail(number, sentence)
 
-    def _keep(self, number: int, report: dict[str, Any]) -> None:
-        """Moves what was made to where it belongs and writes it down.
-
-        Raises:
-            UserError: a file is not there, or cannot be moved.
-        """
+    def _keep(self, number: int, report: dict[str, Any], files: dict[str, int]) -> None:
+        """Writes down a clip whose files, by path under `out` with their sizes, are where they belong."""
         job = self._jobs[number]
-        assert job.place is not None
-        files = self._publish(
-            job.clip, [job.place / name for name in dict.fromkeys(Path(file).name for file in report["files"])]
-        )
         report = report | {
             "files": [str(self._out / file) for file in files],
             "problems": [self._plainly(job, problem) for problem in report["problems"]],
@@ -312,23 +305,21 @@ class _Batch:
         self._journal.add(Record(job.clip.name, job.content, self._settings, files=files, report=report))
         self._end(number, Ended(job.clip, "done", report))
 
-    def _publish(self, clip: Clip, made: list[Path]) -> dict[str, int]:
-        """Moves files to where they belong; returns the size of each by its path under `out`."""
-        sizes = {}
-        for file in made:
-            path = clip.out.parent / file.name
-            with disk_errors_explained(path, file):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("rb+") as whole:
-                    os.fsync(whole.fileno())  # the journal is about to vouch for it, power cut or not
-                os.replace(file, path)
-                sizes[str(path.relative_to(self._out))] = path.stat().st_size
-        return sizes
+    def _publish(self, job: _Job, names: Iterable[str]) -> dict[str, int]:
+        """Moves what a try made to where it belongs; returns the size of each file by its path under `out`."""
+        assert job.place is not None
+        moved = publish([job.place / name for name in dict.fromkeys(names)], job.clip.out.parent)
+        return {str(path.relative_to(self._out)): path.stat().st_size for path in moved}
 
     def _fail(self, number: int, sentence: str) -> None:
         job = self._jobs[number]
         if job.place is not None:  # whatever stopped it, poses that are whole are not lost
-            self._publish(job.clip, [file for file in job.place.iterdir() if not file.name.startswith(".")])
+            try:
+                self._publish(job, [file.name for file in left_in(job.place)])
+            except UserError as error:
+                if for_want_of_room(error):
+                    raise
+                sentence += f" {error}" * (str(error) not in sentence)
         self._journal.add(Record(job.clip.name, job.content, self._settings, error=sentence))
         self._end(number, Ended(job.clip, "failed", error=sentence))
 
@@ -337,14 +328,5 @@ class _Batch:
         self._watch(ended.clip, ended.state, 0, None)
 
 
-def _settings(template: RunConfig, save_poses: bool) -> str:
-    """What results depend on beside the clip: every setting, the version, and the lifter's weights."""
-    settings = {k: str(v) for k, v in asdict(template).items() if k not in _PLACES}
-    path = Path(template.lifter)
-    lifter = path if template.lifter.endswith(".safetensors") else weights.ensure(template.lifter)
-    settings |= {
-        "poses": str(save_poses),
-        "version": version("sasmamba-demo"),
-        "weights": fingerprint(lifter)["sha256"],
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+def _mend(sentence: str) -> str:
+    return f"{sentence} Then run the command again: it goes on from here."

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 
 from sasmamba.app.batch.crew import Lost, Message, Progress
+from sasmamba.app.batch.spawn import ignore_ctrl_c, spawn
 from sasmamba.app.batch.task import do_clip
 from sasmamba.app.config import RunConfig
 
@@ -75,11 +76,7 @@ class _Worker:
     """One process; its end of the pipe gives messages, and EOFError when it has died."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")  # torch and MediaPipe have threads, which a fork would lose
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
+        self.connection, self._process = spawn(_serve, daemon=True)
 
     def end(self) -> None:
         """Stops it, at once if it is busy."""
@@ -100,9 +97,7 @@ class _Worker:
 
 def _serve(connection: Connection) -> None:
     """Does clips until the pipe closes. The work runs beside the main thread, which watches the parent."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    ignore_ctrl_c()
     threading.Thread(target=_work, args=(connection,), daemon=True).start()
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -13,6 +13,7 @@ import pytest
 from helpers_cli import command, left_in, one_sentence
 from helpers_video import write_sound_only, write_video
 
+from sasmamba.app.batch.run import BatchReport
 from sasmamba.app.sources import VideoFile
 
 
@@ -114,3 +115,36 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     result = command(tmp_path)
     assert result.code == 2
     assert one_sentence(result.err).startswith(f"There is no video in {tmp_path}")
+
+
+def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(
+        "sasmamba.app.batch.command.run_batch",
+        lambda folder, out, *_, **__: asked.append(out) or BatchReport([], 0, []),
+    )
+    (tmp_path / "clips/deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "clips/deep")
+    for arguments, out in (
+        ((".",), tmp_path / "clips/deep_3d"),
+        ((".", "--out", "x"), Path("x")),
+        (("..",), tmp_path / "clips_3d"),
+        (("../deep",), Path("../deep_3d")),
+        (("/", "--out", "x"), Path("x")),
+    ):
+        told = command(*arguments)
+        assert (told.code, asked.pop()) == (0, out), told.err
+    told = command("/")
+    assert (told.code, one_sentence(told.err)) == (2, "Nothing can lie beside /: say with --out where renders go.")
+
+
+def test_a_lifter_that_is_not_there_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips/a.mp4", 2, size=(96, 64))
+    for lifter in ("nope.safetensors", "posemamba-s", "no-such-name"):
+        of_folder = command(tmp_path / "clips", "--pose2d", "mediapipe", "--lifter", lifter, "--quiet")
+        of_video = command(tmp_path / "clips/a.mp4", "--pose2d", "mediapipe", "--lifter", lifter, "--quiet")
+        assert (of_folder.code, one_sentence(of_folder.err)) == (of_video.code, one_sentence(of_video.err))
+    nope = command(tmp_path / "clips", "--pose2d", "mediapipe", "--lifter", "nope.safetensors", "--quiet")
+    assert one_sentence(nope.err) == "There is no file nope.safetensors: check the name and the folder."
+    assert left_in(tmp_path) == ["clips"]

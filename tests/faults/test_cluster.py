@@ -51,7 +51,7 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture
 def copying(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline costs nothing."""
-    hire = lambda jobs, cluster, device: ClusterCrew(cluster, jobs, do=copy_clip)  # noqa: E731
+    hire = lambda jobs, cluster, *_: ClusterCrew(cluster, jobs, do=copy_clip)  # noqa: E731
     monkeypatch.setattr(batch_run, "_hire", hire)
 
 
@@ -181,7 +181,9 @@ def test_a_node_that_does_not_see_the_files_gets_no_more(tmp_path: Path, cluster
     try:
         crew.give(0, RunConfig(tmp_path / "elsewhere.mp4", tmp_path / "r.mp4"))
         heard: list[object] = []
-        with pytest.raises(batch_run.CrewGone, match=r"^Node .* cannot see .*elsewhere\.mp4: videos and renders must"):
+        with pytest.raises(
+            batch_run.CrewGone, match=r"^Node .* cannot see .*elsewhere\.mp4: videos, renders and weights must"
+        ):
             heard.extend(message for _ in range(100) for message in crew.hear(0.2))
         assert heard == [(0, batch_run.Refused())]
         assert len(crew.problems) == 1
@@ -198,6 +200,28 @@ def test_a_node_with_another_version_gets_nothing(
     report = run_batch(clips, tmp_path / "out", TEMPLATE, cluster=cluster.address)
     assert re.fullmatch(r"Node .* has sasmamba-demo .*: install 99.1 there\.", report.stopped)
     assert (report.clips, report.untried, report.problems) == ([], 1, [report.stopped])
+
+
+@needs_ray
+@pytest.mark.usefixtures("copying")
+def test_a_node_without_the_package_is_left_out(tmp_path: Path, cluster: Any) -> None:
+    broken = tmp_path / "broken/sasmamba"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'sasmamba'\")")
+    bare = cluster.add_node(num_cpus=2, env_vars={"PYTHONPATH": str(broken.parent)})
+    try:
+        clips = clips_of(tmp_path, {f"{i}.mp4": "0.5" for i in range(6)})
+        report = run_batch(clips, tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    finally:
+        cluster.remove_node(bare, False)
+    assert set(states(report).values()) == {"done"}, report
+    assert (report.stopped, report.untried) == ("", 0)
+    assert len(report.problems) == 1
+    assert re.fullmatch(
+        r"Node .* cannot do clips \(ModuleNotFoundError: No module named 'sasmamba'\): it needs sasmamba-demo \S+ in "
+        r"the Python that runs its `ray start`\.",
+        report.problems[0],
+    )
 
 
 def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,3 +261,25 @@ def test_somebody_else_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
         other.listen(8)
         with pytest.raises(UserError, match=r"does not answer: see with `ray status` whether it runs"):
             ClusterCrew(f"127.0.0.1:{other.getsockname()[1]}", None)
+
+
+@needs_ray
+def test_ctrl_c_while_the_cluster_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips/a.mp4", 2)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(8)
+        pressed: list[float] = []
+
+        def press() -> None:
+            other.accept()  # the look whether anybody is there; Ray comes later
+            time.sleep(1)
+            pressed.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=press).start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", address, "--quiet")
+        assert time.monotonic() - pressed[0] < 2
+    assert (told.code, told.err) == (130, "Stopped: 1 not done yet; the same command goes on from here.\n")

@@ -11,15 +11,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers_video import write_video
 
 from sasmamba.app.batch import run as batch_run
 from sasmamba.app.batch.clips import Clip, find_clips
+from sasmamba.app.batch.crew import Failed
 from sasmamba.app.batch.journal import Journal, Record, fingerprint
 from sasmamba.app.batch.run import BatchReport, run_batch
+from sasmamba.app.batch.settings import digest, same_everywhere
+from sasmamba.app.batch.workers import LocalCrew
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
 
@@ -50,6 +55,15 @@ def test_two_clips_that_would_make_one_render_keep_their_suffixes(tmp_path: Path
     found, _ = find_clips(tmp_path, tmp_path / "out")
     assert names(found, tmp_path / "out") == {
         "a.mp4": "a.mp4_3d.mp4", "a.mov": "a.mov_3d.mp4", "A.avi": "A.avi_3d.mp4", "b.mp4": "b_3d.mp4",
+    }  # fmt: skip
+
+
+def test_a_suffix_that_is_kept_makes_no_other_name(tmp_path: Path) -> None:
+    touch(*(tmp_path / n for n in ("a.mp4", "a.mov", "a.mp4.mov", "a.mp4.mov.avi", "b.mp4.mov")))
+    found, _ = find_clips(tmp_path, tmp_path / "out")
+    assert names(found, tmp_path / "out") == {
+        "a.mp4": "a.mp4_3d.mp4", "a.mov": "a.mov_3d.mp4", "a.mp4.mov": "a.mp4.mov_3d.mp4",
+        "a.mp4.mov.avi": "a.mp4.mov.avi_3d.mp4", "b.mp4.mov": "b.mp4_3d.mp4",
     }  # fmt: skip
 
 
@@ -258,3 +272,64 @@ def test_one_batch_at_a_time(folder: Path) -> None:
         run_batch(folder, out, template())
     with pytest.raises(UserError, match="--jobs must be at least 1"):
         run_batch(folder, out, template(), jobs=0)
+
+
+def test_settings_mean_the_same_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path / "net.safetensors", tmp_path / "a,b.safetensors")
+    gls = replace(template(), pose2d="glsmamba", pose2d_weights="net.safetensors,vit", lifter="mine.safetensors")
+    for given, want in (
+        (gls, f"{tmp_path}/net.safetensors,{tmp_path}/vit"),
+        (replace(gls, pose2d_weights="net.safetensors"), f"{tmp_path}/net.safetensors"),
+        (replace(gls, pose2d_weights="a,b.safetensors"), f"{tmp_path}/a,b.safetensors"),
+        (replace(gls, pose2d_weights="a,b.safetensors,vit"), f"{tmp_path}/a,b.safetensors,{tmp_path}/vit"),
+        (replace(template(), pose2d="openmmlab", pose2d_weights="rtmpose-m_8xb256"), "rtmpose-m_8xb256"),
+        (replace(template(), pose2d="hrnet"), None),
+    ):
+        assert same_everywhere(given).pose2d_weights == want
+    assert same_everywhere(gls).lifter == f"{tmp_path}/mine.safetensors"
+
+
+def test_other_2d_weights_in_the_same_file_are_other_settings(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"trained")
+    for named in (f"{path}", f"{path},{tmp_path}"):
+        config = replace(template(), pose2d="glsmamba", pose2d_weights=named)
+        before = digest(config, False)
+        path.write_bytes(b"trained again")
+        assert digest(config, False) != before
+        path.write_bytes(b"trained")
+        assert digest(config, False) == before
+    with pytest.raises(UserError, match=r"^--pose2d-weights: there is no file .*gone\.task\.$"):
+        digest(replace(template(), pose2d_weights=f"{tmp_path}/gone.task"), False)
+
+
+def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
+    crew = LocalCrew(1)
+    crew.give(0, replace(template(), source=tmp_path / "gone.mp4", out=tmp_path / "gone_3d.mp4"))
+    (child,) = multiprocessing.active_children()
+    assert child.pid is not None
+    until = time.monotonic() + 60
+    os.kill(child.pid, signal.SIGINT)
+    try:
+        heard = [message for _, message in crew.hear(0.2)]
+        while not heard and time.monotonic() < until:
+            heard = [message for _, message in crew.hear(0.2)]
+    finally:
+        crew.close()
+    assert [type(message) for message in heard] == [Failed], heard
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_training_records_its_backbone_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sasmamba.training import commands
+
+    recorded: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sasmamba.training.video_training.open_backbone", lambda *_: SimpleNamespace(sha256="0"))
+    monkeypatch.setattr(
+        "sasmamba.training.video_training.train_2d",
+        lambda config, backbone, out, record, *_, **__: recorded.append(record.path),
+    )
+    commands.train_2d(Path("vit"), device="cpu")
+    assert recorded == [str(tmp_path / "vit")]

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from helpers_crew import report
 
 from sasmamba.app.batch import run as batch_run
 from sasmamba.app.batch.crew import CrewGone, Done, Failed, Lost, Message, Progress, Refused
+from sasmamba.app.batch.foreman import Orders, _Foreman, _Member
+from sasmamba.app.batch.hand import Begun, Hand
+from sasmamba.app.batch.journal import Journal, Record
 from sasmamba.app.batch.run import BatchReport, run_batch
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
@@ -22,6 +31,7 @@ TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapip
 DIED = Lost("It died.")
 NODE = Lost("The node went away.", innocent=True)
 BAD = Failed("PLACE/a_3d.mp4 is bad.")
+SWEPT = Failed("Somebody took the folder away.")
 
 
 class Script:
@@ -54,6 +64,8 @@ class Script:
             end = ends.pop(0) if ends else None
             if isinstance(end, CrewGone):
                 raise end
+            if end == SWEPT:
+                shutil.rmtree(config.out.parent)
             if isinstance(end, Failed):
                 end = Failed(end.sentence.replace("PLACE", str(config.out.parent)), end.disk_full)
             if end is None or end == DIED:
@@ -102,6 +114,7 @@ def run(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ([DIED, NODE, NODE], 4, ""),
         ([NODE, DIED, NODE, DIED], 4, "It died."),
         ([Refused()] * 9, 10, ""),
+        ([SWEPT, SWEPT], 2, SWEPT.sentence),
     ],
     ids=str,
 )
@@ -212,3 +225,172 @@ def test_renders_among_the_clips(clips: Path) -> None:
     with pytest.raises(UserError, match=r"would lie among the videos of .*: choose another --out") as told:
         run_batch(clips, clips / "deep/..", TEMPLATE)
     assert told.value.exit_code == 2
+
+
+def test_a_folder_of_renders_on_another_disk(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.replace
+
+    def other_disk(old: Path, new: Path) -> None:
+        if Path(old).parent != Path(new).parent and Path(new).parent.name == "deep":
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(old), None, str(new))
+        really(old, new)
+
+    monkeypatch.setattr("os.replace", other_disk)
+    result, _ = run({})
+    assert [e.state for e in result.clips] == ["done"] * 3
+    deep = clips.parent / "out/deep"
+    assert [(p.name, p.read_text()) for p in deep.iterdir()] == [("c_3d.mp4", "deep/c.mp4")]
+
+
+def test_a_folder_where_an_export_must_go(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plainly = report
+
+    def with_export(path: Path) -> dict[str, object]:
+        path.with_suffix(".bvh").write_text("motion")
+        return plainly(path) | {"files": [str(path), str(path.with_suffix(".bvh"))]}
+
+    monkeypatch.setattr("test_crew.report", with_export)
+    out = clips.parent / "out"
+    (out / "a_3d.bvh").mkdir(parents=True)
+    sentence = f"{out}/a_3d.bvh is a folder, where a file must go: move it away, or choose another --out."
+    for others in ("done", "kept"):
+        result, _ = run({})
+        assert [(e.state, e.error) for e in result.clips] == [("failed", sentence), (others, ""), (others, "")]
+    (out / "a_3d.bvh").rmdir()
+    result, _ = run({})
+    assert [e.state for e in result.clips] == ["done", "kept", "kept"]
+
+
+def test_an_error_nobody_thought_of_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.replace
+
+    def stale(old: Path, new: Path) -> None:
+        if Path(new).name == "a_3d.mp4":
+            raise OSError(errno.ESTALE, "Stale file handle", str(old), None, str(new))
+        really(old, new)
+
+    monkeypatch.setattr("os.replace", stale)
+    result, _ = run({})
+    assert [e.state for e in result.clips] == ["failed", "done", "done"]
+    assert result.clips[0].error.endswith("a_3d.mp4 could not be written (Stale file handle).")
+
+
+def test_a_failure_that_cannot_be_written_down_loses_no_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Journal.add
+
+    def full(journal: Journal, record: Record) -> None:
+        if record.error:
+            raise UserError("The journal could not be written: the disk is full.") from OSError(errno.ENOSPC, "full")
+        really(journal, record)
+
+    monkeypatch.setattr(Journal, "add", full)
+    result, script = run({"a.mp4": [BAD, BAD]})
+    assert [(e.clip.name, e.state) for e in result.clips] == [("b.mp4", "done"), ("deep/c.mp4", "done")]
+    assert result.untried == 1
+    assert result.stopped == (
+        "The journal could not be written: the disk is full. Then run the command again: it goes on from here."
+    )
+    assert script.closed
+
+
+def test_no_folder_can_be_made_for_a_try(run: Run, clips: Path) -> None:
+    run({"b.mp4": [BAD, BAD]})
+    (clips.parent / "out/.sasmamba-batch.work").write_text("in the way")
+    result, _ = run({})
+    assert [(e.clip.name, e.state) for e in result.clips] == [("a.mp4", "kept"), ("deep/c.mp4", "kept")]
+    assert (result.untried, result.count("failed")) == (1, 0)
+    assert "could not be written: part of that path is a file, not a folder" in result.stopped
+
+
+def test_renders_that_were_moved_are_named_where_they_are(run: Run, clips: Path) -> None:
+    run({})
+    moved = clips.parent / "moved"
+    (clips.parent / "out").rename(moved)
+    result = run_batch(clips, moved, TEMPLATE)
+    assert [e.state for e in result.clips] == ["kept"] * 3
+    assert [e.report["files"] for e in result.clips] == [
+        [str(moved / name)] for name in ("a_3d.mp4", "b_3d.mp4", "deep/c_3d.mp4")
+    ]
+
+
+class Stream(list[Any]):
+    """What an actor tells, one message after another."""
+
+    __hash__ = object.__hash__
+
+    def __next__(self) -> Any:
+        return self.pop(0)
+
+
+@pytest.fixture
+def foreman(monkeypatch: pytest.MonkeyPatch) -> tuple[_Foreman, list[object], list[object]]:
+    """A foreman with a Ray that only notes whom it is told to kill; what it tells the batch."""
+    ray, killed, told = ModuleType("ray"), [], []
+    errors = {name: type(name, (Exception,), {}) for name in ("RayError", "RayTaskError")}
+    ray.exceptions, ray.kill, ray.get = SimpleNamespace(**errors), killed.append, lambda x: x  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    pipe: Any = SimpleNamespace(send=told.append)
+    return _Foreman(pipe, Orders("x", False, {}, "0", lambda *_: None)), killed, told
+
+
+def test_a_node_found_unfit_gets_no_more_when_its_others_are_done(
+    foreman: tuple[_Foreman, list[object], list[object]],
+) -> None:
+    boss, killed, told = foreman
+    blind, busy = Stream([Begun("cannot see /x")]), Stream([Begun(""), Done({})])
+    boss._streams = {blind: _Member("A", "node", "host", job=1), busy: _Member("B", "node", "host", job=2)}
+    for stream in (busy, blind, busy):
+        boss._listen(stream)
+    assert killed == ["A", "B"]
+    assert not boss._idle
+    assert told[1:] == [(1, Refused()), (2, Done({}))]
+
+
+def test_one_that_fails_at_once_does_not_get_the_next_clip(
+    foreman: tuple[_Foreman, list[object], list[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boss, given = foreman[0], []
+    boss._idle.append(_Member("good", "n1"))
+    hasty = Stream([Begun(""), Failed("no such file")])
+    boss._streams = {hasty: _Member("hasty", "n2", job=7)}
+    boss._listen(hasty)
+    boss._listen(hasty)
+
+    def stop_after_first(member: _Member, *_: object) -> None:
+        given.append(member.actor)
+        raise EOFError
+
+    monkeypatch.setattr(boss, "_give", stop_after_first)
+    boss._waiting.append((8, TEMPLATE))
+    boss._pipe = SimpleNamespace(poll=lambda _: False)  # type: ignore[assignment]
+    boss._nodes.counted = float("inf")
+    with pytest.raises(EOFError):
+        boss.work()
+    assert given == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"lifter": "/nowhere/mine.safetensors"}, "cannot see /nowhere/mine.safetensors: videos, renders and weights"),
+        ({"pose2d_weights": "/nowhere/model.task"}, "cannot see /nowhere/model.task: "),
+        ({"pose2d": "glsmamba", "pose2d_weights": "HERE,/nowhere/vit"}, "cannot see /nowhere/vit: "),
+        ({"pose2d": "openmmlab", "pose2d_weights": "a-name-of-theirs"}, ""),
+        ({"export": ("bvh", "rrd")}, "lacks a package. --export rrd needs a package more: pip install "),
+        ({"export": ("bvh", "csv")}, ""),
+        ({"source": "/nowhere/a.mp4"}, "cannot see /nowhere/a.mp4: "),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_node_that_lacks_something_says_so_before_it_begins(
+    clips: Path, settings: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sasmamba.app.sinks.motion.find_spec", lambda name: None)
+    here = clips / "a.mp4"
+    settings = {k: v.replace("HERE", str(here)) if isinstance(v, str) else v for k, v in settings.items()}
+    config = replace(TEMPLATE, **{"source": here, "out": clips / "a_3d.mp4"} | settings)
+    told = list(Hand({}, "0").do(config, lambda config, tell: tell(Done({}))))
+    assert isinstance(told[0], Begun)
+    assert told[0].refusal.startswith(says)
+    assert bool(told[0].refusal) == bool(says)
+    assert told[1:] == ([] if says else [Done({})])
