@@ -1,0 +1,69 @@
+"""How much of a lifter's error is in bones' lengths: `python benchmarks/bones.py --data MOTION --cameras CAMERAS`.
+
+Windows of each subject from true 2D, lifted as offline runs do: as they come out, and with every bone as long as it
+really is, in the direction the lifter gave it. A lifter that knows only the bodies it was trained on is good at theirs
+and gives a stranger their lengths; the difference between the two rows, on a subject it never saw, is that.
+Millimetres; lengths are medians, true and lifted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.models.checkpoint import load_lifter
+from sasmamba.models.skeletons import H36M, H36M_PARENTS
+from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.evaluation import figures, model_lift, windows
+from sasmamba.training.loop import find_weights
+from sasmamba.training.motion import load_motion
+
+_SHOWN = (H36M.LEFT_HIP, H36M.LEFT_KNEE, H36M.LEFT_ANKLE, H36M.SPINE, H36M.LEFT_SHOULDER, H36M.LEFT_ELBOW)
+
+
+def lengths(joints: NDArray) -> NDArray:
+    """Bones' lengths (..., 17) of poses (..., 17, 3), each at the joint it leads to."""
+    return np.linalg.norm(joints - joints[..., list(H36M_PARENTS), :], axis=-1)
+
+
+def with_lengths(joints: NDArray, wanted: NDArray) -> NDArray:
+    """Poses (..., 17, 3) rebuilt along the same directions with bones of wanted lengths (17,)."""
+    bones = joints - joints[..., list(H36M_PARENTS), :]
+    bones = bones * (wanted / np.maximum(lengths(joints), 1e-6))[..., None]
+    out = np.zeros_like(joints)
+    for joint in range(1, 17):  # parents come before their children in this order
+        out[..., joint, :] = out[..., H36M_PARENTS[joint], :] + bones[..., joint, :]
+    return out
+
+
+def main() -> None:
+    """Measures what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="motion file")
+    parser.add_argument("--cameras", type=Path, help="table of cameras; without it four ideal ones")
+    parser.add_argument("--subjects", nargs="+", default=["S1", "S8"])
+    parser.add_argument("--lifter", default=DEFAULT_LIFTER)
+    parser.add_argument("--per-clip", type=int, default=2, help="windows per clip")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    everybody = load_motion([args.data])
+    rig = load_rig(args.cameras) if args.cameras else surrounding_rig()
+    lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
+    for subject in args.subjects:
+        w = windows(everybody.select(everybody.subject == subject), rig, subject, 243, args.per_clip, "true")
+        raw = lift(w.xyc).numpy()
+        true, lifted = (np.median(lengths(j), axis=(0, 1)) for j in (w.target.numpy(), raw))
+        for name, poses in {"as lifted": raw, "true lengths": with_lengths(raw, true)}.items():
+            f = figures(torch.from_numpy(poses.astype(np.float32)), w)
+            print(f"{subject:4} {name:13} P1 {f['P1']:6.2f}  P2 {f['P2']:6.2f}", flush=True)
+        shown = ", ".join(f"{j.name.lower()} {1000 * true[j]:.0f} / {1000 * lifted[j]:.0f}" for j in _SHOWN)
+        print(f"{subject:4} {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
