@@ -2,11 +2,12 @@
 
 Source: Feng et al. (see `models/glsmamba.py`), Section 3: a person's box in the middle frame, enlarged by a quarter,
 cuts the same part out of all frames. Where a person has left it, in a frame before or after, the network sees that; it
-is not told.
+is not told, the user is.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.overlap import box_iou
 from sasmamba.app.types import FloatArray, Frame, Person2D, UserError
 from sasmamba.models import vitpose
 from sasmamba.models.glsmamba import GLSMamba
@@ -27,6 +29,10 @@ from sasmamba.models.vitpose import ViTPoseBackbone, load_backbone
 
 #: People whose sequences go through the networks together; one takes half a gigabyte.
 TOGETHER = 2
+#: Boxes that overlap less (intersection over union) from one frame to the next are not of the same person.
+SAME_BOX = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 class GLSMambaPose2D(HRNetPose2D):
@@ -68,6 +74,7 @@ class GLSMambaPose2D(HRNetPose2D):
         self._frames = config.frames
         self._known: deque[Frame] = deque(maxlen=config.frames)  # the newest, oldest first
         self._around: list[topdown.Picture] = []
+        self._told_lost = False  # once is enough
 
     def foresee(self, frame: Frame) -> None:
         """Tells of a frame that `__call__` may be asked about later; one that is not later begins a new video."""
@@ -82,7 +89,16 @@ class GLSMambaPose2D(HRNetPose2D):
             self.foresee(frame)
         wanted = range(frame.index - self.ahead, frame.index + self.ahead + 1)
         self._around = [min(self._known, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
-        return super().__call__(frame)
+        before = self._followed if self._last is not None and frame.index > self._last.index else ()
+        people = super().__call__(frame)
+        lost = [b for b in before if all(box_iou(b.box_px, p.box_px) < SAME_BOX for p in people)]
+        if lost and not self._told_lost:
+            self._told_lost = True
+            _log.info(
+                f"2D: somebody was lost from frame {frame.index} on; in the {self.ahead} frames before, part of the "
+                f"{self._frames} that {self.name} looks at together show them no more, so take their joints with care."
+            )
+        return people
 
     def joints_in(self, bgr: topdown.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Joints of the people in boxes (n, 4) x0, y0, x1, y1: (n, 17, 2) in pixels, (n, 17) scores of 0..1.

@@ -197,6 +197,22 @@ class TestSequences:
             watch(range(5))
         assert caplog.messages == []
 
+    def test_a_person_lost_inside_the_buffer(self, caplog: pytest.LogCaptureFixture) -> None:
+        """One sentence, however often; nobody who stays or goes on walking is called lost."""
+        pose2d = backend()
+        shown = [picture((100 + 5 * i, 100)) if i < 4 or i == 6 else picture() for i in range(8)]
+        frames = [frame(i, bgr) for i, bgr in enumerate(shown)]
+        with caplog.at_level(logging.INFO, "sasmamba"):
+            found = [len(pose2d(f)) for f in frames[:4]]
+            assert (found, caplog.messages) == ([1] * 4, [])
+            found = [len(pose2d(f)) for f in frames[4:]]
+            assert found == [0, 0, 1, 0]
+            pose2d(frame(0, picture()))  # another video
+        (note,) = caplog.messages
+        assert note.startswith(
+            "2D: somebody was lost from frame 4 on; in the 2 frames before, part of the 5 that glsmamba"
+        )
+
     def test_without_foresight(self) -> None:
         """Who shows frames one by one gets answers, without a future."""
         eye = Eye()
