@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.runs import runs
 from sasmamba.app.smoothing import zero_phase
 from sasmamba.models.skeletons import H36M
 
@@ -80,8 +81,7 @@ def planted_feet(body: Body) -> NDArray:
     calm = zero_phase(body.time, body.ankles, _JITTER_S, degree=1)
     slow = np.linalg.norm(np.gradient(calm, body.time, axis=0), axis=-1) < _PLANTED_M_S
     for foot in range(2):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], slow[:, foot], [False]])))
-        for begin, end in edges.reshape(-1, 2):
+        for begin, end in runs(slow[:, foot]):
             planted[begin:end, foot] = body.time[end - 1] - body.time[begin] >= _PLANTED_S
     return planted
 

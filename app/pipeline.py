@@ -298,5 +298,5 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
                 config.source.name, config.out if written else None, written, report.pose2d, report.fps,
                 report.stage_ms, told,
             )  # fmt: skip
-            files += map(str, export_motion(take, placement, base, views, outcome))
+            report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
         return report

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.skeletons import H36M, H36M_PARENTS
-from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
@@ -52,7 +52,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     everybody = load_motion([args.data])
-    rig = load_rig(args.cameras) if args.cameras else surrounding_rig()
+    rig = rig_from(args.cameras)
     lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
     for subject in args.subjects:
         w = windows(everybody.select(everybody.subject == subject), rig, subject, 243, args.per_clip, "true")

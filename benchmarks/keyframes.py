@@ -22,7 +22,7 @@ from torch import Tensor
 from sasmamba.app.bench import machine, whole_run
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
-from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import measure, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
@@ -56,7 +56,7 @@ def errors(args: argparse.Namespace) -> Iterator[str]:
     motion = motion.select(motion.subject == args.subject)
     if not motion.clips:
         raise SystemExit(f"there is no clip of {args.subject}")
-    rig = load_rig(args.cameras) if args.cameras else surrounding_rig()
+    rig = rig_from(args.cameras)
     T = model.config.frames
     lift = model_lift(model)
     yield f"{args.lifter} on {args.subject}, {motion.clips * args.per_clip} windows of {T} frames; mm, mm per frame(²)"

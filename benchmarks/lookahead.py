@@ -21,7 +21,7 @@ from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.lifting import Lifter, lift_sequence
 from sasmamba.app.live.lifting import LiveLifting
 from sasmamba.app.live.run import LIVE_WINDOW
-from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import Windows, figures, windows
 from sasmamba.training.motion import load_motion
 
@@ -71,7 +71,7 @@ def main() -> None:
     chosen = np.zeros(motion.clips, bool)
     chosen[np.linspace(0, motion.clips - 1, min(args.clips, motion.clips)).round().astype(int)] = True
     motion = motion.select(chosen)
-    rig = load_rig(args.cameras) if args.cameras else surrounding_rig()
+    rig = rig_from(args.cameras)
     measured = slice(BEFORE, BEFORE + args.frames)
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
     truth = part(w, measured)

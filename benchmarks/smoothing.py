@@ -17,7 +17,7 @@ from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.placing import with_constant_bones
 from sasmamba.app.smoothing import POSE_S, zero_phase
 from sasmamba.models.checkpoint import load_lifter
-from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
@@ -35,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(1)
     motion = load_motion([args.data])
     motion = motion.select((motion.subject == args.subject) | (args.subject == ""))
-    rig = load_rig(args.cameras) if args.cameras else surrounding_rig()
+    rig = rig_from(args.cameras)
     lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
     fps = float(motion.fps[0])
     for kind in ("coco", "noisy"):

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from unittest.mock import patch
 
 import av
 import numpy as np
+import pytest
 from helpers_video import MATRICES, set_display_matrix
 
 from sasmamba.app import cli
@@ -32,6 +34,22 @@ class Result:
     code: int
     out: str
     err: str
+
+
+@contextmanager
+def mounted_disk(folder: Path, *, size_kib: int, free_kib: int) -> Iterator[Path]:
+    """A disk of its own, mounted at `folder`, with so much room left; skips the test where none can be mounted."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", folder]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small disk can only be mounted by root")
+    try:
+        (folder / "ballast").write_bytes(bytes((size_kib - free_kib) << 10))
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def command(*arguments: object) -> Result:

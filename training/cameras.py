@@ -137,6 +137,11 @@ def load_rig(path: Path, device: torch.device | None = None) -> Rig:
     return Rig(subjects, Cameras(R_cam_world.transpose(1, 2), position, focal, distortion, half), names)
 
 
+def rig_from(cameras: Path | None) -> Rig:
+    """The cameras of a table, or four ideal ones where there is none."""
+    return load_rig(cameras) if cameras else surrounding_rig()
+
+
 def surrounding_rig(device: torch.device | None = None) -> Rig:
     """Four ideal cameras 5 m from the middle of the room, 1.5 m high and 5° down: for people without a camera table."""
     yaw = torch.arange(4, device=device) * (math.pi / 2) + math.pi / 4

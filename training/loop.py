@@ -21,7 +21,7 @@ from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
-from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.cameras import load_rig, rig_from
 from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
@@ -81,7 +81,7 @@ class Leg:
         kept, self.held = split(load_motion([root / name for name in config.data]), config)
         kept = kept.to(self.device)
         rig = load_rig(root / config.cameras, self.device) if config.cameras else None
-        self.rig = load_rig(root / config.cameras) if config.cameras else surrounding_rig()
+        self.rig = rig_from(root / config.cameras if config.cameras else None)
         shares = torch.tensor(list(config.data.values()), device=self.device)
         self.simulator = Simulator(kept, shares, body_lengths(kept).to(self.device), rig)
         self.progress = Progress(seed=config.seed)

@@ -12,7 +12,7 @@ import torch
 from sasmamba.app.types import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.tensorfile import CheckpointError
-from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import KINDS, Windows, by_action, by_joint, figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
@@ -53,7 +53,7 @@ def evaluate_file(
         )
     if bodies:
         chosen = dressed(chosen, body_lengths(load_motion([bodies])).mean(0))
-    rig = load_rig(cameras) if cameras else surrounding_rig()
+    rig = rig_from(cameras)
     T = min(frames, model.config.frames)
     if T < 20:
         raise UserError(f"frames: want at least 20, got {T}.", exit_code=2)

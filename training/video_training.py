@@ -87,10 +87,9 @@ def _head(config: VideoPoseConfig, channels: int, init: Path | None) -> GLSMamba
         else:
             head, _ = load_glsmamba(init)
         width, height = config.input_px
-        heat = [side // 16 * head.config.upsampling for side in (height, width)]
-        if head.config.upsampling != 4 or (
-            head.config.lrm_blocks and any(h % w for h, w in zip(heat, head.config.window, strict=True))
-        ):
+        grid = height // 16, width // 16
+        if head.config.upsampling != 4 or not head.config.takes(*grid):
+            heat = [side * head.config.upsampling for side in grid]
             raise ValueError(
                 f"heatmaps of {heat[0]} × {heat[1]} must be a quarter of the crop and divide into windows of "
                 f"{head.config.window}"

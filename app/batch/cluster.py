@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from sasmamba.app.batch.crew import CrewGone, Message, Progress
-from sasmamba.app.batch.foreman import Orders, Room, Started, Trouble, Unfit, serve
+from sasmamba.app.batch.foreman import Orders, Room, Trouble, Unfit, serve
 from sasmamba.app.batch.spawn import spawn
 from sasmamba.app.batch.task import do_clip
 from sasmamba.app.config import RunConfig
@@ -82,7 +82,7 @@ class ClusterCrew:
             raise UserError(_NONE_HERE)
         if isinstance(told, Trouble):
             raise UserError(f"{where} cannot be used: {told.sentence}")
-        if not isinstance(told, Started):
+        if not isinstance(told, Room):
             raise UserError(f"{where} does not answer: see with `ray status` whether it runs.")
         self._slots = told.slots
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from sasmamba.app.batch.crew import CrewGone, Failed, Lost, Message, Progress, Refused
 from sasmamba.app.batch.hand import Begun, Hand, birthplace
+from sasmamba.app.batch.spawn import ignore_ctrl_c
 from sasmamba.app.config import RunConfig
 
 #: How often nodes are counted, seconds.
@@ -43,15 +44,8 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The cluster is joined; it has room for so many clips."""
-
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
 class Room:
-    """The cluster has room for so many clips from now on."""
+    """The cluster has room for so many clips from now on; the first one says that it is joined."""
 
     slots: int
 
@@ -102,9 +96,7 @@ class _Nodes:
 
 def serve(connection: Connection, orders: Orders) -> None:
     """The foreman's process: joins the cluster, then does as told until the pipe closes."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the batch's business
+    ignore_ctrl_c()
     silent = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
         os.dup2(silent, number)
@@ -113,7 +105,7 @@ def serve(connection: Connection, orders: Orders) -> None:
 
         ray.init(address=orders.address, log_to_driver=False, logging_level=logging.ERROR)
         foreman = _Foreman(connection, orders)
-        connection.send(Started(foreman.count()))
+        connection.send(Room(foreman.count()))
     except ConnectionError as error:
         connection.send(Trouble(_last_line(error), nobody_there=orders.address == "auto"))
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from sasmamba.app import weights
 from sasmamba.app.batch.journal import fingerprint
 from sasmamba.app.config import RunConfig
-from sasmamba.app.pose2d import DEFAULT_HRNET
+from sasmamba.app.pose2d import DEFAULT_HRNET, file_and_folder
 from sasmamba.app.types import UserError
 
 #: Settings that say where, not how.
@@ -29,10 +29,10 @@ def _pose2d_files(config: RunConfig) -> tuple[Path, ...]:
     named = config.pose2d_weights
     if named is None:
         return ()
-    file, _, folder = named.rpartition(",")
-    if config.pose2d == "glsmamba" and file and not Path(named).is_file():
-        return (Path(file), Path(folder)) if folder else (Path(file),)
-    if config.pose2d in ("mediapipe", "glsmamba") or Path(named).suffix:
+    if config.pose2d == "glsmamba":
+        file, folder = file_and_folder(named)
+        return (file,) if folder is None else (file, folder)
+    if config.pose2d == "mediapipe" or Path(named).suffix:
         return (Path(named),)
     return ()
 

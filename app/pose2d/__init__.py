@@ -156,6 +156,14 @@ def _glsmamba(
         return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
 
 
+def file_and_folder(named: str) -> tuple[Path, Path | None]:
+    """What --pose2d-weights says to glsmamba: FILE, or FILE,FOLDER where FOLDER is its backbone's."""
+    file, comma, folder = named.rpartition(",")
+    if not comma or Path(named).is_file():
+        return Path(named), None
+    return Path(file), Path(folder) if folder else None
+
+
 def _file(name: str) -> Path:
     path = Path(name)
     if not path.is_file():

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d import file_and_folder, topdown
 from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.overlap import box_iou
@@ -29,8 +29,8 @@ from sasmamba.models.vitpose import ViTPoseBackbone, load_backbone
 
 #: People whose sequences go through the networks together; one takes half a gigabyte.
 TOGETHER = 2
-#: Boxes that overlap less (intersection over union) from one frame to the next are not of the same person.
-SAME_BOX = 0.1
+#: Who was here in the frame before is still here if a box overlaps theirs by so much (intersection over union).
+STILL_THERE = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class GLSMambaPose2D(HRNetPose2D):
         self._around = [min(self._known, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
         before = self._followed if self._last is not None and frame.index > self._last.index else ()
         people = super().__call__(frame)
-        lost = [b for b in before if all(box_iou(b.box_px, p.box_px) < SAME_BOX for p in people)]
+        lost = [b for b in before if all(box_iou(b.box_px, p.box_px) < STILL_THERE for p in people)]
         if lost and not self._told_lost:
             self._told_lost = True
             _log.info(
@@ -145,10 +145,7 @@ def open_glsmamba(weights: str, device: str) -> tuple[GLSMamba, ViTPoseBackbone]
     Raises:
         UserError: what was named is not there, does not fit, or needs what is not installed.
     """
-    path, folder = Path(weights), ""
-    if not path.is_file() and "," in weights:
-        head, _, folder = weights.rpartition(",")
-        path = Path(head)
+    path, folder = file_and_folder(weights)
     if not path.is_file():
         raise UserError(f"--pose2d-weights: there is no file {path}.")
     try:
@@ -183,10 +180,10 @@ def load_transformers() -> None:
         raise UserError(f"{error}.") from error
 
 
-def _backbone_path(checkpoint: Path, named: str, recorded: str) -> Path:
+def _backbone_path(checkpoint: Path, named: Path | None, recorded: str) -> Path:
     """Where the backbone is: as named, as recorded, or under its recorded name beside the checkpoint."""
     if named:
-        return Path(named)
+        return named
     if not recorded:
         raise UserError(
             f"{checkpoint} does not say where its ViTPose backbone is; name its folder, too: --pose2d-weights "

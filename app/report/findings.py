@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.angles import joint_angles
 from sasmamba.app.placing import MIN_SCORE, Placement
+from sasmamba.app.runs import runs
 from sasmamba.app.sinks.motion import Motion
 from sasmamba.app.take import Take, Track
 from sasmamba.models.skeletons import COCO
@@ -104,8 +105,7 @@ def _speeds(times: NDArray, floor: NDArray) -> tuple[float, float, float]:
 
 def _longest(missing: NDArray) -> int:
     """Length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(int), [0]])))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+    return int(np.diff(runs(missing)).max(initial=0))
 
 
 def warnings(take: Take, placement: Placement, people: list[Motion]) -> list[str]:

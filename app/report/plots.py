@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.angles import ANGLES, Angle
+from sasmamba.app.runs import runs
 
 #: Width and height in inches, and where the axes lie in it: left, bottom, width, height. The page lays its time line
 #: over them.
@@ -108,8 +109,7 @@ def shaded(flags: NDArray) -> Iterable[tuple[int, int]]:
     if len(flags) > _MOST_POINTS:
         starts = np.linspace(0, len(flags), _MOST_POINTS // 10 + 1).astype(int)
         flags = np.add.reduceat(flags, starts[:-1], dtype=int) * 2 > np.diff(starts)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [(int(a), int(b)) for a, b in starts[edges].reshape(-1, 2)]
+    return [(int(a), int(b)) for a, b in starts[runs(flags)]]
 
 
 def _in_words(values: NDArray, side: str) -> str:

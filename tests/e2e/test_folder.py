@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers_cli import command, left_in, one_sentence
+from helpers_cli import command, left_in, mounted_disk, one_sentence
 from helpers_video import write_sound_only, write_video
 
 from sasmamba.app.batch.run import BatchReport
@@ -100,15 +99,8 @@ def test_a_disk_that_fills_up_half_way(tmp_path: Path, small_disk: Path, monkeyp
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for one render or two; skips where none can be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", folder], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a small disk can only be mounted by root")
-    (folder / "ballast").write_bytes(bytes(372 << 10))
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with mounted_disk(tmp_path / "disk", size_kib=400, free_kib=28) as folder:
+        yield folder
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
-from helpers_cli import command, left_in, one_sentence, walker_2d
+from helpers_cli import command, left_in, mounted_disk, one_sentence, walker_2d
 from helpers_video import write_video
 
 
@@ -71,15 +70,8 @@ def test_a_forbidden_folder(tmp_path: Path, video: Path) -> None:
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with 4 KiB left; skips where none can be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a small disk can only be mounted by root")
-    (folder / "ballast").write_bytes(bytes(12 << 10))
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with mounted_disk(tmp_path / "disk", size_kib=16, free_kib=4) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(("option", "name"), [("--out", "r.mp4"), ("--out", "r.gif"), ("--save-poses", "p.npz")])
