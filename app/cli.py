@@ -26,6 +26,7 @@ from sasmamba.training import commands as training_commands
 _POSE2D_HELP = "Finds joints: mediapipe, hrnet, openmmlab, glsmamba; auto: hrnet if it can be had, or mediapipe."
 _POSE2D_WEIGHTS_HELP = "Its model: a name of `weights list` (hrnet), MMPose's (openmmlab), a file (glsmamba needs one)."
 _DETECTOR_HELP = "Finds people, except for mediapipe: auto, yolox, yolox-tiny, mediapipe, rtmdet or faster-rcnn."
+_REFINE_HELP = "Fit the poses to the 2D: bones keep their lengths, joints fall where they were seen."
 _GLOBAL_FLAGS = {"--help", "-h", "--version"}
 
 
@@ -116,6 +117,7 @@ def run(
     flip: Annotated[
         bool, typer.Option(help="Average with the mirrored input: lifts a little better, at twice the cost.")
     ] = True,
+    refine: Annotated[bool, typer.Option(help=_REFINE_HELP)] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     pose2d: Annotated[str, typer.Option(help=_POSE2D_HELP)] = "auto",
     pose2d_weights: Annotated[str | None, typer.Option(help=_POSE2D_WEIGHTS_HELP)] = None,
@@ -148,8 +150,8 @@ def run(
         start_s=start, end_s=end,
         max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every, max_people=max_people, person=person, lifter=lifter or DEFAULT_LIFTER, flip=flip,
-        device=device, smooth=smooth, fov_deg=fov, intrinsics=_intrinsics(intrinsics), height_m=_heights(height_m),
-        export=parse_formats(export) if export else (), height=height, numbers=numbers,
+        refine=refine, device=device, smooth=smooth, fov_deg=fov, intrinsics=_intrinsics(intrinsics),
+        height_m=_heights(height_m), export=parse_formats(export) if export else (), height=height, numbers=numbers,
     )  # fmt: skip
     _listen(quiet or as_json)
     if folder:
@@ -297,6 +299,7 @@ def lift(
     flip: Annotated[
         bool, typer.Option(help="Average with the mirrored input: a little better, at twice the cost.")
     ] = True,
+    refine: Annotated[bool, typer.Option(help=_REFINE_HELP)] = True,
     smooth: Annotated[bool, typer.Option(help="Take the jitter out of the poses.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -307,7 +310,8 @@ def lift(
     from sasmamba.app.lifting import Lifter
 
     _listen(quiet)
-    frames = lift_file(source, out, Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip), smooth)
+    chosen = Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip, refine=refine)
+    frames = lift_file(source, out, chosen, smooth)
     if not quiet:
         _out.print(f"{frames} frames lifted to {out}", highlight=False, soft_wrap=True)
 

@@ -35,7 +35,8 @@ class RunConfig:
         pose2d: the 2D backend. pose2d_weights: its model, a name or a file; detector: what finds people for it; both as
         in `open_pose2d`. pose2d_every: it looks at every so many frames; the lifter fills in those between.
         max_people: how many people at most. person: of those found, save and draw only this identity; None for all.
-        lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input.
+        lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input. refine: fit
+            the poses to the 2D, see `models.refining`.
         device: auto, cpu or cuda, for the lifter and the 2D stage (MediaPipe always runs on the CPU).
         smooth: take the jitter out of poses, see `smoothing.smooth_take`.
         fov_deg: assumed field of view along the picture's longer side, for where people stand; intrinsics: the camera,
@@ -58,6 +59,7 @@ class RunConfig:
     person: int | None = None
     lifter: str = DEFAULT_LIFTER
     flip: bool = True
+    refine: bool = True
     device: str = "auto"
     smooth: bool = True
     fov_deg: float = 60.0

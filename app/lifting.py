@@ -24,6 +24,7 @@ from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.normalise import mask_missing, normalise_window
 from sasmamba.models.posemamba import POSEMAMBA
+from sasmamba.models.refining import refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
@@ -43,18 +44,20 @@ class Lifter:
         name: where its weights came from, for the record.
         flip: average with the result for the mirrored input: a little more accurate, at twice the cost, which is
             nothing beside the 2D stage's.
+        refine: fit the result to the 2D, see `models.refining`.
         threads: CPU threads for one window. One is best in the pipeline: decoding and the 2D stage want the other
             cores, and threads that wait for each other on busy cores cost more than they save.
     """
 
-    def __init__(self, model: SasMamba, name: str, flip: bool = True, threads: int = 1) -> None:
-        self.model, self.name, self.flip, self.threads = model, name, flip, threads
+    def __init__(self, model: SasMamba, name: str, flip: bool = True, threads: int = 1, *, refine: bool = True) -> None:
+        self.model, self.name, self.flip, self.refine, self.threads = model, name, flip, refine, threads
         self.device = next(model.parameters()).device
 
     @classmethod
     def load(
-        cls, name: str = DEFAULT_LIFTER, device: str = "cpu", flip: bool = True, backend: Backend = "auto"
-    ) -> Lifter:
+        cls, name: str = DEFAULT_LIFTER, device: str = "cpu", flip: bool = True, backend: Backend = "auto", *,
+        refine: bool = True,
+    ) -> Lifter:  # fmt: skip
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 
         Raises:
@@ -69,7 +72,7 @@ class Lifter:
         except (ValueError, RuntimeError) as error:  # the environment asks for what is not there
             raise UserError(f"No scan can run: {error}; `sasmamba-demo doctor` says what can.", exit_code=2) from error
         try:
-            return cls(load_lifter(path, device, backend), path.stem, flip)
+            return cls(load_lifter(path, device, backend), path.stem, flip, refine=refine)
         except CheckpointError as error:
             raise UserError(
                 f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."
@@ -78,6 +81,7 @@ class Lifter:
     @torch.inference_mode()
     def __call__(self, xyc: FloatArray) -> FloatArray:
         """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ 243, to (T, 17, 3) metres.
+
 
         A score of 0 or anything that is not a number marks a joint that was not found. The result is relative to the
         pelvis, in the axes of a camera that looks straight at the person: x right, y down, z forward. It does not
@@ -89,12 +93,14 @@ class Lifter:
         if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.model.config.frames:
             raise ValueError(f"window: want (1..{self.model.config.frames}, 17, 3), got {xyc.shape}")
         with _torch_threads(self.threads):
-            x = normalise_window(torch.from_numpy(mask_missing(xyc))[None].to(self.device))
-            x = x[..., : self.model.config.in_channels]
+            seen = normalise_window(torch.from_numpy(mask_missing(xyc))[None].to(self.device))
+            x = seen[..., : self.model.config.in_channels]
             y = self.model(x)
             if self.flip:
                 y = 0.5 * (y + _mirror(self.model(_mirror(x))))
-            return (y - y[:, :, :1])[0].float().cpu().numpy()
+            lifted = (y - y[:, :, :1])[0].float().cpu().numpy()
+            shown = seen[0].cpu().numpy()
+        return refine(lifted, shown) if self.refine else lifted
 
 
 def lifter_path(name: str) -> Path:

@@ -248,7 +248,7 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         for path in (config.out, *poses, *export_paths((), base, config.export)):
             check_writable(path)
         device = resolve_device(config.device)
-        lifter = Lifter.load(config.lifter, device, config.flip)
+        lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
         with open_pose2d(
             config.pose2d, max_people=config.max_people, every=config.pose2d_every, detector=config.detector,
             weights=config.pose2d_weights, device=device,

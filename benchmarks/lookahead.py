@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from sasmamba.app.lifting import Lifter, lift_sequence
 from sasmamba.app.live.lifting import LiveLifting
 from sasmamba.app.live.run import LIVE_WINDOW
 from sasmamba.training.cameras import rig_from
-from sasmamba.training.evaluation import Windows, figures, windows
+from sasmamba.training.evaluation import figures, windows
 from sasmamba.training.motion import load_motion
 
 #: Frames before the first that is measured (a full window) and after the last (the longest look-ahead).
@@ -44,11 +43,6 @@ def live(
             for pose in lifting.poses(frame - lookahead):
                 out[pose.frame] = pose.joints
     return out
-
-
-def part(w: Windows, frames: slice) -> Windows:
-    """Some frames of all windows."""
-    return replace(w, xyc=w.xyc[:, frames], target=w.target[:, frames], R_cam_facing=w.R_cam_facing[:, frames])
 
 
 def main() -> None:
@@ -74,8 +68,8 @@ def main() -> None:
     rig = rig_from(args.cameras)
     measured = slice(BEFORE, BEFORE + args.frames)
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
-    truth = part(w, measured)
-    lifter = Lifter.load(args.lifter, flip=False)  # as in live mode
+    truth = w.part(measured)
+    lifter = Lifter.load(args.lifter, flip=False, refine=False)  # as in live mode
     longest = lifter.model.config.frames
 
     def row(poses: list[np.ndarray]) -> dict[str, float]:

@@ -104,6 +104,9 @@ H36M_MIRROR = _mirrored(H36M)
 COCO_MIRROR = _mirrored(COCO)
 POSETRACK_MIRROR = _mirrored(POSETRACK)
 
+#: H36M's joints that detectors see themselves; the other five are derived from them and lie some centimetres off.
+SEEN_JOINTS = tuple(int(H36M[j.name]) for j in COCO if j.name in H36M.__members__ and j != COCO.NOSE)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:

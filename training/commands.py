@@ -146,6 +146,7 @@ def evaluate(
         Path | None, typer.Option(help="Motion file whose people's mean bone lengths the clips' bodies get.")
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored input.")] = False,
+    refine: Annotated[bool, typer.Option("--refine", help="Fit the poses to the 2D, as offline runs do.")] = False,
     frames: Annotated[int, typer.Option(help="Frames per window, at most what the lifter takes.")] = 243,
     per_clip: Annotated[int, typer.Option(help="Windows per clip.")] = 4,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -159,7 +160,7 @@ def evaluate(
     from sasmamba.training.report import evaluate_file
 
     result = evaluate_file(
-        weights, data, cameras, subject, clips, flip=flip, frames=frames, per_clip=per_clip,
+        weights, data, cameras, subject, clips, flip=flip, refine=refine, frames=frames, per_clip=per_clip,
         device=resolve_device(device), robust=robust, bodies=bodies,
     )  # fmt: skip
     if as_json:
@@ -167,7 +168,7 @@ def evaluate(
         return
     about = result["about"]
     _out.print(f"{about['weights']}: {about['windows']} windows of {about['frames']} frames"
-               + (", flip" if flip else ""), highlight=False, soft_wrap=True)  # fmt: skip
+               + ", flip" * flip + ", refined" * refine, highlight=False, soft_wrap=True)  # fmt: skip
     _print_table("2D", {kind: r["all"] for kind, r in result["kinds"].items()})
     for kind, r in result["kinds"].items():
         for wanted, key in ((per_joint, "joints"), (per_action, "actions")):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sasmamba.models.normalise import normalise_window
+from sasmamba.models.refining import refine
 from sasmamba.models.skeletons import H36M, H36M_MIRROR
 from sasmamba.training import metrics
 from sasmamba.training.cameras import Rig
@@ -36,6 +37,12 @@ class Windows:
     def seeing(self, xyc: Tensor) -> Windows:
         """The same motion with other 2D."""
         return replace(self, xyc=xyc)
+
+    def part(self, frames: slice) -> Windows:
+        """Some frames of all windows."""
+        return replace(
+            self, xyc=self.xyc[:, frames], target=self.target[:, frames], R_cam_facing=self.R_cam_facing[:, frames]
+        )
 
 
 def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, severity: str, seed: int = 0) -> Windows:
@@ -71,10 +78,12 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
     return Windows(xyc, target, R, actions)
 
 
-def model_lift(model: nn.Module, flip: bool = False, batch: int = 8) -> Lift:
-    """Wraps a model that reads normalised windows; `flip` averages with the mirrored input's result.
+def model_lift(model: nn.Module, flip: bool = False, batch: int = 8, refined: bool = False) -> Lift:
+    """Wraps a model that reads normalised windows, which travel to its device; results come back to the input's.
 
-    Windows travel to the model's device and results come back to the input's.
+    Args:
+        flip: average with the mirrored input's result.
+        refined: fit the result to what the model was shown, see `models.refining`.
     """
     mirror = list(H36M_MIRROR)
     channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
@@ -84,14 +93,19 @@ def model_lift(model: nn.Module, flip: bool = False, batch: int = 8) -> Lift:
     def lift(xyc: Tensor) -> Tensor:
         out = []
         for part in xyc.split(batch):
-            x = normalise_window(part.to(device))[..., :channels]
+            seen = normalise_window(part.to(device))
+            x = seen[..., :channels]
             y = model(x)
             if flip:
                 m = x[:, :, mirror].clone()
                 m[..., 0] *= -1
                 back = model(m)[:, :, mirror] * y.new_tensor([-1, 1, 1])
                 y = 0.5 * (y + back)
-            out.append((y - y[:, :, :1]).float().to(xyc.device))
+            y = (y - y[:, :, :1]).float().to(xyc.device)
+            if refined:
+                pairs = zip(y.numpy(), seen.cpu().numpy(), strict=True)
+                y = torch.from_numpy(np.stack([refine(lifted, shown) for lifted, shown in pairs]))
+            out.append(y)
         return torch.cat(out)
 
     return lift

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from sasmamba.models.skeletons import COCO, H36M
+from sasmamba.models.skeletons import SEEN_JOINTS
 
 #: The losses by the names that training files use.
 Loss = Literal["sasmamba", "posemamba"]
@@ -14,8 +14,6 @@ Loss = Literal["sasmamba", "posemamba"]
 #: WMPJPE's weight of each H36M-17 joint, as the MixSTE family uses them: the further out, the heavier.
 JOINT_WEIGHTS = (1.0, 1.0, 2.5, 2.5, 1.0, 2.5, 2.5, 1.0, 1.0, 1.0, 1.5, 1.5, 4.0, 4.0, 1.5, 4.0, 4.0)
 
-#: Joints that detectors see themselves; H36M's other five are derived from them and lie some centimetres off.
-SEEN_JOINTS = tuple(int(H36M[j.name]) for j in COCO if j.name in H36M.__members__ and j != COCO.NOSE)
 #: Mean square of the projected joints about their middle, m², below which a pose has no scale to be found: 1 cm.
 _NO_SPREAD = 1e-4
 

@@ -23,12 +23,14 @@ from sasmamba.training.simulate import body_lengths, dressed
 
 def evaluate_file(
     weights: str, data: list[Path], cameras: Path | None, subject: str = "", clips: str = "*", *, flip: bool = False,
-    frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True, bodies: Path | None = None,
+    refine: bool = False, frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True,
+    bodies: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measures weights on motion files.
 
     Args:
         weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
+        refine: fit what comes out to the 2D, see `models.refining`.
         bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.dressed`.
 
     Returns:
@@ -57,7 +59,7 @@ def evaluate_file(
     T = min(frames, model.config.frames)
     if T < 20:
         raise UserError(f"frames: want at least 20, got {T}.", exit_code=2)
-    lift = model_lift(model, flip)
+    lift = model_lift(model, flip, refined=refine)
     inputs: dict[str, Windows] = {k: windows(chosen, rig, subject, T, per_clip, k) for k in KINDS}
     if has_pairs(data):
         inputs["detected"] = paired_windows(data, subject, clips, T, per_clip)
@@ -72,6 +74,7 @@ def evaluate_file(
         "about": {
             "weights": weights, "data": [str(p) for p in data], "subject": subject, "clips": chosen.clips,
             "bodies": str(bodies or ""), "windows": len(inputs["true"].xyc), "frames": T, "flip": flip,
+            "refine": refine,
             "torch": torch.__version__,
         },
         "kinds": kinds,

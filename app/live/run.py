@@ -258,7 +258,7 @@ def run_live(
             check_writable(config.out)
         source = stack.enter_context(open_live(config.source, start_s=config.start_s, patience_s=config.patience_s))
         device = resolve_device(config.device)
-        lifter = Lifter.load(config.lifter, device, flip=False)  # here every millisecond shows
+        lifter = Lifter.load(config.lifter, device, flip=False, refine=False)  # here every millisecond shows
         longest = lifter.model.config.frames
         lookahead = min(config.lookahead, longest - 2)
         # as much past as future, and a third of the longest window at least

@@ -305,6 +305,7 @@ def test_other_2d_weights_in_the_same_file_are_other_settings(tmp_path: Path) ->
 
 
 def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     crew = LocalCrew(1)
     crew.give(0, replace(template(), source=tmp_path / "gone.mp4", out=tmp_path / "gone_3d.mp4"))
     (child,) = multiprocessing.active_children()
@@ -318,7 +319,7 @@ def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> Non
     finally:
         crew.close()
     assert [type(message) for message in heard] == [Failed], heard
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_training_records_its_backbone_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

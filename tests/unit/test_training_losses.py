@@ -8,11 +8,10 @@ from helpers_motion import walker
 from torch import Tensor
 
 from sasmamba.models.normalise import normalise_window
-from sasmamba.models.skeletons import H36M
+from sasmamba.models.skeletons import H36M, SEEN_JOINTS
 from sasmamba.training.cameras import facing_rotation
 from sasmamba.training.losses import (
     JOINT_WEIGHTS,
-    SEEN_JOINTS,
     mpjpe,
     mpjve,
     posemamba_loss,

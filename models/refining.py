@@ -1,0 +1,265 @@
+"""Lifted poses fitted to the 2D they were lifted from, as far as that can be trusted.
+
+A lifter knows how people stand and move, but it gives a stranger the proportions of those it learned from, a bone is
+not equally long in every frame, and projected again its poses lie beside the joints it was shown. `refine` moves the
+poses of a window as little as mends all three: a Gauss-Newton fit of proportions p and lengths L (one for each bone,
+both sides alike), a slow correction D, and the strength of the perspective κ,
+
+    minimise  Σ ρ(|e_tj| / σ) + Σ ((|b_tk| - L_k) / σ_b)² + Σ |D_t / σ_D|² + Σ |D_t' / σ_v|² + priors of p and κ,
+    Y_t = D_t + lifted_t with every bone 1 + p_k times as long,   e_tj = (1 - κ z_tj) (x_tj, y_tj) - g_t u_tj - c_t,
+
+where u are the joints that were seen, (x, y, z) those of Y and b its bones; D is linear between knots. Focal length and
+distance are not known: one scale g and one place c per frame are eliminated, and κ is 1 / distance, perspective to
+first order. Overall size leaves no trace in the 2D: p keeps the sum of all lengths as it is.
+
+σ is measured on the window itself, by how much what was seen jumps against what was lifted: joints from markers are
+followed closely, those of a detector hardly, its outliers not at all: ρ is Cauchy's, which levels off.
+
+The constants were chosen on people the shipped lifter was trained on, rebuilt with other proportions
+(benchmarks/refining.py); they matter little: half or twice of each changes the error by some tenths of a millimetre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS
+
+#: How far a lifter is usually off, metres: across the picture and in depth.
+_OFF_M = np.array([0.03, 0.03, 0.04])
+#: How much that changes over a frame, metres per root of a frame, and frames between knots.
+_DRIFT_M, _KNOT = 0.003, 6
+#: How much a bone's length varies over a window (joints' centres are no hinges), metres.
+_BONE_M = 0.003
+#: How much a bone differs from the lifter's idea of it, as a share: 5 % over the root of 25, since errors are alike in
+#: that many neighbouring frames, while the sum above counts each. And the sum of all lengths: not at all.
+_PROPORTIONS, _SIZE = 0.01, 1e-4
+#: σ is so many times the median jump (most of a detector's error is slower than a frame), within these bounds, metres.
+_NOISE_PER_JUMP, _NOISE_M = 6.0, (0.002, 0.1)
+#: Jumps it takes to know σ.
+_ENOUGH = 20
+#: Scale of ρ in σ: errors well beyond it hardly count.
+_FAR = 4.0
+#: κ before anything is seen, 1/m, and its spread.
+_NEARNESS, _NEARNESS_SPREAD = 0.2, 0.1
+_ITERATIONS = 3
+#: A spine so near the middle of the trunk, as a share of it, was put there; whole pixels may have moved it.
+_HALF_WAY = 0.01
+
+_PARENTS = np.array(H36M_PARENTS)
+#: Which proportion each bone has. Bones are named by the joint they lead to, from 1.
+_PROPORTION_OF = np.unique(np.minimum(np.arange(17), H36M_MIRROR), return_inverse=True)[1][1:] - 1
+_BELONGS = np.eye(int(_PROPORTION_OF.max()) + 1)[_PROPORTION_OF]  # (16, proportions)
+#: Unknowns: coordinates of joints 1 to 16 in each frame, and what all frames share:
+_OWN, _N = 48, _BELONGS.shape[1]
+#: proportions, lengths and κ.
+_P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
+
+
+def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) -> NDArray[np.float32]:
+    """Poses of a window moved towards what was seen.
+
+    Args:
+        lifted: (T, 17, 3) metres relative to the pelvis, in the axes of a camera that looks straight at the person.
+        seen: (T, 17, 3) H36M-17 x, y relative to the pelvis in any unit, and score; score 0: not seen.
+        joints: which of them were seen themselves; the others are left out. None: all, or those that a detector sees
+            where the spine lies half-way between pelvis and thorax, as in joints derived from COCO's.
+
+    Returns:
+        (T, 17, 3) metres relative to the pelvis. Windows too short, or too empty, to say how noisy what was seen is
+        come back as they are.
+    """
+    if joints is None:
+        joints = SEEN_JOINTS if _derived(seen) else range(17)
+    unit = seen[..., :2].astype(float)[:, list(joints)]
+    # squared: what a detector is half sure of is mostly a guess
+    weight = seen[..., 2].astype(float)[:, list(joints)] ** 2
+    noise = _noise(lifted[:, list(joints), :2].astype(float), unit, weight)
+    if noise is None:
+        return lifted.astype(np.float32)
+    fit = _Fit(lifted.astype(float), unit, weight, list(joints), noise)
+    for _ in range(_ITERATIONS):
+        fit.step()
+    out = fit.poses()
+    return (out - out[:, :1]).astype(np.float32)
+
+
+def _derived(seen: NDArray) -> bool:
+    """True for joints that `skeletons.coco17_to_h36m17` derived, of which five are not where H36M has them."""
+    ends = seen[:, [H36M.PELVIS, H36M.THORAX]]
+    there = (ends[..., 2] > 0).all(1) & (seen[:, H36M.SPINE, 2] > 0)
+    if not there.any():
+        return True
+    trunk = np.linalg.norm(ends[there, 0, :2] - ends[there, 1, :2], axis=-1)
+    aside = np.linalg.norm(seen[there, H36M.SPINE, :2] - ends[there, :, :2].mean(1), axis=-1)
+    return bool(np.median(aside) <= _HALF_WAY * np.median(trunk))
+
+
+def _noise(flat: NDArray, unit: NDArray, weight: NDArray) -> float | None:
+    """σ, metres: from how far each joint lies off the line between its neighbours in time, seen against lifted."""
+    error = _Eliminated.of(flat, unit, weight).error
+    jumps = []
+    for joint in range(weight.shape[1]):
+        at = np.flatnonzero(weight[:, joint] > 0)
+        if len(at) < 3:
+            continue
+        share = ((at[1:-1] - at[:-2]) / (at[2:] - at[:-2]))[:, None]
+        e = error[at, joint]
+        jumps.append(np.linalg.norm(e[1:-1] - (1 - share) * e[:-2] - share * e[2:], axis=-1))
+    every = np.concatenate(jumps) if jumps else np.zeros(0)
+    return float(np.clip(_NOISE_PER_JUMP * np.median(every), *_NOISE_M)) if len(every) >= _ENOUGH else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Eliminated:
+    """The scale and place of each frame that fit best, and what they leave.
+
+    Attributes:
+        error: (T, m, 2) metres. basis: (T, m, 2, 3), what scale and place do to it. normal: (T, 3, 3) theirs.
+    """
+
+    error: NDArray
+    basis: NDArray
+    normal: NDArray
+
+    @classmethod
+    def of(cls, flat: NDArray, unit: NDArray, weight: NDArray) -> _Eliminated:
+        """From joints (T, m, 2) in metres, the same as seen, and what each is worth (T, m)."""
+        basis = np.zeros((*unit.shape, 3))
+        basis[..., 0], basis[..., 0, 1], basis[..., 1, 2] = unit, 1, 1
+        normal = np.einsum("tm,tmcp,tmcq->tpq", weight, basis, basis)
+        # frames in which fewer than two joints were seen do not tell the scale
+        normal = normal + 1e-9 * (1 + np.trace(normal, axis1=1, axis2=2))[:, None, None] * np.eye(3)
+        right = np.einsum("tm,tmcp,tmc->tp", weight, basis, flat)
+        best = np.linalg.solve(normal, right[..., None])
+        return cls(flat - np.einsum("tmcp,tp->tmc", basis, best[..., 0]), basis, normal)
+
+
+class _Fit:
+    """The state of one window's fit; `step` is one step of Gauss-Newton."""
+
+    def __init__(self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float) -> None:
+        self.lifted, self.unit, self.weight, self.joints, self.noise = lifted, unit, weight, joints, noise
+        T = len(lifted)
+        self.knots = max(2, round((T - 1) / _KNOT) + 1)
+        place = np.linspace(0, self.knots - 1, T)
+        self.hats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(self.knots)))  # (T, knots)
+        self.correction = np.zeros((self.knots, _OWN))
+        bones = lifted[:, 1:] - lifted[:, _PARENTS[1:]]
+        length = np.linalg.norm(bones, axis=-1).mean(0)
+        self.share = length @ _BELONGS / length.sum().clip(1e-6)  # of all lengths
+        # what proportions do to each joint: it hangs on a chain of bones
+        hangs = np.zeros((T, 17, 3, _N))
+        for joint in range(1, 17):  # parents come before their children in this order
+            hangs[:, joint] = hangs[:, _PARENTS[joint]] + bones[:, joint - 1, :, None] * _BELONGS[joint - 1]
+        self.hangs = hangs[:, 1:].reshape(T, _OWN, -1)
+        self.shared = np.zeros(_SHARED)
+        self.shared[_L], self.shared[_K] = length @ _BELONGS / _BELONGS.sum(0), _NEARNESS
+
+    def poses(self) -> NDArray:
+        """(T, 17, 3) as they are now."""
+        Y = self.lifted.copy()
+        Y[:, 1:] += (self.hats @ self.correction + self.hangs @ self.shared[_P]).reshape(len(Y), 16, 3)
+        return Y
+
+    def step(self) -> None:
+        """Moves everything to where the linearised objective is lowest."""
+        Y, T, B = self.poses(), len(self.lifted), self.hats
+        # halved second and first derivatives, by each frame's own unknowns and the shared ones
+        second, first = (a + b for a, b in zip(self._reprojection(Y), self._bones(Y), strict=True))
+        trust = np.tile(_OFF_M**-2, 16)
+        second[:, np.arange(_OWN), np.arange(_OWN)] += trust
+        first[:, :_OWN] += trust * (B @ self.correction)
+
+        # from frames to knots, of which neighbours alone share frames
+        own = second[:, :_OWN, :_OWN].reshape(T, -1)
+        diagonal = ((B**2).T @ own).reshape(-1, _OWN, _OWN)
+        beside = ((B[:, :-1] * B[:, 1:]).T @ own).reshape(-1, _OWN, _OWN)
+        right = np.concatenate([first[:, :_OWN, None], second[:, :_OWN, _OWN:]], -1)
+        right = (B.T @ right.reshape(T, -1)).reshape(self.knots, _OWN, -1)
+        stiff = (self.knots - 1) / max(1, T - 1) / _DRIFT_M**2
+        diagonal[:-1] += stiff * np.eye(_OWN)
+        diagonal[1:] += stiff * np.eye(_OWN)
+        beside -= stiff * np.eye(_OWN)
+        slope = stiff * np.diff(self.correction, axis=0)
+        right[1:, :, 0] += slope
+        right[:-1, :, 0] -= slope
+
+        prior = np.zeros((_SHARED, _SHARED))
+        prior[_P, _P] = np.eye(_N) / _PROPORTIONS**2 + np.outer(self.share, self.share) / _SIZE**2
+        prior[_K, _K] = _NEARNESS_SPREAD**-2
+        usual = np.zeros(_SHARED)
+        usual[_K] = _NEARNESS
+
+        solved = _block_tridiagonal(diagonal, beside, right)
+        mixed, by_shared = right[..., 1:].reshape(-1, _SHARED), solved[..., 1:].reshape(-1, _SHARED)
+        change = -np.linalg.solve(
+            second[:, _OWN:, _OWN:].sum(0) + prior - mixed.T @ by_shared,
+            first[:, _OWN:].sum(0) + prior @ (self.shared - usual) - mixed.T @ solved[..., 0].ravel(),
+        )
+        self.correction -= solved[..., 0] + (by_shared @ change).reshape(self.knots, _OWN)
+        self.shared += change
+
+    def _reprojection(self, Y: NDArray) -> tuple[NDArray, NDArray]:
+        """Joints fall where they were seen; scale and place of each frame are eliminated."""
+        T, m, k = len(Y), len(self.joints), self.shared[_K]
+        x, y, z = np.moveaxis(Y[:, self.joints], -1, 0)
+        across = np.stack([x, y], -1)
+        flat = (1 - k * z)[..., None] * across
+        worth = self.weight
+        for _ in range(2):  # what is far off counts less, and how far off it is depends on what counts
+            rest = _Eliminated.of(flat, self.unit, worth)
+            far = np.linalg.norm(rest.error, axis=-1) / (_FAR * self.noise)
+            worth = self.weight / self.noise**2 / (1 + far**2)
+        rest = _Eliminated.of(flat, self.unit, worth)
+        J = np.zeros((T, m, 2, 16, 3))
+        for i, joint in enumerate(self.joints):
+            if joint:  # the pelvis is the origin
+                J[:, i, 0, joint - 1, 0] = J[:, i, 1, joint - 1, 1] = 1 - k * z[:, i]
+                J[:, i, :, joint - 1, 2] = -k * across[:, i]
+        own = J.reshape(T, 2 * m, _OWN)
+        by = np.zeros((T, 2 * m, _OWN + _SHARED))
+        by[..., :_OWN], by[..., _OWN:][..., _P] = own, own @ self.hangs
+        by[..., _OWN + _K] = -(z[..., None] * across).reshape(T, 2 * m)
+        weighted = (by * np.repeat(worth, 2, axis=1)[..., None]).swapaxes(1, 2)
+        mixed = weighted @ rest.basis.reshape(T, 2 * m, 3)
+        second = weighted @ by - mixed @ np.linalg.solve(rest.normal, mixed.swapaxes(1, 2))
+        return second, (weighted @ rest.error.reshape(T, 2 * m, 1))[..., 0]
+
+    def _bones(self, Y: NDArray) -> tuple[NDArray, NDArray]:
+        """A bone keeps its length."""
+        T = len(Y)
+        bones = Y[:, 1:] - Y[:, _PARENTS[1:]]
+        length = np.linalg.norm(bones, axis=-1)
+        along = bones / np.maximum(length, 1e-6)[..., None]
+        J, each = np.zeros((T, 16, 17, 3)), np.arange(16)
+        J[:, each, each + 1] = along
+        J[:, each, _PARENTS[1:]] -= along
+        own = J[:, :, 1:].reshape(T, 16, _OWN)
+        by = np.zeros((T, 16, _OWN + _SHARED))
+        by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -_BELONGS
+        error = length - _BELONGS @ self.shared[_L]
+        return by.swapaxes(1, 2) @ by / _BONE_M**2, (error[:, None] @ by)[:, 0] / _BONE_M**2
+
+
+def _block_tridiagonal(diagonal: NDArray, beside: NDArray, rhs: NDArray) -> NDArray:
+    """Solves a symmetric block-tridiagonal system: (K, n, n) and (K - 1, n, n) above it, rhs (K, n, r)."""
+    K = len(diagonal)
+    ahead, X = np.zeros_like(beside), np.zeros_like(rhs)
+    for k in range(K):
+        block, right = diagonal[k], rhs[k]
+        if k:
+            block = block - beside[k - 1].T @ ahead[k - 1]
+            right = right - beside[k - 1].T @ X[k - 1]
+        if k < K - 1:
+            both = np.linalg.solve(block, np.concatenate([beside[k], right], 1))
+            ahead[k], X[k] = both[:, : len(block)], both[:, len(block) :]
+        else:
+            X[k] = np.linalg.solve(block, right)
+    for k in range(K - 2, -1, -1):
+        X[k] -= ahead[k] @ X[k + 1]
+    return X

@@ -1,0 +1,232 @@
+"""Fitting lifted poses to their 2D: what it mends, what it leaves, and that it finds the lowest point."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers_motion import walker
+from numpy.typing import NDArray
+
+from sasmamba.models import refining
+from sasmamba.models.refining import refine
+from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS, coco17_to_h36m17
+
+FRAMES, DISTANCE_M = 81, 4.0
+EVERY_JOINT = tuple(range(17))
+
+
+def truth(frames: int = FRAMES, yaw: float = 0.7) -> NDArray:
+    """(T, 17, 3) somebody who walks, in the axes of a camera that looks straight at them."""
+    joints, _ = walker(frames)
+    turn = yaw + np.linspace(0, 1.0, frames)
+    x = np.cos(turn)[:, None] * joints[..., 0] - np.sin(turn)[:, None] * joints[..., 1]
+    y = np.sin(turn)[:, None] * joints[..., 0] + np.cos(turn)[:, None] * joints[..., 1]
+    return np.stack([x, -joints[..., 2], y], -1)
+
+
+def seen_of(joints: NDArray, noise_m: float = 0.0, seed: int = 0) -> NDArray:
+    """(T, 17, 3) what a pinhole camera sees of it, relative to the pelvis, and scores."""
+    xy = joints[..., :2] / (1 + joints[..., 2:] / DISTANCE_M)
+    xy = xy + np.random.default_rng(seed).normal(0, noise_m, xy.shape)
+    return np.concatenate([xy - xy[:, :1], np.ones((*xy.shape[:2], 1))], -1)
+
+
+def lifted_of(joints: NDArray, seed: int = 1) -> NDArray:
+    """As a lifter might have it: off by slow errors, in depth most, and with other bones."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros_like(joints)
+    share = rng.normal(1, 0.05, 17)
+    share = 0.5 * (share + share[list(H36M_MIRROR)])
+    for joint in range(1, 17):
+        out[:, joint] = out[:, H36M_PARENTS[joint]] + share[joint] * (joints[:, joint] - joints[:, H36M_PARENTS[joint]])
+    t = np.arange(len(joints))[:, None, None] / 40
+    wave = np.sin(t + rng.uniform(0, 6, (1, 17, 3))) * rng.normal(0, 1, (1, 17, 3)) * [0.01, 0.01, 0.03]
+    wave[:, 0] = 0
+    return (out + wave).astype(np.float32)
+
+
+def error(a: NDArray, b: NDArray) -> float:
+    """Mean distance, mm."""
+    return float(np.linalg.norm(a - b, axis=-1)[:, 1:].mean() * 1000)
+
+
+def bones(joints: NDArray) -> NDArray:
+    return np.linalg.norm(joints - joints[:, list(H36M_PARENTS)], axis=-1)[:, 1:]
+
+
+def off_the_picture(joints: NDArray, seen: NDArray) -> float:
+    """Mean distance, mm at the person's distance, of limbs' joints projected from those seen, at the scale and place of
+    each frame that fit best."""
+    limbs = list(SEEN_JOINTS)
+    a, b = ((x - x.mean(1, keepdims=True)) for x in (seen_of(joints)[:, limbs, :2], seen[:, limbs, :2]))
+    scale = (a * b).sum((1, 2), keepdims=True) / (b * b).sum((1, 2), keepdims=True)
+    return error(a, scale * b)
+
+
+@pytest.mark.parametrize(
+    ("direct", "left"), [(EVERY_JOINT, 0.5), (SEEN_JOINTS, 0.7)], ids=["every joint", "a detector's"]
+)
+def test_exact_2d_mends_a_pose(direct: tuple[int, ...], left: float) -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    out = refine(lifted, seen, direct)
+    assert error(out, true) < left * error(lifted, true)
+    assert off_the_picture(out, seen) < 0.35 * off_the_picture(lifted, seen)
+    assert bones(out).std(0).mean() < 0.5 * bones(lifted).std(0).mean()
+
+
+@pytest.mark.parametrize("pixels", [0, 1], ids=["exact", "whole pixels"])
+def test_which_joints_were_seen_is_noticed(pixels: int) -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    np.testing.assert_array_equal(refine(lifted, seen), refine(lifted, seen, EVERY_JOINT))
+    coco = np.zeros((FRAMES, 17, 3))
+    for joint in COCO:
+        at = seen[:, H36M[joint.name] if joint.name in H36M.__members__ else H36M.NOSE]
+        coco[:, joint] = at
+    xy, score = coco17_to_h36m17(coco[..., :2], coco[..., 2])
+    xy = np.round(xy * 400) / 400 if pixels else xy
+    derived = np.concatenate([xy - xy[:, :1], score[..., None]], -1)
+    np.testing.assert_array_equal(refine(lifted, derived), refine(lifted, derived, SEEN_JOINTS))
+    derived[:, H36M.SPINE, 2] = 0
+    np.testing.assert_array_equal(refine(lifted, derived), refine(lifted, derived, SEEN_JOINTS))
+
+
+def test_noisy_2d_is_hardly_followed() -> None:
+    true = truth()
+    lifted = lifted_of(true)
+    out = refine(lifted, seen_of(true, noise_m=0.03))
+    assert error(out, true) < 1.02 * error(lifted, true)
+    jerk, before = (np.abs(np.diff(j, 2, axis=0)).mean() for j in (out, lifted))
+    assert jerk < 1.3 * before + 1e-4, "the noise of the 2D must not show in the pose"
+
+
+def test_outliers_and_exchanged_legs_are_not_followed() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    wrong = seen.copy()
+    wrong[30:38, H36M.LEFT_WRIST, :2] += 0.5
+    legs = [H36M.LEFT_HIP, H36M.LEFT_KNEE, H36M.LEFT_ANKLE, H36M.RIGHT_HIP, H36M.RIGHT_KNEE, H36M.RIGHT_ANKLE]
+    wrong[50:58, legs] = seen[50:58, legs[3:] + legs[:3]]
+    out, undisturbed = refine(lifted, wrong), refine(lifted, seen)
+    assert error(out, true) < error(lifted, true)
+    assert np.linalg.norm(out - undisturbed, axis=-1).max() < 0.08
+
+
+def test_place_and_size_in_the_picture_do_not_matter() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    moved = seen.copy()
+    moved[..., :2] = 3.1 * moved[..., :2] + np.linspace(0, 2, FRAMES)[:, None, None]
+    np.testing.assert_allclose(refine(lifted, moved), refine(lifted, seen), atol=2e-5)
+
+
+def test_mirrored_input_gives_the_mirrored_pose() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true, 0.004)
+
+    def mirrored(joints: NDArray) -> NDArray:
+        return joints[:, list(H36M_MIRROR)] * np.array([-1, 1, 1])
+
+    np.testing.assert_allclose(refine(mirrored(lifted), mirrored(seen)), mirrored(refine(lifted, seen)), atol=2e-5)
+
+
+def test_joints_and_frames_that_were_not_seen_are_carried_along() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    seen[20:30] = 0
+    seen[:, H36M.LEFT_KNEE] = 0
+    seen[60] = 0
+    seen[60, H36M.LEFT_HIP, 2] = 1  # one joint tells no scale
+    out = refine(lifted, seen)
+    assert np.isfinite(out).all()
+    assert error(out, true) < error(lifted, true)
+    assert np.abs(np.diff(out - lifted, axis=0)).max() < 0.01, "what moves the poses is slow"
+
+
+@pytest.mark.parametrize("emptied", ["short", "nothing seen", "one frame"])
+def test_too_little_to_go_by(emptied: str) -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    if emptied == "short":
+        lifted, seen = lifted[:2], seen[:2]
+    elif emptied == "one frame":
+        lifted, seen = lifted[:1], seen[:1]
+    else:
+        seen[:] = 0
+    np.testing.assert_array_equal(refine(lifted, seen), lifted)
+
+
+@pytest.mark.parametrize("same", ["lifted", "seen"])
+def test_a_person_without_extent(same: str) -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    (lifted if same == "lifted" else seen[..., :2])[:] = 0
+    assert np.isfinite(refine(lifted, seen)).all()
+
+
+@pytest.mark.parametrize("noise_m", [0.0, 0.02], ids=["exact", "noisy"])
+def test_it_is_the_lowest_point_of_the_objective(noise_m: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The objective as the module states it, written once more and lowered by L-BFGS on automatic derivatives."""
+    true = truth(61)
+    lifted, seen = lifted_of(true), seen_of(true, noise_m)
+    joints = list(SEEN_JOINTS)
+    sigma = refining._noise(lifted[:, joints, :2].astype(float), seen[:, joints, :2], seen[:, joints, 2])
+    assert sigma is not None
+    T, parents = len(lifted), list(H36M_PARENTS)
+    start, u = torch.tensor(lifted, dtype=torch.float64), torch.tensor(seen[:, joints, :2])
+    K = round((T - 1) / refining._KNOT) + 1
+    hats = (1 - (torch.linspace(0, K - 1, T).double()[:, None] - torch.arange(K)).abs()).clamp(min=0)
+    off = torch.tensor(refining._OFF_M)
+    knots = torch.zeros(K, 16, 3, dtype=torch.float64, requires_grad=True)
+    scale, place = torch.ones(T, 1, 1).double().requires_grad_(), torch.zeros(T, 1, 2).double().requires_grad_()
+    usual = torch.tensor(bones(lifted.astype(float)).mean(0))
+    both = [min(j, H36M_MIRROR[j]) for j in range(1, 17)]
+    which = [sorted(set(both)).index(b) for b in both]
+    n = max(which) + 1
+    proportion, near = torch.zeros(n).double().requires_grad_(), torch.zeros(1).double().requires_grad_()
+    lengths = torch.zeros(n).double().index_add(0, torch.tensor(which), usual)
+    lengths = (lengths / torch.bincount(torch.tensor(which))).requires_grad_()
+    free = [knots, scale, place, proportion, lengths, near]
+
+    def pose() -> torch.Tensor:
+        placed = [start[:, 0]]
+        for joint in range(1, 17):
+            bone = start[:, joint] - start[:, parents[joint]]
+            placed.append(placed[parents[joint]] + (1 + proportion[which[joint - 1]]) * bone)
+        moved = (hats @ knots.flatten(1)).view(T, 16, 3)
+        return torch.cat([start[:, :1], torch.stack(placed[1:], 1) + moved], 1)
+
+    def objective() -> torch.Tensor:
+        Y = pose()
+        kappa = refining._NEARNESS + refining._NEARNESS_SPREAD * near
+        flat = Y[:, joints, :2] * (1 - kappa * Y[:, joints, 2:])
+        far = (flat - scale * u - place).norm(dim=-1) / sigma / refining._FAR
+        fit = refining._FAR**2 * (1 + far**2).log().sum()
+        own = (Y[:, 1:] - Y[:, parents[1:]]).norm(dim=-1)
+        constant = ((own - lengths[which]) / refining._BONE_M).square().sum()
+        correction = (hats @ knots.flatten(1)).view(T, 16, 3) / off
+        slow = knots.diff(dim=0).square().sum() * (K - 1) / (T - 1) / refining._DRIFT_M**2
+        usual_body = (proportion / refining._PROPORTIONS).square().sum() + near.square().sum()
+        size = (proportion[which] * usual).sum() / usual.sum() / refining._SIZE
+        return fit + constant + correction.square().sum() + slow + usual_body + size.square()
+
+    solver = torch.optim.LBFGS(
+        free, max_iter=4000, history_size=60, line_search_fn="strong_wolfe", tolerance_grad=1e-9, tolerance_change=1e-13
+    )
+
+    def closure() -> torch.Tensor:
+        solver.zero_grad()
+        value = objective()
+        value.backward()
+        return value
+
+    solver.step(closure)  # type: ignore[arg-type]
+    lowest = pose().detach().numpy()
+    monkeypatch.setattr(refining, "_ITERATIONS", 12)
+    assert np.linalg.norm(refine(lifted, seen, joints) - lowest, axis=-1).max() < 5e-4
+    monkeypatch.undo()
+    assert np.linalg.norm(refine(lifted, seen, joints) - lowest, axis=-1).mean() < 5e-4, (
+        "three steps come as near as it matters"
+    )
