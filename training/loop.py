@@ -26,7 +26,7 @@ from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
 from sasmamba.training.journal import Journal, draw_curves, draw_joints
-from sasmamba.training.losses import posemamba_loss, sasmamba_loss
+from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
 from sasmamba.training.metrics import joint_errors
 from sasmamba.training.motion import Motion, load_motion
 from sasmamba.training.simulate import Simulator, body_lengths
@@ -92,6 +92,7 @@ class Leg:
             raise UserError(f"A phase has {longest} frames; the model takes {self.model.config.frames}.", exit_code=2)
         self.ema = Ema(self.model, config.ema)
         self.optimiser = self._optimiser()
+        self.counted = slice(-config.newest, None) if config.newest else slice(None)
         if resume:
             self._restore()
         self.forward: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
@@ -155,6 +156,8 @@ class Leg:
         if not self.held.clips or self.workers.rank:
             return {}
         T, n = min(243, self.model.config.frames), self.config.eval_windows
+        if self.config.newest:
+            T = max(phase.frames for phase in self.config.phases)
         return {kind: windows(self.held, self.rig, self.config.hold_out, T, n, kind) for kind in ("true", "noisy")}
 
     def step(self, share: float, following: float) -> Tensor:
@@ -179,22 +182,24 @@ class Leg:
             x = seen[..., : self.model.config.in_channels]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 predicted = self.forward(x)
-            predicted = predicted.float()
-            usual = (predicted, sample.target, sample.stride)
+            predicted, target = predicted.float()[:, self.counted], sample.target[:, self.counted]
+            usual = (predicted, target, sample.stride)
             if config.loss == "posemamba":
                 loss = posemamba_loss(
                     *usual,
-                    seen,
-                    sample.R_cam_facing,
+                    seen[:, self.counted],
+                    sample.R_cam_facing[:, self.counted],
                     config.tcl_weight,
                     config.mpjve_weight,
                     config.reprojection_weight,
                 )
             else:
                 loss = sasmamba_loss(*usual, config.tcl_weight, config.mpjve_weight)
+            if config.bone_weight:
+                loss = loss + config.bone_weight * bone_length_error(predicted, target)
             (loss / self.shards).backward()
             with torch.no_grad():
-                error = (predicted - sample.target).norm(dim=-1).mean() * 1000
+                error = (predicted - target).norm(dim=-1).mean() * 1000
                 told[:2] += torch.stack([loss, error]) / self.shards
         if self.workers.rank == 0:
             told[2] = following
@@ -251,8 +256,8 @@ class Leg:
             result = {"minutes": minutes, "step": progress.step, "frames": progress.frames,
                       "lr": self.rate(progress.share), "train": progress.running}  # fmt: skip
             errors = {}
-            for kind, w in validation.items():
-                y = model_lift(self.ema.model)(w.xyc)
+            for kind, whole in validation.items():
+                y, w = model_lift(self.ema.model)(whole.xyc)[:, self.counted], whole.part(self.counted)
                 result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
                 errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
             journal.add(result)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from sasmamba.models.skeletons import SEEN_JOINTS
+from sasmamba.models.skeletons import H36M_PARENTS, SEEN_JOINTS
 
 #: The losses by the names that training files use.
 Loss = Literal["sasmamba", "posemamba"]
@@ -44,6 +44,16 @@ def mpjve(predicted: Tensor, target: Tensor, stride: Tensor) -> Tensor:
         return predicted.new_zeros(())
     change = (predicted - target).diff(dim=1) / stride.to(predicted.dtype).view(-1, 1, 1, 1)
     return change.norm(dim=-1).mean()
+
+
+def bone_length_error(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean error of bones' mean lengths over each clip; (B, T, 17, 3) in, a scalar in the same unit out.
+
+    Not the papers'. A body's proportions are a small part of joints' errors and slow to be learned from them alone.
+    """
+    parents = list(H36M_PARENTS)
+    own, true = ((j - j[:, :, parents])[:, :, 1:].norm(dim=-1).mean(1) for j in (predicted, target))
+    return (own - true).abs().mean()
 
 
 def sasmamba_loss(

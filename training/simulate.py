@@ -16,6 +16,8 @@ from sasmamba.training.noise import Severity, detect, hard
 
 #: Share of the clips that `tumble` turns, and how fast at most: a somersault takes about two thirds of a second.
 _TUMBLED, _TURNS_PER_SECOND = 0.1, 1.5
+#: How much the bones of a body differ from those of the one it is made of, as a share.
+_PROPORTIONS = 0.06
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class Simulator:
         own = own * (self.bodies.mean(0).sum() / own.sum(-1, keepdim=True))
         keep = torch.rand(B, 1, device=dev, generator=g) < 0.15
         wish = torch.where(keep, own, person)
-        vary = torch.empty(B, 17, device=dev).normal_(0, 0.04, generator=g)
+        vary = torch.empty(B, 17, device=dev).normal_(0, _PROPORTIONS, generator=g)
         vary = 0.5 * (vary + vary[:, list(H36M_MIRROR)]) * 2**0.5  # both sides alike
         wish = wish * torch.exp(vary)
         factor = wish / self.motion.bones[clip].clamp(min=1e-4)

@@ -12,6 +12,7 @@ from sasmamba.models.skeletons import H36M, SEEN_JOINTS
 from sasmamba.training.cameras import facing_rotation
 from sasmamba.training.losses import (
     JOINT_WEIGHTS,
+    bone_length_error,
     mpjpe,
     mpjve,
     posemamba_loss,
@@ -58,6 +59,19 @@ def test_the_whole_is_the_sum() -> None:
     predicted, target = torch.randn(2, 7, 17, 3), torch.randn(2, 7, 17, 3)
     want = wmpjpe(predicted, target) + 0.5 * tcl(predicted, ONE) + 20 * mpjve(predicted, target, ONE)
     torch.testing.assert_close(sasmamba_loss(predicted, target, ONE), want)
+
+
+def test_bone_lengths_by_hand() -> None:
+    joints, _ = walker(6)
+    target = torch.from_numpy(joints)[None]
+    longer = target.clone()
+    forearm = target[:, :, H36M.LEFT_WRIST] - target[:, :, H36M.LEFT_ELBOW]
+    longer[:, :, H36M.LEFT_WRIST] += 0.03 * forearm / forearm.norm(dim=-1, keepdim=True)
+    assert bone_length_error(longer, target).item() == pytest.approx(0.03 / 16)
+    assert bone_length_error(target.flip(-1) + 0.4, target).item() == pytest.approx(0, abs=1e-9), "places do not matter"
+    wavering = longer.clone()
+    wavering[:, ::2] = target[:, ::2]
+    assert bone_length_error(wavering, target).item() == pytest.approx(0.015 / 16), "lengths are means over the clip"
 
 
 def test_single_frames_have_no_velocity() -> None:
