@@ -17,9 +17,11 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -28,7 +30,7 @@ from torch.overrides import TorchFunctionMode
 from sasmamba.app.bench import median_ms
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.weights import ensure
-from sasmamba.models import blocks, kernels
+from sasmamba.models import blocks, kernels, s6
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig
 from sasmamba.models.scan import Backend
@@ -39,8 +41,10 @@ STAGES = {
     "in_proj": "in and out projections", "out_proj": "in and out projections", "x_proj": "scan: projections",
     "offset": "offset convolution",
 }  # fmt: skip
-#: Functions of models/blocks.py that are a stage as they stand.
-WHOLE = {"structure_aware_conv": "deformable sampling", "selective_scan": "scan"}
+#: Functions that are a stage as they stand, and the module that calls them.
+WHOLE: dict[str, tuple[ModuleType, str]] = {
+    "structure_aware_conv": (blocks, "deformable sampling"), "selective_scan": (s6, "scan"),
+}  # fmt: skip
 GATES, REST = "gates (SiLU)", "the rest"
 #: The plain PyTorch scan keeps every token's state of every block: some 20 GB at batch 32.
 REFERENCE_BATCH = 4
@@ -105,19 +109,16 @@ class Stopwatch(TorchFunctionMode):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Measures; what happens within a function of `WHOLE` counts as that function's."""
-        originals = {name: getattr(blocks, name) for name in WHOLE}
-        try:
-            for name, original in originals.items():
+        with ExitStack() as stack:
+            for name, (module, stage) in WHOLE.items():
+                original = getattr(module, name)
 
-                def timed(*args: Any, _stage: str = WHOLE[name], _original: Any = original, **kwargs: Any) -> Tensor:
+                def timed(*args: Any, _stage: str = stage, _original: Any = original, **kwargs: Any) -> Tensor:
                     return self._timed(_stage, _original, args, kwargs)
 
-                setattr(blocks, name, timed)
-            with self:
-                yield
-        finally:
-            for name, original in originals.items():
-                setattr(blocks, name, original)
+                stack.enter_context(patch.object(module, name, timed))
+            stack.enter_context(self)
+            yield
 
 
 def step(model: SasMamba, x: Tensor) -> None:

@@ -22,7 +22,6 @@ linear and convolutional layers alone, its Table 1 half of that.) "In full" is t
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -36,8 +35,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sasmamba.models import blocks
+from sasmamba.models import blocks, s6, spacetime
 from sasmamba.models.checkpoint import config_from_dict
+from sasmamba.models.glsmamba import GLSMAMBA_B, GLSMAMBA_H, GLSMamba
 from sasmamba.models.posemamba import POSEMAMBA
 from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig, count_parameters
 from sasmamba.training.config import load_config
@@ -110,15 +110,12 @@ def systems() -> list[System]:
         System(name, lambda c=c: SasMamba(c), (1, FRAMES, c.joints, c.in_channels), lifter=c, published=p)  # type: ignore[misc]
         for name, (c, p) in configs.items()
     ]
-    if importlib.util.find_spec("sasmamba.models.glsmamba"):
-        from sasmamba.models.glsmamba import GLSMAMBA_B, GLSMAMBA_H, GLSMamba
-
-        for name, g, p in (
-            ("GLSMamba-B", GLSMAMBA_B, Published("9.8 M", "138.9 GFLOPs with ViT-B")),
-            ("GLSMamba-H", GLSMAMBA_H, Published()),
-        ):
-            shape = (1, g.frames, g.backbone_channels, 16, 12)  # of crops of 256 × 192
-            out.append(System(name, lambda g=g: GLSMamba(g), shape, frames=1, published=p))  # type: ignore[misc]
+    for name, g, p in (
+        ("GLSMamba-B", GLSMAMBA_B, Published("9.8 M", "138.9 GFLOPs with ViT-B")),
+        ("GLSMamba-H", GLSMAMBA_H, Published()),
+    ):
+        shape = (1, g.frames, g.backbone_channels, 16, 12)  # of crops of 256 × 192
+        out.append(System(name, lambda g=g: GLSMamba(g), shape, frames=1, published=p))  # type: ignore[misc]
     return out
 
 
@@ -126,10 +123,8 @@ def parameters(system: System, model: nn.Module) -> tuple[int, int]:
     """(as the papers count, all)."""
     if system.lifter:
         return count_parameters(model)
-    from sasmamba.models.spacetime import RouteScans
-
     every = sum(p.numel() for p in model.parameters())
-    scans = sum(p.numel() for m in model.modules() if isinstance(m, RouteScans) for p in m.parameters())
+    scans = sum(p.numel() for m in model.modules() if isinstance(m, spacetime.RouteScans) for p in m.parameters())
     return every - scans, every
 
 
@@ -164,14 +159,12 @@ def _kernels_noted(macs: Macs) -> Iterator[None]:
         macs.local += x.numel() * 6 * len(weight)
         return torch.empty_like(x)
 
-    with patch.object(blocks, "selective_scan", scan), patch.object(blocks, "structure_aware_conv", local):
-        if not importlib.util.find_spec("sasmamba.models.spacetime"):
-            yield
-            return
-        from sasmamba.models import spacetime
-
-        with patch.object(spacetime, "selective_scan", scan), patch.object(spacetime, "deform_depthwise", modulated):
-            yield
+    with (
+        patch.object(s6, "selective_scan", scan),
+        patch.object(blocks, "structure_aware_conv", local),
+        patch.object(spacetime, "deform_depthwise", modulated),
+    ):
+        yield
 
 
 def count_macs(model: nn.Module, shape: tuple[int, ...]) -> Macs:

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sasmamba.models.s6 import S6
 from sasmamba.models.sampling import structure_aware_conv
-from sasmamba.models.scan import Backend, selective_scan
+from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import LIMB_PARENTS
 
 Direction = Literal["spatial_forward", "spatial_backward", "temporal_forward", "temporal_backward"]
@@ -113,13 +114,13 @@ class DropPath(nn.Module):
         return x * keep / (1 - self.rate)
 
 
-class StateSpaceMixer(nn.Module):
+class StateSpaceMixer(S6):
     """Mixes tokens: gate, local mixing, scan along the routes. (B, T, V, C) in and out."""
 
     def __init__(self, config: BlockConfig, backend: Backend = "auto") -> None:
-        super().__init__()
-        self.config, self.backend = config, backend
-        C, E, N, R, K = config.width, config.channels, config.states, config.rank, len(config.directions)
+        super().__init__(backend)
+        self.config = config
+        C, E = config.width, config.channels
         self.in_proj = nn.Linear(C, 2 * E, bias=False)
         self.conv = nn.Conv2d(E, E, 3, padding=1, groups=E)
         if config.local == "structure_aware":
@@ -130,14 +131,7 @@ class StateSpaceMixer(nn.Module):
                 nn.init.zeros_(self.offset.weight)
                 assert self.offset.bias is not None
                 nn.init.zeros_(self.offset.bias)
-        # One set per route, bare parameters as in VMamba.
-        self.x_proj = nn.Parameter(torch.empty(K, R + 2 * N, E).uniform_(-1, 1) / math.sqrt(E))
-        self.dt_weight = nn.Parameter(torch.empty(K, E, R).uniform_(-1, 1) / math.sqrt(R))
-        low, high = config.dt_range
-        dt = torch.exp(torch.empty(K, E).uniform_(math.log(low), math.log(high)))  # = softplus(dt_bias)
-        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
-        self.A_log = nn.Parameter(torch.log(torch.arange(1.0, N + 1)).expand(K, E, N).clone())  # S4D-real
-        self.D = nn.Parameter(torch.ones(K, E))
+        self.add_scans(len(config.directions), E, config.states, config.rank, config.dt_range)
         self.norm = nn.LayerNorm(E)
         self.out_proj = nn.Linear(E, C, bias=False)
 
@@ -183,17 +177,9 @@ class StateSpaceMixer(nn.Module):
 
     def _scan_routes(self, u: Tensor, first: int, directions: tuple[Direction, ...]) -> Tensor:
         """Scans u (B, T, V, E) along `directions`, whose parameters start at index `first`."""
-        batch, T, V, E = u.shape
-        N, R, K = self.config.states, self.config.rank, len(directions)
-        own = slice(first, first + K)
-        u = u.reshape(batch, T * V, E)
-        projected = F.linear(u, self.x_proj[own].reshape(-1, E)).view(batch, T * V, K, R + 2 * N)
-        dt, B, C = projected.split([R, N, N], -1)
-        y = selective_scan(
-            u, dt, B, C, -torch.exp(self.A_log[own]), self.D[own], self.dt_weight[own], self.dt_bias[own],
-            _routes(T, V, directions, u.device), self.backend,
-        )  # fmt: skip
-        return y.view(batch, T, V, E)
+        _, T, V, _ = u.shape
+        own = slice(first, first + len(directions))
+        return self.scan(u.flatten(1, 2), own, _routes(T, V, directions, u.device)).view_as(u)
 
 
 class Block(nn.Module):

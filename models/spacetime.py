@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sasmamba.models import kernels
+from sasmamba.models.s6 import S6
 from sasmamba.models.sampling import structure_aware_conv
-from sasmamba.models.scan import Backend, selective_scan
+from sasmamba.models.scan import Backend
 
 Route = Literal["unified", "space", "time"]
 ALL_ROUTES: tuple[Route, ...] = get_args(Route)
@@ -42,7 +43,7 @@ def scan_orders(frames: int, rows: int, columns: int, route: Route, device: torc
     return torch.stack([order, order.flip(0)])
 
 
-class RouteScans(nn.Module):
+class RouteScans(S6):
     """One S6 for each of several routes, with Mamba's projections (Eq. 6); every route is walked both ways.
 
     The parameters are bare, as in VMamba: 2 · routes sets of them. A starts at random, as the paper has it, within the
@@ -55,16 +56,9 @@ class RouteScans(nn.Module):
     def __init__(
         self, width: int, routes: int, states: int, dt_range: tuple[float, float], backend: Backend = "auto"
     ) -> None:
-        super().__init__()
-        self.backend, self.states, self.rank = backend, states, math.ceil(width / 16)
-        E, N, R, K = width, states, self.rank, 2 * routes
-        self.x_proj = nn.Parameter(torch.empty(K, R + 2 * N, E).uniform_(-1, 1) / math.sqrt(E))
-        self.dt_weight = nn.Parameter(torch.empty(K, E, R).uniform_(-1, 1) / math.sqrt(R))
-        low, high = dt_range
-        dt = torch.exp(torch.empty(K, E).uniform_(math.log(low), math.log(high)))  # = softplus(dt_bias)
-        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
-        self.A_log = nn.Parameter(torch.empty(K, E, N).uniform_(1, N + 1).log())
-        self.D = nn.Parameter(torch.ones(K, E))
+        super().__init__(backend)
+        self.add_scans(2 * routes, width, states, math.ceil(width / 16), dt_range)
+        nn.init.uniform_(self.A_log, 1, states + 1).data.log_()
 
     def forward(self, u: Tensor, orders: list[Tensor]) -> list[Tensor]:
         """Scans u (B, L, E) along `orders`, each (2, L) from `scan_orders`.
@@ -72,19 +66,7 @@ class RouteScans(nn.Module):
         Returns:
             One (B, L, E) for each route, in storage order: both ways are inverted and added (Eq. 7).
         """
-        (batch, L, E), K, N, R = u.shape, len(self.x_proj), self.states, self.rank
-        projected = F.linear(u, self.x_proj.reshape(-1, E)).view(batch, L, K, R + 2 * N)
-        dt, B, C = projected.split([R, N, N], -1)
-        A = -torch.exp(self.A_log)
-        out = []
-        for route, order in enumerate(orders):
-            own = slice(2 * route, 2 * route + 2)
-            y = selective_scan(
-                u, dt[:, :, own], B[:, :, own], C[:, :, own], A[own], self.D[own], self.dt_weight[own],
-                self.dt_bias[own], order, self.backend,
-            )  # fmt: skip
-            out.append(y)
-        return out
+        return [self.scan(u, slice(2 * route, 2 * route + 2), order) for route, order in enumerate(orders)]
 
 
 def deform_depthwise_reference(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor) -> Tensor:
