@@ -1,9 +1,9 @@
 """How much of a lifter's error is in bones' lengths: `python benchmarks/bones.py --data MOTION --cameras CAMERAS`.
 
-Windows of each subject from true 2D, lifted as offline runs do: as they come out, and with every bone as long as it
-really is, in the direction the lifter gave it. A lifter that knows only the bodies it was trained on is good at theirs
-and gives a stranger their lengths; the difference between the two rows, on a subject it never saw, is that.
-Millimetres; lengths are medians, true and lifted.
+Windows of each subject from true 2D, lifted as offline runs do, before and after they are refined
+(models/refining.py): as they come out, and with every bone as long as it really is, in the same direction. A lifter
+that knows only the bodies it was trained on is good at theirs and gives a stranger their lengths; the difference
+between the two rows, on a subject it never saw, is that. Millimetres; lengths are medians: true, lifted, refined.
 """
 
 from __future__ import annotations
@@ -53,16 +53,19 @@ def main() -> None:
     torch.set_num_threads(1)
     everybody = load_motion([args.data])
     rig = rig_from(args.cameras)
-    lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
+    model = load_lifter(find_weights(args.lifter))
     for subject in args.subjects:
         w = windows(everybody.select(everybody.subject == subject), rig, subject, 243, args.per_clip, "true")
-        raw = lift(w.xyc).numpy()
-        true, lifted = (np.median(lengths(j), axis=(0, 1)) for j in (w.target.numpy(), raw))
-        for name, poses in {"as lifted": raw, "true lengths": with_lengths(raw, true)}.items():
-            f = figures(torch.from_numpy(poses.astype(np.float32)), w)
-            print(f"{subject:4} {name:13} P1 {f['P1']:6.2f}  P2 {f['P2']:6.2f}", flush=True)
-        shown = ", ".join(f"{j.name.lower()} {1000 * true[j]:.0f} / {1000 * lifted[j]:.0f}" for j in _SHOWN)
-        print(f"{subject:4} {shown}", flush=True)
+        true = np.median(lengths(w.target.numpy()), axis=(0, 1))
+        found = [true]
+        for stage in ("lifted", "refined"):
+            poses = model_lift(model, flip=True, refined=stage == "refined")(w.xyc).numpy()
+            found.append(np.median(lengths(poses), axis=(0, 1)))
+            for name, shown in {stage: poses, f"{stage}, true lengths": with_lengths(poses, true)}.items():
+                f = figures(torch.from_numpy(shown.astype(np.float32)), w)
+                print(f"{subject:4} {name:21} P1 {f['P1']:6.2f}  P2 {f['P2']:6.2f}", flush=True)
+        told = (f"{j.name.lower()} {' / '.join(f'{1000 * length[j]:.0f}' for length in found)}" for j in _SHOWN)
+        print(f"{subject:4} {', '.join(told)}", flush=True)
 
 
 if __name__ == "__main__":

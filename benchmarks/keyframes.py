@@ -58,7 +58,7 @@ def errors(args: argparse.Namespace) -> Iterator[str]:
         raise SystemExit(f"there is no clip of {args.subject}")
     rig = rig_from(args.cameras)
     T = model.config.frames
-    lift = model_lift(model)
+    lift = model_lift(model, flip=True, refined=True)  # as offline runs do
     yield f"{args.lifter} on {args.subject}, {motion.clips * args.per_clip} windows of {T} frames; mm, mm per frame(²)"
     yield f"{'2D':6} {'between':9} {'k':>3}" + "".join(f"{name:>20}" for name in METRICS)
     for kind in ("coco", "noisy"):

@@ -1,8 +1,8 @@
 """What smoothing and constant bones do to poses: `python benchmarks/smoothing.py --data MOTION --cameras CAMERAS`.
 
-Windows of a held-out subject from COCO points, without noise and with a detector's, lifted as offline runs do: as they
-come out, smoothed (`smoothing.zero_phase`), with bones of constant length (`placing.with_constant_bones`), and both.
-Millimetres, and mm per frame and frame².
+Windows of a held-out subject from COCO points, without noise and with a detector's, lifted and refined as offline runs
+do: as they come out, smoothed (`smoothing.zero_phase`), with bones of constant length (`placing.with_constant_bones`),
+and both. Millimetres, and mm per frame and frame².
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     motion = load_motion([args.data])
     motion = motion.select((motion.subject == args.subject) | (args.subject == ""))
     rig = rig_from(args.cameras)
-    lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
+    lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True, refined=True)
     fps = float(motion.fps[0])
     for kind in ("coco", "noisy"):
         w = windows(motion, rig, args.subject, 243, args.per_clip, kind)

@@ -47,6 +47,8 @@ _FAR = 4.0
 #: κ before anything is seen, 1/m, and its spread.
 _NEARNESS, _NEARNESS_SPREAD = 0.2, 0.1
 _ITERATIONS = 3
+#: What single precision leaves of a straight line in a large picture, as a share of the largest coordinate.
+_ROUNDING = 1e-5
 #: A spine so near the middle of the trunk, as a share of it, was put there; whole pixels may have moved it.
 _HALF_WAY = 0.01
 
@@ -69,6 +71,8 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
         joints: which of them were seen themselves; the others are left out. None: all, or those that a detector sees
             where the spine lies half-way between pelvis and thorax, as in joints derived from COCO's.
 
+    Frames that lie straight between their neighbours were filled in, and count for nothing.
+
     Returns:
         (T, 17, 3) metres relative to the pelvis. Windows too short, or too empty, to say how noisy what was seen is
         come back as they are.
@@ -78,6 +82,7 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
     unit = seen[..., :2].astype(float)[:, list(joints)]
     # squared: what a detector is half sure of is mostly a guess
     weight = seen[..., 2].astype(float)[:, list(joints)] ** 2
+    weight[_bridged(unit, weight)] = 0
     noise = _noise(lifted[:, list(joints), :2].astype(float), unit, weight)
     if noise is None:
         return lifted.astype(np.float32)
@@ -97,6 +102,17 @@ def _derived(seen: NDArray) -> bool:
     trunk = np.linalg.norm(ends[there, 0, :2] - ends[there, 1, :2], axis=-1)
     aside = np.linalg.norm(seen[there, H36M.SPINE, :2] - ends[there, :, :2].mean(1), axis=-1)
     return bool(np.median(aside) <= _HALF_WAY * np.median(trunk))
+
+
+def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
+    """(T,) True for frames in which nobody looked: all joints lie on the line between the frames before and after."""
+    there = weight > 0
+    known = there[:-2] & there[1:-1] & there[2:]
+    aside = np.abs(unit[1:-1] - 0.5 * (unit[:-2] + unit[2:])).max(-1)
+    size = np.abs(unit).max(initial=0.0)
+    bridged = np.zeros(len(unit), bool)
+    bridged[1:-1] = known.any(1) & (np.where(known, aside, 0).max(1) <= _ROUNDING * size)
+    return bridged
 
 
 def _noise(flat: NDArray, unit: NDArray, weight: NDArray) -> float | None:

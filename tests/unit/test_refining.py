@@ -102,6 +102,20 @@ def test_noisy_2d_is_hardly_followed() -> None:
     assert jerk < 1.3 * before + 1e-4, "the noise of the 2D must not show in the pose"
 
 
+@pytest.mark.parametrize("every", [2, 5, 10])
+def test_frames_filled_in_between_looks_count_for_nothing(every: int) -> None:
+    """On a straight line nothing jumps: were it believed, noisy looks would be followed as if they were exact."""
+    true = truth(121)
+    lifted, seen = lifted_of(true), seen_of(true, noise_m=0.02)
+    looks = np.arange(0, 121, every)
+    filled, alone = seen.astype(np.float32), np.zeros_like(seen)
+    alone[looks] = seen[looks]
+    for joint in range(17):
+        for axis in range(2):
+            filled[:, joint, axis] = np.interp(np.arange(121), looks, 300 * seen[looks, joint, axis]) / 300
+    np.testing.assert_allclose(refine(lifted, filled, EVERY_JOINT), refine(lifted, alone, EVERY_JOINT), atol=2e-3)
+
+
 def test_outliers_and_exchanged_legs_are_not_followed() -> None:
     true = truth()
     lifted, seen = lifted_of(true), seen_of(true)
