@@ -43,8 +43,6 @@ class TrainConfig:
         ema: decay per step of the averaged weights, the ones that are evaluated and shipped.
         loss: which paper's, see training/losses.py. tcl_weight, mpjve_weight: λ_t and λ_m of either.
         reprojection_weight: λ_2D, of PoseMamba's only. bone_weight: of bones' lengths, added to either loss.
-        newest: only so many frames at the end of each clip count, in training and in validation, whose windows are as
-            long as the longest phase's; 0: all count. For a lifter that sees nothing of the future.
         minutes: wall-clock budget of the leg. steps: if above 0, the budget in steps instead.
         eval_minutes, checkpoint_minutes: time between validations and between checkpoints; a kill loses at most one
             checkpoint interval.
@@ -74,7 +72,6 @@ class TrainConfig:
     mpjve_weight: float = 20.0
     reprojection_weight: float = 0.1
     bone_weight: float = 0.0
-    newest: int = 0
     minutes: float = 10.0
     steps: int = 0
     eval_minutes: float = 5.0
@@ -100,7 +97,7 @@ class TrainConfig:
             raise ValueError(f"precision: want one of {get_args(Precision)}, got {self.precision!r}")
         if self.loss not in get_args(Loss):
             raise ValueError(f"loss: want one of {get_args(Loss)}, got {self.loss!r}")
-        for name in ("tcl_weight", "mpjve_weight", "reprojection_weight", "bone_weight", "newest"):
+        for name in ("tcl_weight", "mpjve_weight", "reprojection_weight", "bone_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: want 0 or more, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:

@@ -92,7 +92,6 @@ class Leg:
             raise UserError(f"A phase has {longest} frames; the model takes {self.model.config.frames}.", exit_code=2)
         self.ema = Ema(self.model, config.ema)
         self.optimiser = self._optimiser()
-        self.counted = slice(-config.newest, None) if config.newest else slice(None)
         if resume:
             self._restore()
         self.forward: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
@@ -156,8 +155,6 @@ class Leg:
         if not self.held.clips or self.workers.rank:
             return {}
         T, n = min(243, self.model.config.frames), self.config.eval_windows
-        if self.config.newest:
-            T = max(phase.frames for phase in self.config.phases)
         return {kind: windows(self.held, self.rig, self.config.hold_out, T, n, kind) for kind in ("true", "noisy")}
 
     def step(self, share: float, following: float) -> Tensor:
@@ -182,13 +179,13 @@ class Leg:
             x = seen[..., : self.model.config.in_channels]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 predicted = self.forward(x)
-            predicted, target = predicted.float()[:, self.counted], sample.target[:, self.counted]
-            usual = (predicted, target, sample.stride)
+            predicted = predicted.float()
+            usual = (predicted, sample.target, sample.stride)
             if config.loss == "posemamba":
                 loss = posemamba_loss(
                     *usual,
-                    seen[:, self.counted],
-                    sample.R_cam_facing[:, self.counted],
+                    seen,
+                    sample.R_cam_facing,
                     config.tcl_weight,
                     config.mpjve_weight,
                     config.reprojection_weight,
@@ -196,10 +193,10 @@ class Leg:
             else:
                 loss = sasmamba_loss(*usual, config.tcl_weight, config.mpjve_weight)
             if config.bone_weight:
-                loss = loss + config.bone_weight * bone_length_error(predicted, target)
+                loss = loss + config.bone_weight * bone_length_error(predicted, sample.target)
             (loss / self.shards).backward()
             with torch.no_grad():
-                error = (predicted - target).norm(dim=-1).mean() * 1000
+                error = (predicted - sample.target).norm(dim=-1).mean() * 1000
                 told[:2] += torch.stack([loss, error]) / self.shards
         if self.workers.rank == 0:
             told[2] = following
@@ -256,8 +253,8 @@ class Leg:
             result = {"minutes": minutes, "step": progress.step, "frames": progress.frames,
                       "lr": self.rate(progress.share), "train": progress.running}  # fmt: skip
             errors = {}
-            for kind, whole in validation.items():
-                y, w = model_lift(self.ema.model)(whole.xyc)[:, self.counted], whole.part(self.counted)
+            for kind, w in validation.items():
+                y = model_lift(self.ema.model)(w.xyc)
                 result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
                 errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
             journal.add(result)

@@ -27,7 +27,6 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 from sasmamba.training import loop, state
 from sasmamba.training.config import Phase, TrainConfig, load_config
 from sasmamba.training.ema import Ema
-from sasmamba.training.evaluation import Windows
 from sasmamba.training.loop import train
 from sasmamba.training.motion import load_motion
 
@@ -202,35 +201,6 @@ def test_starts_from_weights(data: Path) -> None:
     same(before, weights(data / "second"), atol=1e-6)
     run(data, "third", config(steps=1, lr=1e-9, warmup=1, model={}, init=str(data / "first/last.safetensors")))
     same(before, weights(data / "third"), atol=1e-6)
-
-
-def test_only_the_newest_frames_count(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths: dict[str, set[int]] = {"trained": set(), "lifted": set(), "measured": set()}
-    loss, lift, measure = loop.sasmamba_loss, loop.model_lift, loop.figures
-
-    def spied_loss(predicted: torch.Tensor, *more: object) -> torch.Tensor:
-        lengths["trained"].add(predicted.shape[1])
-        return loss(predicted, *more)  # type: ignore[arg-type]
-
-    def spied_lift(model: torch.nn.Module) -> object:
-        def spied(xyc: torch.Tensor) -> torch.Tensor:
-            lengths["lifted"].add(xyc.shape[1])
-            return lift(model)(xyc)
-
-        return spied
-
-    def spied_figures(y: torch.Tensor, w: Windows) -> dict[str, float]:
-        lengths["measured"] |= {y.shape[1], w.target.shape[1]}
-        return measure(y, w)
-
-    monkeypatch.setattr(loop, "sasmamba_loss", spied_loss)
-    monkeypatch.setattr(loop, "model_lift", spied_lift)
-    monkeypatch.setattr(loop, "figures", spied_figures)
-    run(data, "newest", config(newest=3))
-    assert lengths == {"trained": {3}, "lifted": {9}, "measured": {3}}
-    monkeypatch.undo()
-    run(data, "all", config())
-    assert not torch.equal(weights(data / "newest")["head.1.weight"], weights(data / "all")["head.1.weight"])
 
 
 def test_bone_lengths_can_be_trained_for(data: Path) -> None:
