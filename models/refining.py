@@ -13,7 +13,8 @@ distance are not known: one scale g and one place c per frame are eliminated, an
 first order. Overall size leaves no trace in the 2D: p keeps the sum of all lengths as it is.
 
 σ is measured on the window itself, by how much what was seen jumps against what was lifted: joints from markers are
-followed closely, those of a detector hardly, its outliers not at all: ρ is Cauchy's, which levels off.
+followed closely, those of a detector hardly, its outliers not at all: ρ is Cauchy's, which levels off. Each joint
+counts by its score squared: what a detector is half sure of is mostly a guess.
 
 The constants were chosen on people the shipped lifter was trained on, rebuilt with other proportions
 (benchmarks/refining.py --sweep); half or twice of any changes P1 by at most 1.3 mm, of most by a few tenths.
@@ -38,8 +39,9 @@ _BONE_M = 0.003
 #: How much a bone differs from the lifter's idea of it, as a share: 5 % over the root of 25, since errors are alike in
 #: that many neighbouring frames, while the sum above counts each. And the sum of all lengths: not at all.
 _PROPORTIONS, _SIZE = 0.01, 1e-4
-#: σ is so many times the median jump (most of a detector's error is slower than a frame), within these bounds, metres.
-_NOISE_PER_JUMP, _NOISE_M = 6.0, (0.002, 0.1)
+#: σ is so many times the median jump (most of a detector's error is slower than a frame), within these bounds, metres;
+#: of joints that a detector sees, at least the third: smoothed, their errors do not jump, but they are still there.
+_NOISE_PER_JUMP, _NOISE_M, _DETECTOR_M = 6.0, (0.002, 0.1), 0.02
 #: Jumps it takes to know σ.
 _ENOUGH = 20
 #: Scale of ρ in σ: errors well beyond it hardly count.
@@ -47,7 +49,7 @@ _FAR = 4.0
 #: κ before anything is seen, 1/m, and its spread.
 _NEARNESS, _NEARNESS_SPREAD = 0.2, 0.1
 _ITERATIONS = 3
-#: What single precision leaves of a straight line in a large picture, as a share of the largest coordinate.
+#: What single precision leaves of a straight line in a large picture, as a share of the person.
 _ROUNDING = 1e-5
 #: A spine so near the middle of the trunk, as a share of it, was put there; whole pixels may have moved it.
 _HALF_WAY = 0.01
@@ -80,12 +82,14 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
     if joints is None:
         joints = SEEN_JOINTS if _derived(seen) else range(17)
     unit = seen[..., :2].astype(float)[:, list(joints)]
-    # squared: what a detector is half sure of is mostly a guess
+    unit /= np.abs(unit).max(initial=0.0) or 1
     weight = seen[..., 2].astype(float)[:, list(joints)] ** 2
     weight[_bridged(unit, weight)] = 0
     noise = _noise(lifted[:, list(joints), :2].astype(float), unit, weight)
     if noise is None:
         return lifted.astype(np.float32)
+    if len(joints) < 17:
+        noise = max(noise, _DETECTOR_M)
     fit = _Fit(lifted.astype(float), unit, weight, list(joints), noise)
     for _ in range(_ITERATIONS):
         fit.step()
@@ -109,9 +113,8 @@ def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
     there = weight > 0
     known = there[:-2] & there[1:-1] & there[2:]
     aside = np.abs(unit[1:-1] - 0.5 * (unit[:-2] + unit[2:])).max(-1)
-    size = np.abs(unit).max(initial=0.0)
     bridged = np.zeros(len(unit), bool)
-    bridged[1:-1] = known.any(1) & (np.where(known, aside, 0).max(1) <= _ROUNDING * size)
+    bridged[1:-1] = known.any(1) & (np.where(known, aside, 0).max(1) <= _ROUNDING)
     return bridged
 
 
@@ -149,7 +152,7 @@ class _Eliminated:
         basis[..., 0], basis[..., 0, 1], basis[..., 1, 2] = unit, 1, 1
         normal = np.einsum("tm,tmcp,tmcq->tpq", weight, basis, basis)
         # frames in which fewer than two joints were seen do not tell the scale
-        normal = normal + 1e-9 * (1 + np.trace(normal, axis1=1, axis2=2))[:, None, None] * np.eye(3)
+        normal = normal + 1e-12 * (1 + np.trace(normal, axis1=1, axis2=2))[:, None, None] * np.eye(3)
         right = np.einsum("tm,tmcp,tmc->tp", weight, basis, flat)
         best = np.linalg.solve(normal, right[..., None])
         return cls(flat - np.einsum("tmcp,tp->tmc", basis, best[..., 0]), basis, normal)
@@ -160,10 +163,12 @@ class _Fit:
 
     def __init__(self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float) -> None:
         self.lifted, self.unit, self.weight, self.joints, self.noise = lifted, unit, weight, joints, noise
+        self.worth = weight
         T = len(lifted)
         self.knots = max(2, round((T - 1) / _KNOT) + 1)
         place = np.linspace(0, self.knots - 1, T)
-        self.hats = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(self.knots)))  # (T, knots)
+        self.knot = np.minimum(place.astype(int), self.knots - 2)  # the one before each frame
+        self.near = np.stack([1 - (place - self.knot), place - self.knot])  # (2, T) shares of that one and the next
         self.correction = np.zeros((self.knots, _OWN))
         bones = lifted[:, 1:] - lifted[:, _PARENTS[1:]]
         length = np.linalg.norm(bones, axis=-1).mean(0)
@@ -179,31 +184,40 @@ class _Fit:
     def poses(self) -> NDArray:
         """(T, 17, 3) as they are now."""
         Y = self.lifted.copy()
-        Y[:, 1:] += (self.hats @ self.correction + self.hangs @ self.shared[_P]).reshape(len(Y), 16, 3)
+        Y[:, 1:] += (self._corrections() + self.hangs @ self.shared[_P]).reshape(len(Y), 16, 3)
         return Y
+
+    def _corrections(self) -> NDArray:
+        """(T, 48) D of each frame."""
+        before, after = self.near[..., None]
+        return before * self.correction[self.knot] + after * self.correction[self.knot + 1]
 
     def step(self) -> None:
         """Moves everything to where the linearised objective is lowest."""
-        Y, T, B = self.poses(), len(self.lifted), self.hats
+        Y, T = self.poses(), len(self.lifted)
         # halved second and first derivatives, by each frame's own unknowns and the shared ones
         second, first = (a + b for a, b in zip(self._reprojection(Y), self._bones(Y), strict=True))
         trust = np.tile(_OFF_M**-2, 16)
         second[:, np.arange(_OWN), np.arange(_OWN)] += trust
-        first[:, :_OWN] += trust * (B @ self.correction)
+        first[:, :_OWN] += trust * self._corrections()
 
-        # from frames to knots, of which neighbours alone share frames
-        own = second[:, :_OWN, :_OWN].reshape(T, -1)
-        diagonal = ((B**2).T @ own).reshape(-1, _OWN, _OWN)
-        beside = ((B[:, :-1] * B[:, 1:]).T @ own).reshape(-1, _OWN, _OWN)
-        right = np.concatenate([first[:, :_OWN, None], second[:, :_OWN, _OWN:]], -1)
-        right = (B.T @ right.reshape(T, -1)).reshape(self.knots, _OWN, -1)
+        # From frames to knots, of which neighbours alone share frames. No large matrix product: BLAS would spread it
+        # over cores that others work on.
+        own, right = second[:, :_OWN, :_OWN], np.concatenate([first[:, :_OWN, None], second[:, :_OWN, _OWN:]], -1)
+        before, after = self.near[..., None, None]
+        first_of = np.flatnonzero(np.diff(self.knot, prepend=-1))
+        diagonal, knots_right = np.zeros((self.knots, _OWN, _OWN)), np.zeros((self.knots, *right.shape[1:]))
+        beside = np.add.reduceat(before * after * own, first_of)
+        for share, knots in ((before, slice(None, -1)), (after, slice(1, None))):
+            diagonal[knots] += np.add.reduceat(share**2 * own, first_of)
+            knots_right[knots] += np.add.reduceat(share * right, first_of)
         stiff = (self.knots - 1) / max(1, T - 1) / _DRIFT_M**2
         diagonal[:-1] += stiff * np.eye(_OWN)
         diagonal[1:] += stiff * np.eye(_OWN)
         beside -= stiff * np.eye(_OWN)
         slope = stiff * np.diff(self.correction, axis=0)
-        right[1:, :, 0] += slope
-        right[:-1, :, 0] -= slope
+        knots_right[1:, :, 0] += slope
+        knots_right[:-1, :, 0] -= slope
 
         prior = np.zeros((_SHARED, _SHARED))
         prior[_P, _P] = np.eye(_N) / _PROPORTIONS**2 + np.outer(self.share, self.share) / _SIZE**2
@@ -211,13 +225,13 @@ class _Fit:
         usual = np.zeros(_SHARED)
         usual[_K] = _NEARNESS
 
-        solved = _block_tridiagonal(diagonal, beside, right)
-        mixed, by_shared = right[..., 1:].reshape(-1, _SHARED), solved[..., 1:].reshape(-1, _SHARED)
+        solved = _block_tridiagonal(diagonal, beside, knots_right)
+        mixed, by_shared = knots_right[..., 1:], solved[..., 1:]
         change = -np.linalg.solve(
-            second[:, _OWN:, _OWN:].sum(0) + prior - mixed.T @ by_shared,
-            first[:, _OWN:].sum(0) + prior @ (self.shared - usual) - mixed.T @ solved[..., 0].ravel(),
+            second[:, _OWN:, _OWN:].sum(0) + prior - np.einsum("kic,kid->cd", mixed, by_shared),
+            first[:, _OWN:].sum(0) + prior @ (self.shared - usual) - np.einsum("kic,ki->c", mixed, solved[..., 0]),
         )
-        self.correction -= solved[..., 0] + (by_shared @ change).reshape(self.knots, _OWN)
+        self.correction -= solved[..., 0] + by_shared @ change
         self.shared += change
 
     def _reprojection(self, Y: NDArray) -> tuple[NDArray, NDArray]:
@@ -226,12 +240,11 @@ class _Fit:
         x, y, z = np.moveaxis(Y[:, self.joints], -1, 0)
         across = np.stack([x, y], -1)
         flat = (1 - k * z)[..., None] * across
-        worth = self.weight
         for _ in range(2):  # what is far off counts less, and how far off it is depends on what counts
-            rest = _Eliminated.of(flat, self.unit, worth)
+            rest = _Eliminated.of(flat, self.unit, self.worth)
             far = np.linalg.norm(rest.error, axis=-1) / (_FAR * self.noise)
-            worth = self.weight / self.noise**2 / (1 + far**2)
-        rest = _Eliminated.of(flat, self.unit, worth)
+            self.worth = self.weight / self.noise**2 / (1 + far**2)
+        rest = _Eliminated.of(flat, self.unit, self.worth)
         J = np.zeros((T, m, 2, 16, 3))
         for i, joint in enumerate(self.joints):
             if joint:  # the pelvis is the origin
@@ -241,7 +254,7 @@ class _Fit:
         by = np.zeros((T, 2 * m, _OWN + _SHARED))
         by[..., :_OWN], by[..., _OWN:][..., _P] = own, own @ self.hangs
         by[..., _OWN + _K] = -(z[..., None] * across).reshape(T, 2 * m)
-        weighted = (by * np.repeat(worth, 2, axis=1)[..., None]).swapaxes(1, 2)
+        weighted = (by * np.repeat(self.worth, 2, axis=1)[..., None]).swapaxes(1, 2)
         mixed = weighted @ rest.basis.reshape(T, 2 * m, 3)
         second = weighted @ by - mixed @ np.linalg.solve(rest.normal, mixed.swapaxes(1, 2))
         return second, (weighted @ rest.error.reshape(T, 2 * m, 1))[..., 0]

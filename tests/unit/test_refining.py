@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -128,11 +130,76 @@ def test_outliers_and_exchanged_legs_are_not_followed() -> None:
     assert np.linalg.norm(out - undisturbed, axis=-1).max() < 0.08
 
 
-def test_place_and_size_in_the_picture_do_not_matter() -> None:
+def test_smoothed_noise_is_noise() -> None:
+    """A detector that smooths its joints is as far off as before; it only jumps no more."""
+    true = truth(121)
+    lifted = lifted_of(true)
+    rng, t = np.random.default_rng(5), np.arange(121)
+    kernel = np.exp(-0.5 * ((t[:, None] - t) / 4) ** 2)
+    noise = np.einsum(
+        "st,tjc->sjc", kernel / np.sqrt((kernel**2).sum(1, keepdims=True)), rng.normal(0, 1, (121, 17, 2))
+    )
+    seen = seen_of(true)
+    seen[..., :2] += 0.02 * (noise - noise[:, :1])
+    assert error(refine(lifted, seen, SEEN_JOINTS), true) < 1.02 * error(lifted, true)
+
+
+def test_a_joint_that_stays_at_a_wrong_place_is_left_out() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true, 0.003)
+    seen[:, H36M.LEFT_WRIST, :2] += [1.5, -0.5]
+    seen[:, H36M.RIGHT_ANKLE, :2] += [-1.0, 0.5]
+    assert error(refine(lifted, seen, SEEN_JOINTS), true) < error(lifted, true)
+
+
+def test_a_guess_counts_less_than_what_was_seen() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true, 0.003)
+    seen[:, H36M.LEFT_WRIST, :2] += 0.08
+    moved = {}
+    for score in (1.0, 0.3):
+        seen[:, H36M.LEFT_WRIST, 2] = score
+        moved[score] = error(refine(lifted, seen, SEEN_JOINTS), true)
+    assert moved[1.0] > 1.05 * moved[0.3]
+
+
+def test_proportions_are_found_and_size_is_kept() -> None:
+    """Hips and shoulders broader than the lifter thinks, in somebody who turns right round."""
+    joints, _ = walker(243)
+    turn = np.linspace(0, 2 * np.pi, 243)[:, None]
+    x, y = joints[..., 0], joints[..., 1]
+    true = np.stack([np.cos(turn) * x - np.sin(turn) * y, -joints[..., 2], np.sin(turn) * x + np.cos(turn) * y], -1)
+    narrow = true.copy()
+    for side in ("LEFT", "RIGHT"):
+        for first, *rest in (("HIP", "KNEE", "ANKLE"), ("SHOULDER", "ELBOW", "WRIST")):
+            bone = true[:, H36M[f"{side}_{first}"]] - true[:, H36M_PARENTS[H36M[f"{side}_{first}"]]]
+            for name in (first, *rest):
+                narrow[:, H36M[f"{side}_{name}"]] -= 0.12 * bone
+    narrow *= bones(true).mean(0).sum() / bones(narrow).mean(0).sum()
+    out = refine(narrow, seen_of(true), EVERY_JOINT)
+    for side in ("LEFT", "RIGHT"):
+        bone = H36M[f"{side}_HIP"] - 1
+        before, after, want = (bones(j).mean(0)[bone] for j in (narrow, out, true))
+        assert abs(after - want) < 0.35 * abs(before - want)
+    assert bones(out).mean(0).sum() == pytest.approx(bones(narrow).mean(0).sum(), rel=0.01)
+
+
+@pytest.mark.parametrize("distance_m", [2.0, 8.0])
+def test_the_distance_shows_in_the_perspective(distance_m: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_refining.DISTANCE_M", distance_m)
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true)
+    free = error(refine(lifted, seen), true)
+    monkeypatch.setattr(refining, "_NEARNESS_SPREAD", 1e-6)
+    assert free < 0.97 * error(refine(lifted, seen), true)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 3.1, 1e6])
+def test_place_and_size_in_the_picture_do_not_matter(scale: float) -> None:
     true = truth()
     lifted, seen = lifted_of(true), seen_of(true)
     moved = seen.copy()
-    moved[..., :2] = 3.1 * moved[..., :2] + np.linspace(0, 2, FRAMES)[:, None, None]
+    moved[..., :2] = scale * (moved[..., :2] + np.linspace(0, 2, FRAMES)[:, None, None])
     np.testing.assert_allclose(refine(lifted, moved), refine(lifted, seen), atol=2e-5)
 
 
@@ -180,16 +247,22 @@ def test_a_person_without_extent(same: str) -> None:
     assert np.isfinite(refine(lifted, seen)).all()
 
 
-@pytest.mark.parametrize("noise_m", [0.0, 0.02], ids=["exact", "noisy"])
-def test_it_is_the_lowest_point_of_the_objective(noise_m: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("noise_m", "joints"), [(0.0, range(17)), (0.02, SEEN_JOINTS)], ids=["exact", "noisy"])
+def test_it_is_the_lowest_point_of_the_objective(
+    noise_m: float, joints: Sequence[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The objective as the module states it, written once more and lowered by L-BFGS on automatic derivatives."""
     true = truth(61)
     lifted, seen = lifted_of(true), seen_of(true, noise_m)
-    joints = list(SEEN_JOINTS)
+    joints = list(joints)
+    seen[:, joints[-1], :2] += noise_m
+    seen[:, joints[-1], 2] = 0.4
     sigma = refining._noise(lifted[:, joints, :2].astype(float), seen[:, joints, :2], seen[:, joints, 2])
     assert sigma is not None
+    assert noise_m == 0 or sigma > refining._DETECTOR_M
     T, parents = len(lifted), list(H36M_PARENTS)
     start, u = torch.tensor(lifted, dtype=torch.float64), torch.tensor(seen[:, joints, :2])
+    score = torch.tensor(seen[:, joints, 2])
     K = round((T - 1) / refining._KNOT) + 1
     hats = (1 - (torch.linspace(0, K - 1, T).double()[:, None] - torch.arange(K)).abs()).clamp(min=0)
     off = torch.tensor(refining._OFF_M)
@@ -217,7 +290,7 @@ def test_it_is_the_lowest_point_of_the_objective(noise_m: float, monkeypatch: py
         kappa = refining._NEARNESS + refining._NEARNESS_SPREAD * near
         flat = Y[:, joints, :2] * (1 - kappa * Y[:, joints, 2:])
         far = (flat - scale * u - place).norm(dim=-1) / sigma / refining._FAR
-        fit = refining._FAR**2 * (1 + far**2).log().sum()
+        fit = refining._FAR**2 * (score**2 * (1 + far**2).log()).sum()
         own = (Y[:, 1:] - Y[:, parents[1:]]).norm(dim=-1)
         constant = ((own - lengths[which]) / refining._BONE_M).square().sum()
         correction = (hats @ knots.flatten(1)).view(T, 16, 3) / off
