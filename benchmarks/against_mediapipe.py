@@ -3,7 +3,8 @@
 Nobody knows the true poses of a video, but some things are known of every body: its bones keep their lengths, left and
 right are alike, and seen from the camera it covers its own picture. For every person of the clip, both from the same
 look of MediaPipe's landmarker in video mode, with its own smoothing: once its 2D through the lifter, once the world
-landmarks it gives beside them.
+landmarks it gives beside them. The lifter's answer is taken as it comes: refining it (models/refining.py) improves just
+what is measured here, and would say nothing.
 
     bones        how much each limb's length varies over time, standard deviation over mean, averaged over limbs
     sides        how much left and right limbs differ, over their mean
@@ -119,7 +120,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_world_landmarks()
-    lifter = Lifter.load(args.lifter)
+    lifter = Lifter.load(args.lifter, refine=False)
     with VideoFile(args.video) as video, Recording(max_people=4) as pose2d:
         take = analyse(
             video, pose2d, lifter, every=1, max_people=4, timings=Timings(), stop=Stop(), progress=lambda *_: None
