@@ -189,6 +189,17 @@ def _print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
     wide.print()
 
 
+def average(
+    files: Annotated[list[Path], typer.Argument(help="Lifters, .safetensors; legs of training from one start.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The lifter to write.")],
+) -> None:
+    """Average the weights of lifters that come from one another."""
+    from sasmamba.training.average import average_lifters
+
+    average_lifters(files, out)
+    _out.print(f"{out}: the mean of {len(files)} lifters", highlight=False, soft_wrap=True)
+
+
 def check(files: Annotated[list[Path], typer.Argument(help="Motion files.")]) -> None:
     """Check motion files; says of the first bad one what is wrong."""
     from sasmamba.training.schema import read_motion_file
