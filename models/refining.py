@@ -5,7 +5,7 @@ not equally long in every frame, and projected again its poses lie beside the jo
 poses of a window as little as mends all three: a Gauss-Newton fit of proportions p and lengths L (one for each bone,
 both sides alike), a slow correction D, and the strength of the perspective κ,
 
-    minimise  Σ ρ(|e_tj| / σ) + Σ ((|b_tk| - L_k) / σ_b)² + Σ |D_t / σ_D|² + Σ |D_t' / σ_v|² + priors of p and κ,
+    minimise  Σ ρ(|e_tj| / σ) + Σ ρ((|b_tk| - L_k) / σ_b) + Σ |D_t / σ_D|² + Σ |D_t' / σ_v|² + priors of p and κ,
     Y_t = D_t + lifted_t with every bone 1 + p_k times as long,   e_tj = (1 - κ z_tj) (x_tj, y_tj) - g_t u_tj - c_t,
 
 where u are the joints that were seen, (x, y, z) those of Y and b its bones; D is linear between knots. Focal length and
@@ -44,7 +44,7 @@ _PROPORTIONS, _SIZE = 0.01, 1e-4
 _NOISE_PER_JUMP, _NOISE_M, _DETECTOR_M = 6.0, (0.002, 0.1), 0.02
 #: Jumps it takes to know σ.
 _ENOUGH = 20
-#: Scale of ρ in σ: errors well beyond it hardly count.
+#: Scale of ρ in σ and σ_b: errors well beyond it hardly count.
 _FAR = 4.0
 #: κ before anything is seen, 1/m, and its spread.
 _NEARNESS, _NEARNESS_SPREAD = 0.2, 0.1
@@ -272,7 +272,9 @@ class _Fit:
         by = np.zeros((T, 16, _OWN + _SHARED))
         by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -_BELONGS
         error = length - _BELONGS @ self.shared[_L]
-        return by.swapaxes(1, 2) @ by / _BONE_M**2, (error[:, None] @ by)[:, 0] / _BONE_M**2
+        worth = _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)  # as above: where a pose is lost, so are its bones
+        weighted = (by * worth[..., None]).swapaxes(1, 2)
+        return weighted @ by, (weighted @ error[..., None])[..., 0]
 
 
 def _block_tridiagonal(diagonal: NDArray, beside: NDArray, rhs: NDArray) -> NDArray:

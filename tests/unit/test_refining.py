@@ -292,7 +292,8 @@ def test_it_is_the_lowest_point_of_the_objective(
         far = (flat - scale * u - place).norm(dim=-1) / sigma / refining._FAR
         fit = refining._FAR**2 * (score**2 * (1 + far**2).log()).sum()
         own = (Y[:, 1:] - Y[:, parents[1:]]).norm(dim=-1)
-        constant = ((own - lengths[which]) / refining._BONE_M).square().sum()
+        uneven = (own - lengths[which]) / refining._BONE_M / refining._FAR
+        constant = refining._FAR**2 * (1 + uneven**2).log().sum()
         correction = (hats @ knots.flatten(1)).view(T, 16, 3) / off
         slow = knots.diff(dim=0).square().sum() * (K - 1) / (T - 1) / refining._DRIFT_M**2
         usual_body = (proportion / refining._PROPORTIONS).square().sum() + near.square().sum()
