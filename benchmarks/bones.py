@@ -58,6 +58,9 @@ def main() -> None:
         w = windows(everybody.select(everybody.subject == subject), rig, subject, 243, args.per_clip, "true")
         true = np.median(lengths(w.target.numpy()), axis=(0, 1))
         found = [true]
+        hips = w.target[:, :, H36M.LEFT_HIP] - w.target[:, :, H36M.RIGHT_HIP]
+        across = (hips[..., :2].norm(dim=-1) / hips.norm(dim=-1)).amax(1).median()
+        print(f"{subject:4} hips across the picture, at best: {across:.2f} of their breadth (median of windows)")
         for stage in ("lifted", "refined"):
             poses = model_lift(model, flip=True, refined=stage == "refined")(w.xyc).numpy()
             found.append(np.median(lengths(poses), axis=(0, 1)))
