@@ -17,7 +17,7 @@ followed closely, those of a detector hardly, its outliers not at all: ρ is Cau
 counts by its score squared: what a detector is half sure of is mostly a guess.
 
 The constants were chosen on people the shipped lifter was trained on, rebuilt with other proportions
-(benchmarks/refining.py --sweep); half or twice of any changes P1 by at most 1.3 mm, of most by a few tenths.
+(benchmarks/refining.py --sweep); half or twice of any changes P1 by less than 1 mm, of most by a tenth.
 """
 
 from __future__ import annotations
