@@ -12,8 +12,9 @@ import numpy as np
 
 from sasmamba.app.lifting import Lifter, lift_sequence
 from sasmamba.app.placing import to_camera_axes
+from sasmamba.app.runs import runs
 from sasmamba.app.sinks.atomic import same_file
-from sasmamba.app.smoothing import POSE_S, runs, zero_phase
+from sasmamba.app.smoothing import POSE_S, zero_phase
 from sasmamba.app.take import write_npz
 from sasmamba.app.types import FloatArray, UserError
 from sasmamba.models.normalise import mask_missing
@@ -114,8 +115,8 @@ def lift_file(source: Path, out: Path, lifter: Lifter, smooth: bool = True) -> i
     joints = np.stack([lift_sequence(lifter, person) for person in given.xyc])
     if smooth:
         for person in joints:
-            for stretch in runs(np.flatnonzero(np.isfinite(person).all((1, 2))).tolist()):
-                person[stretch] = zero_phase(np.array(stretch) / given.fps, person[stretch], POSE_S)
+            for begin, end in runs(np.isfinite(person).all((1, 2))):
+                person[begin:end] = zero_phase(np.arange(begin, end) / given.fps, person[begin:end], POSE_S)
     if given.fov_deg is not None:
         pelves = given.xyc[:, :, H36M.PELVIS]
         size = given.width, given.height

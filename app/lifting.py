@@ -15,19 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sasmamba.app import weights
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.types import FloatArray, Person2D, Pose3D, UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
-from sasmamba.models.normalise import mask_missing, normalise_window
+from sasmamba.models.lift import lift_windows
+from sasmamba.models.normalise import mask_missing
 from sasmamba.models.posemamba import POSEMAMBA
-from sasmamba.models.refining import refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
-from sasmamba.models.skeletons import H36M_MIRROR, coco17_to_h36m17
+from sasmamba.models.skeletons import coco17_to_h36m17
 from sasmamba.models.tensorfile import CheckpointError
 
 _log = logging.getLogger(__name__)
@@ -82,7 +81,6 @@ class Lifter:
     def __call__(self, xyc: FloatArray) -> FloatArray:
         """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ 243, to (T, 17, 3) metres.
 
-
         A score of 0 or anything that is not a number marks a joint that was not found. The result is relative to the
         pelvis, in the axes of a camera that looks straight at the person: x right, y down, z forward. It does not
         depend on where in the picture or how large the person was.
@@ -93,14 +91,8 @@ class Lifter:
         if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.model.config.frames:
             raise ValueError(f"window: want (1..{self.model.config.frames}, 17, 3), got {xyc.shape}")
         with _torch_threads(self.threads):
-            seen = normalise_window(torch.from_numpy(mask_missing(xyc))[None].to(self.device))
-            x = seen[..., : self.model.config.in_channels]
-            y = self.model(x)
-            if self.flip:
-                y = 0.5 * (y + _mirror(self.model(_mirror(x))))
-            lifted = (y - y[:, :, :1])[0].float().cpu().numpy()
-            shown = seen[0].cpu().numpy()
-        return refine(lifted, shown) if self.refine else lifted
+            window = torch.from_numpy(mask_missing(xyc))[None].to(self.device)
+            return lift_windows(self.model, window, flip=self.flip, refined=self.refine)[0].numpy()
 
 
 def lifter_path(name: str) -> Path:
@@ -134,13 +126,6 @@ def _torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _mirror(x: Tensor) -> Tensor:
-    """Left and right exchanged and x negated; what follows x (y, and score or z) stays."""
-    swapped = x[:, :, list(H36M_MIRROR)].clone()
-    swapped[..., 0] *= -1
-    return swapped
 
 
 def tracked_rows(people: Iterable[Person2D]) -> dict[int, FloatArray]:

@@ -173,22 +173,29 @@ def _heights(height_m: float | Mapping[int, float] | None, take: Take) -> dict[i
     return heights
 
 
+def bone_lengths(joints: NDArray) -> NDArray:
+    """Bones' lengths (..., 17) of poses (..., 17, 3), each at the joint it leads to."""
+    return np.linalg.norm(joints - joints[..., list(H36M_PARENTS), :], axis=-1)
+
+
+def with_lengths(joints: NDArray, wanted: NDArray) -> NDArray:
+    """Poses (..., 17, 3) rebuilt along the same directions with bones of wanted lengths (17,)."""
+    bones = joints - joints[..., list(H36M_PARENTS), :]
+    bones = bones * (wanted / np.maximum(bone_lengths(joints), 1e-6))[..., None]
+    out = np.zeros_like(joints)
+    for joint in range(1, 17):  # parents come before their children in this order
+        out[..., joint, :] = out[..., H36M_PARENTS[joint], :] + bones[..., joint, :]
+    return out
+
+
 def with_constant_bones(joints: FloatArray) -> FloatArray:
     """Poses (F, 17, 3) rebuilt along the same directions with bones of one length each.
 
     A length is a quantile over the frames, the mean of both sides. benchmarks/smoothing.py says what that does to poses
     of a subject the lifter never saw; the quantile was chosen with that subject in view, so it says a little too much.
     """
-    parents = list(H36M_PARENTS)
-    bones = joints - joints[:, parents]
-    length = np.linalg.norm(bones, axis=-1)
-    lengths = np.quantile(length, _BONE_QUANTILE, axis=0)
-    lengths = (0.5 * (lengths + lengths[list(H36M_MIRROR)])).astype(np.float32)
-    bones = bones * (lengths / np.maximum(length, 1e-6))[..., None]
-    out = np.zeros_like(joints)
-    for joint in range(1, 17):  # parents come before their children in this order
-        out[:, joint] = out[:, parents[joint]] + bones[:, joint]
-    return out
+    lengths = np.quantile(bone_lengths(joints), _BONE_QUANTILE, axis=0)
+    return with_lengths(joints, (0.5 * (lengths + lengths[list(H36M_MIRROR)])).astype(np.float32))
 
 
 def _stature(joints: FloatArray) -> float:

@@ -12,11 +12,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sasmamba.app.runs import stretches
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import FloatArray
 
-#: Width of the kernel for poses, seconds. From a detector's 2D it halves the acceleration error and lowers the velocity
-#: error at the same P1; from true COCO points it takes off a quarter (benchmarks/smoothing.py). Wider ones cost P1.
+#: Width of the kernel for poses, seconds. From a detector's 2D it takes four tenths off the acceleration error and
+#: lowers the velocity error at the same P1; from true COCO points it takes off a seventh (benchmarks/smoothing.py).
+#: Wider ones cost P1.
 POSE_S = 0.06
 #: Frames taken together, so that memory does not grow with the video.
 _CHUNK = 4096
@@ -114,17 +116,6 @@ def zero_phase(
     return out
 
 
-def runs(frames: list[int]) -> list[list[int]]:
-    """Frames (increasing) cut where one is missing."""
-    out: list[list[int]] = []
-    for f in frames:
-        if out and f == out[-1][-1] + 1:
-            out[-1].append(f)
-        else:
-            out.append([f])
-    return out
-
-
 def smooth_take(take: Take, sigma_s: float = POSE_S) -> None:
     """Smooths everybody's poses in place, each stretch without a gap by itself; 0 leaves them as they are."""
     if sigma_s <= 0:
@@ -134,7 +125,7 @@ def smooth_take(take: Take, sigma_s: float = POSE_S) -> None:
 
 
 def _smooth_track(track: Track, take: Take, sigma_s: float) -> None:
-    for stretch in runs(sorted(track.poses)):
+    for stretch in stretches(sorted(track.poses)):
         joints: FloatArray = np.stack([track.poses[f].joints for f in stretch])
         calm = zero_phase([float(take.times_s[f]) for f in stretch], joints, sigma_s)
         for f, pose in zip(stretch, calm, strict=True):

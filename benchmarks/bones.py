@@ -13,32 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app.placing import bone_lengths, with_lengths
 from sasmamba.models.checkpoint import load_lifter
-from sasmamba.models.skeletons import H36M, H36M_PARENTS
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.refining import refine_windows
+from sasmamba.models.skeletons import H36M
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
 
 _SHOWN = (H36M.LEFT_HIP, H36M.LEFT_KNEE, H36M.LEFT_ANKLE, H36M.SPINE, H36M.LEFT_SHOULDER, H36M.LEFT_ELBOW)
-
-
-def lengths(joints: NDArray) -> NDArray:
-    """Bones' lengths (..., 17) of poses (..., 17, 3), each at the joint it leads to."""
-    return np.linalg.norm(joints - joints[..., list(H36M_PARENTS), :], axis=-1)
-
-
-def with_lengths(joints: NDArray, wanted: NDArray) -> NDArray:
-    """Poses (..., 17, 3) rebuilt along the same directions with bones of wanted lengths (17,)."""
-    bones = joints - joints[..., list(H36M_PARENTS), :]
-    bones = bones * (wanted / np.maximum(lengths(joints), 1e-6))[..., None]
-    out = np.zeros_like(joints)
-    for joint in range(1, 17):  # parents come before their children in this order
-        out[..., joint, :] = out[..., H36M_PARENTS[joint], :] + bones[..., joint, :]
-    return out
 
 
 def main() -> None:
@@ -53,17 +40,18 @@ def main() -> None:
     torch.set_num_threads(1)
     everybody = load_motion([args.data])
     rig = rig_from(args.cameras)
-    model = load_lifter(find_weights(args.lifter))
+    lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
     for subject in args.subjects:
         w = windows(everybody.select(everybody.subject == subject), rig, subject, 243, args.per_clip, "true")
-        true = np.median(lengths(w.target.numpy()), axis=(0, 1))
+        true = np.median(bone_lengths(w.target.numpy()), axis=(0, 1))
         found = [true]
         hips = w.target[:, :, H36M.LEFT_HIP] - w.target[:, :, H36M.RIGHT_HIP]
         across = (hips[..., :2].norm(dim=-1) / hips.norm(dim=-1)).amax(1).median()
         print(f"{subject:4} hips across the picture, at best: {across:.2f} of their breadth (median of windows)")
-        for stage in ("lifted", "refined"):
-            poses = model_lift(model, flip=True, refined=stage == "refined")(w.xyc).numpy()
-            found.append(np.median(lengths(poses), axis=(0, 1)))
+        lifted = lift(w.xyc).numpy()
+        refined = refine_windows(lifted, normalise_window(w.xyc).numpy())
+        for stage, poses in {"lifted": lifted, "refined": refined}.items():
+            found.append(np.median(bone_lengths(poses), axis=(0, 1)))
             for name, shown in {stage: poses, f"{stage}, true lengths": with_lengths(poses, true)}.items():
                 f = figures(torch.from_numpy(shown.astype(np.float32)), w)
                 print(f"{subject:4} {name:21} P1 {f['P1']:6.2f}  P2 {f['P2']:6.2f}", flush=True)

@@ -44,7 +44,7 @@ class Lifted:
 
     def refined(self) -> NDArray:
         """The poses refined."""
-        return np.stack([refining.refine(p, s) for p, s in zip(self.poses, self.seen, strict=True)])
+        return refining.refine_windows(self.poses, self.seen)
 
 
 def lifted(parts: list[Windows], kind: str, lift: Lift) -> Lifted:

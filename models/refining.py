@@ -93,8 +93,12 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
     fit = _Fit(lifted.astype(float), unit, weight, list(joints), noise)
     for _ in range(_ITERATIONS):
         fit.step()
-    out = fit.poses()
-    return (out - out[:, :1]).astype(np.float32)
+    return fit.poses().astype(np.float32)
+
+
+def refine_windows(lifted: NDArray, seen: NDArray) -> NDArray[np.float32]:
+    """`refine` of each of several windows, both (B, T, 17, 3)."""
+    return np.stack([refine(poses, shown) for poses, shown in zip(lifted, seen, strict=True)])
 
 
 def _derived(seen: NDArray) -> bool:
@@ -211,7 +215,7 @@ class _Fit:
         for share, knots in ((before, slice(None, -1)), (after, slice(1, None))):
             diagonal[knots] += np.add.reduceat(share**2 * own, first_of)
             knots_right[knots] += np.add.reduceat(share * right, first_of)
-        stiff = (self.knots - 1) / max(1, T - 1) / _DRIFT_M**2
+        stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
         diagonal[:-1] += stiff * np.eye(_OWN)
         diagonal[1:] += stiff * np.eye(_OWN)
         beside -= stiff * np.eye(_OWN)

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.models.normalise import normalise_window
-from sasmamba.models.refining import refine
-from sasmamba.models.skeletons import H36M, H36M_MIRROR
+from sasmamba.models.lift import lift_windows
+from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
 from sasmamba.training.cameras import Rig
 from sasmamba.training.motion import Motion
@@ -85,28 +84,12 @@ def model_lift(model: nn.Module, flip: bool = False, batch: int = 8, refined: bo
         flip: average with the mirrored input's result.
         refined: fit the result to what the model was shown, see `models.refining`.
     """
-    mirror = list(H36M_MIRROR)
-    channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
     device = next(model.parameters()).device
 
     @torch.no_grad()
     def lift(xyc: Tensor) -> Tensor:
-        out = []
-        for part in xyc.split(batch):
-            seen = normalise_window(part.to(device))
-            x = seen[..., :channels]
-            y = model(x)
-            if flip:
-                m = x[:, :, mirror].clone()
-                m[..., 0] *= -1
-                back = model(m)[:, :, mirror] * y.new_tensor([-1, 1, 1])
-                y = 0.5 * (y + back)
-            y = (y - y[:, :, :1]).float().to(xyc.device)
-            if refined:
-                pairs = zip(y.numpy(), seen.cpu().numpy(), strict=True)
-                y = torch.from_numpy(np.stack([refine(lifted, shown) for lifted, shown in pairs]))
-            out.append(y)
-        return torch.cat(out)
+        parts = (lift_windows(model, part.to(device), flip=flip, refined=refined) for part in xyc.split(batch))
+        return torch.cat(list(parts)).to(xyc.device)
 
     return lift
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sasmamba.app.smoothing import OneEuro, runs, smooth_take, zero_phase
+from sasmamba.app.runs import stretches
+from sasmamba.app.smoothing import OneEuro, smooth_take, zero_phase
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D, VideoMeta
 
@@ -132,6 +133,6 @@ def test_a_take_is_smoothed_stretch_by_stretch() -> None:
 
 
 def test_runs_are_cut_where_a_frame_is_missing() -> None:
-    assert runs([]) == []
-    assert runs([3]) == [[3]]
-    assert runs([0, 1, 2, 5, 6, 9]) == [[0, 1, 2], [5, 6], [9]]
+    assert stretches([]) == []
+    assert stretches([3]) == [[3]]
+    assert stretches([0, 1, 2, 5, 6, 9]) == [[0, 1, 2], [5, 6], [9]]
