@@ -25,8 +25,15 @@ from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, coco17_to
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
 _MAX_TILT_DEG = 45.0
-#: Where somebody is put of whom too little was seen to tell.
+#: Where somebody is put of whom so little was seen that not even their size tells.
 UNKNOWN_DEPTH_M = 5.0
+#: A frame tells how far somebody is where their pose and its picture are at least so alike (cosine, from the pelvis).
+#: A pose that is right comes to 0.9 and more; one that is turned about, or of nobody, to nothing or below.
+_LEAST_LIKENESS = 0.3
+#: No camera of this tool's has more pixels than this between anything and anything else.
+_MOST_PX = 1e6
+#: Fields of view that pictures of people can have, from a telescope's to a fish-eye's that was made straight.
+_LEAST_FOV_DEG, _MOST_FOV_DEG = 0.2, 170.0
 #: 2D joints below this score have no say in where somebody is.
 MIN_SCORE = 0.3
 #: A joint that is so far from where the pose puts it counts half: the lifter's own error is of this size.
@@ -45,14 +52,32 @@ class Intrinsics:
     cy: float
 
     def __post_init__(self) -> None:
-        if not (self.fx > 0 and self.fy > 0 and math.isfinite(self.fx + self.fy + self.cx + self.cy)):
-            raise UserError(f"Intrinsics want fx and fy above 0, and numbers for cx and cy, not {self}.", exit_code=2)
+        near = all(abs(px) <= _MOST_PX for px in (self.fx, self.fy, self.cx, self.cy))  # NaN is not
+        if not (near and self.fx > 0 and self.fy > 0):
+            raise UserError(
+                f"Intrinsics are pixels: fx and fy above 0, cx and cy in or near the picture, none beyond "
+                f"{_MOST_PX:,.0f}; not fx {self.fx:g}, fy {self.fy:g}, cx {self.cx:g}, cy {self.cy:g}.", exit_code=2,
+            )  # fmt: skip
 
     @classmethod
     def assumed(cls, meta: VideoMeta, fov_deg: float) -> Intrinsics:
         """Square pixels, the axis through the picture's middle, `fov_deg` along its longer side."""
         focal_px = focal_length_px(meta.width, meta.height, fov_deg)
         return cls(focal_px, focal_px, meta.width / 2, meta.height / 2)
+
+    def check(self, meta: VideoMeta) -> None:
+        """Raises UserError (exit code 2) for what cannot be the camera of such pictures: of another size, perhaps."""
+        fov = self.fov_deg(meta)
+        if not _LEAST_FOV_DEG <= fov <= _MOST_FOV_DEG:
+            raise UserError(
+                f"With --intrinsics {self.fx:g},{self.fy:g},{self.cx:g},{self.cy:g} a picture of {meta.width}×"
+                f"{meta.height} would be {fov:.3g}° wide; want {_LEAST_FOV_DEG:g}° to {_MOST_FOV_DEG:g}°: give fx,fy,"
+                "cx,cy in pixels of this video.", exit_code=2,
+            )  # fmt: skip
+
+    def fov_deg(self, meta: VideoMeta) -> float:
+        """The field of view along the picture's longer side, about its middle, degrees."""
+        return math.degrees(2 * math.atan(max(meta.width / self.fx, meta.height / self.fy) / 2))
 
     def rays(self, points_px: NDArray) -> NDArray:
         """Points (..., 2) in pixels as x and y at depth 1."""
@@ -70,6 +95,7 @@ class Placement:
         fov_deg: the field of view along the picture's longer side that was assumed or follows from the intrinsics.
         assumptions: what was taken for granted, by name; goes into every export.
         before, after: feet before and after they were set right (equal where that was not asked for).
+        problems: sentences about people whose place is a guess, and about heights of people who are not there.
     """
 
     R_world_cam: FloatArray
@@ -79,6 +105,7 @@ class Placement:
     assumptions: dict[str, Any] = field(default_factory=dict)
     before: Footing = field(default_factory=Footing)
     after: Footing = field(default_factory=Footing)
+    problems: tuple[str, ...] = ()
 
     def at(self, frame: int) -> tuple[tuple[Pose3D, ...], dict[int, FloatArray]]:
         """Poses of a frame and where their pelves are."""
@@ -104,18 +131,20 @@ def place(
         height_m: how tall people are, all of them or by track id; the others are as tall as the lifter makes them.
         steady_feet: keep planted feet where they stand and all feet out of the floor, see `footing.steadied`.
 
+    Who cannot be placed (no frame in which the pose looks like what was seen) is put where somebody of that size would
+    be, has no say in where the floor is, and is named in `Placement.problems`.
+
     Raises:
-        UserError: a height of nobody here, or of nobody on earth.
+        UserError: a height of nobody on earth (exit code 2).
     """
     meta = take.meta
     camera = intrinsics or Intrinsics.assumed(meta, fov_deg)
-    fov = fov_deg
-    if intrinsics is not None:
-        fov = math.degrees(2 * math.atan(max(meta.width / intrinsics.fx, meta.height / intrinsics.fy) / 2))
-    heights = _heights(height_m, take)
+    fov = fov_deg if intrinsics is None else intrinsics.fov_deg(meta)
+    heights, problems = _heights(height_m, take)
     frames: dict[int, list[int]] = {}
     bodies: list[Body] = []
     statures: dict[str, dict[str, Any]] = {}
+    told: list[bool] = []  # of every body, whether its place was seen and not guessed
     for i, track in take.tracks.items():
         if track.poses:
             frames[i] = sorted(track.poses)
@@ -123,13 +152,24 @@ def place(
             stature = _stature(facing)
             facing *= np.float32(heights.get(i, stature) / stature)
             time = np.array([float(take.times_s[f]) for f in frames[i]])
-            pelvis = _path(*_sightings(track, frames[i], camera), facing, time)
+            rays, score = _sightings(track, frames[i], camera)
+            path = _path(rays, score, facing, time)
+            told.append(path is not None)
+            pelvis = _guess(rays, score, facing) if path is None else path
             bodies.append(Body(time, from_facing(facing, pelvis), pelvis))
             statures[str(i)] = {"height_m": round(heights.get(i, stature), 3), "given": i in heights}
+            if path is None:
+                statures[str(i)]["place"] = "guessed"
+                problems.append(
+                    f"Where person {i} stands is a guess: no frame shows enough of their body, or none fits the pose."
+                )
     planted = [planted_feet(body) for body in bodies]
-    R = level(_up([body.joints for body in bodies]))
+    # where everybody's place is a guess, guesses are all that there is
+    heard = [n for n, sure in enumerate(told) if sure] or list(range(len(bodies)))
+    R = level(_up([bodies[n].joints for n in heard]))
     if bodies:
-        point, normal = floor_under([body.turned(R, np.zeros(3)) for body in bodies], planted)
+        flat = [bodies[n].turned(R, np.zeros(3)) for n in heard]
+        point, normal = floor_under(flat, [planted[n] for n in heard])
         point, R = R.T @ point, level(R.T @ normal)
         bodies = [body.turned(R, np.array([0, 0, -(R @ point)[2]])) for body in bodies]
     before = measure_footing(bodies, planted)
@@ -156,21 +196,25 @@ def place(
         "bones": f"constant per person, the {_BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }  # fmt: skip
-    return Placement(R, poses, roots, fov, assumptions, before, after)
+    return Placement(R, poses, roots, fov, assumptions, before, after, tuple(problems))
 
 
-def _heights(height_m: float | Mapping[int, float] | None, take: Take) -> dict[int, float]:
-    """Stature by track id, of those of whom it is known."""
-    if height_m is None:
-        return {}
-    heights = dict(height_m) if isinstance(height_m, Mapping) else dict.fromkeys(take.tracks, float(height_m))
-    if strangers := sorted(heights.keys() - take.tracks.keys()):
-        there = ", ".join(map(str, sorted(take.tracks))) or "nobody"
-        raise UserError(f"A height is given for person {strangers[0]}, who is not there; found: {there}.")
-    for height in heights.values():
+def check_heights(height_m: float | Mapping[int, float] | None) -> None:
+    """Raises UserError (exit code 2) for heights of nobody on earth."""
+    for height in height_m.values() if isinstance(height_m, Mapping) else [] if height_m is None else [height_m]:
         if not 0.4 <= height <= 2.6:
             raise UserError(f"A person's height must lie between 0.4 and 2.6 metres, not {height:g}.", exit_code=2)
-    return heights
+
+
+def _heights(height_m: float | Mapping[int, float] | None, take: Take) -> tuple[dict[int, float], list[str]]:
+    """Stature by track id, of those of whom it is known, and a sentence for each who is not there."""
+    check_heights(height_m)
+    if not isinstance(height_m, Mapping):
+        return ({} if height_m is None else dict.fromkeys(take.tracks, float(height_m))), []
+    there = ", ".join(map(str, sorted(take.tracks))) or "nobody"
+    strangers = sorted(height_m.keys() - take.tracks.keys())
+    problems = [f"A height is given for person {i}, who is not there; found: {there}." for i in strangers]
+    return {i: height for i, height in height_m.items() if i in take.tracks}, problems
 
 
 def bone_lengths(joints: NDArray) -> NDArray:
@@ -227,22 +271,22 @@ def _sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple
     return rays, score
 
 
-def _path(rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray) -> NDArray:
+def _path(rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray) -> NDArray | None:
     """The pelvis in camera axes (F, 3), metres: where the whole pose, seen from there, falls on its 2D joints best.
 
     First each frame by itself (`_fit`), then smoothed over time, each frame by what it is worth, depth far more than
-    the place across the picture; at last across the picture once more, at the smooth depth.
+    the place across the picture; at last across the picture once more, at the smooth depth. None where no frame tells.
     """
     found = score > MIN_SCORE
-    seen = found[:, H36M.PELVIS] & (found.sum(1) >= 4)
-    if not seen.any():  # too little of the body in any frame: where its pelvis was, or the middle of the picture
-        across = _across_of_pelvis(rays, score)
-        return np.concatenate([across, np.ones((len(time), 1))], 1) * UNKNOWN_DEPTH_M
     flat, body = np.where(found[..., None], rays - rays[:, :1], 0), np.where(found[..., None], facing[..., :2], 0)
+    both, of_body = (flat * body).sum((1, 2)), (body * body).sum((1, 2))
     # metres to rays, the least-squares factor between the pose and its picture: exact for a far camera
-    factor = (flat * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-6)
-    seen &= factor > 1e-3
-    at = np.stack([rays[:, 0, 0], rays[:, 0, 1], -np.log(np.maximum(factor, 1e-3))], 1)
+    factor = both / np.maximum(of_body, 1e-6)
+    seen = found[:, H36M.PELVIS] & (found.sum(1) >= 4)
+    seen &= (factor > 0) & (both > _LEAST_LIKENESS * np.sqrt((flat * flat).sum((1, 2)) * of_body))
+    if not seen.any():
+        return None
+    at = np.stack([rays[:, 0, 0], rays[:, 0, 1], -np.log(np.where(seen, factor, 1))], 1)
     trust = seen.astype(float)
     at = _calm(time, at, np.stack([trust, trust], 1))
     weight = np.where(found & seen[:, None], score, 0)
@@ -253,6 +297,22 @@ def _path(rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray) -> N
     own, information = _fit(at, turned, rays, weight, free=2)
     at[:, :2] = _calm(time, own, information)[:, :2]
     return _point(at)
+
+
+def _guess(rays: NDArray, score: NDArray, facing: FloatArray) -> NDArray:
+    """The pelvis in camera axes (F, 3), metres, of somebody whose pose fits no frame: on its own ray, or in the middle
+    of the picture, and as far away all the time as somebody of the pose's size looks as large as what was seen."""
+    found = (score > MIN_SCORE)[..., None]
+    count = np.maximum(found.sum(1, keepdims=True), 1)
+
+    def size(points: NDArray) -> NDArray:  # (F,) of the joints found, from their middle
+        middle = np.where(found, points, 0).sum(1, keepdims=True) / count
+        return np.sqrt((np.where(found, points - middle, 0) ** 2).sum((1, 2)))
+
+    looks, is_so = size(rays), size(facing[..., :2])
+    tells = (found.sum((1, 2)) >= 4) & (looks > 0) & (is_so > 0)
+    depth = np.median(is_so[tells] / looks[tells]) if tells.any() else UNKNOWN_DEPTH_M
+    return np.concatenate([_across_of_pelvis(rays, score), np.ones((len(rays), 1))], 1) * depth
 
 
 def _across_of_pelvis(rays: NDArray, score: NDArray) -> NDArray:

@@ -207,13 +207,58 @@ def test_a_known_height_scales_bodies_and_places() -> None:
     assert json.dumps(tall.assumptions)
 
 
-@pytest.mark.parametrize(
-    ("height", "sentence"), [({3: 1.8}, "person 3"), (18.0, "between 0.4 and 2.6")], ids=["stranger", "centimetres?"]
-)
-def test_heights_that_cannot_be(height: float | dict[int, float], sentence: str) -> None:
+@pytest.mark.parametrize("height", [18.0, 0.0, -1.8, math.nan, math.inf, {1: 180.0}], ids=str)
+def test_heights_that_cannot_be(height: float | dict[int, float]) -> None:
     take, _ = scene({1: stroll()}, 5.0)
-    with pytest.raises(UserError, match=sentence):
+    with pytest.raises(UserError, match=r"between 0\.4 and 2\.6"):
         place(take, FOV, height_m=height)
+
+
+def test_the_height_of_a_stranger_costs_nothing() -> None:
+    take, _ = scene({1: stroll()}, 5.0)
+    placed = place(take, FOV, height_m={1: 1.9, 3: 1.8})
+    assert placed.assumptions["people"]["1"] == {"height_m": 1.9, "given": True}
+    assert placed.problems == ("A height is given for person 3, who is not there; found: 1.",)
+
+
+def upside_down(take: Take, track: int) -> Take:
+    """The take with that person's 2D turned about: no scale above 0 brings the pose onto it."""
+    for f, person in take.tracks[track].people.items():
+        middle = person.joints_px.mean(0)
+        take.tracks[track].people[f] = replace(person, joints_px=2 * middle - person.joints_px)
+    return take
+
+
+def test_a_false_track_costs_the_others_nothing() -> None:
+    alone = place(scene({1: stroll()}, 5.0)[0], FOV)
+    both = place(upside_down(scene({1: stroll(), 2: stroll(x=1.5)}, 5.0)[0], 2), FOV)
+    assert len(both.problems) == 1
+    assert both.problems[0].startswith("Where person 2 stands is a guess: ")
+    assert both.assumptions["people"]["2"]["place"] == "guessed"
+    assert "place" not in both.assumptions["people"]["1"]
+    np.testing.assert_allclose(both.R_world_cam, alone.R_world_cam, atol=1e-5)
+    np.testing.assert_allclose(both.roots[1][45], alone.roots[1][45], atol=1e-3)
+    assert np.isfinite(np.stack(list(both.roots[2].values()))).all()
+    assert both.roots[2][45][1] == pytest.approx(5, abs=1)  # somebody so tall looks so large from there
+
+
+def test_a_take_of_nobody_real_has_places_all_the_same() -> None:
+    placed = place(upside_down(scene({1: stroll()}, 5.0)[0], 1), FOV)
+    assert len(placed.problems) == 1
+    assert np.isfinite(np.stack(list(placed.roots[1].values()))).all()
+
+
+def test_somebody_far_away_in_a_telescope() -> None:
+    """60 pixels of a person at a focal length of 43,000 pixels: 1.2 km."""
+    take, _ = scene({1: stroll()}, 0.0)
+    middle = np.array([META.width / 2, META.height / 2], np.float32)
+    for f, person in take.tracks[1].people.items():
+        joints = person.joints_px
+        small = (joints - joints.mean(0)) * (60 / np.ptp(joints[:, 1])) + middle
+        take.tracks[1].people[f] = replace(person, joints_px=small.astype(np.float32))
+    placed = place(take, FOV, intrinsics=Intrinsics(43_000, 43_000, *middle.tolist()))
+    assert placed.problems == ()
+    assert placed.roots[1][45][1] == pytest.approx(np.ptp(STANDING[:, 2]) * 43_000 / 60, rel=0.15)
 
 
 def test_intrinsics_say_what_a_field_of_view_assumes() -> None:
@@ -226,8 +271,24 @@ def test_intrinsics_say_what_a_field_of_view_assumes() -> None:
     np.testing.assert_allclose(given.roots[1][45], assumed.roots[1][45], atol=1e-5)
     beside = place(take, FOV, intrinsics=replace(known, cx=known.cx - 100))
     assert beside.roots[1][45][0] - assumed.roots[1][45][0] == pytest.approx(5 * 100 / known.fx, abs=0.1)
-    with pytest.raises(UserError, match="above 0"):
-        Intrinsics(0, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("which", "wrong"),
+    [(which, wrong) for which in ("fx", "fy", "cx", "cy") for wrong in (math.nan, math.inf, 1e12)]
+    + [("fx", 0.0), ("fy", -1.0)],
+)
+def test_intrinsics_that_no_camera_has(which: str, wrong: float) -> None:
+    camera = {"fx": 1000.0, "fy": 1000.0, "cx": 640.0, "cy": 360.0} | {which: wrong}
+    with pytest.raises(UserError, match="above 0") as told:
+        Intrinsics(**camera)
+    assert told.value.exit_code == 2
+
+
+@pytest.mark.parametrize("focal", [0.01, 400_000])
+def test_intrinsics_of_another_picture(focal: float) -> None:
+    with pytest.raises(UserError, match=r"a picture of 1280×720 would be .*in pixels of this video\.$"):
+        Intrinsics(focal, focal, 640, 360).check(META)
 
 
 def test_one_frame_is_enough() -> None:
