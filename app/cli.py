@@ -320,7 +320,12 @@ def lift(
 def export_onnx(
     lifter: Annotated[str, typer.Argument(help="A name from `weights list` or a .safetensors file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="Where the ONNX file goes.")],
-    frames: Annotated[int, typer.Option(help="Frames of a window, fixed in the file; the batch is free.")] = 243,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames of a window, fixed in the file; the batch is free.", show_default="the lifter's longest"
+        ),
+    ] = None,
 ) -> None:
     """Write a lifter as ONNX: joints in pixels in, metres out; for other languages and runtimes."""
     from sasmamba.app.export import export_lifter

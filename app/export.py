@@ -6,16 +6,17 @@ from pathlib import Path
 
 from sasmamba.app import weights
 from sasmamba.app.lifting import Lifter
-from sasmamba.app.sinks.atomic import atomic_path
+from sasmamba.app.sinks.atomic import atomic_path, check_writable
 from sasmamba.app.types import UserError
 
 
-def export_lifter(lifter: str, out: Path, frames: int = 243) -> Path:
+def export_lifter(lifter: str, out: Path, frames: int | None = None) -> Path:
     """Writes a lifter as ONNX, whole or not at all: 2D joints in pixels in, metres out (`models/onnx_export.py`).
 
     Args:
         lifter: a shipped lifter's name or a checkpoint's path.
-        out: the file, .onnx. frames: the window's length, fixed in the file; the batch is free.
+        out: the file, .onnx.
+        frames: the window's length, fixed in the file; None for the longest that the lifter takes. The batch is free.
 
     Returns:
         `out`.
@@ -31,7 +32,9 @@ def export_lifter(lifter: str, out: Path, frames: int = 243) -> Path:
         from sasmamba.models.onnx_export import onnx_model
     except ImportError as error:
         raise UserError(f"Exporting needs the package onnx ({error}): pip install 'onnx>=1.17'.") from error
+    check_writable(out)
     model = Lifter.load(lifter).model
+    frames = model.config.frames if frames is None else frames
     if not 1 <= frames <= model.config.frames:
         raise UserError(
             f"--frames must lie between 1 and {model.config.frames}, the longest window of {lifter}, not {frames}.",

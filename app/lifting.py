@@ -1,4 +1,4 @@
-"""One 243-frame window per person: 2D poses go in frame by frame, 3D poses come out blended over windows.
+"""One window of a lifter's length per person: 2D poses go in frame by frame, 3D poses come out blended over windows.
 
 Memory does not grow with the video: a person's buffer holds at most one window, and poses leave as soon as no later
 window can change them.
@@ -30,9 +30,6 @@ from sasmamba.models.skeletons import coco17_to_h36m17
 from sasmamba.models.tensorfile import CheckpointError
 
 _log = logging.getLogger(__name__)
-
-#: Windows advance by half their length, so every frame away from the ends is seen with context on both sides.
-_FULL = 243
 
 
 class Lifter:
@@ -77,9 +74,14 @@ class Lifter:
                 f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."
             ) from error
 
+    @property
+    def frames(self) -> int:
+        """Frames of the longest window that it takes."""
+        return self.model.config.frames
+
     @torch.inference_mode()
     def __call__(self, xyc: FloatArray) -> FloatArray:
-        """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ 243, to (T, 17, 3) metres.
+        """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ `frames`, to (T, 17, 3) metres.
 
         A score of 0 or anything that is not a number marks a joint that was not found. The result is relative to the
         pelvis, in the axes of a camera that looks straight at the person: x right, y down, z forward. It does not
@@ -88,8 +90,8 @@ class Lifter:
         Raises:
             ValueError: another shape.
         """
-        if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.model.config.frames:
-            raise ValueError(f"window: want (1..{self.model.config.frames}, 17, 3), got {xyc.shape}")
+        if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.frames:
+            raise ValueError(f"window: want (1..{self.frames}, 17, 3), got {xyc.shape}")
         with _torch_threads(self.threads):
             window = torch.from_numpy(mask_missing(xyc))[None].to(self.device)
             return lift_windows(self.model, window, flip=self.flip, refined=self.refine)[0].numpy()
@@ -101,12 +103,25 @@ def lifter_path(name: str) -> Path:
     Raises:
         UserError: there is none, with what to do.
     """
-    if name in POSEMAMBA and not any(entry.name == name for entry in weights.entries()):
+    if name.endswith(".safetensors"):
+        path = Path(name)
+        if not path.is_file():
+            raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
+        return path
+    shipped = lifters()
+    if name in shipped:
+        return weights.ensure(name)
+    if name in POSEMAMBA:
         raise UserError(_no_weights(name), exit_code=2)
-    path = Path(name) if name.endswith(".safetensors") else weights.ensure(name)
-    if not path.is_file():
-        raise UserError(f"There is no file {path}: check the name and the folder.", exit_code=2)
-    return path
+    there = f"there is {shipped[0]}" if len(shipped) == 1 else f"there are {', '.join(shipped)}"
+    raise UserError(
+        f"There is no lifter called {name!r}; {there}. One of your own is named by its .safetensors file.", exit_code=2
+    )
+
+
+def lifters() -> tuple[str, ...]:
+    """Names of the shipped lifters."""
+    return tuple(entry.name for entry in weights.entries() if entry.file.endswith(".safetensors"))
 
 
 def _no_weights(name: str) -> str:
@@ -163,17 +178,18 @@ class Lifting:
 
     Args:
         lifter: lifts one window.
-        window: frames per window, at most what the lifter takes.
+        window: frames per window, at most what the lifter takes; None for as many. Windows advance by half their
+            length, so that every frame away from the ends is seen with context on both sides.
         max_gap: a person unseen for more frames than this starts anew; shorter gaps are masked, and the poses there,
             carried by the frames around them, are marked `observed=False`.
     """
 
-    def __init__(self, lifter: Lifter, window: int = _FULL, max_gap: int = 30) -> None:
-        limit = lifter.model.config.frames
-        if not 2 <= window <= limit:
-            raise ValueError(f"window: want 2..{limit}, got {window}")
+    def __init__(self, lifter: Lifter, window: int | None = None, max_gap: int = 30) -> None:
+        window = lifter.frames if window is None else window
+        if not 1 <= window <= lifter.frames:
+            raise ValueError(f"window: want 1..{lifter.frames}, got {window}")
         self.lifter, self.window, self.max_gap = lifter, window, max_gap
-        self.hop = window // 2
+        self.hop = max(1, window // 2)
         self._segments: dict[int, _Segment] = {}
 
     def push(self, frame: int, people: Iterable[Person2D]) -> list[Pose3D]:
@@ -243,7 +259,7 @@ class Lifting:
         ]
 
 
-def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int = _FULL) -> FloatArray:
+def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int | None = None) -> FloatArray:
     """Lifts one person's whole H36M-17 sequence (F, 17, 3) x px, y px, score to (F, 17, 3) metres.
 
     Frames in which nothing was found and that lie outside the person's life or in a gap longer than `max_gap` frames

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from helpers_cli import command, walker_2d
+from helpers_video import write_video
 
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.lifting import Lifter, Lifting, lift_sequence
 from sasmamba.app.types import Person2D, UserError
 from sasmamba.models.blocks import BlockConfig
+from sasmamba.models.checkpoint import save_lifter
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 
@@ -17,10 +22,7 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 class Echo:
     """Stands in for a lifter: returns x, y and which window lifted the frame, so that the plumbing shows."""
 
-    name = "echo"
-
-    class model:
-        config = SasMambaConfig(frames=243)
+    name, frames = "echo", 243
 
     def __init__(self) -> None:
         self.lengths: list[int] = []
@@ -189,7 +191,7 @@ def test_flip_averaging_makes_mirrored_input_give_the_mirrored_pose(lifter: Lift
 
 
 def test_no_random_weights_for_a_user(tmp_path, monkeypatch) -> None:
-    with pytest.raises(UserError, match="no weights called"):
+    with pytest.raises(UserError, match="no lifter called"):
         Lifter.load("no-such-lifter")
     bad = tmp_path / "x.safetensors"
     bad.write_bytes(b"junk")
@@ -211,12 +213,50 @@ def test_normalising_survives_absence(empty: str) -> None:
     assert (out[xyc[..., 2] == 0] == 0).all()
 
 
-def test_lean_lifters_take_short_windows() -> None:
-    tiny = SasMamba(SasMambaConfig(block=BlockConfig(width=8, states=1), blocks=2, frames=27, in_channels=3)).eval()
-    with pytest.raises(ValueError, match="window: want"):
-        Lifting(Lifter(tiny, "tiny"))
-    joints = lift_sequence(Lifter(tiny, "tiny"), person(100), window=27)
+def tiny_lifter(frames: int) -> SasMamba:
+    torch.manual_seed(0)
+    block = BlockConfig(width=8, states=1)
+    return SasMamba(SasMambaConfig(block=block, blocks=2, frames=frames, in_channels=3)).eval()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 27, 81])
+def test_windows_are_as_long_as_the_lifter_takes_them(frames: int) -> None:
+    lifter = Lifter(tiny_lifter(frames), "tiny")
+    assert Lifting(lifter).window == frames
+    joints = lift_sequence(lifter, person(100))
     assert np.isfinite(joints).all()
+    with pytest.raises(ValueError, match="window: want"):
+        Lifting(lifter, window=frames + 1)
+
+
+@pytest.mark.parametrize("command_line", ["run", "lift"])
+def test_a_lifter_of_81_frames_runs_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: str
+) -> None:
+    """The window's length is the checkpoint's own."""
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
+    save_lifter(tiny_lifter(81), tmp_path / "short.safetensors")
+    out = tmp_path / "out.npz"
+    if command_line == "run":
+        video = write_video(tmp_path / "clip.mp4", 100, size=(96, 64))
+        arguments: list[object] = [video, "--out", tmp_path / "r.gif", "--save-poses", out, "--height", 64]
+    else:
+        np.savez(tmp_path / "in.npz", keypoints=person(100), fps=30.0, width=800, height=600, skeleton="h36m17")
+        arguments = ["lift", tmp_path / "in.npz", out]
+    result = command(*arguments, "--lifter", tmp_path / "short.safetensors", "--quiet")
+    assert (result.code, result.err) == (0, "")
+    saved = np.load(out)
+    assert str(saved["model"]) == "short"
+    assert np.isfinite(saved["joints3d"]).all()
+    assert saved["joints3d"].shape[-3:] == (100, 17, 3)
+
+
+@pytest.mark.parametrize("name", ["paper", "hrnet-w32", "yolox-s", "sasmamba"])
+def test_what_is_no_lifter_is_answered_with_lifters(name: str) -> None:
+    with pytest.raises(UserError, match=r"no lifter called .*; there is sasmamba-lean\. One of your own") as told:
+        Lifter.load(name)
+    assert told.value.exit_code == 2
+    assert "yolox" not in str(told.value).replace(repr(name), "")
 
 
 @pytest.mark.parametrize(("wanted", "sentence"), [("fast", "want one of"), ("triton", "want tensors on a GPU")])
