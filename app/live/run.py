@@ -55,8 +55,8 @@ class LiveConfig:
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
         patience_s: how long a lost camera or stream is waited for.
-        pose2d, pose2d_weights, detector, max_people, lifter, device, fov_deg, height, start_s: as in RunConfig; without
-            a GPU `auto` is MediaPipe here.
+        pose2d, pose2d_weights, pose2d_px, detector, max_people, lifter, device, fov_deg, height, start_s: as in
+            RunConfig; without a GPU `auto` is MediaPipe here.
     """
 
     source: str
@@ -68,6 +68,7 @@ class LiveConfig:
     patience_s: float = 60.0
     pose2d: Backend2D = "auto"
     pose2d_weights: str | None = None
+    pose2d_px: tuple[int, int] | None = None
     detector: DetectorName = "auto"
     max_people: int = 2
     lifter: str = DEFAULT_LIFTER
@@ -268,7 +269,7 @@ def run_live(
         pose2d = stack.enter_context(
             open_pose2d(
                 config.pose2d, max_people=config.max_people, detector=config.detector, weights=config.pose2d_weights,
-                device=device, live=True,
+                input_px=config.pose2d_px, device=device, live=True,
             )
         )  # fmt: skip
         server = _server(config, wants_window)

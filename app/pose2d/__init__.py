@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,18 @@ Backend2D = Literal["auto", "mediapipe", "hrnet", "openmmlab", "glsmamba"]
 #: HRNet's weights unless others are asked for.
 DEFAULT_HRNET = "hrnet-w32"
 
+#: Width and height of the crops that the HRNets of the weights manifest were trained on, by name. The network takes any
+#: size and no tensor tells which was meant.
+HRNET_INPUT_PX = {
+    "hrnet-w32": (192, 256),
+    "hrnet-w32-384x288": (288, 384),
+    "hrnet-w48": (192, 256),
+    "hrnet-w48-384x288": (288, 384),
+}
+
+#: MediaPipe's weights.
+MEDIAPIPE_MODEL = "pose-landmarker-full"
+
 #: Why glsmamba does not run without --pose2d-weights, and what to do.
 GLSMAMBA_NEEDS = (
     "--pose2d glsmamba needs --pose2d-weights FILE: nobody publishes weights for it; `sasmamba-demo train-2d --help` "
@@ -31,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def open_pose2d(
     backend: Backend2D, *, max_people: int, every: int = 1, detector: DetectorName = "auto", weights: str | None = None,
-    device: str = "cpu", live: bool = False,
+    input_px: tuple[int, int] | None = None, device: str = "cpu", live: bool = False,
 ) -> Pose2D:  # fmt: skip
     """The backend of that name, its models loaded (fetched first if they are not here).
 
@@ -44,6 +57,8 @@ def open_pose2d(
         weights: for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task file; for openmmlab
             a name in MMPose's model index or a checkpoint of its default model; None for the default; for glsmamba a
             checkpoint, which it needs, see `glsmamba.open_glsmamba`.
+        input_px: width and height of the crops that hrnet's weights were trained on; None where they are of the weights
+            manifest, under whatever name, which tells it.
         device: cpu or cuda; MediaPipe always runs on the CPU.
         live: frames will not wait.
 
@@ -56,7 +71,8 @@ def open_pose2d(
     if backend == "mediapipe":
         return _mediapipe(max_people, every, weights)
     if backend == "hrnet":
-        return _hrnet(_hrnet_weights(weights or DEFAULT_HRNET), max_people, every, detector, device)[0]
+        path, size = _hrnet_weights(weights or DEFAULT_HRNET, input_px)
+        return _hrnet(path, size, max_people, every, detector, device)[0]
     if backend == "openmmlab":
         return _openmmlab(max_people, every, detector, weights, device)
     if backend == "glsmamba":
@@ -79,7 +95,7 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
             f"`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again."
         )
         return mediapipe
-    pose2d, finder = _hrnet(path, max_people, every, detector, device)
+    pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, every, detector, device)
     _log.info(f"2D: HRNet-W32, because its weights are here; {finder} finds people. --pose2d mediapipe is faster.")
     return pose2d
 
@@ -90,7 +106,9 @@ def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
     return MediaPipePose2D(None if weights is None else _file(weights), max_people=max_people, every=every)
 
 
-def _hrnet(path: Path, max_people: int, every: int, detector: DetectorName, device: str) -> tuple[HRNetPose2D, str]:
+def _hrnet(
+    path: Path, input_px: tuple[int, int], max_people: int, every: int, detector: DetectorName, device: str
+) -> tuple[HRNetPose2D, str]:
     """HRNet, and what finds people for it."""
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
     from sasmamba.models.hrnet import load_hrnet
@@ -100,8 +118,6 @@ def _hrnet(path: Path, max_people: int, every: int, detector: DetectorName, devi
         network = load_hrnet(path, device)
     except CheckpointError as error:
         raise UserError(f"{error}; see `sasmamba-demo weights list`, or pass --pose2d mediapipe.") from error
-    # The network takes any size; the one it was trained for stands in the name that every publisher gives the file.
-    input_px = (288, 384) if "384x288" in path.name else (192, 256)
     with _detector(detector, max_people, device) as (finder, found_by):
         pose2d = HRNetPose2D(network, finder, input_px=input_px, max_people=max_people, every=every, device=device)
     return pose2d, found_by
@@ -122,10 +138,72 @@ def _detector(name: DetectorName, max_people: int, device: str) -> Iterator[tupl
         raise
 
 
-def _hrnet_weights(name: str) -> Path:
+def _hrnet_weights(name: str, input_px: tuple[int, int] | None) -> tuple[Path, tuple[int, int]]:
+    """The file of HRNet's weights, by a name of the manifest or its own, and the size of the crops they want.
+
+    Raises:
+        UserError: there is no such file, or nothing says the size (exit code 2), or two things say it differently.
+    """
     from sasmamba.app import weights
 
-    return _file(name) if Path(name).suffix else weights.ensure(name, instead="--pose2d mediapipe")
+    if Path(name).suffix:
+        path = _file(name)
+        known = _published_px(path)
+    elif name in HRNET_INPUT_PX:
+        path, known = weights.ensure(name, instead="--pose2d mediapipe"), HRNET_INPUT_PX[name]
+    else:
+        there = ", ".join(HRNET_INPUT_PX)
+        raise UserError(
+            f"There are no weights of HRNet called {name!r}; there are: {there}. A file of your own is named with its "
+            "suffix.", exit_code=2,
+        )  # fmt: skip
+    if known is None and input_px is None:
+        raise UserError(
+            f"{path} does not say which size of crops it was trained on: say it with --pose2d-size, height first, "
+            "256x192 or 384x288 for most HRNets; the file's publisher tells.", exit_code=2,
+        )  # fmt: skip
+    if known is not None and input_px not in (known, None):
+        raise UserError(
+            f"{name} was trained on crops of {known[1]}x{known[0]}: leave --pose2d-size out, it is known.", exit_code=2
+        )
+    return path, known or input_px  # type: ignore[return-value]  # one of them is there
+
+
+def _published_px(path: Path) -> tuple[int, int] | None:
+    """The size that a file of the weights manifest wants, by its content and not its name; None of other files."""
+    from sasmamba.app import weights
+
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    for entry in weights.entries():
+        if entry.name in HRNET_INPUT_PX and any(source.yields(sha256) for source in entry.sources):
+            return HRNET_INPUT_PX[entry.name]
+    return None
+
+
+def ensure_models(
+    backend: Backend2D, detector: DetectorName, named: str | None = None, input_px: tuple[int, int] | None = None
+) -> None:
+    """Has the weights of a 2D stage fetched, for whoever will open it in many processes.
+
+    Args:
+        backend, detector, named, input_px: as `open_pose2d`'s backend, detector, weights and input_px.
+
+    Raises:
+        UserError: they cannot be had, with what to do.
+    """
+    from sasmamba.app import weights
+    from sasmamba.app.pose2d.detectors import choose_detector
+
+    if backend == "auto":
+        backend = "mediapipe" if weights.obtain(DEFAULT_HRNET) is None else "hrnet"
+    elif backend == "hrnet":
+        _hrnet_weights(named or DEFAULT_HRNET, input_px)
+    elif backend == "mediapipe" and named is not None:
+        _file(named)
+        return
+    if backend == "mediapipe" or (backend == "hrnet" and choose_detector(detector)[0] == "mediapipe"):
+        weights.ensure(MEDIAPIPE_MODEL)
 
 
 def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:

@@ -144,16 +144,8 @@ def open_detector(
         UserError: what it needs is not installed or cannot be had, with what to do.
         ValueError: an unknown name.
     """
-    from sasmamba.app import weights
-
-    if name == "auto":
-        model = weights.obtain("yolox-s") if has_onnxruntime() else None
-        if model is not None:
-            return YoloxDetector(model, device=device, threads=threads), "YOLOX-S"
-        name = "mediapipe"
-    if name in YOLOX_WEIGHTS:
-        load_onnxruntime()  # says what is missing before anything is fetched
-        model = weights.ensure(YOLOX_WEIGHTS[name], instead="--detector mediapipe")
+    name, model = choose_detector(name)
+    if model is not None:
         return YoloxDetector(model, device=device, threads=threads), YOLOX_WEIGHTS[name].upper()
     if name == "mediapipe":
         return MediaPipeDetector(max_people=max_people), "MediaPipe"
@@ -162,6 +154,23 @@ def open_detector(
 
         return MmdetDetector(MMDET_MODELS[name], device=device), MMDET_MODELS[name]
     raise ValueError(f"detector: want one of {', '.join(get_args(DetectorName))}, got {name!r}")
+
+
+def choose_detector(name: DetectorName) -> tuple[DetectorName, Path | None]:
+    """Which detector runs, and YOLOX's model, fetched first if it is not here; the others get their own.
+
+    Raises:
+        UserError: as `open_detector`.
+    """
+    from sasmamba.app import weights
+
+    if name == "auto":
+        model = weights.obtain(YOLOX_WEIGHTS["yolox"]) if has_onnxruntime() else None
+        return ("mediapipe", None) if model is None else ("yolox", model)
+    if name in YOLOX_WEIGHTS:
+        load_onnxruntime()  # says what is missing before anything is fetched
+        return name, weights.ensure(YOLOX_WEIGHTS[name], instead="--detector mediapipe")
+    return name, None
 
 
 def letterbox(bgr: Picture, width: int, height: int) -> tuple[Picture, float]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sasmamba.app import pose2d, weights
-from sasmamba.app.pose2d import open_pose2d
+from sasmamba.app.pose2d import HRNET_INPUT_PX, ensure_models, open_pose2d
 from sasmamba.app.types import UserError
 from sasmamba.models.hrnet import HRNET_W32, HRNet
 
@@ -34,9 +38,17 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    path = tmp_path / "pose_hrnet_w32_384x288.pth"
+    path = tmp_path / "pose_hrnet_w32_384x288.pth"  # its name says nothing that counts
     torch.save(HRNet(HRNET_W32).state_dict(), path)
     return path
+
+
+def as_published(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> None:
+    """Makes a file that of a name in the weights manifest."""
+    prefix = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    source = weights.Source(url="https://example.org/hrnet.pth", sha256_prefix=prefix)
+    entries = [replace(e, sources=(source,)) if e.name == name else e for e in weights.entries()]
+    monkeypatch.setattr(weights, "entries", lambda: tuple(entries))
 
 
 def opened(caplog: pytest.LogCaptureFixture, **options: object) -> tuple[Named, list[str]]:
@@ -79,27 +91,67 @@ def test_auto_live(
     assert ("too slow for live without a GPU" in said[0]) == (device == "cpu")
 
 
+def cut_by(backend: Any) -> tuple[int, int]:
+    """Width and height of the crops that a backend shows its network."""
+    shown: list[torch.Size] = []
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        shown.append(images.shape)
+        return torch.zeros(len(images), 17, images.shape[2] // 4, images.shape[3] // 4)
+
+    backend._network = network
+    backend.joints_in(np.zeros((480, 640, 3), np.uint8), np.array([[100, 50, 300, 400]], np.float32))
+    return shown[0][3], shown[0][2]
+
+
 class TestHRNet:
-    def test_weights_of_your_own(self, checkpoint: Path) -> None:
-        backend = open_pose2d("hrnet", max_people=1, detector="mediapipe", weights=str(checkpoint))
+    @pytest.mark.parametrize("size", [(192, 256), (288, 384)])
+    def test_weights_of_your_own(self, checkpoint: Path, size: tuple[int, int]) -> None:
+        backend = open_pose2d("hrnet", max_people=1, detector="mediapipe", weights=str(checkpoint), input_px=size)
         assert backend.name == "hrnet"
-        assert backend._input_px == (288, 384)  # type: ignore[attr-defined]
+        assert cut_by(backend) == size
+
+    def test_weights_of_your_own_whose_size_nobody_says(self, checkpoint: Path) -> None:
+        with pytest.raises(UserError, match=r"does not say which size .* --pose2d-size, height first, 256x192 or") as e:
+            open_pose2d("hrnet", max_people=1, detector="mediapipe", weights=str(checkpoint))
+        assert e.value.exit_code == 2
+
+    @pytest.mark.parametrize("name", ["hrnet-w32", "hrnet-w32-384x288"])
+    def test_a_published_file_is_known_whatever_it_is_called(
+        self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        as_published(monkeypatch, checkpoint, name)
+        path = str(checkpoint.rename(checkpoint.with_name("mine.pth")))
+        want = HRNET_INPUT_PX[name]
+        assert cut_by(open_pose2d("hrnet", max_people=1, detector="mediapipe", weights=path)) == want
+        assert cut_by(open_pose2d("hrnet", max_people=1, detector="mediapipe", weights=path, input_px=want)) == want
+        other = (96, 128)
+        with pytest.raises(UserError, match=rf"was trained on crops of {want[1]}x{want[0]}: leave --pose2d-size out"):
+            open_pose2d("hrnet", max_people=1, detector="mediapipe", weights=path, input_px=other)
+
+    def test_every_hrnet_of_the_manifest_has_a_size(self) -> None:
+        published = {e.name: e for e in weights.entries() if e.name.startswith("hrnet")}
+        assert set(published) == set(HRNET_INPUT_PX)
+        for name, (width, height) in HRNET_INPUT_PX.items():
+            assert all(f"{height}x{width}" in str(source.url) for source in published[name].sources)
 
     def test_without_a_network(self) -> None:
         with pytest.raises(UserError, match=r"hrnet-w32 is not here.*weights fetch hrnet-w32.*Or pass --pose2d mediap"):
             open_pose2d("hrnet", max_people=1)
 
     def test_another_name(self) -> None:
-        with pytest.raises(UserError, match=r"no weights called 'hrnet-w64'; there are: .*hrnet-w48-384x288") as caught:
+        with pytest.raises(UserError, match=r"HRNet called 'hrnet-w64'; there are: .*hrnet-w48-384x288") as caught:
             open_pose2d("hrnet", max_people=1, weights="hrnet-w64")
+        assert "yolox" not in str(caught.value)
         assert caught.value.exit_code == 2
 
     def test_a_checkpoint_of_something_else(self, tmp_path: Path) -> None:
         torch.save({"layer4.weight": torch.zeros(1)}, tmp_path / "other.pth")
+        size = (192, 256)
         with pytest.raises(
             UserError, match=r"a checkpoint of a ResNet, not of a pose HRNet.*or pass --pose2d mediapipe"
         ):
-            open_pose2d("hrnet", max_people=1, weights=str(tmp_path / "other.pth"))
+            open_pose2d("hrnet", max_people=1, weights=str(tmp_path / "other.pth"), input_px=size)
 
 
 class TestOthers:
@@ -118,6 +170,24 @@ class TestOthers:
     def test_an_unknown_name(self) -> None:
         with pytest.raises(ValueError, match="want one of auto, mediapipe"):
             open_pose2d("guess", max_people=1)  # type: ignore[arg-type]
+
+    def test_what_is_to_be_fetched_for_whom(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr(weights, "ensure", lambda name, **_: asked.append(name) or Path(name))
+        monkeypatch.setattr("sasmamba.app.pose2d.detectors.has_onnxruntime", lambda: True)
+        for backend, detector, here, want in (
+            ("mediapipe", "auto", (), ["pose-landmarker-full"]),
+            ("auto", "auto", (), ["pose-landmarker-full"]),
+            ("auto", "auto", ("hrnet-w32", "yolox-s"), []),
+            ("auto", "auto", ("hrnet-w32",), ["pose-landmarker-full"]),
+            ("hrnet", "yolox-tiny", (), ["hrnet-w32", "yolox-tiny"]),
+            ("hrnet", "mediapipe", (), ["hrnet-w32", "pose-landmarker-full"]),
+            ("openmmlab", "rtmdet", (), []),
+        ):  # fmt: skip
+            monkeypatch.setattr(weights, "obtain", lambda name, here=here: Path(name) if name in here else None)
+            ensure_models(backend, detector)  # type: ignore[arg-type]
+            assert asked == want, (backend, detector, here)
+            asked.clear()
 
     def test_every_default_is_in_the_manifest(self) -> None:
         from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS
