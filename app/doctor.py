@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from sasmamba.app.pose2d import DEFAULT_HRNET, MEDIAPIPE_MODEL
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -33,6 +35,33 @@ def examine() -> list[Finding]:
         except Exception as error:
             findings.append(Finding(name, False, f"{type(error).__name__}: {error}", "reinstall sasmamba-demo"))
     return findings
+
+
+def verdict(findings: list[Finding]) -> Finding:
+    """What works now, and the one next step; ok: a video can be rendered, if need be after a model was fetched."""
+    parts = {f.part: f for f in findings}
+    works = {name for name, f in parts.items() if f.ok}
+    broken = [f for f in findings if not f.ok and not f.optional]
+    if broken:
+        names = ", ".join(f.part for f in broken)
+        return Finding("verdict", False, f"Not ready: {names}.", f"Next, for {broken[0].part}: {broken[0].remedy}")
+    finders = [name for part, name in (("detector yolox", "YOLOX"), ("2D mediapipe", "MediaPipe")) if part in works]
+    if "2D hrnet" in works and finders:
+        found = f"Ready: HRNet finds joints and {finders[0]} people."
+    elif "2D mediapipe" in works:
+        found = "Ready: MediaPipe finds people and joints."
+    else:
+        fetch = f"Next: sasmamba-demo weights fetch {MEDIAPIPE_MODEL}"
+        if _offline():
+            return Finding("verdict", False, "Not ready: no model that finds people, and fetching is off.", fetch)
+        return Finding("verdict", True, "Ready, once a model that finds people is fetched; the first run does.", fetch)
+    return Finding("verdict", True, found, "Next: sasmamba-demo VIDEO.mp4")
+
+
+def _offline() -> bool:
+    from sasmamba.app import weights
+
+    return weights.default_store().offline
 
 
 def _python() -> list[Finding]:
@@ -76,18 +105,17 @@ def _scan() -> list[Finding]:
 
 def _pose2d() -> list[Finding]:
     from sasmamba.app import weights
-    from sasmamba.app.pose2d import DEFAULT_HRNET
-    from sasmamba.app.pose2d.detectors import load_onnxruntime
+    from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS, load_onnxruntime
     from sasmamba.app.pose2d.glsmamba import load_transformers
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, load_mediapipe
     from sasmamba.app.pose2d.openmmlab import load_mmpose
 
     def mediapipe() -> str:
         found, _ = load_mediapipe()
-        # Opening the model shows what loading does not; where it is missing the part about weights says so.
-        if (model := weights.locate("pose-landmarker-full")) is not None:
+        # Opening the model shows what loading does not.
+        if (model := weights.locate(MEDIAPIPE_MODEL)) is not None:
             MediaPipePose2D(model).close()
-        return str(found.__version__)
+        return f"MediaPipe {found.__version__}"
 
     def openmmlab() -> str:
         load_mmpose()
@@ -97,15 +125,28 @@ def _pose2d() -> list[Finding]:
         load_transformers()
         return f"transformers {version('transformers')}; weights of your own"
 
-    hrnet = weights.locate(DEFAULT_HRNET) is not None
-    fetch = f"sasmamba-demo weights fetch {DEFAULT_HRNET}"
     return [
-        _tried("2D mediapipe", mediapipe),
-        Finding("2D hrnet", hrnet, "its weights are here" if hrnet else "no weights", "" if hrnet else fetch, True),
-        _tried("detector yolox", lambda: f"ONNX Runtime {load_onnxruntime().__version__}", optional=True),
+        _with_weights(_tried("2D mediapipe", mediapipe), MEDIAPIPE_MODEL),
+        _with_weights(Finding("2D hrnet", True, "", optional=True), DEFAULT_HRNET),
+        _with_weights(
+            _tried("detector yolox", lambda: f"ONNX Runtime {load_onnxruntime().__version__}", optional=True),
+            YOLOX_WEIGHTS["yolox"],
+        ),
         _tried("2D openmmlab", openmmlab, optional=True),
         _tried("2D glsmamba", glsmamba, optional=True),
-    ]
+    ]  # fmt: skip
+
+
+def _with_weights(part: Finding, name: str) -> Finding:
+    """A part that works as far as packages go, with what is known of its weights: without them it finds nobody."""
+    from sasmamba.app import weights
+
+    if not part.ok:
+        return part
+    here = weights.locate(name) is not None
+    found = ", ".join(filter(None, (part.found, "its weights are here" if here else "no weights")))
+    remedy = "" if here else f"sasmamba-demo weights fetch {name}"
+    return Finding(part.part, here, found, remedy, optional=part.optional or not here)
 
 
 def _tried(part: str, what: Callable[[], str], *, optional: bool = False) -> Finding:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from helpers_cli import command
+from rich.console import Console
 
 from sasmamba.app import doctor
-from sasmamba.app.doctor import Finding, examine
+from sasmamba.app.doctor import Finding, examine, verdict
 from sasmamba.models import kernels
 
 
@@ -29,7 +30,10 @@ def test_the_report_for_programs_says_the_same() -> None:
     result = command("doctor", "--json")
     report = json.loads(result.out)
     assert result.err == ""
-    assert report == {f.part: {"ok": f.ok, "found": f.found, "remedy": f.remedy} for f in examine()}
+    findings = examine()
+    want = {f.part: {"ok": f.ok, "found": f.found, "remedy": f.remedy} for f in (*findings, verdict(findings))}
+    assert report == want
+    assert list(report)[-1] == "verdict"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,9 @@ def test_marks_and_exit_codes(finding: Finding, code: int, mark: str, monkeypatc
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
     result = command("doctor")
     assert result.code == code
-    assert result.out.split() == [mark, "part", finding.found, *(["→", "get", "[one]"] if finding.remedy else [])]
+    *_, before, last = result.out.splitlines()
+    assert before.split() == [mark, "part", finding.found, *(["→", "get", "[one]"] if finding.remedy else [])]
+    assert last == " ".join((verdict([finding]).found, verdict([finding]).remedy))
 
 
 @pytest.mark.parametrize("error", [ImportError("no library"), ValueError("odd manifest"), OSError("gone")], ids=repr)
@@ -79,6 +85,65 @@ def test_a_library_that_does_not_load(broken: str, part: str, says: str, monkeyp
     assert not finding.ok
     assert says in finding.remedy
     assert f"{finding.found} {finding.remedy}".count("lib.so") == f"{finding.found} {finding.remedy}".count(says) == 1
+
+
+def parts(**ok: bool) -> list[Finding]:
+    """Findings of optional parts by name; `python` is needed."""
+    return [
+        Finding(name.replace("_", " ", 1), good, "x", "" if good else "get it", optional=name != "python")
+        for name, good in ok.items()
+    ]
+
+
+FETCH = "Next: sasmamba-demo weights fetch pose-landmarker-full"
+
+
+@pytest.mark.parametrize(
+    ("found", "offline", "ok", "says"),
+    [
+        ({"2D_mediapipe": True}, False, True,
+         "Ready: MediaPipe finds people and joints. Next: sasmamba-demo VIDEO.mp4"),
+        ({"2D_mediapipe": True, "2D_hrnet": True}, False, True,
+         "Ready: HRNet finds joints and MediaPipe people. Next: sasmamba-demo VIDEO.mp4"),
+        ({"2D_mediapipe": False, "2D_hrnet": True, "detector_yolox": True}, True, True,
+         "Ready: HRNet finds joints and YOLOX people. Next: sasmamba-demo VIDEO.mp4"),
+        ({"2D_mediapipe": False, "2D_hrnet": True, "detector_yolox": False}, True, False,
+         f"Not ready: no model that finds people, and fetching is off. {FETCH}"),
+        ({"2D_mediapipe": False}, False, True,
+         f"Ready, once a model that finds people is fetched; the first run does. {FETCH}"),
+        ({"2D_mediapipe": True, "python": False}, False, False, "Not ready: python. Next, for python: get it"),
+    ],
+    ids=["mediapipe", "hrnet", "hrnet alone", "hrnet without a detector", "nothing yet", "python"],
+)  # fmt: skip
+def test_the_verdict(
+    found: dict[str, bool], offline: bool, ok: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SASMAMBA_OFFLINE", str(int(offline)))
+    last = verdict(parts(**found))
+    assert (last.ok, f"{last.found} {last.remedy}") == (ok, says)
+
+
+def test_without_weights_nothing_that_wants_them_is_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path))
+    findings = {f.part: f for f in examine()}
+    for part, name in (
+        ("2D mediapipe", "pose-landmarker-full"), ("2D hrnet", "hrnet-w32"), ("detector yolox", "yolox-s"),
+    ):  # fmt: skip
+        finding = findings[part]
+        assert (finding.ok, finding.optional) == (False, True), part
+        assert finding.remedy == f"sasmamba-demo weights fetch {name}"
+        assert finding.found.endswith("no weights")
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "300"])
+def test_no_name_and_no_remedy_is_cut_off(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sasmamba.app import weights
+
+    monkeypatch.setattr("sasmamba.app.cli._out", Console(width=int(columns)))
+    listed = command("weights", "list").out
+    assert {e.name for e in weights.entries()} <= set(listed.split())
+    assert all(e.purpose in listed for e in weights.entries())
+    assert "…" not in listed + command("doctor").out
 
 
 def test_a_model_that_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
