@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import json
 import logging
@@ -15,6 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -27,18 +29,33 @@ _POSE2D_HELP = "Finds joints: mediapipe, hrnet, openmmlab, glsmamba; auto: hrnet
 _POSE2D_WEIGHTS_HELP = "Its model: a name of `weights list` (hrnet), MMPose's (openmmlab), a file (glsmamba needs one)."
 _DETECTOR_HELP = "Finds people, except for mediapipe: auto, yolox, yolox-tiny, mediapipe, rtmdet or faster-rcnn."
 _REFINE_HELP = "Fit the poses to the 2D: bones keep their lengths, joints fall where they were seen."
+_SIZE_HELP = "Crops that its file was trained on, HEIGHTxWIDTH, where it is not one of `weights list`: 384x288."
 _GLOBAL_FLAGS = {"--help", "-h", "--version"}
+#: Both say that a file is to be shown as a camera would be.
+_LIVE_FLAGS = ("--live", "--realtime")
 
 
 class _VideoFirst(TyperGroup):
-    """Lets `sasmamba-demo video.mp4 …` mean `run video.mp4 …`, and a camera or a stream `live …`."""
+    """Lets `sasmamba-demo video.mp4 …` mean `run video.mp4 …`, and a camera, a stream or --live `live …`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in _GLOBAL_FLAGS:
-            # what is live stands first, or --realtime somewhere
-            live = "--realtime" in args or is_live(args[0])
-            args = ["live" if live else "run", *(a for a in args if a != "--realtime")]
+            self._look_for_a_slip(args[0])
+            args = ["live" if is_live(args[0]) else "run", *args]
+        if args and args[0] in ("run", "live"):
+            end = args.index("--") if "--" in args else len(args)  # what follows are names, whatever they look like
+            options = [a for a in args[:end] if a not in _LIVE_FLAGS]
+            args = [*(["live", *options[1:]] if len(options) < end else options), *args[end:]]
         return super().parse_args(ctx, args)
+
+    def _look_for_a_slip(self, word: str) -> None:
+        """Raises UserError for what is neither a command nor a file, but nearly a command."""
+        plain = word.replace("-", "").isalpha() and not word.startswith("-")
+        close = difflib.get_close_matches(word.lower(), list(self.commands), 1) if plain else []
+        if close and not os.path.exists(word):
+            raise UserError(
+                f"There is neither a command nor a file {word!r}; did you mean `sasmamba-demo {close[0]}`?", exit_code=2
+            )
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -53,7 +70,9 @@ app = typer.Typer(
     rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
     help="Point it at a video of people, get their motion in 3D.\n\n"
     "[bold]sasmamba-demo VIDEO.mp4 --out RENDER.mp4[/] draws the video and the people in 3D side by side; "
-    "[bold]sasmamba-demo run --help[/] lists its options.",
+    "[bold]sasmamba-demo run --help[/] lists its options.\n\n"
+    "[bold]sasmamba-demo 0[/] shows what the first camera sees, while it happens; "
+    "[bold]sasmamba-demo VIDEO.mp4 --live[/] shows a file so.",
 )  # fmt: skip
 weights_app = typer.Typer(no_args_is_help=True, help="Model files: what there is, where it lies, fetch and verify.")
 app.add_typer(weights_app, name="weights")
@@ -84,6 +103,19 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+def _pixels(text: str) -> int:
+    """A --height; who gives one in metres means somebody's."""
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            tall = 0.4 <= float(text.strip().removesuffix("m")) <= 2.6
+        except ValueError:
+            tall = False
+    hint = f"; how tall people are is said with --height-m {text}" if tall else ""
+    raise UserError(f"--height is the picture's, in whole pixels, not {text!r}{hint}.", exit_code=2)
 
 
 @app.command()
@@ -121,6 +153,7 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     pose2d: Annotated[str, typer.Option(help=_POSE2D_HELP)] = "auto",
     pose2d_weights: Annotated[str | None, typer.Option(help=_POSE2D_WEIGHTS_HELP)] = None,
+    pose2d_size: Annotated[str, typer.Option(help=_SIZE_HELP)] = "",
     detector: Annotated[str, typer.Option(help=_DETECTOR_HELP)] = "auto",
     pose2d_every: Annotated[
         int, typer.Option(help="Look for joints in every so many frames only (1 to 10): faster, less exact.")
@@ -132,8 +165,14 @@ def run(
     export: Annotated[
         str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
     ] = "",
-    height: Annotated[int, typer.Option(help="Height of the render, pixels, at most.")] = 720,
+    height: Annotated[
+        int, typer.Option(parser=_pixels, metavar="INTEGER", help="Height of the render, pixels, at most.")
+    ] = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
+    live_: Annotated[  # taken by `_VideoFirst`; it stands here for --help
+        bool,
+        typer.Option(*_LIVE_FLAGS, help="Show the file at its own pace, as `live` shows a camera, with its options."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -144,11 +183,15 @@ def run(
     from sasmamba.app.sinks.motion import parse_formats
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
+    for option, value in () if folder else (("--jobs", jobs), ("--cluster", cluster)):
+        if value is not None:
+            raise UserError(f"{option} is for a folder of videos; one video is done by one process.", exit_code=2)
     config = RunConfig(
         source=video, out=default_out(video / "each.mp4") if folder else out or default_out(video),
         poses=None if folder else save_poses,
         start_s=start, end_s=end,
-        max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector,  # type: ignore[arg-type]
+        max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights,  # type: ignore[arg-type]
+        pose2d_px=_size(pose2d_size), detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every, max_people=max_people, person=person, lifter=lifter or DEFAULT_LIFTER, flip=flip,
         refine=refine, device=device, smooth=smooth, fov_deg=fov, intrinsics=_intrinsics(intrinsics),
         height_m=_heights(height_m), export=parse_formats(export) if export else (), height=height, numbers=numbers,
@@ -162,8 +205,6 @@ def run(
             as_json=as_json,
         )  # fmt: skip
         return
-    if cluster is not None:
-        raise UserError("--cluster is for a folder of videos; one video is done on one machine.", exit_code=2)
     with _Bars(quiet or as_json) as bars:
         report: Report = run_pipeline(config, bars)
     if as_json:
@@ -191,6 +232,17 @@ def _intrinsics(text: str) -> Any:
     return Intrinsics(fx, fy, cx, cy)
 
 
+def _size(text: str) -> tuple[int, int] | None:
+    """Width and height of HEIGHTxWIDTH, as HRNet's files are named."""
+    if not text:
+        return None
+    try:
+        height, width = (int(part) for part in text.lower().replace("×", "x").split("x"))
+    except ValueError:
+        raise UserError(f"--pose2d-size wants HEIGHTxWIDTH, 384x288 say, not {text!r}.", exit_code=2) from None
+    return width, height
+
+
 def _heights(text: str) -> float | dict[int, float] | None:
     if not text:
         return None
@@ -208,12 +260,20 @@ def _listen(quiet: bool) -> None:
     logger.handlers = [_Tell()]
 
 
+def _table(*headers: str) -> Table:
+    """A table without lines, whose long words are broken and never cut off."""
+    table = Table(show_header=any(headers), box=None, padding=(0, 2, 0, 0))
+    for header in headers or ("", ""):
+        table.add_column(header, overflow="fold")
+    return table
+
+
 def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def _summary(report: Any) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = _table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
     looks = "" if report.looks == report.frames else f", joints looked for in {report.looks}"
     table.add_row("frames", f"{report.written} drawn of {report.frames} read{looks}")
@@ -248,9 +308,12 @@ def live(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     pose2d: Annotated[str, typer.Option(help=_POSE2D_HELP)] = "auto",
     pose2d_weights: Annotated[str | None, typer.Option(help=_POSE2D_WEIGHTS_HELP)] = None,
+    pose2d_size: Annotated[str, typer.Option(help=_SIZE_HELP)] = "",
     detector: Annotated[str, typer.Option(help=_DETECTOR_HELP)] = "auto",
     fov: Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")] = 60.0,
-    height: Annotated[int, typer.Option(help="Height of the picture, pixels, at most.")] = 720,
+    height: Annotated[
+        int, typer.Option(parser=_pixels, metavar="INTEGER", help="Height of the picture, pixels, at most.")
+    ] = 720,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -263,7 +326,8 @@ def live(
 
     config = LiveConfig(
         source=source, out=out, serve=serve, window=window, lookahead=lookahead, seconds=seconds, patience_s=patience,
-        pose2d=pose2d, pose2d_weights=pose2d_weights, detector=detector, max_people=max_people,  # type: ignore[arg-type]
+        pose2d=pose2d, pose2d_weights=pose2d_weights, pose2d_px=_size(pose2d_size),  # type: ignore[arg-type]
+        detector=detector, max_people=max_people,  # type: ignore[arg-type]
         lifter=lifter or DEFAULT_LIFTER, device=device, fov_deg=fov, height=height, start_s=start,
     )  # fmt: skip
     _listen(quiet or as_json)
@@ -276,7 +340,7 @@ def live(
     if as_json:
         _print_json(asdict(report) | {"fps": report.fps})
     elif not quiet:
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table = _table()
         table.add_row(
             "frames", f"{report.shown} shown of {report.captured}, {report.dropped + report.undrawn} overtaken"
         )
@@ -336,18 +400,20 @@ def export_onnx(
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
     """Say what works on this machine and how to mend the rest."""
-    from sasmamba.app.doctor import examine
+    from sasmamba.app.doctor import examine, verdict
 
     findings = examine()
+    last = verdict(findings)
     if as_json:
-        _print_json({f.part: {"ok": f.ok, "found": f.found, "remedy": f.remedy} for f in findings})
+        _print_json({f.part: {"ok": f.ok, "found": f.found, "remedy": f.remedy} for f in (*findings, last)})
     else:
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table = _table("", "", "")
         for f in findings:
             mark = "[green]ok[/]" if f.ok else "[yellow]--[/]" if f.optional else "[red]no[/]"
             table.add_row(mark, f.part, escape(f.found) + (f" [dim]→ {escape(f.remedy)}[/]" if f.remedy else ""))
         _out.print(table, highlight=False)
-    if not all(f.ok or f.optional for f in findings):
+        _out.print(f"{escape(last.found)} {escape(last.remedy)}".strip(), highlight=False, soft_wrap=True)
+    if not last.ok:
         raise typer.Exit(1)
 
 
@@ -367,7 +433,7 @@ def bench(
     if as_json:
         _print_json(results)
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = _table()
     for what, figure in rows(results):
         table.add_row(what, escape(figure))
     _out.print(table, highlight=False)
@@ -378,14 +444,14 @@ def weights_list() -> None:
     """All model files with size, licence, how they are checked and whether they are here."""
     from sasmamba.app import weights
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("name", "state", "MB", "check", "licence", "purpose"):
-        table.add_column(column, no_wrap=column in ("name", "state", "MB"))
+    table = _table("name", "state", "MB", "check", "licence", "purpose")
     for entry in weights.entries():
         state = weights.verify(entry.name).state
         size = "" if entry.size is None else f"{entry.size / 1e6:.1f}"
         table.add_row(entry.name, state, size, entry.sources[0].check, entry.licence, entry.purpose)
-    _out.print(table, highlight=False)
+    # on lines as long as they are: whoever is to type a name must see all of it
+    wide = Console(width=max(_out.width, Measurement.get(_out, _out.options.update(max_width=1000), table).maximum))
+    wide.print(table, highlight=False)
 
 
 @weights_app.command("fetch")

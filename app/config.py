@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from sasmamba.app.placing import Intrinsics
+from sasmamba.app.placing import Intrinsics, check_heights
 from sasmamba.app.pose2d import GLSMAMBA_NEEDS, Backend2D
 from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.sinks.atomic import same_file
+from sasmamba.app.sources import check_part
 from sasmamba.app.types import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ DEFAULT_LIFTER = "sasmamba-lean"
 
 #: Farther apart than this the 2D stage's looks are too few to tell people and motion by: a third of a second.
 MOST_POSE2D_EVERY = 10
+
+#: More people than this no 2D stage follows: MediaPipe has a model of its own for each.
+MOST_PEOPLE = 50
+
+#: Heights of a picture in pixels: below, nothing can be told; above, no encoder of video goes.
+HEIGHTS_PX = (64, 4320)
 
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
@@ -32,8 +39,9 @@ class RunConfig:
     Attributes:
         source: the video. out: the render, .mp4 or .gif. poses: also save the poses here (.npz), or None.
         start_s, end_s, max_frames: the part to do; None for all.
-        pose2d: the 2D backend. pose2d_weights: its model, a name or a file; detector: what finds people for it; both as
-        in `open_pose2d`. pose2d_every: it looks at every so many frames; the lifter fills in those between.
+        pose2d: the 2D backend. pose2d_weights: its model, a name or a file; pose2d_px: width and height of the crops it
+        was trained on, where it is HRNet's and does not say; detector: what finds people for it; all as in
+        `open_pose2d`. pose2d_every: it looks at every so many frames; the lifter fills in those between.
         max_people: how many people at most. person: of those found, save and draw only this identity; None for all.
         lifter: a shipped lifter's name or a checkpoint's path. flip: average with the mirrored input. refine: fit
             the poses to the 2D, see `models.refining`.
@@ -53,6 +61,7 @@ class RunConfig:
     max_frames: int | None = None
     pose2d: Backend2D = "auto"
     pose2d_weights: str | None = None
+    pose2d_px: tuple[int, int] | None = None
     detector: DetectorName = "auto"
     pose2d_every: int = 1
     max_people: int = 4
@@ -86,6 +95,12 @@ class RunConfig:
         if self.poses is not None and same_file(self.poses, self.source):
             raise usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
         check_common(self)
+        check_part(self.start_s, self.end_s, self.max_frames)
+        check_heights(self.height_m)
+        if self.person is not None and self.person < 1:
+            raise usage(f"--person is the number of somebody, 1 or more, not {self.person}.")
+        if isinstance(self.height_m, dict) and (wrong := [i for i in self.height_m if i < 1]):
+            raise usage(f"--height-m gives heights of people by their number, 1 or more, not {wrong[0]}.")
         if self.pose2d == "glsmamba" and self.pose2d_weights is None:
             raise usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
@@ -104,14 +119,23 @@ def check_common(config: RunConfig | LiveConfig) -> None:
             raise usage(f"{option} must be one of {', '.join(get_args(known))}, not {value!r}.")
     if config.pose2d_weights is not None and config.pose2d == "auto":
         raise usage("--pose2d-weights needs --pose2d too, to say whose they are.")
+    if config.pose2d_px is not None:
+        width, height = config.pose2d_px
+        if config.pose2d != "hrnet":
+            raise usage("--pose2d-size is for --pose2d hrnet; the other backends' models tell it themselves.")
+        if width % 32 or height % 32 or not 64 <= width <= height <= 1024:
+            raise usage(
+                f"--pose2d-size is HEIGHTxWIDTH in multiples of 32, 256x192 or 384x288 say, not {height}x{width}."
+            )
     if config.device not in ("auto", "cpu", "cuda"):
         raise usage(f"--device must be auto, cpu or cuda, not {config.device!r}.")
     if not 10 <= config.fov_deg <= 150:
         raise usage(f"--fov must lie between 10 and 150 degrees, not {config.fov_deg:g}.")
-    if config.max_people < 1:
-        raise usage(f"--max-people must be at least 1, not {config.max_people}.")
-    if config.height < 64:
-        raise usage(f"--height must be at least 64, not {config.height}.")
+    if not 1 <= config.max_people <= MOST_PEOPLE:
+        raise usage(f"--max-people must lie between 1 and {MOST_PEOPLE}, not {config.max_people}.")
+    low, high = HEIGHTS_PX
+    if not low <= config.height <= high:
+        raise usage(f"--height is the picture's, {low} to {high} pixels, not {config.height}.")
 
 
 def default_out(source: Path) -> Path:

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -182,17 +183,19 @@ def analyse(
     return take
 
 
-def keep_person(take: Take, person: int) -> None:
-    """Forgets everybody but one.
+def keep_person(take: Take, person: int) -> str:
+    """Forgets everybody but one; where there is nobody of that identity, forgets nobody and says who is there."""
+    if person in take.tracks:
+        take.tracks = {person: take.tracks[person]}
+        return ""
+    there = ", ".join(f"{i} in {len(t.people)} frames" for i, t in sorted(take.tracks.items()))
+    return f"--person {person}: there is no such person; {f'found are {there}' if there else 'nobody was found'}."
 
-    Raises:
-        UserError: there is nobody of that identity; names those that there are.
-    """
-    if person not in take.tracks:
-        there = ", ".join(f"{i} in {len(t.people)} frames" for i, t in sorted(take.tracks.items()))
-        found = f"found are {there}" if there else "nobody was found"
-        raise UserError(f"--person {person}: there is no such person; {found}. Nothing was written.")
-    take.tracks = {person: take.tracks[person]}
+
+def outputs(config: RunConfig) -> list[Path]:
+    """The files of a run, as far as they are known before it: person 1 stands for all who have files of their own."""
+    poses = [] if config.poses is None else [config.poses]
+    return [config.out, *poses, *export_paths((config.person or 1,), config.out.with_suffix(""), config.export)]
 
 
 def render(
@@ -236,22 +239,24 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
     """Runs the whole chain on one video file.
 
     Raises:
-        UserError: anything a person can mend; nothing half-written is left.
+        UserError: anything a person can mend; nothing half-written is left. Where the person asked for is not there,
+            poses and exports of everybody were written before.
     """
     begin = time.perf_counter()
     timings, problems = Timings(), []
     with Stop.on_interrupt() as stop, VideoFile(
         config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames
     ) as video:  # fmt: skip
+        if config.intrinsics is not None:
+            config.intrinsics.check(video.meta)
         base = config.out.with_suffix("")
-        poses = [] if config.poses is None else [config.poses]
-        for path in (config.out, *poses, *export_paths((), base, config.export)):
+        for path in outputs(config):
             check_writable(path)
         device = resolve_device(config.device)
         lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
         with open_pose2d(
             config.pose2d, max_people=config.max_people, every=config.pose2d_every, detector=config.detector,
-            weights=config.pose2d_weights, device=device,
+            weights=config.pose2d_weights, input_px=config.pose2d_px, device=device,
         ) as pose2d:  # fmt: skip
             started = time.perf_counter()
             take = analyse(
@@ -264,8 +269,7 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             raise UserError(f"Stopped before the first frame of {config.source}; nothing was written.", exit_code=130)
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
-        if config.person is not None:
-            keep_person(take, config.person)
+        absent = "" if config.person is None else keep_person(take, config.person)
         if config.smooth:
             smooth_take(take)
         files = []
@@ -274,12 +278,15 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             files.append(str(config.poses))
         with timings("place"):
             placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        problems += placement.problems
         motion = [form for form in config.export if form not in VIEWS]
         if motion and take.tracks:
             files += map(str, export_motion(take, placement, base, motion))
-        written = render(
-            video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
-        )
+        written = 0
+        if not absent:
+            written = render(
+                video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
+            )
         if written:
             files.insert(0, str(config.out))
         if not take.tracks:
@@ -299,4 +306,9 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
                 report.stage_ms, told,
             )  # fmt: skip
             report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
+        if absent:
+            kept = f"what was asked for of everybody is in {', '.join(report.files)}" if report.files else (
+                "to keep the poses of a run whatever is drawn, add --save-poses"
+            )  # fmt: skip
+            raise UserError(f"{absent} No render was made; {kept}.")
         return report

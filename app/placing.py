@@ -34,6 +34,8 @@ _LEAST_LIKENESS = 0.3
 _MOST_PX = 1e6
 #: Fields of view that pictures of people can have, from a telescope's to a fish-eye's that was made straight.
 _LEAST_FOV_DEG, _MOST_FOV_DEG = 0.2, 170.0
+#: A picture may be cut from a larger one, whose middle then lies so far from its own at most, in longer sides.
+_MOST_BESIDE = 10
 #: 2D joints below this score have no say in where somebody is.
 MIN_SCORE = 0.3
 #: A joint that is so far from where the pose puts it counts half: the lifter's own error is of this size.
@@ -67,12 +69,13 @@ class Intrinsics:
 
     def check(self, meta: VideoMeta) -> None:
         """Raises UserError (exit code 2) for what cannot be the camera of such pictures: of another size, perhaps."""
-        fov = self.fov_deg(meta)
-        if not _LEAST_FOV_DEG <= fov <= _MOST_FOV_DEG:
+        fov, side = self.fov_deg(meta), max(meta.width, meta.height)
+        beside = max(abs(self.cx - meta.width / 2), abs(self.cy - meta.height / 2)) > _MOST_BESIDE * side
+        if beside or not _LEAST_FOV_DEG <= fov <= _MOST_FOV_DEG:
+            why = "its axis would pass far beside it" if beside else f"it would show {fov:.3g}°"
             raise UserError(
-                f"With --intrinsics {self.fx:g},{self.fy:g},{self.cx:g},{self.cy:g} a picture of {meta.width}×"
-                f"{meta.height} would be {fov:.3g}° wide; want {_LEAST_FOV_DEG:g}° to {_MOST_FOV_DEG:g}°: give fx,fy,"
-                "cx,cy in pixels of this video.", exit_code=2,
+                f"--intrinsics {self.fx:g},{self.fy:g},{self.cx:g},{self.cy:g} cannot be of a picture of "
+                f"{meta.width}×{meta.height}, {why}: give fx,fy,cx,cy in pixels of this video.", exit_code=2,
             )  # fmt: skip
 
     def fov_deg(self, meta: VideoMeta) -> float:

@@ -122,6 +122,16 @@ def open_container(path: Path) -> Any:
     return av.open(f"file:{path}", **lenient)
 
 
+def check_part(start_s: float | Fraction | None, end_s: float | Fraction | None, max_frames: int | None) -> None:
+    """Raises UserError (exit code 2) for a part that no video has, see `VideoFile`."""
+    begin, end = float(start_s or 0), None if end_s is None else float(end_s)
+    if not 0 <= begin < math.inf or not (end is None or begin < end < math.inf):
+        part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
+        raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
+    if max_frames is not None and max_frames < 1:
+        raise UserError(f"At least one frame must be read, not {max_frames}.", 2)
+
+
 class VideoFile:
     """A video or picture file as a stream of upright frames.
 
@@ -153,15 +163,10 @@ class VideoFile:
         self.path = Path(path)
         self.problems: list[str] = []
         self._closed = threading.Event()
-        begin, end = float(start_s or 0), None if end_s is None else float(end_s)
-        if not 0 <= begin < math.inf or not (end is None or begin < end < math.inf):
-            part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
-            raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
+        check_part(start_s, end_s, max_frames)
         self._from = _exact(start_s) if start_s else Fraction(0)
         self._until = None if end_s is None else _exact(end_s)
         self._max_frames = max_frames
-        if max_frames is not None and max_frames < 1:
-            raise UserError(f"At least one frame must be read, not {max_frames}.", 2)
 
         with self._open() as container:
             stream = _video_stream(container)
@@ -266,7 +271,7 @@ class VideoFile:
             if seek_to is not None:
                 try:
                     container.seek(int(seek_to / self._time_base), stream=stream, backward=True)
-                except av.FFmpegError:
+                except (av.FFmpegError, OverflowError):  # the latter beyond all times that a file can hold
                     return
             clock = _Clock(self._time_base, self._fps)
             for picture in _pictures(container, stream, tally):

@@ -27,10 +27,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A clip could not be done, and why. disk_full: it was for want of room, which is not the clip's fault."""
+    """A clip could not be done, and why. disk_full: it was for want of room, which is not the clip's fault; final:
+    another try would end the same."""
 
     sentence: str
     disk_full: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

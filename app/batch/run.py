@@ -1,4 +1,7 @@
-"""A batch: clips are handed to workers, a failed one is tried once more, and the journal tells what is left to do."""
+"""A batch: clips are handed to workers, and the journal tells what is left to do.
+
+A clip that failed is tried once more, unless another try must end the same.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,11 @@ from sasmamba.app.batch.crew import Crew, CrewGone, Done, Failed, Lost, Message,
 from sasmamba.app.batch.journal import Journal, Record, fingerprint
 from sasmamba.app.batch.publish import left_in, publish
 from sasmamba.app.batch.settings import digest, same_everywhere
-from sasmamba.app.batch.task import for_want_of_room
+from sasmamba.app.batch.task import failure, for_want_of_room
 from sasmamba.app.batch.workers import LocalCrew
 from sasmamba.app.config import RunConfig
-from sasmamba.app.pipeline import Stop
+from sasmamba.app.pipeline import Stop, outputs
+from sasmamba.app.pose2d import ensure_models
 from sasmamba.app.sinks.atomic import check_writable, disk_errors_explained
 from sasmamba.app.types import UserError
 
@@ -30,6 +34,8 @@ _TRIES = 2
 #: Times it may lose a whole node. That is not counted as a try, but a clip that brings nodes down must not go through
 #: them all.
 _LOSSES = 5
+#: More clips at the same time than this are a slip of the finger, on a cluster, too.
+_MOST_JOBS = 1000
 #: With less room than this on the disk every clip would fail; the batch stops instead.
 _LEAST_FREE_BYTES = 50_000_000
 
@@ -86,14 +92,16 @@ def run_batch(
         UserError: no such folder, no clip in it, `out` cannot be written, another batch is at work there, or there is
             no such cluster.
     """
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs must be at least 1, not {jobs}.", exit_code=2)
+    if jobs is not None and not 1 <= jobs <= _MOST_JOBS:
+        raise UserError(f"--jobs must lie between 1 and {_MOST_JOBS}, not {jobs}.", exit_code=2)
     given = template
     if cluster is not None:
         folder, out, given = folder.absolute(), out.absolute(), same_everywhere(template)
     clips, problems = find_clips(folder, out)
     if told_total:
         told_total(len(clips))
+    if cluster is None:  # once for all, and before the first clip
+        ensure_models(template.pose2d, template.detector, template.pose2d_weights, template.pose2d_px)
     settings = digest(template, save_poses)  # what the user asked for: a cluster goes on where this machine left off
     check_writable(out / "probe")
     with _alone(out), Stop.on_interrupt() as stop:
@@ -226,8 +234,10 @@ class _Batch:
             mend = mend if isinstance(error, FileNotFoundError) else "check its permissions"
             self._fail(number, f"{clip.source} cannot be read ({error.strerror}): {mend}.")
             return ""
+        poses = clip.out.with_suffix(".npz") if self._save_poses else None
         try:
-            check_writable(clip.out)
+            for path in outputs(replace(self._template, source=clip.source, out=clip.out, poses=poses)):
+                check_writable(path)
         except UserError as error:
             if for_want_of_room(error):
                 return str(error)
@@ -266,7 +276,7 @@ class _Batch:
             try:
                 files = self._publish(job, [Path(file).name for file in message.report["files"]])
             except UserError as error:
-                message = Failed(str(error), for_want_of_room(error))
+                message = failure(error)
             else:
                 self._keep(number, message.report, files)
         if isinstance(message, Refused):
@@ -280,6 +290,8 @@ class _Batch:
         elif isinstance(message, Failed) and message.disk_full:
             self._waiting.appendleft(number)
             return _mend(self._plainly(job, message.sentence))
+        elif isinstance(message, Failed) and message.final:
+            self._fail(number, self._plainly(job, message.sentence))
         elif isinstance(message, Failed | Lost):
             self._again(number, self._plainly(job, message.sentence))
         return ""

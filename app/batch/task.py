@@ -31,11 +31,16 @@ def do_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
         report = run(config, progress)
         ended = Done(asdict(report) | {"fps": report.fps})
     except UserError as error:
-        ended = Failed(str(error), disk_full=for_want_of_room(error))
+        ended = failure(error)
     except Exception as error:
         # one clip's bug must not end the night's work; the journal keeps what it was
         ended = Failed(f"{type(error).__name__}: {error}. This is a bug; please report it with the clip.")
     tell(ended)
+
+
+def failure(error: UserError) -> Failed:
+    """The message of an error: what a person has to mend does not mend itself, what the system refused may pass."""
+    return Failed(str(error), for_want_of_room(error), final=not isinstance(error.__cause__, OSError))
 
 
 def for_want_of_room(error: UserError) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from helpers_cli import MAIN, Result, command, start, walk_clip, walker, walker_2d
 from helpers_video import MATRICES, corner_of, set_display_matrix, write_video
 
+from sasmamba.app.live.run import LiveConfig
 from sasmamba.app.sources import VideoFile
 from sasmamba.models.skeletons import H36M, MEDIAPIPE33_OF_COCO17, coco17_to_h36m17
 
@@ -256,6 +257,48 @@ def test_nobody_is_invented(tmp_path: Path) -> None:
     want = np.zeros(150, bool)
     want[10:60] = want[110:140] = True
     np.testing.assert_array_equal(found, want)
+
+
+# a file shown live
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{clip}", "--live"],
+        ["--live", "{clip}"],
+        ["{clip}", "--realtime"],
+        ["run", "{clip}", "--live"],
+        ["live", "{clip}", "--live"],
+        ["live", "{clip}"],
+    ],
+    ids=" ".join,
+)
+def test_the_words_for_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    class Shown(Exception):
+        pass
+
+    def run_live(config: LiveConfig, *_: object) -> None:
+        raise Shown(config.source, config.lookahead)
+
+    monkeypatch.setattr("sasmamba.app.live.run.run_live", run_live)
+    clip = str(tmp_path / "clip.mp4")
+    with pytest.raises(Shown) as shown:
+        command(*(a.format(clip=clip) for a in arguments), "--lookahead", 5)
+    assert shown.value.args == (clip, 5)
+
+
+def test_a_file_that_is_called_like_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
+    write_video(tmp_path / "--live.mp4", 2, size=(96, 64)).rename(tmp_path / "--live")
+    assert command("run", "--out", "r.mp4", "--quiet", "--", "--live") == Result(0, "", "")
+    assert (tmp_path / "r.mp4").is_file()
+
+
+def test_help_names_the_words_for_live() -> None:
+    assert all(word in command("run", "--help").out for word in ("--live", "--realtime"))
+    assert "--live" in command("--help").out
 
 
 # what it says about itself

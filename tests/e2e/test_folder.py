@@ -140,3 +140,43 @@ def test_a_lifter_that_is_not_there_is_said_before_the_work(tmp_path: Path) -> N
     nope = command(tmp_path / "clips", "--pose2d", "mediapipe", "--lifter", "nope.safetensors", "--quiet")
     assert one_sentence(nope.err) == "There is no file nope.safetensors: check the name and the folder."
     assert left_in(tmp_path) == ["clips"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--height-m", "180"], 2, "A person's height must lie between 0.4 and 2.6 metres, not 180."),
+        (["--person", "0"], 2, "--person is the number of somebody, 1 or more, not 0."),
+        (["--start", "nan"], 2,
+         "The part to read must start at 0 s or later and end after its start, not be nan s to the end."),
+        (["--max-frames", "0"], 2, "At least one frame must be read, not 0."),
+        (["--jobs", "0"], 2, "--jobs must lie between 1 and 1000, not 0."),
+        (["--pose2d", "hrnet", "--pose2d-weights", "own.pth"], 2,
+         "own.pth does not say which size of crops it was trained on: say it with --pose2d-size, height first, "
+         "256x192 or 384x288 for most HRNets; the file's publisher tells."),
+    ],
+)  # fmt: skip
+def test_what_no_clip_can_be_done_with_is_said_once_and_before_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], code: int, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.pth").write_bytes(b"weights")
+    Path("clips").mkdir()
+    write_video(Path("clips/a.mp4"), 2, size=(96, 64))
+    result = command("clips", *options, "--quiet")
+    assert (result.code, one_sentence(result.err)) == (code, says)
+    assert left_in(tmp_path) == ["clips", "own.pth"]
+
+
+def test_models_that_cannot_be_had_are_said_once_and_before_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path / "cache"))
+    monkeypatch.setenv("SASMAMBA_OFFLINE", "1")
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips/a.mp4", 2, size=(96, 64))
+    for backend, name in (("auto", "pose-landmarker-full"), ("hrnet", "hrnet-w32")):
+        result = command(tmp_path / "clips", "--pose2d", backend, "--quiet")
+        assert result.code == 1
+        assert one_sentence(result.err).startswith(f"{name} is not here, and fetching is switched off.")
+    assert left_in(tmp_path) == ["clips"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,13 @@ import pytest
 from helpers_cli import Walker2D, command, left_in, one_sentence, walker
 from helpers_video import write_video
 
+from sasmamba.app.batch.crew import Failed
+from sasmamba.app.batch.task import do_clip
+from sasmamba.app.config import RunConfig
+from sasmamba.app.lifting import Lifter
 from sasmamba.app.sources import VideoFile
 from sasmamba.app.types import Frame, Person2D
+from sasmamba.models.skeletons import H36M
 
 LEFT, RIGHT = (80.0, 120.0), (240.0, 120.0)
 
@@ -59,13 +65,46 @@ def test_who_is_saved_and_drawn(video: Path, options: list[object], ids: list[in
     assert drawn(render, video) == where
 
 
-def test_somebody_who_is_not_there(video: Path) -> None:
-    result = command(video, "--out", video.with_name("render.mp4"), "--save-poses", video.with_name("p.npz"),
+NOBODY_3 = "--person 3: there is no such person; found are 1 in 30 frames, 2 in 20 frames. No render was made; "
+
+
+def test_somebody_who_is_not_there_costs_the_render_and_no_data(video: Path) -> None:
+    poses, csv = video.with_name("p.npz"), video.with_name("render.csv")
+    about = video.with_name("render_about.json")
+    result = command(video, "--out", video.with_name("render.mp4"), "--save-poses", poses, "--export", "csv",
                      "--person", 3, "--quiet")  # fmt: skip
     assert result.code == 1
-    said = "--person 3: there is no such person; found are 1 in 30 frames, 2 in 20 frames. Nothing was written."
-    assert one_sentence(result.err) == said
-    assert left_in(video.parent) == ["clip.mp4"]
+    kept = f"what was asked for of everybody is in {poses}, {csv}, {about}."
+    assert one_sentence(result.err) == NOBODY_3 + kept
+    assert left_in(video.parent) == ["clip.mp4", "p.npz", "render.csv", "render_about.json"]
+    saved = np.load(poses)
+    assert saved["track_id"].tolist() == [1, 2]
+    assert np.isfinite(saved["joints3d"][0]).all()
+
+
+def test_somebody_who_is_not_there_and_nothing_to_keep(video: Path) -> None:
+    result = command(video, "--out", video.with_name("render.mp4"), "--person", 3, "--quiet")
+    assert result.code == 1
+    says = NOBODY_3 + "to keep the poses of a run whatever is drawn, add --save-poses."
+    assert (one_sentence(result.err), left_in(video.parent)) == (says, ["clip.mp4"])
+
+
+def test_in_a_folder_somebody_who_is_not_there_is_looked_for_once(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    config = RunConfig(video, video.with_name("r.mp4"), poses=video.with_name("p.npz"), person=3)
+    do_clip(config, told.append)
+    assert isinstance(told[-1], Failed)
+    assert told[-1].final
+    assert told[-1].sentence.startswith(NOBODY_3)
+
+
+def test_the_height_of_somebody_who_is_not_there_is_told_and_costs_nothing(video: Path) -> None:
+    result = command(video, "--out", video.with_name("render.mp4"), "--height-m", "1=1.9,7=1.6", "--quiet")
+    assert result.code == 0
+    assert result.err == "Note: A height is given for person 7, who is not there; found: 1, 2.\n"
+    assert left_in(video.parent) == ["clip.mp4", "render.mp4"]
 
 
 def test_nobody_at_all(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +112,28 @@ def test_nobody_at_all(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = command(video, "--out", video.with_name("render.mp4"), "--person", 1, "--quiet")
     assert (result.code, left_in(video.parent)) == (1, ["clip.mp4"])
     assert "nobody was found" in one_sentence(result.err)
+
+
+class WithAGhost(TwoWalkers):
+    """The second is upside down: whatever the lifter makes of it, no frame fits."""
+
+    def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
+        first, *others = super().__call__(frame)
+        turned = [replace(p, joints_px=2 * p.joints_px.mean(0) - p.joints_px) for p in others]
+        return (first, *turned)
+
+
+def test_a_false_track_costs_no_render(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lifter is held upright, so that the pose cannot follow the picture down."""
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", lambda backend, **options: WithAGhost())
+    lift = Lifter.__call__
+
+    def upright(self: Lifter, xyc: np.ndarray) -> np.ndarray:
+        joints = lift(self, xyc)
+        return np.where(joints[:, [H36M.HEAD_TOP], 1:2] > 0, -joints, joints)
+
+    monkeypatch.setattr(Lifter, "__call__", upright)
+    result = command(video, "--out", video.with_name("render.mp4"), "--quiet")
+    assert result.code == 0
+    assert result.err.startswith("Note: Where person 2 stands is a guess: ")
+    assert sum(1 for _ in VideoFile(video.with_name("render.mp4"))) == 30

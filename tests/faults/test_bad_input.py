@@ -14,7 +14,6 @@ import pytest
 from helpers_cli import command, left_in, one_sentence
 from helpers_video import add_tone, write_sound_only, write_video
 
-from sasmamba.app import weights
 from sasmamba.app.sources import VideoFile
 
 
@@ -60,7 +59,41 @@ CASES = [
     ("no number", "video", ["--start", "nan"], 2,
      "The part to read must start at 0 s or later and end after its start, not be nan s to the end."),
     ("no frame", "video", ["--max-frames", "0"], 2, "At least one frame must be read, not 0."),
-    ("nobody", "video", ["--max-people", "0"], 2, "--max-people must be at least 1, not 0."),
+    ("a number of frames below 0", "video", ["--max-frames", "-1"], 2, "At least one frame must be read, not -1."),
+    ("beyond all clocks", "video", ["--start", "1e300"], 2,
+     "{video} has no frame after 1e+300 s (it is 0.5 s long): start earlier."),
+    ("ends at once", "video", ["--end", "0"], 2,
+     "The part to read must start at 0 s or later and end after its start, not be 0 s to 0 s."),
+    ("nobody", "video", ["--max-people", "0"], 2, "--max-people must lie between 1 and 50, not 0."),
+    ("a crowd", "video", ["--max-people", "1" + "0" * 30], 2,
+     "--max-people must lie between 1 and 50, not 1" + "0" * 30 + "."),
+    ("person 0", "video", ["--person", "0"], 2, "--person is the number of somebody, 1 or more, not 0."),
+    ("person below 0", "video", ["--person", "-3"], 2, "--person is the number of somebody, 1 or more, not -3."),
+    ("centimetres", "video", ["--height-m", "180"], 2,
+     "A person's height must lie between 0.4 and 2.6 metres, not 180."),
+    ("no height", "video", ["--height-m", "1=nan"], 2,
+     "A person's height must lie between 0.4 and 2.6 metres, not nan."),
+    ("no metres", "video", ["--height-m", "tall"], 2,
+     "--height-m wants metres, 1.80 or 1=1.80,2=1.65, not 'tall'."),
+    ("height of person 0", "video", ["--height-m", "0=1.8"], 2,
+     "--height-m gives heights of people by their number, 1 or more, not 0."),
+    ("no camera", "video", ["--intrinsics", "0,900,80,60"], 2,
+     "Intrinsics are pixels: fx and fy above 0, cx and cy in or near the picture, none beyond 1,000,000; not fx 0, "
+     "fy 900, cx 80, cy 60."),
+    ("half a camera", "video", ["--intrinsics", "900,900"], 2,
+     "--intrinsics wants four numbers fx,fy,cx,cy in pixels, not '900,900'."),
+    ("another camera", "video", ["--intrinsics", "1e6,1e6,0,0"], 2,
+     "--intrinsics 1e+06,1e+06,0,0 cannot be of a picture of 64×48, it would show 0.00367°: give fx,fy,cx,cy in "
+     "pixels of this video."),
+    ("jobs", "video", ["--jobs", "2"], 2, "--jobs is for a folder of videos; one video is done by one process."),
+    ("cluster", "video", ["--cluster", "auto"], 2,
+     "--cluster is for a folder of videos; one video is done by one process."),
+    ("crops", "video", ["--pose2d", "hrnet", "--pose2d-size", "big"], 2,
+     "--pose2d-size wants HEIGHTxWIDTH, 384x288 say, not 'big'."),
+    ("crops lying down", "video", ["--pose2d", "hrnet", "--pose2d-size", "288x384"], 2,
+     "--pose2d-size is HEIGHTxWIDTH in multiples of 32, 256x192 or 384x288 say, not 288x384."),
+    ("crops for nobody", "video", ["--pose2d-size", "384x288"], 2,
+     "--pose2d-size is for --pose2d hrnet; the other backends' models tell it themselves."),
     ("device", "video", ["--device", "gpu"], 2, "--device must be auto, cpu or cuda, not 'gpu'."),
     ("2D", "video", ["--pose2d", "guess"], 2,
      "--pose2d must be one of auto, mediapipe, hrnet, openmmlab, glsmamba, not 'guess'."),
@@ -73,9 +106,13 @@ CASES = [
     ("seldom", "video", ["--pose2d-every", "0"], 2, "--pose2d-every must lie between 1 and 10, not 0."),
     ("too seldom", "video", ["--pose2d-every", "11"], 2, "--pose2d-every must lie between 1 and 10, not 11."),
     ("fov", "video", ["--fov", "nan"], 2, "--fov must lie between 10 and 150 degrees, not nan."),
-    ("height", "video", ["--height", "10"], 2, "--height must be at least 64, not 10."),
+    ("height", "video", ["--height", "10"], 2, "--height is the picture's, 64 to 4320 pixels, not 10."),
+    ("high", "video", ["--height", "100000000"], 2, "--height is the picture's, 64 to 4320 pixels, not 100000000."),
+    ("height of a person", "video", ["--height", "1.80"], 2,
+     "--height is the picture's, in whole pixels, not '1.80'; how tall people are is said with --height-m 1.80."),
+    ("height in words", "video", ["--height", "nan"], 2, "--height is the picture's, in whole pixels, not 'nan'."),
     ("lifter", "video", ["--lifter", "nope"], 2,
-     "There are no weights called 'nope'; there are: " + ", ".join(e.name for e in weights.entries()) + "."),
+     "There is no lifter called 'nope'; there is sasmamba-lean. One of your own is named by its .safetensors file."),
     ("suffix", "video", ["--out", "render.avi"], 2, "The render must end in .mp4 or .gif, not 'render.avi'."),
     ("poses", "video", ["--save-poses", "p.json"], 2, "Poses are saved as .npz, not 'p.json'."),
     ("onto itself", "video", ["--out", "{video}"], 2,
@@ -94,6 +131,22 @@ def test_one_sentence(tmp_path: Path, made: str | None, options: list[str], code
     assert one_sentence(result.err) == says.format(video=video)
     assert (result.code, result.out) == (code, "")
     assert left_in(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("word", "command_meant"), [("runn", "run"), ("Lift", "lift"), ("docter", "doctor"), ("export-onx", "export-onnx")]
+)
+@pytest.mark.parametrize("more", [[], ["v.mp4"]], ids=["alone", "with a video"])
+def test_a_mistyped_command(word: str, command_meant: str, more: list[str]) -> None:
+    result = command(word, *more)
+    says = f"There is neither a command nor a file {word!r}; did you mean `sasmamba-demo {command_meant}`?"
+    assert (result.code, one_sentence(result.err)) == (2, says)
+
+
+def test_a_file_that_is_called_nearly_like_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runn").write_text("no video")
+    assert one_sentence(command("runn").err).startswith("runn is not a video this tool can read")
 
 
 @pytest.mark.parametrize("arguments", [["--outt", "x.mp4"], ["--start", "0:05"], ["--max-frames", "many"]], ids=str)

@@ -270,8 +270,9 @@ def test_one_batch_at_a_time(folder: Path) -> None:
     out.mkdir()
     with batch_run._alone(out), pytest.raises(UserError, match="Another batch is writing to"):
         run_batch(folder, out, template())
-    with pytest.raises(UserError, match="--jobs must be at least 1"):
-        run_batch(folder, out, template(), jobs=0)
+    for jobs in (0, -1, 10**12):
+        with pytest.raises(UserError, match="--jobs must lie between 1 and 1000"):
+            run_batch(folder, out, template(), jobs=jobs)
 
 
 def test_settings_mean_the_same_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from sasmamba.app.batch.foreman import Orders, _Foreman, _Member
 from sasmamba.app.batch.hand import Begun, Hand
 from sasmamba.app.batch.journal import Journal, Record
 from sasmamba.app.batch.run import BatchReport, run_batch
+from sasmamba.app.batch.task import failure
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
 
@@ -31,6 +32,7 @@ TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapip
 DIED = Lost("It died.")
 NODE = Lost("The node went away.", innocent=True)
 BAD = Failed("PLACE/a_3d.mp4 is bad.")
+FINAL = Failed("PLACE/a_3d.mp4 is bad, and stays so.", final=True)
 SWEPT = Failed("Somebody took the folder away.")
 
 
@@ -67,7 +69,7 @@ class Script:
             if end == SWEPT:
                 shutil.rmtree(config.out.parent)
             if isinstance(end, Failed):
-                end = Failed(end.sentence.replace("PLACE", str(config.out.parent)), end.disk_full)
+                end = replace(end, sentence=end.sentence.replace("PLACE", str(config.out.parent)))
             if end is None or end == DIED:
                 (config.out.parent / ".a.12.part.mp4").write_text("half")
             if end is None:
@@ -109,6 +111,8 @@ def run(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ([DIED, DIED], 2, "It died."),
         ([BAD, DIED], 2, "It died."),
         ([BAD, BAD], 2, "OUT/a_3d.mp4 is bad."),
+        ([FINAL], 1, "OUT/a_3d.mp4 is bad, and stays so."),
+        ([DIED, FINAL], 2, "OUT/a_3d.mp4 is bad, and stays so."),
         ([NODE] * 4, 5, ""),
         ([NODE] * 5, 5, "The node went away. That happened 5 times with this clip."),
         ([DIED, NODE, NODE], 4, ""),
@@ -240,6 +244,35 @@ def test_a_folder_of_renders_on_another_disk(run: Run, clips: Path, monkeypatch:
     assert [e.state for e in result.clips] == ["done"] * 3
     deep = clips.parent / "out/deep"
     assert [(p.name, p.read_text()) for p in deep.iterdir()] == [("c_3d.mp4", "deep/c.mp4")]
+
+
+def test_every_output_is_tried_before_the_work(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poses and exports too, those of person 1 for all who have files of their own."""
+    out = clips.parent / "out"
+    for name in ("a_3d.npz", "b_3d_1.bvh", "deep/c_3d_about.json"):
+        (out / name).mkdir(parents=True)
+    script = Script({})
+    monkeypatch.setattr(batch_run, "_hire", lambda *_: script)
+    result = run_batch(clips, out, replace(TEMPLATE, export=("bvh", "csv")), save_poses=True)
+    assert script.given == []
+    assert [e.error.removeprefix(f"{out}/").split(" is a folder")[0] for e in result.clips] == [
+        "a_3d.npz", "b_3d_1.bvh", "deep/c_3d_about.json",
+    ]  # fmt: skip
+
+
+def test_what_may_pass_is_tried_again_and_what_stays_is_not() -> None:
+    def caused(cause: BaseException | None) -> UserError:
+        error = UserError("It cannot be.")
+        error.__cause__ = cause
+        return error
+
+    for cause, message in (
+        (None, Failed("It cannot be.", final=True)),
+        (ValueError("odd"), Failed("It cannot be.", final=True)),
+        (OSError(errno.EIO, "fault"), Failed("It cannot be.")),
+        (OSError(errno.ENOSPC, "full"), Failed("It cannot be.", disk_full=True)),
+    ):
+        assert failure(caused(cause)) == message
 
 
 def test_a_folder_where_an_export_must_go(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:

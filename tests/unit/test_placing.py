@@ -285,10 +285,18 @@ def test_intrinsics_that_no_camera_has(which: str, wrong: float) -> None:
     assert told.value.exit_code == 2
 
 
-@pytest.mark.parametrize("focal", [0.01, 400_000])
-def test_intrinsics_of_another_picture(focal: float) -> None:
-    with pytest.raises(UserError, match=r"a picture of 1280×720 would be .*in pixels of this video\.$"):
-        Intrinsics(focal, focal, 640, 360).check(META)
+@pytest.mark.parametrize(
+    ("fx", "cx", "why"),
+    [
+        (0.01, 640.0, "it would show 180°"),
+        (400_000, 640.0, r"it would show 0\.183°"),
+        (1000, -90_000, "its axis would pass far beside it"),
+    ],
+)
+def test_intrinsics_of_another_picture(fx: float, cx: float, why: str) -> None:
+    with pytest.raises(UserError, match=rf"a picture of 1280×720, {why}: .*in pixels of this video\.$") as told:
+        Intrinsics(fx, fx, cx, 360).check(META)
+    assert told.value.exit_code == 2
 
 
 def test_one_frame_is_enough() -> None:
