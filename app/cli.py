@@ -183,9 +183,9 @@ def run(
     from sasmamba.app.sinks.motion import parse_formats
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
-    for option, value in () if folder else (("--jobs", jobs), ("--cluster", cluster)):
-        if value is not None:
-            raise UserError(f"{option} is for a folder of videos; one video is done by one process.", exit_code=2)
+    for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
+        if value is not None and not folder:
+            raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
     config = RunConfig(
         source=video, out=default_out(video / "each.mp4") if folder else out or default_out(video),
         poses=None if folder else save_poses,

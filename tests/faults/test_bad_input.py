@@ -87,7 +87,7 @@ CASES = [
      "pixels of this video."),
     ("jobs", "video", ["--jobs", "2"], 2, "--jobs is for a folder of videos; one video is done by one process."),
     ("cluster", "video", ["--cluster", "auto"], 2,
-     "--cluster is for a folder of videos; one video is done by one process."),
+     "--cluster is for a folder of videos; one video is done on one machine."),
     ("crops", "video", ["--pose2d", "hrnet", "--pose2d-size", "big"], 2,
      "--pose2d-size wants HEIGHTxWIDTH, 384x288 say, not 'big'."),
     ("crops lying down", "video", ["--pose2d", "hrnet", "--pose2d-size", "288x384"], 2,

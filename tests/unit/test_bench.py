@@ -105,5 +105,5 @@ def test_no_such_clip(tmp_path: Path) -> None:
 
 
 def test_what_the_command_says_about_its_failure_comes_out(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^--height must be at least 64, not 3\.$"):
+    with pytest.raises(UserError, match=r"^--height is the picture's, 64 to 4320 pixels, not 3\.$"):
         bench.whole_run(write_video(tmp_path / "clip.mp4", 2), "--height", 3)
