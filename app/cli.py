@@ -20,6 +20,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from typer.core import TyperGroup
 
+from sasmamba.app import native_output
 from sasmamba.app.live.names import is_live
 from sasmamba.app.progress import Bars as _Bars
 from sasmamba.app.types import UserError
@@ -498,6 +499,7 @@ app.command()(training_commands.evaluate)
 def main() -> None:
     """Entry point: runs the command and turns a UserError into its sentence and exit code."""
     _settle_streams()
+    native_output.silence()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up takes place
     try:
         app(prog_name="sasmamba-demo")

@@ -107,7 +107,8 @@ def _pose2d() -> list[Finding]:
     from sasmamba.app import weights
     from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS, load_onnxruntime
     from sasmamba.app.pose2d.glsmamba import load_transformers
-    from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, load_mediapipe
+    from sasmamba.app.pose2d.landmarker import load_mediapipe
+    from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
     from sasmamba.app.pose2d.openmmlab import load_mmpose
 
     def mediapipe() -> str:

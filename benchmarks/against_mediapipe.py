@@ -28,7 +28,7 @@ from sasmamba.app.bench import machine
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.lifting import Lifter
 from sasmamba.app.pipeline import Stop, Timings, analyse
-from sasmamba.app.pose2d import mediapipe
+from sasmamba.app.pose2d.landmarker import Landmarker
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.sources import VideoFile
 from sasmamba.app.take import Take
@@ -80,7 +80,7 @@ def keep_world_landmarks() -> None:
         landmarker.world = result.pose_world_landmarks
         return result.pose_landmarks
 
-    mediapipe._Landmarker._detect = detect  # type: ignore[method-assign]
+    Landmarker._detect = detect  # type: ignore[method-assign]
 
 
 def figures(poses: dict[int, NDArray], track: int, take: Take) -> dict[str, float]:

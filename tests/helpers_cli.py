@@ -56,7 +56,12 @@ def command(*arguments: object) -> Result:
     """`sasmamba-demo arguments…` in this process; an exception that the command lets through comes out."""
     out, err = io.StringIO(), io.StringIO()
     before = signal.getsignal(signal.SIGTERM)
-    with patch.object(sys, "argv", ["sasmamba-demo", *map(str, arguments)]), redirect_stdout(out), redirect_stderr(err):
+    with (
+        patch.object(sys, "argv", ["sasmamba-demo", *map(str, arguments)]),
+        patch("sasmamba.app.native_output.silence"),  # to the end of the process it would be, and this one goes on
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
         try:
             cli.main()
             code = 0

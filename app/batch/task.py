@@ -18,7 +18,10 @@ def do_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
     """Runs the pipeline on one thread of torch; tells progress, and at last Done or Failed."""
     import torch
 
+    from sasmamba.app import native_output
     from sasmamba.app.pipeline import run
+
+    native_output.silence()
 
     torch.set_num_threads(1)
 

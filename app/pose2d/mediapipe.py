@@ -10,26 +10,17 @@ and follows that one well. Several people are followed by giving each an own lan
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sasmamba.app.closing import Closing
+from sasmamba.app.pose2d.landmarker import GREY, Landmarker, Picture
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
-from sasmamba.app.types import FloatArray, Frame, Person2D, UserError
+from sasmamba.app.types import FloatArray, Frame, Person2D
 from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
-
-Picture = NDArray[np.uint8]
 
 #: The side of a view is this many times the longer side of the person's box: room to move before it must move too.
 VIEW_REACH = 2.5
@@ -53,11 +44,8 @@ COVERED = 0.65
 TORSO_TO_JOIN, TORSO_TO_STAY = 0.6, 0.3
 #: People smaller than this are not lifted to anything useful.
 MIN_SIDE_PX = 40
-#: Paint over what must not be found; the mid-grey is nobody's outline.
-GREY = 114
 
 _TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, COCO.LEFT_HIP, COCO.RIGHT_HIP]
-_NATIVE_NOISE = re.compile(r"(INFO|WARNING): |[IW]\d{4} \d\d:\d\d|[IW]\d{4} \d{8} ")
 
 
 class MediaPipePose2D(Closing):
@@ -89,9 +77,9 @@ class MediaPipePose2D(Closing):
         self._max_people = max_people
         self._every = every
         self._look_every, self._patience = max(1, LOOK_EVERY // every), max(1, PATIENCE // every)  # in calls
-        self._finder = _Landmarker(model, video=False)
+        self._finder = Landmarker(model, video=False)
         self._open = [self._finder]
-        self._idle: list[_Landmarker] = []
+        self._idle: list[Landmarker] = []
         self._followers: list[_Follower] = []
         self._last: Frame | None = None
         self._next_tile = 0
@@ -166,10 +154,10 @@ class MediaPipePose2D(Closing):
             else:
                 self._followers.append(newcomer)
 
-    def _free_landmarker(self) -> _Landmarker:
+    def _free_landmarker(self) -> Landmarker:
         if self._idle:
             return self._idle.pop()
-        self._open.append(_Landmarker(self._model, video=True))
+        self._open.append(Landmarker(self._model, video=True))
         return self._open[-1]
 
 
@@ -185,7 +173,7 @@ class _Follower:
         continuity: how well the last sighting continued the path before it, 0..1.
     """
 
-    def __init__(self, landmarker: _Landmarker, start: Person2D, every: int = 1) -> None:
+    def __init__(self, landmarker: Landmarker, start: Person2D, every: int = 1) -> None:
         self.landmarker = landmarker
         self.person = start
         self.missed = 0
@@ -280,114 +268,6 @@ class _View:
         x0, y0, x1, y1 = self._inside(box_px)
         if x1 > x0 and y1 > y0:
             out[y0:y1, x0:x1] = bgr[y0 + self.y0 : y1 + self.y0, x0 + self.x0 : x1 + self.x0]
-
-
-class _Landmarker:
-    """One MediaPipe pose landmarker: a square RGB view in, the most prominent person's landmarks out.
-
-    In video mode it locks on to that person (`locked`) until they are lost or `forget` is called.
-    """
-
-    def __init__(self, model: Path, *, video: bool) -> None:
-        self.locked = False
-        self._video = video
-        self._clock_ms = 0
-        self._talkative = True
-        with _quiet_native_logs():
-            self._mp, self._task = _open_landmarker(model, video)
-
-    def __call__(self, rgb: Picture, step_ms: int = 1) -> tuple[FloatArray, FloatArray] | None:
-        """Landmarks (33, 2) in fractions of the view and score (33,), or None where nobody is found."""
-        image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=rgb)
-        self._clock_ms += step_ms
-        if self._talkative:
-            with _quiet_native_logs():
-                people = self._detect(image)
-            self._talkative = not people
-        else:
-            people = self._detect(image)
-        self.locked = self._video and bool(people)
-        if not people:
-            return None
-        points = np.array([(p.x, p.y) for p in people[0]], np.float32)
-        score = np.array([min(p.visibility, p.presence) for p in people[0]], np.float32)
-        return points, np.clip(score, 0, 1)
-
-    def forget(self) -> None:
-        """Drops the person a video landmarker is locked on to, by showing it an empty view."""
-        while self.locked:
-            self(np.full((64, 64, 3), GREY, np.uint8))
-
-    def close(self) -> None:
-        self._task.close()
-
-    def _detect(self, image: Any) -> list[Any]:
-        result = self._task.detect_for_video(image, self._clock_ms) if self._video else self._task.detect(image)
-        return result.pose_landmarks
-
-
-def load_mediapipe() -> tuple[Any, Any]:
-    """MediaPipe and its tasks, with the native library loaded.
-
-    Raises:
-        UserError: MediaPipe is not installed, or its native library does not load.
-    """
-    try:
-        import mediapipe as mp
-        from mediapipe.tasks import python as tasks
-
-        # The native library is loaded for the first object that lives in it.
-        mp.Image(image_format=mp.ImageFormat.SRGB, data=np.zeros((1, 1, 3), np.uint8))
-    except ModuleNotFoundError as error:
-        raise UserError(f"--pose2d mediapipe needs MediaPipe ({error}): pip install 'mediapipe>=1.2'.") from error
-    except (ImportError, OSError) as error:
-        raise UserError(
-            f"MediaPipe's native library cannot be loaded ({error}): install the system libraries libEGL, libGLESv2 "
-            "and libGL (Debian, Ubuntu: apt-get install libegl1 libgles2 libgl1)."
-        ) from error
-    return mp, tasks
-
-
-def _open_landmarker(model: Path, video: bool) -> tuple[Any, Any]:
-    mp, tasks = load_mediapipe()
-    vision = tasks.vision
-    mode = vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE
-    base = tasks.BaseOptions(model_asset_path=str(model))
-    options = vision.PoseLandmarkerOptions(base_options=base, running_mode=mode)
-    try:
-        return mp, vision.PoseLandmarker.create_from_options(options)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise UserError(
-            f"{model} cannot be opened as a pose landmarker ({error}). Run `sasmamba-demo weights verify`, "
-            "or name another .task file."
-        ) from error
-
-
-@contextmanager
-def _quiet_native_logs() -> Iterator[None]:
-    """Keeps the native libraries' start-up chatter off stderr.
-
-    They write to file descriptor 2 past Python, so the descriptor itself is set aside; whatever is not chatter (other
-    threads' output, native errors) is passed on afterwards. Python exceptions are not touched.
-    """
-    sys.stderr.flush()
-    try:
-        real = os.dup(2)
-    except OSError:  # there is no stderr to keep clean
-        yield
-        return
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(real, 2)
-            os.close(real)
-            caught.seek(0)
-            for line in caught.read().splitlines(keepends=True):
-                if not _NATIVE_NOISE.match(line.decode(errors="replace")):
-                    os.write(2, line)
 
 
 def _person(view: _View, landmarks: FloatArray, score: FloatArray, bgr: Picture) -> Person2D | None:
