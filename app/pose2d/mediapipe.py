@@ -30,7 +30,8 @@ VIEW_PX = 640
 TILE_PX = 448
 #: Tiles along a very wide or very high picture; beyond about 5 : 1 they no longer overlap.
 MOST_TILES = 8
-#: The look-out searches one tile in so many frames while somebody is followed, and every tile while nobody is.
+#: The look-out searches one tile in so many frames while somebody is followed, and every tile while nobody is. Frames
+#: that it is shown are counted, not their numbers: live, where some are dropped, those might all be odd.
 LOOK_EVERY = 2
 #: A person unseen for so many frames is let go; the look-out will find them again. Both count frames of the video.
 PATIENCE = 12
@@ -83,6 +84,7 @@ class MediaPipePose2D(Closing):
         self._followers: list[_Follower] = []
         self._last: Frame | None = None
         self._next_tile = 0
+        self._calls = 0  # of this video
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -94,12 +96,14 @@ class MediaPipePose2D(Closing):
         if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
             self._let_go(self._followers)
             step_ms = 1
+            self._calls = self._next_tile = 0
         for follower in self._followers:
             others = [f.predicted_box() for f in self._followers if f is not follower]
             follower.follow(frame.bgr, max(1, step_ms), others)
         self._settle_duplicates()
         self._let_go([f for f in self._followers if f.missed > self._patience])
-        self._look_out(frame)
+        self._look_out(frame.bgr)
+        self._calls += 1
         return tuple(f.person for f in self._followers if f.missed == 0)
 
     def close(self) -> None:
@@ -120,17 +124,17 @@ class MediaPipePose2D(Closing):
                 if other.missed == 0 and _same_person(keeper.person, other.person):
                     other.retract()
 
-    def _look_out(self, frame: Frame) -> None:
+    def _look_out(self, bgr: Picture) -> None:
         if len(self._followers) >= self._max_people:
             return
-        tiles = _tiles(frame.bgr)
-        if self._followers and frame.index // self._every % self._look_every:
+        tiles = _tiles(bgr)
+        if self._followers and self._calls % self._look_every:
             return
         if self._followers:
             self._next_tile = (self._next_tile + 1) % len(tiles)
             tiles = tiles[self._next_tile : self._next_tile + 1]
         for tile in tiles:
-            self._search(frame.bgr, tile)
+            self._search(bgr, tile)
 
     def _search(self, bgr: Picture, tile: _View) -> None:
         """Takes on everybody new in one tile, the most prominent first."""
