@@ -354,6 +354,8 @@ def live(
             _out.print(f"written    {escape(file)}", highlight=False, soft_wrap=True)
     if report.interrupted:
         raise typer.Exit(130)
+    if report.problems:  # told when they arose
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from sasmamba.app.config import DEFAULT_LIFTER, check_common, resolve_device
 from sasmamba.app.lifting import Lifter
 from sasmamba.app.live.lifting import LiveLifting
 from sasmamba.app.live.placing import LivePlacing, Stage
+from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Session, Shown
 from sasmamba.app.live.sources import LiveSource, open_live
@@ -24,7 +24,6 @@ from sasmamba.app.pipeline import Stop
 from sasmamba.app.pose2d import Backend2D, open_pose2d
 from sasmamba.app.pose2d.detectors import DetectorName
 from sasmamba.app.rendering import RenderConfig, Renderer
-from sasmamba.app.sinks import Mp4Sink
 from sasmamba.app.sinks.atomic import check_writable, same_file
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import UserError
@@ -119,7 +118,7 @@ class LiveReport:
             a newer one had come. undrawn: frames that did, but were overtaken before they were drawn.
         seconds: from the first to the last picture. delay_ms, delay_95_ms: capture to display, median and 95th
             percentile, the look-ahead included. stage_ms: of each stage, over the last frames.
-        files: recordings. people: how many identities were shown.
+        files: recordings. people: how many identities were shown. problems: recordings that failed, a sentence each.
     """
 
     captured: int
@@ -133,59 +132,13 @@ class LiveReport:
     stage_ms: dict[str, float]
     people: int
     files: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     @property
     def fps(self) -> float:
         """Pictures shown per second."""
         return (self.shown - 1) / self.seconds if self.seconds > 0 else 0.0
-
-
-class _Recorder:
-    """Recordings, one at a time; each becomes a whole file when it ends, however the run ends."""
-
-    def __init__(self, source: LiveSource, size: tuple[int, int]) -> None:
-        self._source, self._size = source, size
-        self._sink: Mp4Sink | None = None
-        self._begin: Fraction | None = None
-        self.files: list[str] = []
-
-    @property
-    def on(self) -> bool:
-        """Whether a recording is under way."""
-        return self._sink is not None
-
-    def start(self, path: Path) -> None:
-        self._sink = Mp4Sink(path, *self._size, self._source.meta.fps).__enter__()
-        self._begin = None
-
-    def write(self, picture: NDArray, time_s: Fraction) -> None:
-        """Adds a picture to the recording, if there is one."""
-        if self._sink is None:
-            return
-        self._begin = time_s if self._begin is None else self._begin
-        try:
-            self._sink.write(picture, time_s - self._begin)
-        except BaseException as error:
-            sink, self._sink = self._sink, None
-            sink.__exit__(type(error), error, error.__traceback__)
-            raise
-
-    def stop(self) -> None:
-        """Ends the recording; one without a picture leaves no file."""
-        if self._sink is None:
-            return
-        sink, self._sink = self._sink, None
-        sink.__exit__(None, None, None)
-        if sink.frames:
-            self.files.append(str(sink.path))
-
-    def toggle(self) -> None:
-        """Begins a recording in the current folder, named after the time, or ends the one under way."""
-        if self.on:
-            self.stop()
-        else:
-            self.start(Path(time.strftime("live_%Y%m%d-%H%M%S.mp4")))
 
 
 class _Picture:
@@ -201,8 +154,8 @@ class _Picture:
         self.first_s = self.last_s = time.monotonic()
         self._hud = ""
 
-    def draw(self, shown: Shown, recording: bool, help_text: str) -> NDArray:
-        """The picture of one result."""
+    def draw(self, shown: Shown, recording: bool, remarks: str) -> NDArray:
+        """The picture of one result; remarks: lines to stand below the numbers."""
         begin = time.perf_counter()
         if self._stage.follow(shown.roots):
             self.renderer.look(*self._angles, self._stage.scene)
@@ -214,7 +167,7 @@ class _Picture:
                 f"{self._fps:4.1f} fps   delay {1000 * self._delay_s:.0f} ms   look-ahead {self._lookahead}\n"
                 f"dropped {session.dropped} of {session.captured}   {stages}"
             )
-        hud = self._hud + ("\nrecording" if recording else "") + (f"\n{help_text}" if help_text else "")
+        hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
         picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
         self._session.note("draw", time.perf_counter() - begin)
         return picture
@@ -250,7 +203,8 @@ def run_live(
         watch: told of every picture that was shown, and its delay in seconds.
 
     Raises:
-        UserError: anything a person can mend. What was recorded before stays, whole.
+        UserError: anything a person can mend. What was recorded before stays, whole. A recording that fails ends the
+            run only where nobody sees anything else of it; elsewhere it is one of the report's `problems`.
     """
     wants_window = can_show()[0] if config.window is None else config.window
     with ExitStack() as stack:
@@ -280,7 +234,8 @@ def run_live(
             source, pose2d, Tracker(max_people=config.max_people), lifting, LivePlacing(source.meta, config.fov_deg)
         )
         picture = _Picture(session, source, config)
-        recorder = _Recorder(source, picture.renderer.size)
+        alone = window_ is None and server is None and watch is None
+        recorder = Recorder(source.meta.fps, picture.renderer.size, alone=alone)
         with session:
             try:
                 if config.out is not None:
@@ -293,7 +248,8 @@ def run_live(
             captured=session.captured, shown=picture.shown, dropped=session.dropped, undrawn=session.results.dropped,
             seconds=picture.last_s - picture.first_s, delay_ms=picture.delays.percentile(0.5),
             delay_95_ms=picture.delays.percentile(0.95), lookahead=lookahead,
-            stage_ms=dict(session.stage_ms), people=len(picture.people), files=recorder.files, interrupted=stop.asked,
+            stage_ms=dict(session.stage_ms), people=len(picture.people), files=recorder.files,
+            problems=recorder.problems, interrupted=stop.asked,
         )  # fmt: skip
 
 
@@ -309,7 +265,7 @@ def _server(config: LiveConfig, has_window: bool) -> Server | None:
 
 
 def _show(
-    config: LiveConfig, session: Session, picture: _Picture, recorder: _Recorder, window: Window | None,
+    config: LiveConfig, session: Session, picture: _Picture, recorder: Recorder, window: Window | None,
     server: Server | None, stop: Stop, watch: Callable[[Shown, float], None] | None,
 ) -> None:  # fmt: skip
     """Draws the newest result again and again; returns when it is over."""
@@ -321,7 +277,7 @@ def _show(
         shown = session.results.get(timeout=0.02)
         if shown is not None:
             help_text = _HELP if window and now - begin < _HELP_S else ""
-            image = picture.draw(shown, recorder.on, help_text)
+            image = picture.draw(shown, recorder.on, recorder.notice or help_text)
             if server:
                 server.show(image)
             if window:

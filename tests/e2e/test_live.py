@@ -8,20 +8,22 @@ import signal
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from helpers_cli import MAIN, command, left_in, one_sentence, start, walker_2d
+from helpers_cli import MAIN, command, left_in, mounted_disk, one_sentence, start, walker_2d
 from helpers_video import write_video
 
 from sasmamba.app.live import run as live_run
+from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.run import LiveConfig, run_live
 from sasmamba.app.live.screens import Server
 from sasmamba.app.live.sources import LiveFrame
+from sasmamba.app.sinks import Mp4Sink
 from sasmamba.app.types import Frame, UserError, VideoMeta
 
 #: The command with a 2D stage that costs nothing, so that what is measured here is live mode itself.
@@ -168,12 +170,9 @@ def test_what_cannot_be(
     assert left_in(clip.parent) == ["clip.mp4"]
 
 
-@pytest.mark.usefixtures("free_2d")
-def test_keys(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn, record, pause, go on, end the recording, quit: typed into a window that is not there."""
-    monkeypatch.chdir(tmp_path)
-    typed = iter([""] * 5 + ["left", "up", "r"] + [""] * 30 + [" "] + [""] * 10 + [" ", "r"] + [""] * 5 + ["q"])
-    shown: list[tuple[int, ...]] = []
+def typing(keys: Iterable[str], shown: list[np.ndarray] | None = None) -> type:
+    """A window that is not there, into which the keys are typed; quits at their end."""
+    typed = iter(keys)
 
     class FakeWindow:
         def __enter__(self) -> FakeWindow:
@@ -183,16 +182,99 @@ def test_keys(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             pass
 
         def show(self, picture: np.ndarray) -> None:
-            shown.append(picture.shape)
+            if shown is not None:
+                shown.append(picture.copy())
 
         def key(self) -> str:
-            return next(typed)
+            return next(typed, "q")
 
-    monkeypatch.setattr(live_run, "Window", FakeWindow)
+    return FakeWindow
+
+
+@pytest.mark.usefixtures("free_2d")
+def test_keys(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn, record, pause, go on, end the recording, quit."""
+    monkeypatch.chdir(tmp_path)
+    keys = [""] * 5 + ["left", "up", "r"] + [""] * 30 + [" "] + [""] * 10 + [" ", "r"] + [""] * 5 + ["q"]
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(live_run, "Window", typing(keys, shown))
     long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
     report = run_live(LiveConfig(str(long), window=True), lambda _: None)
-    assert not list(typed)
     assert len(report.files) == 1
     assert Path(report.files[0]).name.startswith("live_")
     assert 1 <= len(frames_of(Path(report.files[0]))) < report.shown == len(shown)
     assert not report.interrupted
+    assert report.problems == []
+
+
+@pytest.mark.usefixtures("free_2d")
+def test_two_recordings_within_a_second(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(live_run.time, "strftime", lambda _: "live_now")
+    once = ["r", *[""] * 15, "r"]
+    monkeypatch.setattr(live_run, "Window", typing(["", *once, *once]))
+    long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
+    report = run_live(LiveConfig(str(long), window=True), lambda _: None)
+    assert report.files == ["live_now.mp4", "live_now-2.mp4"]
+    assert all(frames_of(Path(name)) for name in report.files)
+
+
+@pytest.mark.usefixtures("free_2d")
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["", "quiet"])
+def test_r_in_a_folder_that_cannot_be_written(
+    quiet: list[str], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said on the terminal and in the picture, and the session goes on."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()  # not even root can write there
+    long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(live_run, "_HELP_S", -1.0)
+    monkeypatch.setattr(live_run, "Window", typing(["", *[""] * 40, "r", *[""] * 60], shown))
+    monkeypatch.setattr(live_run, "can_show", lambda: (True, ""))
+    result = command(long, "--realtime", "--window", *quiet)
+    assert result.code == 1
+    (said,) = result.err.splitlines()
+    assert said.startswith("Not recorded: live_")
+    assert "no file can be made there; choose another folder" in said
+    assert len(shown) > 20  # of some hundred looks at the keyboard
+    panel = (slice(40, 120), slice(shown[0].shape[1] // 2, None))
+    assert (shown[-1][panel] != shown[3][panel]).sum() > 1000  # lines of text that were not there
+
+
+@pytest.mark.usefixtures("free_2d")
+@pytest.mark.parametrize("seen", [True, False], ids=["with a page", "alone"])
+def test_the_disk_fills_up(seen: bool, clip: Path, tmp_path: Path) -> None:
+    """Whoever watches goes on watching; where nobody does, there is nothing to go on for."""
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    long = tmp_path / "long.mp4"
+    with Mp4Sink(long, 320, 240, Fraction(30)) as sink:
+        for i in range(90):
+            sink.write(np.roll(noise, 7 * i, 0), Fraction(i, 30))
+    with mounted_disk(tmp_path / "disk", size_kib=1024, free_kib=300) as disk:
+        out = disk / "live.mp4"
+        result = command(long, "--realtime", "--no-window", "-o", out, *(["--serve", "0", "--json"] if seen else []))
+        assert left_in(disk) == ["ballast"]
+    assert result.code == 1
+    assert f"{out} could not be written: the disk is full" in result.err
+    if seen:
+        report = json.loads(result.out)
+        assert report["captured"] == 90
+        assert report["shown"] > 20
+        assert report["files"] == []
+        (problem,) = report["problems"]
+        assert problem.startswith(f"Not recorded: {out} could not be written: the disk is full")
+    else:
+        assert one_sentence(result.err).startswith(str(out))
+        assert result.out == ""
+
+
+def test_a_recording_that_is_wrong_inside_is_told_too() -> None:
+    """A bug in one place must not end what people watch in another."""
+    recorder = Recorder(Fraction(30), (64, 48), alone=False)
+    recorder.start(Path("never.mp4"))
+    recorder.write(np.zeros((9, 9, 3), np.uint8), Fraction(0))
+    assert not recorder.on
+    assert recorder.problems == ["Not recorded: ValueError: picture: want (48, 64, 3) uint8, got (9, 9, 3) uint8."]
+    assert recorder.notice.replace("\n", " ") == recorder.problems[0]
