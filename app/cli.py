@@ -378,7 +378,8 @@ def lift(
 
     _listen(quiet)
     chosen = Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip, refine=refine)
-    frames = lift_file(source, out, chosen, smooth)
+    with _Bars(quiet) as bars:
+        frames = lift_file(source, out, chosen, smooth, bars)
     if not quiet:
         _out.print(f"{frames} frames lifted to {out}", highlight=False, soft_wrap=True)
 

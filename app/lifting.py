@@ -7,7 +7,7 @@ window can change them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -259,11 +259,17 @@ class Lifting:
         ]
 
 
-def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int | None = None) -> FloatArray:
+def lift_sequence(
+    lifter: Lifter,
+    xyc: NDArray,
+    max_gap: int = 30,
+    window: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> FloatArray:
     """Lifts one person's whole H36M-17 sequence (F, 17, 3) x px, y px, score to (F, 17, 3) metres.
 
     Frames in which nothing was found and that lie outside the person's life or in a gap longer than `max_gap` frames
-    come out as NaN: absence is a value.
+    come out as NaN: absence is a value. `progress` is told, now and then and at the end, how many frames are done.
     """
     if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
         raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
@@ -272,8 +278,13 @@ def lift_sequence(lifter: Lifter, xyc: NDArray, max_gap: int = 30, window: int |
     out = np.full(xyc.shape, np.nan, np.float32)
 
     for frame, row in enumerate(xyc):
-        for pose in lifting.push_joints(frame, {0: row} if (row[:, 2] > 0).any() else {}):
+        final = lifting.push_joints(frame, {0: row} if (row[:, 2] > 0).any() else {})
+        for pose in final:
             out[pose.frame] = pose.joints
+        if final and progress:
+            progress(final[-1].frame + 1)
     for pose in lifting.finish():
         out[pose.frame] = pose.joints
+    if progress:
+        progress(len(xyc))
     return out

@@ -11,13 +11,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 if TYPE_CHECKING:
     from sasmamba.app.batch.clips import Clip
 
-_LABELS = {"analyse": "finding and lifting people", "render": "drawing"}
+_LABELS = {"analyse": "finding and lifting people", "render": "drawing", "lift": "lifting"}
 
 _err = Console(stderr=True)
 
 
 class Bars:
-    """Of one video: one bar per stage with speed and time left. Call it as `pipeline.Progress`."""
+    """Of one video, or one file of 2D: one bar per stage with speed and time left. Call it as `pipeline.Progress`."""
 
     def __init__(self, quiet: bool) -> None:
         self._progress = Progress(

@@ -15,6 +15,8 @@ from helpers_cli import command, left_in, one_sentence, walker
 GOOD: dict[str, Any] = {"keypoints": walker(6), "fps": 25.0, "width": 320, "height": 240, "skeleton": "coco17"}
 POINTS = GOOD["keypoints"]
 
+RANGES = ": fps must lie between 0.0001 and 10000, width and height between 1 and 1000000, got "
+
 FORMAT = [
     ("no keypoints", {"keypoints": None},
      "lacks keypoints; it must hold keypoints, fps, width, height, skeleton."),
@@ -32,16 +34,20 @@ FORMAT = [
     ("no frames", {"keypoints": POINTS[:0]}, ": keypoints for coco17 must have shape (frames, 17, 3), got (0, 17, 3)."),
     ("words", {"keypoints": np.full((6, 17, 3), "a")}, ": keypoints must be numbers, got <U1."),
     ("yes and no", {"keypoints": POINTS > 5}, ": keypoints must be numbers, got bool."),
+    ("normalised", {"keypoints": POINTS / [320, 240, 1]},
+     ": keypoints must be pixels of the 320 × 240 picture, and these look normalised. Where they run from 0 to 1, "
+     "as MediaPipe's do, multiply x by 320 and y by 240."),
+    ("a time span", {"keypoints": POINTS.astype("m8[s]")}, ": keypoints must be numbers, got timedelta64[s]."),
     ("objects", {"keypoints": np.array([None])}, " is not a readable NPZ file; write one with numpy.savez."),
-    ("no rate", {"fps": 0}, ": fps, width and height must be above 0, got 0.0, 320, 240."),
-    ("rate nan", {"fps": np.nan}, ": fps, width and height must be above 0, got nan, 320, 240."),
-    ("rate inf", {"fps": np.inf}, ": fps, width and height must be above 0, got inf, 320, 240."),
+    ("no rate", {"fps": 0}, RANGES + "0, 320, 240."),
+    ("rate nan", {"fps": np.nan}, RANGES + "nan, 320, 240."),
+    ("rate inf", {"fps": np.inf}, RANGES + "inf, 320, 240."),
     ("width inf", {"width": np.inf}, ": fps, width, height and fov_deg must be single numbers."),
     ("two rates", {"fps": [25.0, 30.0]}, ": fps, width, height and fov_deg must be single numbers."),
     ("rate in words", {"fps": "fast"}, ": fps, width, height and fov_deg must be single numbers."),
     ("view", {"fov_deg": 300.0}, ": fov_deg must lie between 10 and 150 degrees, got 300."),
     ("view nan", {"fov_deg": np.nan}, ": fov_deg must lie between 10 and 150 degrees, got nan."),
-    ("height", {"height": -240}, ": fps, width and height must be above 0, got 25.0, 320, -240."),
+    ("height", {"height": -240}, RANGES + "25, 320, -240."),
     ("all missing", {"keypoints": POINTS * [1, 1, 0]},
      ": every joint is missing in every frame, there is nothing to lift."),
     ("all nan", {"keypoints": POINTS * np.nan},
