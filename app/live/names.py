@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 
 _STREAM = re.compile(r"(rtsp|rtsps|rtmp|rtmps|http|https|udp|tcp|srt|rtp)://", re.IGNORECASE)
+#: A longer number is no camera's.
+_CAMERA_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 def is_stream(source: str) -> bool:
@@ -15,5 +17,5 @@ def is_stream(source: str) -> bool:
 
 def is_live(source: str) -> bool:
     """Whether a name means a camera or a stream rather than a file: a number, a video device, an address."""
-    camera = (source.isdecimal() and not Path(source).exists()) or source.startswith("/dev/video")
-    return camera or is_stream(source)
+    numbered = bool(_CAMERA_NUMBER.fullmatch(source)) and not os.path.exists(source)
+    return numbered or source.startswith("/dev/video") or is_stream(source)

@@ -38,6 +38,8 @@ LARGEST_SIDE_PX = 1920
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 8.0
 #: A stream that says nothing for so long is taken for lost: opening it, and between two packets.
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 5.0
+#: A file's next picture is waited for so long, or so many of its usual periods; longer holes in its clock are skipped.
+_LONGEST_HOLE_S, _LONGEST_HOLE_PERIODS = 10.0, 4
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +102,28 @@ def open_live(source: str, *, start_s: float | None = None, patience_s: float = 
     return Smaller(opened) if max(opened.meta.width, opened.meta.height) > LARGEST_SIDE_PX else opened
 
 
+class _Pace:
+    """When each picture of a file is due, if the file is played at its own pace.
+
+    Its clock may have holes, of hours or of centuries where a stamp is damaged, and may begin anew: neither is waited
+    for, and what follows keeps its pace.
+    """
+
+    def __init__(self, fps: Fraction) -> None:
+        self._hole_s = max(_LONGEST_HOLE_S, _LONGEST_HOLE_PERIODS / float(fps))
+        self._zero: float | None = None  # when the file's clock stood at zero
+        self._last = float("-inf")
+
+    def __call__(self, time_s: float, now: float) -> float:
+        """The moment, on the clock of `now`, at which the picture of `time_s` is due; it may have passed."""
+        hole = self._zero is None or self._zero + time_s - now > self._hole_s
+        if hole or time_s < self._last:
+            self._zero = now - time_s
+        self._last = time_s
+        assert self._zero is not None
+        return now if hole else self._zero + time_s
+
+
 class PacedFile(Closing):
     """A file played at its own pace: each picture is there when its time has come, not before."""
 
@@ -109,11 +133,9 @@ class PacedFile(Closing):
 
     def frames(self, stop: Event) -> Iterator[LiveFrame]:
         """The file's frames; one that is decoded late was there in time nevertheless: its delay counts from then."""
-        begin: float | None = None
+        pace = _Pace(self.meta.fps)
         for frame in self._video:
-            if begin is None:
-                begin = time.monotonic() - float(frame.time_s)
-            due = begin + float(frame.time_s)
+            due = pace(float(frame.time_s), time.monotonic())
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
             yield LiveFrame(frame, due)
@@ -145,7 +167,7 @@ class _Grid:
     def __init__(self, fps: Fraction) -> None:
         self._fps = fps
         self._begin: float | None = None
-        self._last = -1
+        self._last, self._last_us = -1, -1
 
     def __call__(self, captured_s: float, bgr: np.ndarray) -> LiveFrame:
         if self._begin is None:
@@ -153,7 +175,8 @@ class _Grid:
         passed = captured_s - self._begin
         self._last = max(self._last + 1, round(passed * float(self._fps)))
         # a microsecond apart at least, since time must go on
-        return LiveFrame(Frame(self._last, Fraction(round(passed * 1e6) + self._last, 1_000_000), bgr), captured_s)
+        self._last_us = max(self._last_us + 1, round(passed * 1e6))
+        return LiveFrame(Frame(self._last, Fraction(self._last_us, 1_000_000), bgr), captured_s)
 
 
 class _Reopening(Closing, ABC):
@@ -239,7 +262,7 @@ class CameraSource(_Reopening):
         if not sys.platform.startswith("linux"):
             return
         device = Path(f"/dev/video{self._device}" if isinstance(self._device, int) else self._device)
-        if not device.exists():
+        if not os.path.exists(device):  # not Path.exists, which raises for a name too long for the disk
             there = sorted(str(p) for p in Path("/dev").glob("video*"))
             hint = f"there are {', '.join(there)}" if there else "no camera is plugged in, or this machine hides it"
             raise UserError(f"There is no camera {device}: {hint}.")
@@ -333,12 +356,11 @@ class StreamSource(_Reopening):
         if self._container is None:
             return
         aspect = self._container.streams.video[0].sample_aspect_ratio
-        zero: float | None = None  # when the clock of a file stood at zero
+        pace = _Pace(self.meta.fps)
         for picture, received_s in self._coming:
             captured_s = received_s
             if self._is_file and picture.time is not None:
-                zero = received_s - picture.time if zero is None else zero
-                captured_s = max(received_s, zero + picture.time)
+                captured_s = max(received_s, pace(picture.time, received_s))
                 stop.wait(max(0.0, captured_s - time.monotonic()))
             if stop.is_set():
                 return

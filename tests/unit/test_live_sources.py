@@ -152,7 +152,7 @@ def test_no_camera() -> None:
 def test_a_device_that_may_not_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources.sys, "platform", "linux")
     monkeypatch.setattr(sources.os, "access", lambda *_: False)
-    monkeypatch.setattr(Path, "exists", lambda self: True)
+    monkeypatch.setattr(sources.os.path, "exists", lambda _: True)
     with pytest.raises(UserError, match=r"You may not use /dev/video0: .*usermod"):
         CameraSource("0", patience_s=1)
 
