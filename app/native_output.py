@@ -34,8 +34,9 @@ _CHATTER = re.compile(
         (
             # Abseil and glog, of MediaPipe: I0000 00:00:1700000000.123456 12 file.cc:81] …
             rb"[IW]\d{4}(?:\d{4})? \d\d:\d\d:[\d.]+ +\d+ [\w./+-]+:\d+\] ",
-            # TensorFlow Lite, and MediaPipe before its log is set up; their errors begin with "ERROR: "
-            rb"(?:VERBOSE|INFO|WARNING): ",
+            # TensorFlow Lite, and MediaPipe before its log is set up. They write the level, the rest and the end of a
+            # line one by one, so that two threads' lines may be mixed; one with an error in it is not dropped.
+            rb"(?:(?:VERBOSE|INFO|WARNING): )++(?!ERROR: )",
             # ONNX Runtime: 2026-01-31 12:00:00.123456789 [W:onnxruntime:Default, file.cc:164 name] …
             rb"\d{4}-\d\d-\d\d \d\d:\d\d:[\d.]+ \[[VIW]:onnxruntime:",
             # OpenCV: [ WARN:0@0.012] global cap_v4l.cpp:914 open …
@@ -53,6 +54,9 @@ _CHATTER = re.compile(
     )
     + rb")"
 )
+#: What is left for the next line where two threads' lines were mixed: "INFO: INFO: [a.cc:1] …", "[b.cc:2] …".
+_MIXED = re.compile(rb"(?:(?:VERBOSE|INFO|WARNING): ){2,}")
+_REST = re.compile(rb"\[[\w./+-]+:\d+\] |Created TensorFlow Lite |[\r\n]")
 #: The beginning of a line waits so long for its rest before it is judged by what is there.
 _PATIENCE_S = 0.1
 #: A line this long is judged by its beginning.
@@ -61,8 +65,6 @@ _LONGEST = 1 << 16
 _START_S = 10.0
 #: Ctrl-C and the like are meant for the process that is filtered; its filter goes when nothing can come any more.
 _NOT_MEANT_FOR_IT = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
-#: Tells child processes which pipe is one of a filter.
-_MARK = "SASMAMBA_FILTERED_STDERR"
 
 
 class LineFilter:
@@ -71,6 +73,7 @@ class LineFilter:
     def __init__(self) -> None:
         self._start = b""  # of a line that is not judged yet
         self._passes: bool | None = None  # the verdict on a line whose end has not come
+        self._owed = 0  # rests of mixed lines that are still to come
 
     @property
     def waiting(self) -> bool:
@@ -98,6 +101,11 @@ class LineFilter:
         if not start:
             return b""
         self._passes = not _CHATTER.match(start)
+        if self._passes and self._owed and _REST.match(start):
+            self._passes = False
+            self._owed -= 1
+        elif not self._passes and (mixed := _MIXED.match(start)):
+            self._owed += mixed[0].count(b": ") - 1
         return start if self._passes else b""
 
 
@@ -106,10 +114,12 @@ class _State:
     """What this process has replaced.
 
     real: a descriptor of the real standard error, made once and kept, since streams on it may be kept by anybody.
-    pid: of the filter. users: how many asked for it and have not left. before: what `sys.stderr` was.
+    pipe: device and number of the pipe to the filter. pid: of the filter.
+    users: how many asked for it and have not left. before: what `sys.stderr` and `sys.__stderr__` were.
     """
 
     real: int = -1
+    pipe: tuple[int, int] | None = None
     stream: TextIO | None = None
     pid: int = 0
     users: int = 0
@@ -153,12 +163,20 @@ def silenced() -> Iterator[None]:
 
 
 def _filtered() -> bool:
-    """Whether standard error already leads to a filter, of this process or of one that started it."""
+    """Whether standard error leads to a filter that this process, or the one it was forked from, has started.
+
+    One inherited in another way does not count: lines are written piece by piece, and those of processes would mix.
+    """
+    return _state.pipe is not None and _pipe() == _state.pipe
+
+
+def _pipe() -> tuple[int, int] | None:
+    """What standard error leads to."""
     try:
         status = os.fstat(2)
     except OSError:
-        return False
-    return status.st_ino != 0 and os.environ.get(_MARK) == f"{status.st_dev}:{status.st_ino}"
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _begin() -> None:
@@ -199,8 +217,7 @@ def _begin() -> None:
         os.dup2(2, _state.real, inheritable=False)
     os.dup2(writing, 2)
     os.close(writing)
-    status = os.fstat(2)
-    os.environ[_MARK] = f"{status.st_dev}:{status.st_ino}"
+    _state.pipe = _pipe()
     _state.before = _state.before or (sys.stderr, sys.__stderr__)
     for name in ("stderr", "__stderr__"):
         if _leads_to_2(stream := getattr(sys, name)):
@@ -213,7 +230,7 @@ def _end() -> None:
         return
     if _filtered():
         os.dup2(_state.real, 2)
-    os.environ.pop(_MARK, None)
+    _state.pipe = None
     if _state.stream is not None:
         _state.stream.flush()
     for name, before in zip(("stderr", "__stderr__"), _state.before, strict=True):

@@ -190,7 +190,10 @@ def save(path: Path, keypoints: np.ndarray, skeleton: str = "coco17", **others: 
 def lifted(tmp_path: Path, keypoints: np.ndarray, skeleton: str = "coco17", *options: str) -> np.ndarray:
     source = save(tmp_path / "in.npz", keypoints, skeleton)
     result = command("lift", source, tmp_path / "out.npz", *options)
-    assert result == Result(0, f"{len(keypoints)} frames lifted to {tmp_path / 'out.npz'}\n", "")
+    assert (result.code, result.out) == (0, f"{len(keypoints)} frames lifted to {tmp_path / 'out.npz'}\n"), result.err
+    (bar,) = result.err.splitlines()
+    assert bar.startswith("lifting ")
+    assert f"{len(keypoints)}/{len(keypoints)} frames" in bar
     out = np.load(tmp_path / "out.npz")
     assert set(out.files) == {"joints3d", "fps", "skeleton", "model", "axes"}
     assert (float(out["fps"]), str(out["skeleton"]), str(out["model"])) == (30.0, "h36m17", "sasmamba-lean")

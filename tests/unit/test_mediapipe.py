@@ -13,6 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers_cli import left_in, start
+from helpers_video import write_video
 
 from sasmamba.app import weights
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _Follower
@@ -299,6 +301,16 @@ def test_a_run_says_nothing(model: Path, code: str, said: list[str]) -> None:
     )
     assert (done.stdout, done.stderr.splitlines()) == ("", said)
     assert done.returncode == (1 if "SystemExit" in code else 0)
+
+
+@pytest.mark.usefixtures("model")
+def test_a_folder_in_two_processes_says_nothing(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, 4)
+    running = start("run", tmp_path, "--pose2d", "mediapipe", "--jobs", 2, "-o", tmp_path / "out", "--quiet")
+    assert running.communicate(timeout=120) == ("", "")
+    assert running.returncode == 0
+    assert {"a_3d.mp4", "b_3d.mp4"} <= set(left_in(tmp_path / "out"))
 
 
 def test_never_closing_it_leaves_no_traceback(model: Path) -> None:

@@ -87,6 +87,21 @@ def test_a_beginning_decides_for_its_line() -> None:
     assert len(lines.feed(b"x" * 200_000)) == 200_000
 
 
+@pytest.mark.parametrize(
+    ("mixed", "left"),
+    [
+        (b"INFO: INFO: [a.cc:36] one\n[b.cc:43] two\nnews\n", b"news\n"),
+        (b"INFO: WARNING: INFO: [a.cc:36] one[b.cc:43] two\n\n[c.cc:1] three\n\n", b"\n"),
+        (b"INFO: ERROR: one\n[a.cc:36] two\n", b"INFO: ERROR: one\n[a.cc:36] two\n"),
+        (b"INFO: INFO: [a.cc:36] one\nnews\n[b.cc:43] two\n", b"news\n"),
+    ],
+    ids=["one by one", "three", "with an error", "news between"],
+)
+def test_lines_of_two_threads_mixed(mixed: bytes, left: bytes) -> None:
+    """TensorFlow Lite writes the level, the rest, and the end of a line, each by itself."""
+    assert LineFilter().feed(mixed) == left
+
+
 SAY = (
     "import atexit, ctypes, faulthandler, multiprocessing, os, signal, subprocess, sys, threading, time\n"
     "from sasmamba.app.native_output import silence, silenced\n"
