@@ -22,12 +22,11 @@ from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.models import refining
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.normalise import normalise_window
-from sasmamba.models.skeletons import H36M_MIRROR
 from sasmamba.training.cameras import Rig, rig_from
 from sasmamba.training.evaluation import KINDS, Lift, Windows, figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import Motion, load_motion
-from sasmamba.training.simulate import dressed
+from sasmamba.training.simulate import alike_on_both_sides, dressed
 
 _SPREAD = 0.06
 
@@ -64,7 +63,7 @@ def other_bodies(motion: Motion, rig: Rig, kind: str) -> list[Windows]:
         for clip in np.flatnonzero(motion.subject == subject)[number % 4 :: 4]:
             one = motion.select(np.arange(motion.clips) == clip)
             vary = torch.empty(17).normal_(0, _SPREAD, generator=g)
-            bones = one.bones[0] * torch.exp((vary + vary[list(H36M_MIRROR)]) / 2**0.5)
+            bones = one.bones[0] * torch.exp(alike_on_both_sides(vary))
             bones = bones * one.bones[0].sum() / bones.sum()
             parts.append(windows(dressed(one, bones), rig, subject, 243, 2, kind))
     return parts

@@ -46,6 +46,13 @@ def rebuild(joints: Tensor, factor: Tensor) -> Tensor:
     return torch.stack(placed, 2)
 
 
+def alike_on_both_sides(noise: Tensor) -> Tensor:
+    """Independent noise (..., 17) of one spread, made equal for mirrored joints; the spread of each joint stays."""
+    mirror = torch.tensor(H36M_MIRROR, device=noise.device)
+    alone = mirror == torch.arange(17, device=noise.device)  # the middle line: a joint that is its own mirror image
+    return torch.where(alone, noise, (noise + noise[..., mirror]) / 2**0.5)
+
+
 def coco_points(joints: Tensor) -> Tensor:
     """COCO-17 points (..., 17, 3) of a body given by H36M-17 joints (..., 17, 3) in metres.
 
@@ -226,8 +233,7 @@ class Simulator:
         keep = torch.rand(B, 1, device=dev, generator=g) < 0.15
         wish = torch.where(keep, own, person)
         vary = torch.empty(B, 17, device=dev).normal_(0, _PROPORTIONS, generator=g)
-        vary = 0.5 * (vary + vary[:, list(H36M_MIRROR)]) * 2**0.5  # both sides alike
-        wish = wish * torch.exp(vary)
+        wish = wish * torch.exp(alike_on_both_sides(vary))
         factor = wish / self.motion.bones[clip].clamp(min=1e-4)
         factor[:, 0] = 1
         legs = [H36M.LEFT_KNEE, H36M.LEFT_ANKLE]

@@ -18,7 +18,16 @@ from sasmamba.training import simulate
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.motion import load_motion
 from sasmamba.training.noise import Severity
-from sasmamba.training.simulate import Simulator, body_lengths, coco_points, derive, observe, rebuild, tumble
+from sasmamba.training.simulate import (
+    Simulator,
+    alike_on_both_sides,
+    body_lengths,
+    coco_points,
+    derive,
+    observe,
+    rebuild,
+    tumble,
+)
 
 
 def body(frames: int = 8) -> Tensor:
@@ -42,6 +51,25 @@ def test_rebuild_keeps_directions_and_sets_lengths() -> None:
     unit = torch.nn.functional.normalize
     torch.testing.assert_close(unit(after, dim=-1), unit(before, dim=-1), atol=1e-5, rtol=0)
     torch.testing.assert_close(rebuild(joints, torch.ones(1, 17)), joints)
+
+
+def test_proportions_vary_by_the_stated_share_whatever_the_bone() -> None:
+    noise = torch.randn(40_000, 17, generator=torch.Generator().manual_seed(0))
+    varied = alike_on_both_sides(noise)
+    torch.testing.assert_close(varied[:, list(H36M_MIRROR)], varied)
+    torch.testing.assert_close(varied.std(0), torch.ones(17), atol=0.02, rtol=0)
+
+
+def test_drawn_bodies_vary_by_the_stated_share(simulator: Simulator) -> None:
+    """Of one person's body, so that nothing else differs; the middle line as well as the limbs."""
+    simulator.bodies = simulator.bodies[:1]
+    g = torch.Generator().manual_seed(0)
+    clip = torch.zeros(4000, dtype=torch.long)
+    joints, root = simulator.motion.at(clip, torch.zeros(4000, 1))
+    person, _ = simulator._body(joints, root, clip, g)
+    lengths = bones(person)[:, 0, 1:].norm(dim=-1)
+    spread = lengths.log().std(0)
+    torch.testing.assert_close(spread, torch.full((16,), simulate._PROPORTIONS), atol=0.006, rtol=0)
 
 
 def test_derive_is_the_documented_conversion() -> None:
