@@ -39,7 +39,7 @@ class Journal:
             with partial.open("w", newline="") as out:
                 writer = csv.DictWriter(out, names)
                 writer.writeheader()
-                writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in self.rows)
+                writer.writerows({k: _cell(v) for k, v in row.items()} for row in self.rows)
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(name.replace(" ", "/", 1), value, int(figures["step"]))
@@ -49,6 +49,11 @@ class Journal:
         """Ends the event file."""
         if self._board is not None:
             self._board.close()
+
+
+def _cell(value: float) -> str:
+    """Counts in full, since a resumed run compares them; measurements to six digits."""
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _read(path: Path) -> list[dict[str, float]]:
