@@ -32,8 +32,9 @@ class TrainConfig:
     Attributes:
         data: motion files (schema in training/schema.py) and each one's share of the batches.
         cameras: JSON table of Human3.6M's cameras; empty: random cameras only.
-        hold_out: subject that is never trained on; validation uses it. hold_out_clips: patterns of clip names, such as
-            "spinkick", that are never trained on either.
+        hold_out: subject that is never trained on; validation uses it. Empty: nobody, and so no validation and no best
+            weights.
+        hold_out_clips: patterns of clip names, such as "spinkick", that are never trained on either.
         model: what `config_from_dict` takes: a paper's model as `variant`, and what to change about it, or all of a
             `SasMambaConfig`; ignored when training starts from weights.
         init: weights to start from: a .safetensors file or the name of a shipped lifter; empty: from nothing.

@@ -42,9 +42,29 @@ _STOP = 2.0
 
 
 def split(motion: Motion, config: TrainConfig) -> tuple[Motion, Motion]:
-    """Clips to train on, and clips of the held-out subject to validate on."""
+    """Clips to train on, and clips of the held-out subject to validate on.
+
+    Raises:
+        UserError: the data have nothing of what is to be held out, or nothing else.
+    """
     subject = motion.subject == config.hold_out
-    named = np.array([any(fnmatch.fnmatch(str(n), p) for p in config.hold_out_clips) for n in motion.name], bool)
+    if config.hold_out and not subject.any():
+        there = ", ".join(sorted(set(motion.subject.tolist())))
+        raise UserError(
+            f"hold_out: there is no subject {config.hold_out} in the data; there are {there}. Name one of them, or set "
+            'hold_out = "" to train without validation.',
+            exit_code=2,
+        )
+    named = np.zeros(motion.clips, bool)
+    for pattern in config.hold_out_clips:
+        matching = np.array([fnmatch.fnmatch(str(name), pattern) for name in motion.name], bool)
+        if not matching.any():
+            raise UserError(
+                f"hold_out_clips: no clip's name matches {pattern!r}; names are such as {motion.name[0]}. Mend the "
+                "pattern, or leave it out.",
+                exit_code=2,
+            )
+        named |= matching
     kept = motion.select(~subject & ~named)
     if not kept.clips:
         raise UserError(f"All clips are held out (subject {config.hold_out}); there is nothing to train on.")
@@ -258,9 +278,8 @@ class Leg:
                 result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
                 errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
             journal.add(result)
-            score = result.get("noisy P1", progress.running)
-            if score < progress.best:
-                progress.best = score
+            if "noisy P1" in result and result["noisy P1"] < progress.best:
+                progress.best = result["noisy P1"]
                 save_weights(self.ema.model, self.out / "best.safetensors", self._notes())
             save()
             draw_curves(journal.rows, self.out / "curves.png", self.out.name)
@@ -325,7 +344,8 @@ def train(
     """Runs one leg and returns the last validation figures.
 
     Writes into `out`: state.pt (what --resume reads) and last.safetensors at every checkpoint, best.safetensors (lowest
-    P1 from noisy 2D), metrics.csv, curves.png, joints.png. A later leg starts from either weights through `init`.
+    P1 of the held-out subject from noisy 2D; none where nobody is held out),
+    metrics.csv, curves.png, joints.png. A later leg starts from either weights through `init`.
 
     Args:
         init: weights to start from; config.init names others.

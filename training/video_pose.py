@@ -151,8 +151,8 @@ class VideoPoseRun:
 
     Args:
         head: what is trained; reads what `encode` gives. encode: the frozen backbone.
-        clips: to train on. validate: see `Validate`; None: the training loss decides.
-        out: the run's folder: state.pt, last and best weights, metrics.csv.
+        clips: to train on. validate: see `Validate`; None: then there are no best weights.
+        out: the run's folder: state.pt, last and, with validation, best weights, metrics.csv.
         save: writes weights, whole or not at all, given a path and notes.
 
     Raises:
@@ -284,9 +284,9 @@ class VideoPoseRun:
                     minutes = (before + time.monotonic() - begin) / 60
                     figures: dict[str, float] = {"minutes": minutes, "step": progress.step, "epoch": epochs,
                                                  "lr": self.config.rate(epochs), "loss": progress.running}  # fmt: skip
-                    measured = self.validate(self.predict) if self.validate else {"error": progress.running}
+                    measured = self.validate(self.predict) if self.validate else {}
                     journal.add(figures | measured)
-                    if measured["error"] < progress.best:
+                    if "error" in measured and measured["error"] < progress.best:
                         progress.best = measured["error"]
                         self.save_weights(self.out / "best.safetensors", self._notes())
                     checkpoint()

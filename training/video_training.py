@@ -43,7 +43,7 @@ def train_2d(
     """Trains, and returns the rows of metrics.csv.
 
     Writes into `out`: state.pt (what `resume` reads), last.safetensors, best.safetensors (highest mean AP from the
-    people's own boxes), metrics.csv.
+    people's own boxes; none where nothing validates), metrics.csv.
 
     Args:
         backbone: reads images (B · T, 3, H, W) and T, gives features (B, T, C, H / 16, W / 16); has `channels` and

@@ -177,8 +177,14 @@ def test_two_processes_equal_one(data: Path) -> None:
         f"train(config(shards=2), Path({str(data / 'two')!r}), root=Path({str(data)!r}))\n"
     )
     here = Path(__file__).parent
-    env = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(),
-                        "PYTHONPATH": f"{here}{os.pathsep}{here.parent}", "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
+    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
+        "PYTHONPATH": path,
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     pair = [
         subprocess.Popen([sys.executable, "-c", code], env=env | {"RANK": rank}, stdout=subprocess.PIPE, text=True)
         for rank in "01"
@@ -220,9 +226,10 @@ def test_wall_clock_budget(data: Path) -> None:
 def test_no_cameras_and_nobody_held_out(data: Path) -> None:
     with_rig = run(data, "a", config(cameras=""))
     assert with_rig["true P1"] > 0
-    figures = run(data, "b", config(hold_out="nobody"))
+    figures = run(data, "b", config(hold_out=""))
     assert "true P1" not in figures
-    assert (data / "b/best.safetensors").exists()
+    files = {p.name for p in (data / "b").iterdir()} - {"tensorboard"}
+    assert files == {"state.pt", "last.safetensors", "metrics.csv", "curves.png"}, "nothing is best without validation"
 
 
 def test_held_out_clips(data: Path) -> None:
@@ -242,6 +249,8 @@ def test_held_out_clips(data: Path) -> None:
         pytest.param({"precision": "bfloat16"}, {}, "for GPUs", id="bfloat16 on the CPU"),
         pytest.param({"phases": (Phase(1, 1, 81, (1, 1)),)}, {}, "the model takes 27", id="phase too long"),
         pytest.param({"data": {"x.npz": 1.0}}, {}, "does not exist", id="no data"),
+        pytest.param({"hold_out": "S9"}, {}, "no subject S9 in the data; there are S1, S5, S8", id="stranger held out"),
+        pytest.param({"hold_out_clips": ("spin*",)}, {}, "no clip's name matches 'spin", id="strange clips held out"),
         pytest.param({}, {"resume": True}, "no run to resume", id="nothing to resume"),
         pytest.param({"init": "x.safetensors"}, {}, "cannot start from these weights", id="no weights"),
         pytest.param({"lr": 1e6, "steps": 60, "clip": 1e9}, {}, "no longer a number", id="diverges"),
@@ -250,6 +259,7 @@ def test_held_out_clips(data: Path) -> None:
 def test_bad_input(data: Path, changes: dict, more: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         run(data, "run", config(**changes), **more)
+    assert not list(data.glob("run/*.safetensors"))
 
 
 def test_does_not_overwrite_a_run(data: Path) -> None:
@@ -315,7 +325,7 @@ def test_compiled_model_trains_alike(data: Path, monkeypatch: pytest.MonkeyPatch
     real = torch.compile
     compiled: list[object] = []
     monkeypatch.setattr(torch, "compile", lambda m: compiled.append(m) or real(m, backend="eager"))
-    short: dict = {"steps": 2, "phases": (Phase(1, 2, 3, (1, 8)),), "hold_out": "nobody"}
+    short: dict = {"steps": 2, "phases": (Phase(1, 2, 3, (1, 8)),), "hold_out": ""}
     run(data, "plain", config(**short))
     run(data, "compiled", config(**short, compile=True))
     assert compiled
@@ -323,7 +333,7 @@ def test_compiled_model_trains_alike(data: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_recomputing_trains_alike(data: Path) -> None:
-    short: dict = {"steps": 4, "hold_out": "nobody"}
+    short: dict = {"steps": 4, "hold_out": ""}
     run(data, "held", config(**short))
     run(data, "again", config(**short, recompute=True))
     same(weights(data / "held"), weights(data / "again"))

@@ -130,6 +130,12 @@ def test_goes_on_from_weights(data: Path, tmp_path: Path) -> None:
     assert torch.allclose(a, b, atol=1e-8)
 
 
+def test_nothing_is_best_without_validation(data: Path, tmp_path: Path) -> None:
+    rows = train(data, tmp_path, config(steps=3, validate=()))
+    assert set(rows[-1]) == {"minutes", "step", "epoch", "lr", "loss"}
+    assert sorted(p.name for p in tmp_path.glob("*.safetensors")) == ["last.safetensors"]
+
+
 def test_perfect_heatmaps_have_an_average_precision_of_100(data: Path) -> None:
     settings = config(input_px=(192, 256))
     clips = PoseTrackClips([data / "annotations/train"], data, settings, 3)
@@ -306,7 +312,7 @@ def test_the_command(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == 0, result.output
     assert "6 clips of 3 frames" in result.output
     assert "step 2/2" in result.output
-    model, record = load_glsmamba(tmp_path / "run/best.safetensors")
+    model, record = load_glsmamba(tmp_path / "run/last.safetensors")
     # absolute, so that the file can be used from elsewhere
     assert (model.config.width, record) == (16, BackboneRecord(str(Path("vit").absolute()), "abc"))
     assert isinstance(command(*given).exception, UserError)
