@@ -302,10 +302,10 @@ class Store:
 
 
 def cache_dir() -> Path:
-    """The folder of fetched files: SASMAMBA_WEIGHTS, else the user's cache folder of this platform."""
+    """The folder of fetched files, from the root: SASMAMBA_WEIGHTS, else the user's cache folder of this platform."""
     chosen = os.environ.get("SASMAMBA_WEIGHTS")
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     import pooch
 
     return Path(pooch.os_cache("sasmamba-demo"))

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+from sasmamba.app import weights
 from sasmamba.app.batch.crew import CrewGone, Message, Progress
 from sasmamba.app.batch.foreman import Orders, Room, Trouble, Unfit, serve
 from sasmamba.app.batch.spawn import spawn
@@ -55,8 +56,7 @@ class ClusterCrew:
             raise UserError("--cluster needs Ray: pip install 'sasmamba-demo[cluster]', here and on every node.")
         self._address, self._jobs, self._slots = _checked(address), jobs, 0
         self._busy: set[int] = set()
-        environment = {name: value for name, value in os.environ.items() if name.startswith("SASMAMBA_")}
-        orders = Orders(self._address, gpu, environment, version("sasmamba-demo"), do)
+        orders = Orders(self._address, gpu, _environment(), version("sasmamba-demo"), do)
         self._connection, self._process = spawn(serve, orders)
         try:
             self._join(stopped)
@@ -132,6 +132,12 @@ class ClusterCrew:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def _environment() -> dict[str, str]:
+    """This project's environment variables, for nodes that work in another folder and for another user."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("SASMAMBA_")}
+    return found | {"SASMAMBA_WEIGHTS": str(weights.cache_dir())} if found.get("SASMAMBA_WEIGHTS") else found
 
 
 def _checked(address: str) -> str:

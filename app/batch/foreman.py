@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 from sasmamba.app.batch.crew import CrewGone, Failed, Lost, Message, Progress, Refused
-from sasmamba.app.batch.hand import Begun, Hand, birthplace
+from sasmamba.app.batch.hand import Begun, Hand, birthplace, cannot
 from sasmamba.app.batch.spawn import ignore_ctrl_c
 from sasmamba.app.config import RunConfig
 
@@ -26,8 +27,8 @@ _COUNT_EVERY_S = 2.0
 _NO_NODE_S = 60.0
 #: An actor that cannot be reached may be there still, until Ray knows better or this long has passed.
 _DOUBT_S = 60.0
-#: So many actors in a row may end before they have begun anything.
-_FALSE_STARTS = 10
+#: So many actors in a row may end before they have begun anything, and so many of one node.
+_FALSE_STARTS, _FALSE_STARTS_OF_A_NODE = 10, 3
 #: Between killing the actors and telling that they are gone.
 _DYING_S = 0.5
 
@@ -83,10 +84,16 @@ class _Member:
 
 @dataclass(slots=True)
 class _Nodes:
-    """Nodes by id: slots of those that are there; those that were found unfit, and why."""
+    """Nodes by id.
+
+    Attributes:
+        slots: of those that are there. unfit: those that are used no more, and why.
+        false_starts: how many actors of a node ended before they began a clip, since one last did.
+    """
 
     slots: dict[str, int] = field(default_factory=dict)
     unfit: dict[str, str] = field(default_factory=dict)
+    false_starts: Counter[str] = field(default_factory=Counter)
     counted: float = 0.0
     none_since: float | None = None
 
@@ -125,6 +132,12 @@ def serve(connection: Connection, orders: Orders) -> None:
 def _last_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[-1].strip() if text else type(error).__name__
+
+
+def _why(error: BaseException) -> str:
+    """Why an actor ended, in a few words: what was raised there, or what Ray knows of a process that died."""
+    detail = re.search(r"Worker exit detail: (.*?)\.?(?: Some common causes|\n|$)", str(error))
+    return f"the process died: {detail[1]}" if detail else _last_line(error)
 
 
 class _Foreman:
@@ -208,23 +221,8 @@ class _Foreman:
         try:
             member.node, member.host, unfit = ray.get(answer)
         except ray.exceptions.RayError as error:
-            if "creation task" in str(error):
-                member.node, member.host = birthplace(error)
-            if member.node:
-                self._exclude(
-                    member,
-                    f"cannot do clips ({_last_line(error)}): it needs sasmamba-demo {self._orders.version} in the "
-                    "Python that runs its `ray start`",
-                )
-                return
-            self._false_starts += 1
-            if self._false_starts > _FALSE_STARTS:
-                raise CrewGone(
-                    f"Processes on the cluster end as soon as they begin ({_last_line(error)}): every node needs "
-                    f"sasmamba-demo {self._orders.version} in the Python that runs its `ray start`; `ray status` tells "
-                    "how they are."
-                ) from error
-            ray.kill(member.actor)
+            member.node, member.host = birthplace(error)
+            self._note_false_start(member, error)
             return
         self._false_starts = 0
         if unfit:
@@ -233,6 +231,31 @@ class _Foreman:
             ray.kill(member.actor)
         else:
             self._idle.append(member)
+
+    def _note_false_start(self, member: _Member, error: Exception) -> None:
+        """An actor ended before it began a clip: its node is used no more if its Python is why, or if that goes on."""
+        import ray
+
+        ray.kill(member.actor)
+        raised = isinstance(error, ray.exceptions.RayTaskError) or "creation task" in str(error)
+        if member.node and raised:
+            self._exclude(member, cannot(_why(error), self._orders.version))
+        elif member.node:
+            self._nodes.false_starts[member.node] += 1
+            if self._nodes.false_starts[member.node] >= _FALSE_STARTS_OF_A_NODE:
+                self._exclude(
+                    member,
+                    f"cannot do clips ({_why(error)}, {_FALSE_STARTS_OF_A_NODE} times before it began one): it may be "
+                    "short of memory; `ray logs` there tells more",
+                )
+        else:
+            self._false_starts += 1
+            if self._false_starts > _FALSE_STARTS:
+                raise CrewGone(
+                    f"Processes on the cluster end as soon as they begin ({_why(error)}): every node needs "
+                    f"sasmamba-demo {self._orders.version} in the Python that runs its `ray start`; `ray status` tells "
+                    "how they are."
+                ) from error
 
     def _exclude(self, member: _Member, reason: str) -> None:
         """Uses a node no more."""
@@ -261,6 +284,10 @@ class _Foreman:
         except StopIteration:  # it ended, and never said how
             message = Failed("It ended without a word. This is a bug; please report it with the clip.")
         except ray.exceptions.RayTaskError as error:
+            if not member.begun:  # what a clip is done with could not be loaded there
+                del self._streams[stream]
+                self._refuse(member, error)
+                return
             message = Failed(f"{_last_line(error)}. This is a bug; please report it with the clip.")
         except ray.exceptions.RayError as error:
             del self._streams[stream]
@@ -272,6 +299,8 @@ class _Foreman:
                 del self._streams[stream]
                 self._exclude(member, message.refusal)
                 self._pipe.send((member.job, Refused()))
+                return
+            self._nodes.false_starts.pop(member.node, None)
             return
         self._pipe.send((member.job, message))
         if not isinstance(message, Progress):
@@ -299,7 +328,10 @@ class _Foreman:
         if member in self._doubtful:
             self._doubtful.remove(member)
         self.count()
-        if member.node in self._nodes.slots and member.begun:
+        if member.node in self._nodes.slots and not member.begun:
+            self._refuse(member, error)
+            return
+        if member.node in self._nodes.slots:
             lost = Lost(
                 f"The process that did it on node {member.host} died: that node may be short of memory; try fewer "
                 "--jobs."
@@ -307,6 +339,11 @@ class _Foreman:
         else:
             lost = Lost(f"The cluster lost node {member.host} while that did it.", innocent=True)
         self._pipe.send((member.job, lost))
+
+    def _refuse(self, member: _Member, error: Exception) -> None:
+        """An actor that was given a clip ended before it began it: somebody else has to do it."""
+        self._note_false_start(member, error)
+        self._pipe.send((member.job, Refused()))
 
     def _look_after(self, member: _Member) -> None:
         """Asks a doubtful actor for a sign of life, time and again, until it is certain what became of it."""

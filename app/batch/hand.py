@@ -8,9 +8,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
-from sasmamba.app.batch.crew import Message
+from sasmamba.app.batch.crew import Failed, Message
 from sasmamba.app.batch.settings import files_named
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
@@ -18,7 +19,7 @@ from sasmamba.app.types import UserError
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An actor's first message of a clip; refusal: why it will not do it."""
+    """An actor's first message of a clip; refusal: why no clip can be done on its node, then the last one."""
 
     refusal: str
 
@@ -36,7 +37,10 @@ class Hand:
 
         import ray
 
-        there = version("sasmamba-demo")
+        try:
+            there = version("sasmamba-demo")
+        except PackageNotFoundError:
+            there = "without a version"
         unfit = "" if there == self._version else f"has sasmamba-demo {there}: install {self._version} there"
         return ray.get_runtime_context().get_node_id(), platform.node(), unfit
 
@@ -48,17 +52,26 @@ class Hand:
         yield Begun(refusal)
         if refusal:
             return
-        told: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        told: queue.SimpleQueue[Begun | Message | None] = queue.SimpleQueue()
 
         def work() -> None:
             try:
                 do(config, told.put)
+            except ImportError as error:  # no clip's fault: the node lacks a package, or has a broken one
+                told.put(Begun(cannot(f"{type(error).__name__}: {error}", self._version)))
+            except BaseException as error:
+                told.put(Failed(f"{type(error).__name__}: {error}. This is a bug; please report it with the clip."))
             finally:
                 told.put(None)
 
         threading.Thread(target=work, daemon=True).start()
         while (message := told.get()) is not None:
             yield message
+
+
+def cannot(why: str, version: str) -> str:
+    """What is said of a node whose Python is the reason that no clip can be done there."""
+    return f"cannot do clips ({why}): it needs sasmamba-demo {version} in the Python that runs its `ray start`"
 
 
 def _lacking(config: RunConfig) -> str:

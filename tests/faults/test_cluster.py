@@ -15,11 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import helpers_crew
 import pytest
 from helpers_cli import command, one_sentence, start
 from helpers_crew import copy_clip
 from helpers_video import write_video
 
+from sasmamba.app.batch import cluster as cluster_module
 from sasmamba.app.batch import run as batch_run
 from sasmamba.app.batch.clips import Clip
 from sasmamba.app.batch.cluster import ClusterCrew
@@ -222,6 +224,70 @@ def test_a_node_without_the_package_is_left_out(tmp_path: Path, cluster: Any) ->
         r"the Python that runs its `ray start`\.",
         report.problems[0],
     )
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("do", "why"),
+    [
+        pytest.param(
+            helpers_crew.DIES_AS_IT_IS_LOADED,
+            r"the process died: Worker unexpectedly exits .*, 3 times before it began one\): it may be short of memory",
+            id="killed",
+        ),
+        pytest.param(
+            helpers_crew.CANNOT_BE_LOADED,
+            r"ImportError: cannot import name 'new' from 'sasmamba'\): it needs sasmamba-demo \S+ in the Python that",
+            id="its Python has another sasmamba",
+        ),
+        pytest.param(
+            helpers_crew.without_a_package,
+            r"ImportError: libdoes_not_exist\.so: .*\): it needs sasmamba-demo \S+ in the Python that runs",
+            id="its Python lacks a library",
+        ),
+    ],
+)
+def test_an_actor_that_dies_before_it_begins_is_no_lost_node(
+    tmp_path: Path, cluster: Any, do: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_run, "_hire", lambda jobs, cluster, *_: ClusterCrew(cluster, 1, do=do))
+    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    assert re.fullmatch(rf"Node \S+ cannot do clips \({why}.*\.", report.stopped)
+    assert (report.clips, report.untried, report.problems) == ([], 1, [report.stopped])
+
+
+@needs_ray
+def test_a_bug_is_told_with_its_words(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hire = lambda jobs, cluster, *_: ClusterCrew(cluster, 1, do=helpers_crew.with_a_bug)  # noqa: E731
+    monkeypatch.setattr(batch_run, "_hire", hire)
+    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    assert [e.error for e in report.clips] == [
+        "ZeroDivisionError: no people. This is a bug; please report it with the clip."
+    ]
+
+
+@needs_ray
+def test_nodes_look_for_weights_where_this_process_does(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", "mine")
+    hire = lambda jobs, cluster, *_: ClusterCrew(cluster, 1, do=helpers_crew.name_weights)  # noqa: E731
+    monkeypatch.setattr(batch_run, "_hire", hire)
+    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    assert [e.error for e in report.clips] == [str(tmp_path / "mine")]
+
+
+def test_a_relative_folder_of_weights_is_resolved_before_it_travels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, given in {"SASMAMBA_WEIGHTS": "mine", "SASMAMBA_SCAN": "reference"}.items():
+        monkeypatch.setenv(name, given)
+    told = cluster_module._environment()
+    assert (told["SASMAMBA_WEIGHTS"], told["SASMAMBA_SCAN"]) == (str(tmp_path / "mine"), "reference")
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", "")
+    assert cluster_module._environment()["SASMAMBA_WEIGHTS"] == ""
 
 
 def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,12 @@ def test_environment_names_folder_and_offline(tmp_path: Path, monkeypatch: pytes
     assert "sasmamba-demo" in str(weights.cache_dir())
 
 
+def test_a_relative_folder_is_the_one_of_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", "mine")
+    assert weights.cache_dir() == tmp_path / "mine"
+
+
 def test_packaged_weights_are_verified(tmp_path: Path) -> None:
     store = store_of(tmp_path, Source(5, sha(b"hello"), packaged="lifter.safetensors"))
     with pytest.raises(UserError, match="Reinstall"):
