@@ -355,12 +355,13 @@ def read_manifest(path: Path) -> tuple[Entry, ...]:
     """Reads a manifest.
 
     Raises:
-        ValueError: something in it is missing, unknown or double.
+        OSError: it cannot be read.
+        ValueError: something in it is missing, unknown, double or of another kind.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("weights", [])
         found = tuple(_entry(table) for table in tables)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     for attribute in ("name", "file"):
         values = [getattr(e, attribute) for e in found]
@@ -372,15 +373,36 @@ def read_manifest(path: Path) -> tuple[Entry, ...]:
 def _entry(table: dict[str, Any]) -> Entry:
     table = dict(table)
     sources = tuple(_source(s) for s in table.pop("source"))
-    return Entry(**table, sources=sources)
+    entry = Entry(**_texts(table), sources=sources)
+    if not sources:
+        raise ValueError(f"source of {entry.name}: want at least one")
+    if Path(entry.file).name != entry.file or not entry.file.strip("."):
+        raise ValueError(f"file of {entry.name}: want a file's name without folders, got {entry.file!r}")
+    return entry
+
+
+def _texts(table: dict[str, Any]) -> dict[str, Any]:
+    """A table whose values are all texts.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for key, value in table.items():
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise ValueError(f"{key}: want a text, got {value!r}")
+    return table
 
 
 def _source(table: dict[str, Any]) -> Source:
     table = dict(table)
     if "pypi" in table:
         wheel = dict(table["pypi"])
-        wheel["members"] = tuple(Member(**m) for m in wheel["members"])
-        table["pypi"] = Wheel(**wheel)
+        members = tuple(Member(**_texts(dict(m))) for m in wheel.pop("members"))
+        table["pypi"] = Wheel(**_texts(wheel), members=members)
+    size = table.get("size", 1)
+    if type(size) is not int or size < 1:
+        raise ValueError(f"size: want bytes, got {size!r}")
+    _texts({key: value for key, value in table.items() if key not in ("size", "pypi")})
     return Source(**table)
 
 

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from sasmamba.app.types import UserError
 
+#: Shortest and longest time between frames that is taken for one, seconds.
+_SECONDS = (1e-6, 1e6)
+_CHANNELS = frozenset(axis + kind for axis in "xyz" for kind in ("position", "rotation"))
+
 
 @dataclass
 class BvhJoint:
@@ -71,7 +75,7 @@ def read_bvh(path: Path) -> Bvh:
     """Reads a BVH file.
 
     Raises:
-        UserError: a file that is missing or breaks off.
+        UserError: a file that is missing, breaks off, or is not of this format.
     """
     try:
         words = iter(path.read_text(errors="replace").split())
@@ -82,12 +86,14 @@ def read_bvh(path: Path) -> Bvh:
         if [next(words).lower(), next(words).lower()] != ["frame", "time:"]:
             raise ValueError("Frame Time: does not follow Frames:")
         seconds = float(next(words))
+        if not _SECONDS[0] <= seconds <= _SECONDS[1]:  # not a number is neither
+            raise ValueError(f"frame time is {seconds}, want seconds")
         values = np.array([float(w) for w in words])
         channels = sum(len(j.channels) for j in joints)
-        if values.size != frames * channels:
+        if frames < 0 or not channels or values.size != frames * channels:
             raise ValueError(f"want {frames} frames of {channels} numbers, got {values.size} numbers")
-        if seconds <= 0:
-            raise ValueError(f"frame time is {seconds}")
+        if not np.isfinite(values).all():
+            raise ValueError("a frame holds NaN or infinity")
         return Bvh(joints, values.reshape(frames, channels), 1 / seconds)
     except StopIteration as error:
         raise UserError(f"{path} is not a whole BVH file: it breaks off.") from error
@@ -96,27 +102,46 @@ def read_bvh(path: Path) -> Bvh:
 
 
 def _hierarchy(it: Iterator[str]) -> list[BvhJoint]:
+    """The skeleton: joints are pushed by their opening brace, and what follows is theirs until the closing one."""
     joints: list[BvhJoint] = []
     stack: list[int] = []
+    opened = 0  # so many joints have had their opening brace
     if next(it).upper() != "HIERARCHY":
         raise ValueError("it does not begin with HIERARCHY")
     for word in it:
-        match word.upper():
+        kind = word.upper()
+        if opened < len(joints) and kind != "{":
+            raise ValueError(f"{word!r} stands where the opening brace of {joints[-1].name} should")
+        if not stack and kind in ("JOINT", "END", "OFFSET", "CHANNELS", "}"):
+            raise ValueError(f"{word!r} stands outside of a joint's braces")
+        match kind:
             case "ROOT" | "JOINT":
                 joints.append(BvhJoint(next(it), stack[-1] if stack else -1))
             case "END":
                 next(it)  # "Site"
                 joints.append(BvhJoint(f"{joints[stack[-1]].name}_End", stack[-1]))
             case "{":
-                stack.append(len(joints) - 1)
+                if opened == len(joints):
+                    raise ValueError("a brace opens without a joint")
+                stack.append(opened)
+                opened += 1
             case "}":
                 stack.pop()
                 if not stack:
                     return joints
             case "OFFSET":
-                joints[-1].offset = np.array([float(next(it)) for _ in range(3)])
+                offset = np.array([float(next(it)) for _ in range(3)])
+                if not np.isfinite(offset).all():
+                    raise ValueError("an offset is NaN or infinity")
+                joints[stack[-1]].offset = offset
             case "CHANNELS":
-                joints[-1].channels = [next(it) for _ in range(int(next(it)))]
+                joints[stack[-1]].channels = [_channel(next(it)) for _ in range(int(next(it)))]
             case _:
                 raise ValueError(f"{word!r} is no word of a skeleton")
     raise ValueError("the skeleton is not closed")
+
+
+def _channel(word: str) -> str:
+    if word.lower() not in _CHANNELS:
+        raise ValueError(f"{word!r} is no channel, want Xposition, Zrotation and the like")
+    return word

@@ -105,10 +105,14 @@ class Rig:
 
 
 def load_rig(path: Path, device: torch.device | None = None) -> Rig:
-    """Reads the cameras' JSON: intrinsics in pixels and, per subject, quaternions (w, x, y, z) and metres."""
+    """Reads the cameras' JSON: intrinsics in pixels and, per subject, quaternions (w, x, y, z) and metres.
+
+    Raises:
+        UserError: a file that is missing, or not such a table.
+    """
     subjects: list[str] = []
     names: list[str] = []
-    rows: list[tuple[list[float], ...]] = []
+    rows: list[list[float]] = []
     try:
         table = json.loads(path.read_text())
         intrinsics = {c["id"]: c for c in table["intrinsics"]}
@@ -116,17 +120,21 @@ def load_rig(path: Path, device: torch.device | None = None) -> Rig:
             for camera in cameras:
                 i = intrinsics[camera["id"]]
                 h, (k1, k2, k3), (p1, p2) = i["height"], i["radial"], i["tangential"]
+                (qw, qx, qy, qz), (x, y, z) = camera["rotation"], camera["translation"]
+                lens, half_size = (i["fx"] / h, i["fy"] / h), (i["width"] / h / 2, 0.5)
                 subjects.append(subject)
                 names.append(str(camera["id"]))
-                rows.append(
-                    (camera["rotation"], camera["translation"], [i["fx"] / h, i["fy"] / h], [k1, k2, k3, p1, p2],
-                     [i["width"] / h / 2, 0.5])
-                )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                rows.append([float(v) for v in (qw, qx, qy, qz, x, y, z, *lens, k1, k2, k3, p1, p2, *half_size)])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"{path} is not a readable table of cameras ({error!r}).") from error
     if not rows:
         raise UserError(f"{path} is not a readable table of cameras: there is no camera in it.")
-    q, position, focal, distortion, half = (torch.tensor(column, device=device) for column in zip(*rows, strict=True))
+    q, position, focal, distortion, half = torch.tensor(rows, device=device).split([4, 3, 2, 5, 2], -1)
+    if not (torch.tensor(rows).isfinite().all() and (focal > 0).all() and (half > 0).all() and q.any(-1).all()):
+        raise UserError(
+            f"{path} is not a readable table of cameras: want finite numbers, focal lengths and sizes above 0, and "
+            "quaternions that are not 0."
+        )
     w, x, y, z = (q / q.norm(dim=-1, keepdim=True)).unbind(-1)
     # the quaternion turns camera axes into world axes; its transpose's rows are wanted
     R_cam_world = torch.stack(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,9 @@ _NAMES15 = tuple(j.name.lower() for j in POSETRACK)
 _NAMES17 = (*_NAMES15[:3], "left_ear", "right_ear", *_NAMES15[3:])
 #: Other people's names of the same joints (PoseTrack 2017's own tools).
 _ALIASES = {"neck": "head_bottom", "upper_neck": "head_bottom", "top_head": "head_top"}
+
+#: Larger coordinates are no pixels, larger ids do not fit into 64 bits with a neighbour's.
+_LARGEST_PX, _LARGEST_ID = 1e9, 2**62
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def read_posetrack(path: Path) -> list[LabelledFrame]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; check the name and --data-root.") from error
-    except (OSError, ValueError) as error:  # JSON's and Unicode's errors are ValueErrors
+    except (OSError, ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors
         raise UserError(f"{path} is not a readable JSON file of annotations ({error}).") from error
     if isinstance(content, dict) and "annolist" in content:
         raise UserError(f"{path} is of PoseTrack 2017's first format (annolist); convert it to the format of 2018.")
@@ -207,10 +209,10 @@ def _whole(entry: Any, name: str, where: str) -> int:
     if not isinstance(entry, dict):
         raise _Bad(f"{where}: want an object")
     value = entry.get(name)
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isdecimal() and len(value) < len(str(_LARGEST_ID)):
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _Bad(f"{where}: want a whole number as {name}, got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _LARGEST_ID:
+        raise _Bad(f"{where}: want a whole number as {name}, got {str(value)[:40]!r}")
     return value
 
 
@@ -219,13 +221,13 @@ def _box(value: Any, where: str, name: str) -> FloatArray | None:
     if value is None or value == []:
         return None
     if not (isinstance(value, list) and len(value) == 4 and all(_number(v) for v in value)):
-        raise _Bad(f"{where}: want four numbers as {name}, got {value!r}")
+        raise _Bad(f"{where}: want four numbers as {name}, got {str(value)[:40]}")
     x, y, wide, high = value
     return np.array([x, y, x + wide, y + high], np.float32) if wide > 0 and high > 0 else None
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_PX  # NaN is not
 
 
 def _person(entry: dict[str, Any], order: dict[int, list[int]], where: str) -> Person | None:
