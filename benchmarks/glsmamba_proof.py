@@ -37,7 +37,7 @@ from sasmamba.models.glsmamba import GLSMamba, GLSMambaConfig, SingleFrameHead
 from sasmamba.training.articulated import ClipStyle
 from sasmamba.training.crops import STRIDE
 from sasmamba.training.motion import load_motion
-from sasmamba.training.video_pose import Predict, VideoPoseConfig, VideoPoseRun
+from sasmamba.training.video_pose import Predict, VideoPoseConfig, VideoPoseTrainer
 
 #: Seeds of clips to train on, and of clips to measure with.
 _TRAIN, _HELD = 0, 1
@@ -152,7 +152,7 @@ def main(argv: list[str] | None = None) -> None:
     backbone = SmallBackbone(args.channels)
     whole, folder = nn.Sequential(backbone, SingleFrameHead(config)), args.out / "backbone"
     plan = schedule(args.backbone_steps, 32, len(pool.frames), 2e-3, sigma, 0, 6)
-    run = VideoPoseRun(
+    run = VideoPoseTrainer(
         whole, lambda frames: frames[:, frames.shape[1] // 2], SingleFrames(pool, sigma),
         measure(held, torch.stack([normalised(c[middle : middle + 1]) for c in held.frames])), plan,
         folder, _saver(whole), resume=args.resume and (folder / "state.pt").exists(),
@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> None:
         head = builders[name]()
         plan = schedule(args.steps, args.batch, len(pool.frames), args.lr, sigma, seed, args.rows)
         folder = args.out / f"{name.replace(' ', '_').replace(',', '')}_{seed}"
-        run = VideoPoseRun(
+        run = VideoPoseTrainer(
             head, lambda features: features, FeatureClips(pool, seen, sigma), measure(held, kept), plan, folder,
             _saver(head), resume=args.resume and (folder / "state.pt").exists(),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The training loop: batches from the simulator, AdamW, EMA, a clock, checkpoints that survive a kill."""
+"""Training of lifters: batches from the simulator, averaged weights, a clock, several processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import fnmatch
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.sinks.atomic import disk_errors_explained
 from sasmamba.app.types import UserError
 from sasmamba.models.checkpoint import config_from_dict, load_lifter
 from sasmamba.models.normalise import normalise_window
@@ -25,15 +23,16 @@ from sasmamba.training.cameras import load_rig, rig_from
 from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
-from sasmamba.training.journal import Journal, draw_curves, draw_joints
+from sasmamba.training.journal import draw_curves, draw_joints
 from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
 from sasmamba.training.metrics import joint_errors
 from sasmamba.training.motion import Motion, load_motion
 from sasmamba.training.simulate import Simulator, body_lengths
-from sasmamba.training.state import Progress, load_state, save_state, save_weights
+from sasmamba.training.state import save_weights
+from sasmamba.training.trainer import Trainer, refuse_another_run
 from sasmamba.training.workers import Workers
 
-__all__ = ["Leg", "load_config", "split", "train"]
+__all__ = ["LifterTrainer", "load_config", "split", "train"]
 
 #: A look at the loss waits for a GPU to finish; every so many steps is often enough.
 _LOOK_EVERY = 20
@@ -76,8 +75,8 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-class Leg:
-    """One leg of training, in one process of possibly several.
+class LifterTrainer(Trainer):
+    """Trains a lifter for one leg, in one process of possibly several.
 
     Args:
         config: everything the run depends on but the machine.
@@ -88,87 +87,60 @@ class Leg:
         UserError: data, cameras, weights or state that cannot be used, or a folder that holds another run.
     """
 
+    model: SasMamba
+    config: TrainConfig
+
     def __init__(
         self, config: TrainConfig, out: Path, init: Path | None, workers: Workers, root: Path, resume: bool
     ) -> None:
-        self.config, self.out, self.workers, self.device = config, out, workers, workers.device
+        self.workers, self.device = workers, workers.device
         self.shards = config.shards or workers.count
         self.own_shards = workers.own_shards(self.shards)
         if config.precision == "bfloat16" and self.device.type == "cpu":
             raise UserError("bfloat16 is for GPUs; on the CPU leave --precision at float32.", exit_code=2)
-        if (out / "state.pt").exists() and not resume:
-            raise UserError(f"{out} holds a run already; add --resume to go on with it, or choose another --out.")
+        refuse_another_run(out, resume)
         kept, self.held = split(load_motion([root / name for name in config.data]), config)
         kept = kept.to(self.device)
         rig = load_rig(root / config.cameras, self.device) if config.cameras else None
         self.rig = rig_from(root / config.cameras if config.cameras else None)
         shares = torch.tensor(list(config.data.values()), device=self.device)
         self.simulator = Simulator(kept, shares, body_lengths(kept).to(self.device), rig)
-        self.progress = Progress(seed=config.seed)
         torch.manual_seed(config.seed)
-        self.model = self._model(init)
+        super().__init__(self._model(config, init), config, out, fused=self.device.type in ("cpu", "cuda"))
         longest = max(p.frames for p in config.phases)
         if longest > self.model.config.frames:
             raise UserError(f"A phase has {longest} frames; the model takes {self.model.config.frames}.", exit_code=2)
         self.ema = Ema(self.model, config.ema)
-        self.optimiser = self._optimiser()
         if resume:
-            self._restore()
+            self.restore()
         self.forward: Callable[[Tensor], Tensor] = torch.compile(self.model) if config.compile else self.model
         self.generator = torch.Generator(self.device)
         self.edges = np.cumsum([p.share for p in config.phases]) / sum(p.share for p in config.phases)
 
-    def _model(self, init: Path | None) -> SasMamba:
+    def _model(self, config: TrainConfig, init: Path | None) -> SasMamba:
         try:
-            model = load_lifter(init) if init else SasMamba(config_from_dict(dict(self.config.model)))
+            model = load_lifter(init) if init else SasMamba(config_from_dict(dict(config.model)))
         except CheckpointError as error:
             raise UserError(f"Training cannot start from these weights: {error}.") from error
         except (TypeError, ValueError) as error:
             raise UserError(f"The configuration's model cannot be built: {error}.", exit_code=2) from error
-        model.recompute = self.config.recompute
+        model.recompute = config.recompute
         return model.to(self.device).train()
 
-    def _optimiser(self) -> torch.optim.AdamW:
-        parameters = list(self.model.parameters())
-        groups = [
-            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.config.lr, fused=self.device.type in ("cpu", "cuda"))
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Also the averaged weights."""
+        ema = {"model": self.ema.model.state_dict(), "updates": self.ema.updates}
+        return super().state() | {"ema": ema}
 
-    def _restore(self) -> None:
-        self.progress, parts = load_state(self.out / "state.pt")
-        try:
-            self.model.load_state_dict(parts["model"])
-            self.ema.model.load_state_dict(parts["ema"]["model"])
-            self.ema.updates = parts["ema"]["updates"]
-            self.optimiser.load_state_dict(parts["optimiser"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{self.out} holds a run of another model; resume it with its own configuration, "
-                "or start a new one in another --out."
-            ) from error
+    def load_state(self, parts: dict[str, dict[str, Any]]) -> None:
+        """Also the averaged weights."""
+        super().load_state(parts)
+        self.ema.model.load_state_dict(parts["ema"]["model"])
+        self.ema.updates = parts["ema"]["updates"]
 
-    def save(self) -> None:
-        """Writes the state that `resume` reads, and the averaged weights, each whole or not at all."""
-        if not all(p.isfinite().all() for p in self.model.parameters()):
-            raise self._diverged()
-        parts: dict[str, dict[str, Any]] = {
-            "model": self.model.state_dict(),
-            "ema": {"model": self.ema.model.state_dict(), "updates": self.ema.updates},
-            "optimiser": self.optimiser.state_dict(),
-        }
-        save_state(self.out / "state.pt", self.progress, parts)
-        save_weights(self.ema.model, self.out / "last.safetensors", self._notes())
-
-    def _notes(self) -> dict[str, str]:
-        return {"step": str(self.progress.step), "config": str(asdict(self.config))}
-
-    def _diverged(self) -> UserError:
-        return UserError(
-            f"The loss is no longer a number (step {self.progress.step}); lower lr or clip and go on from the last "
-            f"checkpoint with --resume."
-        )
+    def save_weights(self, path: Path, notes: dict[str, str]) -> None:
+        """The averaged weights."""
+        save_weights(self.ema.model, path, notes)
 
     def validation(self) -> dict[str, Windows]:
         """Windows of the held-out subject, from true and from noisy 2D; none where nobody is held out."""
@@ -185,9 +157,7 @@ class Leg:
         """
         config, progress = self.config, self.progress
         phase = config.phases[min(int(np.searchsorted(self.edges, share, side="right")), len(self.edges) - 1)]
-        rate = self.rate(share)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.set_rate(self.rate(share))
         self.optimiser.zero_grad(set_to_none=True)
         told = torch.zeros(3, device=self.device)
         for shard in self.own_shards:
@@ -257,10 +227,7 @@ class Leg:
             progress.seconds = begin_seconds + time.monotonic() - begin
             self.save()
 
-        if first:
-            with disk_errors_explained(self.out, *self.out.parents):
-                self.out.mkdir(parents=True, exist_ok=True)
-        journal = Journal(self.out) if first else None
+        journal = self.open_journal() if first else None
         every = config.eval_minutes / config.minutes
         next_eval = (math.floor(progress.share / every) + 1) * every
         saved = shown = begin
@@ -278,9 +245,8 @@ class Leg:
                 result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
                 errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
             journal.add(result)
-            if "noisy P1" in result and result["noisy P1"] < progress.best:
-                progress.best = result["noisy P1"]
-                save_weights(self.ema.model, self.out / "best.safetensors", self._notes())
+            if "noisy P1" in result:
+                self.save_if_best(result["noisy P1"])
             save()
             draw_curves(journal.rows, self.out / "curves.png", self.out.name)
             if errors:
@@ -299,15 +265,14 @@ class Leg:
                 following = next_share() if first else 0.0
                 told = self.step(share, following)
                 share = told[2].item() if self.workers.count > 1 else following
-                keep = 0.99 if progress.step > 100 else 0.9
-                recent = told[1] if recent is None else torch.lerp(told[1], recent, keep)
+                recent = told[1] if recent is None else torch.lerp(told[1], recent, self.smoothing())
                 now = time.monotonic()
                 validate_now = first and next_eval <= share < 1
                 save_now = first and now - saved >= config.checkpoint_minutes * 60 and share < 1
                 if progress.step % _LOOK_EVERY == 0 or share >= 1 or validate_now or save_now:
                     progress.running = recent.item()
                     if not math.isfinite(told[0].item()):
-                        raise self._diverged()
+                        raise self.diverged()
                 if first and live and now - shown > 1:
                     shown = now
                     live(f"{100 * min(share, 1):.0f} %  step {progress.step}  {self._speed(begin, begin_frames)}  "
@@ -323,7 +288,7 @@ class Leg:
                     saved = now
             if first and share >= _STOP:
                 save()
-                say(f"Stopped at step {progress.step}; --resume goes on from here.")
+                say(self.stopped())
             elif first:
                 progress.share = 1.0
                 validate()
@@ -361,7 +326,7 @@ def train(
     if init is None and config.init:
         init = find_weights(config.init, root)
     with workers.together():
-        return Leg(config, out, init, workers, root, resume).run(say, live, stop)
+        return LifterTrainer(config, out, init, workers, root, resume).run(say, live, stop)
 
 
 def find_weights(name: str, root: Path = Path()) -> Path:

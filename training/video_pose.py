@@ -12,7 +12,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.sinks.atomic import disk_errors_explained
 from sasmamba.app.types import UserError
 from sasmamba.training.config import config_file
 from sasmamba.training.crops import Augmentation
-from sasmamba.training.journal import Journal
-from sasmamba.training.state import Progress, load_state, save_state
+from sasmamba.training.trainer import Trainer, refuse_another_run
 
 
 @dataclass(frozen=True)
@@ -146,8 +144,8 @@ def heatmap_loss(predicted: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
     return ((predicted - heat).square().sum((2, 3)) * weight).sum() / weight.sum().clamp(min=1)
 
 
-class VideoPoseRun:
-    """One run of training, that can be interrupted and resumed.
+class VideoPoseTrainer(Trainer):
+    """Trains a head on a frozen backbone.
 
     Args:
         head: what is trained; reads what `encode` gives. encode: the frozen backbone.
@@ -159,65 +157,45 @@ class VideoPoseRun:
         UserError: `out` holds a run already and `resume` was not asked for, or one that does not fit.
     """
 
+    config: VideoPoseConfig
+
     def __init__(
-        self, head: nn.Module, encode: Callable[[Tensor], Tensor], clips: Clips, validate: Validate | None,
-        config: VideoPoseConfig, out: Path, save: Callable[[Path, dict[str, str]], None], *, resume: bool = False,
+        self,
+        head: nn.Module,
+        encode: Callable[[Tensor], Tensor],
+        clips: Clips,
+        validate: Validate | None,
+        config: VideoPoseConfig,
+        out: Path,
+        save: Callable[[Path, dict[str, str]], None],
+        *,
+        resume: bool = False,
         device: str = "cpu",
-    ) -> None:  # fmt: skip
+    ) -> None:
         if not len(clips):
             raise UserError("There is no clip to train on: no labelled person in the annotations.")
-        if (out / "state.pt").exists() and not resume:
-            raise UserError(f"{out} holds a run already; add --resume to go on with it, or choose another --out.")
-        self.head, self.encode, self.clips, self.validate = head.to(device), encode, clips, validate
-        self.config, self.out, self.save_weights, self.device = config, out, save, device
-        decayed = [p for p in head.parameters() if p.dim() > 1]
-        plain = [p for p in head.parameters() if p.dim() <= 1]
-        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=config.lr)
-        self.progress = Progress(seed=config.seed)
+        refuse_another_run(out, resume)
+        super().__init__(head.to(device), config, out)
+        self.encode, self.clips, self.validate, self.device, self._save = encode, clips, validate, device, save
         self.batch = min(config.batch, len(clips))
         self.steps_per_epoch = len(clips) // self.batch
         self.steps = config.steps or config.epochs * self.steps_per_epoch
         self._reader: ThreadPoolExecutor | None = None
         self._ahead: Future[Batch] | None = None
         if resume:
-            self._restore()
+            self.restore()
 
-    def _restore(self) -> None:
-        self.progress, parts = load_state(self.out / "state.pt")
-        try:
-            self.head.load_state_dict(parts["model"])
-            self.optimiser.load_state_dict(parts["optimiser"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{self.out} holds a run of another model; resume it with its own configuration, or start a new one "
-                "in another --out."
-            ) from error
-
-    def save(self) -> None:
-        """Writes the state that `resume` reads and the last weights, each whole or not at all."""
-        if not all(p.isfinite().all() for p in self.head.parameters()):
-            raise self._diverged()
-        parts = {"model": self.head.state_dict(), "optimiser": self.optimiser.state_dict()}
-        save_state(self.out / "state.pt", self.progress, parts)
-        self.save_weights(self.out / "last.safetensors", self._notes())
-
-    def _notes(self) -> dict[str, str]:
-        return {"step": str(self.progress.step), "config": str(asdict(self.config))}
-
-    def _diverged(self) -> UserError:
-        return UserError(
-            f"The loss is no longer a number (step {self.progress.step}); lower lr or set clip, and go on from the "
-            "last checkpoint with --resume."
-        )
+    def save_weights(self, path: Path, notes: dict[str, str]) -> None:
+        """The head's, as `save` writes them."""
+        self._save(path, notes)
 
     def predict(self, frames: Tensor) -> Tensor:
         """Heatmaps of frames, in evaluation mode."""
-        was = self.head.training
-        self.head.eval()
+        was = self.model.training
+        self.model.eval()
         with torch.no_grad():
-            heat = self.head(self.encode(frames.to(self.device)))
-        self.head.train(was)
+            heat = self.model(self.encode(frames.to(self.device)))
+        self.model.train(was)
         return heat
 
     def _batch(self, step: int) -> Batch:
@@ -233,24 +211,23 @@ class VideoPoseRun:
         self._ahead = None
         if self._reader and progress.step + 1 < self.steps:  # pictures are read while the network computes
             self._ahead = self._reader.submit(self._batch, progress.step + 1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.rate(progress.step / self.steps_per_epoch)
+        self.set_rate(config.rate(progress.step / self.steps_per_epoch))
         # dropout, too, must not depend on where a run was interrupted
         torch.manual_seed(int(np.random.SeedSequence((progress.seed, progress.step)).generate_state(1)[0]))
         with torch.no_grad():
             features = self.encode(batch.frames.to(self.device))
-        loss = heatmap_loss(self.head(features), batch.heat.to(self.device), batch.weight.to(self.device))
+        loss = heatmap_loss(self.model(features), batch.heat.to(self.device), batch.weight.to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if config.clip:
-            nn.utils.clip_grad_norm_(self.head.parameters(), config.clip)
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimiser.step()
         progress.step += 1
         progress.frames += len(batch.frames)
         value = loss.item()
         if not math.isfinite(value):
-            raise self._diverged()
-        keep = 0.99 if progress.step > 100 else 0.9
+            raise self.diverged()
+        keep = self.smoothing()
         progress.running = value if math.isnan(progress.running) else keep * progress.running + (1 - keep) * value
         return value
 
@@ -258,9 +235,7 @@ class VideoPoseRun:
         """Trains to the end or until `stop` says so; returns the rows of metrics.csv."""
         progress = self.progress
         every = max(1, round(self.config.validate_epochs * self.steps_per_epoch))
-        with disk_errors_explained(self.out, *self.out.parents):
-            self.out.mkdir(parents=True, exist_ok=True)
-        journal = Journal(self.out)
+        journal = self.open_journal()
         begin, before = time.monotonic(), progress.seconds
         saved = begin
 
@@ -270,13 +245,13 @@ class VideoPoseRun:
             progress.seconds, progress.share = before + saved - begin, progress.step / self.steps
             self.save()
 
-        self.head.train()
+        self.model.train()
         self._reader = ThreadPoolExecutor(1)
         try:
             while progress.step < self.steps:
                 if stop():
                     checkpoint()
-                    say(f"Stopped at step {progress.step}; --resume goes on from here.")
+                    say(self.stopped())
                     return journal.rows
                 self.step()
                 if progress.step % every == 0 or progress.step == self.steps:
@@ -286,9 +261,8 @@ class VideoPoseRun:
                                                  "lr": self.config.rate(epochs), "loss": progress.running}  # fmt: skip
                     measured = self.validate(self.predict) if self.validate else {}
                     journal.add(figures | measured)
-                    if "error" in measured and measured["error"] < progress.best:
-                        progress.best = measured["error"]
-                        self.save_weights(self.out / "best.safetensors", self._notes())
+                    if "error" in measured:
+                        self.save_if_best(measured["error"])
                     checkpoint()
                     told = "  ".join(f"{k} {v:.2f}" for k, v in measured.items())
                     say(f"{minutes:.1f} min  step {progress.step}/{self.steps}  loss {progress.running:.3f}  {told}")

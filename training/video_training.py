@@ -16,7 +16,7 @@ from sasmamba.models.glsmamba_checkpoint import BackboneRecord, config_from_dict
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training.state import rust_errors_named
 from sasmamba.training.video_clips import PoseTrackClips
-from sasmamba.training.video_pose import VideoPoseConfig, VideoPoseRun
+from sasmamba.training.video_pose import VideoPoseConfig, VideoPoseTrainer
 
 
 def open_backbone(path: Path, device: str = "cpu") -> Any:
@@ -74,7 +74,7 @@ def train_2d(
         with disk_errors_explained(path), rust_errors_named():
             save_glsmamba(head, path, record, notes)
 
-    run = VideoPoseRun(
+    run = VideoPoseTrainer(
         head, encode, clips, held.measure if held else None, config, out, save, resume=resume, device=device
     )
     return run.run(say, stop)

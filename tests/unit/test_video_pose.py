@@ -29,7 +29,7 @@ from sasmamba.training.video_clips import PoseTrackClips
 from sasmamba.training.video_pose import (
     Batch,
     VideoPoseConfig,
-    VideoPoseRun,
+    VideoPoseTrainer,
     heatmap_loss,
     load_video_config,
     with_settings,
@@ -214,7 +214,7 @@ class _Numbers:
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     head = nn.Sequential(nn.Linear(1, 1), nn.Unflatten(1, (1, 1, 1)))
-    run = VideoPoseRun(head, lambda x: x, _Numbers(), None, config(steps=3), tmp_path, lambda p, n: None)
+    run = VideoPoseTrainer(head, lambda x: x, _Numbers(), None, config(steps=3), tmp_path, lambda p, n: None)
     with pytest.raises(UserError, match="no longer a number"):
         run.run(silent)
 
