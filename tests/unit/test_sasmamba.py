@@ -9,7 +9,6 @@ import torch
 
 from sasmamba.models.blocks import ALL_DIRECTIONS, Block, BlockConfig, _hold, _routes
 from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig, count_parameters
-from sasmamba.training.grow import grow_structure_aware
 
 LEAN = SasMambaConfig(block=BlockConfig(width=16, states=2), blocks=4, frames=27)
 
@@ -136,13 +135,3 @@ def test_windows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 def test_unknown_block_settings_are_refused(bad: dict) -> None:
     with pytest.raises(ValueError, match="want"):
         BlockConfig(**bad)
-
-
-def test_growing_does_not_change_the_function() -> None:
-    plain = SasMamba(replace(LEAN, block=replace(LEAN.block, local="depthwise"))).eval()
-    grown = grow_structure_aware(plain).eval()
-    x = torch.randn(2, 9, 17, 2)
-    torch.testing.assert_close(grown(x), plain(x), rtol=1e-4, atol=1e-5)
-    assert grown.config.block.local == "structure_aware"
-    with pytest.raises(ValueError, match="depthwise"):
-        grow_structure_aware(grown)
