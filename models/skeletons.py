@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Stored in every checkpoint: a lifter must be fed joints derived the way it was trained on.
 CONVERSION_ID = "coco17-to-h36m17/1"
@@ -161,8 +165,12 @@ def _coco_to_h36m() -> NDArray[np.float32]:
 COCO_TO_H36M = _coco_to_h36m()
 
 
-def coco17_to_h36m17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
-    """Derives H36M-17 joints from COCO-17 joints.
+@overload
+def coco17_to_h36m17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDArray]: ...
+@overload
+def coco17_to_h36m17(joints: Tensor, score: Tensor) -> tuple[Tensor, Tensor]: ...
+def coco17_to_h36m17(joints: NDArray | Tensor, score: NDArray | Tensor) -> tuple[NDArray | Tensor, NDArray | Tensor]:
+    """Derives H36M-17 joints from COCO-17 joints, both as arrays or both as tensors.
 
     Args:
         joints: (..., 17, D) positions in COCO order.
@@ -174,10 +182,21 @@ def coco17_to_h36m17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDArray]
     """
     if joints.shape[-2] != 17 or score.shape != joints.shape[:-1]:
         raise ValueError(f"joints and score: want (..., 17, D) and (..., 17), got {joints.shape} and {score.shape}")
-    out = np.einsum("hc,...cd->...hd", COCO_TO_H36M, joints).astype(joints.dtype)
     support = COCO_TO_H36M != 0
+    if not (isinstance(joints, np.ndarray) and isinstance(score, np.ndarray)):
+        return _coco17_to_h36m17_of_tensors(joints, score, support)
+    out = np.einsum("hc,...cd->...hd", COCO_TO_H36M, joints).astype(joints.dtype)
     out_score = np.where(support, score[..., None, :], np.inf).min(-1).astype(score.dtype)
     return np.where(out_score[..., None] > 0, out, 0).astype(joints.dtype), out_score
+
+
+def _coco17_to_h36m17_of_tensors(joints: Any, score: Any, support: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    import torch  # whoever has tensors has it
+
+    out = torch.einsum("hc,...cd->...hd", torch.from_numpy(COCO_TO_H36M).to(joints), joints)
+    made_of = torch.from_numpy(support).to(joints.device)
+    out_score = torch.where(made_of, score[..., None, :], torch.inf).amin(-1)
+    return torch.where(out_score[..., None] > 0, out, 0), out_score
 
 
 def mediapipe33_to_coco17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:

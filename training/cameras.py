@@ -159,16 +159,3 @@ def surrounding_rig(device: torch.device | None = None) -> Rig:
     position = torch.stack([5 * yaw.sin(), -5 * yaw.cos(), 1.5 * one], -1)
     half = torch.full((4, 2), 0.5, device=device)
     return Rig([""] * 4, Cameras(R, position, torch.full_like(half, 1.15), zero[:, None].expand(4, 5), half), [""] * 4)
-
-
-def facing_rotation(pelvis: Tensor) -> Tensor:
-    """(..., 3, 3) shortest rotation that brings the direction to the pelvis (..., 3), in camera axes, onto the optical
-    axis: the view of a camera at the same place that looks straight at the person.
-
-    What a lifter sees of a person does not tell where in the picture the person stood, so this is the frame in which
-    its answer is defined; with a calibrated camera the transpose of this rotation takes it to the camera's own axes.
-    """
-    x, y, z = (pelvis / pelvis.norm(dim=-1, keepdim=True)).unbind(-1)
-    s = 1 / (1 + z)
-    rows = [1 - x * x * s, -x * y * s, -x, -x * y * s, 1 - y * y * s, -y, x, y, z]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))

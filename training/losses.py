@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from sasmamba.models.skeletons import H36M_PARENTS, SEEN_JOINTS
+from sasmamba.models.geometry import bones_of
+from sasmamba.models.skeletons import SEEN_JOINTS
 
 #: The losses by the names that training files use.
 Loss = Literal["sasmamba", "posemamba"]
@@ -51,8 +52,7 @@ def bone_length_error(predicted: Tensor, target: Tensor) -> Tensor:
 
     Not the papers'. A body's proportions are a small part of joints' errors and slow to be learned from them alone.
     """
-    parents = list(H36M_PARENTS)
-    own, true = ((j - j[:, :, parents])[:, :, 1:].norm(dim=-1).mean(1) for j in (predicted, target))
+    own, true = (bones_of(j)[:, :, 1:].norm(dim=-1).mean(1) for j in (predicted, target))
     return (own - true).abs().mean()
 
 

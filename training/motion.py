@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sasmamba.models.skeletons import H36M_PARENTS
+from sasmamba.models.geometry import bones_of
 from sasmamba.training.schema import read_motion_file
 
 
@@ -92,7 +92,7 @@ def load_motion(paths: list[Path]) -> Motion:
     joints, start, length = joined["joints"], joined["start"], joined["length"]
     bones = torch.stack(
         [
-            (joints[i : i + n : 7] - joints[i : i + n : 7, list(H36M_PARENTS)]).norm(dim=-1).mean(0)
+            bones_of(joints[i : i + n : 7]).norm(dim=-1).mean(0)
             for i, n in zip(start.tolist(), length.tolist(), strict=True)
         ]
     )

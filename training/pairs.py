@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sasmamba.app.types import UserError
-from sasmamba.training.cameras import facing_rotation
+from sasmamba.models.geometry import facing_rotation
 from sasmamba.training.evaluation import Windows
 from sasmamba.training.schema import read_motion_file
 

@@ -1,4 +1,4 @@
-"""Training pairs from motion capture: bodies varied, cameras placed, 2D joints derived and spoiled as in the wild."""
+"""Training pairs from motion capture: bodies varied, cameras placed, 2D joints derived and corrupted as in the wild."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sasmamba.models.skeletons import COCO, COCO_TO_H36M, H36M, H36M_MIRROR, H36M_PARENTS
-from sasmamba.training.cameras import Cameras, Rig, facing_rotation, random_cameras
+from sasmamba.models.geometry import bones_of, facing_rotation, joints_of
+from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, coco17_to_h36m17
+from sasmamba.training.cameras import Cameras, Rig, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard
 
@@ -39,11 +40,7 @@ class Sample:
 
 def rebuild(joints: Tensor, factor: Tensor) -> Tensor:
     """Poses (B, T, 17, 3) with the bone to each joint's parent scaled by factor (B, 17)."""
-    bones = (joints - joints[:, :, list(H36M_PARENTS)]) * factor[:, None, :, None]
-    placed: list[Tensor] = [torch.zeros_like(bones[:, :, 0])]
-    for joint in range(1, 17):  # parents come before their children in this order
-        placed.append(placed[H36M_PARENTS[joint]] + bones[:, :, joint])
-    return torch.stack(placed, 2)
+    return joints_of(bones_of(joints) * factor[:, None, :, None])
 
 
 def alike_on_both_sides(noise: Tensor) -> Tensor:
@@ -76,11 +73,9 @@ def coco_points(joints: Tensor) -> Tensor:
 
 
 def derive(coco_xyc: Tensor) -> Tensor:
-    """H36M-17 x, y, score (..., 17, 3) from COCO-17's; `models.skeletons.coco17_to_h36m17` on tensors."""
-    M = torch.from_numpy(COCO_TO_H36M).to(coco_xyc)
-    xy = torch.einsum("hc,...cd->...hd", M, coco_xyc[..., :2])
-    score = torch.where(M != 0, coco_xyc[..., None, :, 2], torch.inf).amin(-1, keepdim=True)
-    return torch.where(score > 0, torch.cat([xy, score], -1), 0)
+    """H36M-17 x, y, score (..., 17, 3) from COCO-17's, see `skeletons.coco17_to_h36m17`."""
+    xy, score = coco17_to_h36m17(coco_xyc[..., :2], coco_xyc[..., 2])
+    return torch.cat([xy, torch.where(score > 0, score, 0)[..., None]], -1)
 
 
 def observe(
@@ -153,7 +148,7 @@ def body_lengths(motion: Motion) -> Tensor:
 
 
 def dressed(motion: Motion, lengths: Tensor) -> Motion:
-    """The same motion by bodies of other bone lengths (17,), paths scaled by the legs.
+    """The same motion retargeted to bodies of other bone lengths (17,), paths scaled by the legs.
 
     Clips of game characters have proportions no person has; measured on them as they are, a lifter's error says more
     about the body than about the motion.
@@ -173,7 +168,7 @@ class Simulator:
     Args:
         motion: clips to draw from.
         weights: (sources,) share of each file in `motion`.
-        bodies: (P, 17) bone lengths of people to dress the motion in; clips carry skeletons of game characters too.
+        bodies: (P, 17) bone lengths of people to retarget the motion to; clips carry skeletons of game characters too.
         rig: Human3.6M's cameras to use for a quarter of the clips, or None.
     """
 
@@ -221,7 +216,7 @@ class Simulator:
         return Sample(xyc, target, step, R)
 
     def _body(self, joints: Tensor, root: Tensor, clip: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Dresses the motion in other bodies.
+        """Retargets the motion to other bodies.
 
         Overall size is not varied: seen in units of the person it leaves no trace in the 2D, so it would only be noise
         in the target. Proportions are.

@@ -14,8 +14,9 @@ import torch
 from sasmamba.app.placing import Intrinsics, level, place, to_camera_axes, with_constant_bones
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
+from sasmamba.models.geometry import facing_rotation
 from sasmamba.models.skeletons import H36M, H36M_PARENTS, coco17_to_h36m17
-from sasmamba.training.cameras import facing_rotation, look_rotation
+from sasmamba.training.cameras import look_rotation
 from sasmamba.training.simulate import coco_points
 
 #: A standing adult, metres, world axes (x right, y away, z up), facing the camera, pelvis at the origin.

@@ -13,7 +13,8 @@ import torch
 from helpers_motion import write_rig
 
 from sasmamba.app.types import UserError
-from sasmamba.training.cameras import Cameras, facing_rotation, load_rig, look_rotation, random_cameras, surrounding_rig
+from sasmamba.models.geometry import facing_rotation
+from sasmamba.training.cameras import Cameras, load_rig, look_rotation, random_cameras, surrounding_rig
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import torch
 from helpers_motion import walker
 from torch import Tensor
 
+from sasmamba.models.geometry import facing_rotation
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.skeletons import H36M, SEEN_JOINTS
-from sasmamba.training.cameras import facing_rotation
 from sasmamba.training.losses import (
     JOINT_WEIGHTS,
     bone_length_error,

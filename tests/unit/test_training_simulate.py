@@ -1,4 +1,4 @@
-"""Training pairs: bodies dressed, joints derived as in the wild, mirrored consistently, nobody held out is drawn."""
+"""Training pairs: motion retargeted, joints derived as in the wild, mirrored consistently, nobody held out is drawn."""
 
 from __future__ import annotations
 
