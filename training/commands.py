@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,21 +44,22 @@ def train(
     import torch
 
     from sasmamba.app.config import resolve_device
-    from sasmamba.app.types import UserError
-    from sasmamba.training.config import load_config
+    from sasmamba.training.config import load_config, with_settings
     from sasmamba.training.loop import find_weights
     from sasmamba.training.loop import train as run
 
     if threads:
         torch.set_num_threads(threads)
-    given = {"minutes": minutes, "steps": steps, "lr": lr, "precision": precision, "seed": seed}
-    loaded = load_config(config)
-    try:
-        chosen = replace(loaded, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UserError(f"Not a usable setting: {error}.", exit_code=2) from error
-    phases = tuple(replace(p, batch=max(1, round(p.batch * batch_scale))) for p in chosen.phases)
-    chosen = replace(chosen, phases=phases, compile=chosen.compile or compile_model)
+    chosen = with_settings(
+        load_config(config),
+        batch_scale=batch_scale,
+        minutes=minutes,
+        steps=steps,
+        lr=lr,
+        precision=precision,
+        seed=seed,
+        compile=compile_model or None,
+    )
 
     def say(line: str) -> None:
         if not quiet:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sasmamba.app.types import UserError
 from sasmamba.training.losses import Loss
@@ -124,11 +125,9 @@ def load_config(path: Path | str) -> TrainConfig:
     """
     path = config_file(path)
     try:
-        values = tomllib.loads(path.read_text())
+        values = named(TrainConfig, tomllib.loads(path.read_text()))
         if "phases" in values:
-            values["phases"] = tuple(
-                Phase(p["share"], p["batch"], p["frames"], (p["stride"][0], p["stride"][1])) for p in values["phases"]
-            )
+            values["phases"] = tuple(_phase(p) for p in values["phases"])
         if "hold_out_clips" in values:
             values["hold_out_clips"] = tuple(values["hold_out_clips"])
         return TrainConfig(**values)
@@ -140,6 +139,41 @@ def load_config(path: Path | str) -> TrainConfig:
         ) from error
     except KeyError as error:
         raise UserError(f"{path}: a phase lacks {error}.", exit_code=2) from error
-    except (OSError, ValueError, TypeError) as error:
-        words = str(error).replace("TrainConfig.__init__() got an unexpected keyword argument", "there is no setting")
-        raise UserError(f"{path} is not a usable training configuration: {words}.", exit_code=2) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a usable training configuration: {error}.", exit_code=2) from error
+
+
+def _phase(values: dict[str, Any]) -> Phase:
+    named(Phase, values)
+    share, batch, frames, (low, high) = (values[name] for name in ("share", "batch", "frames", "stride"))
+    return Phase(share, batch, frames, (low, high))
+
+
+def named(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, if all their names are settings of a dataclass.
+
+    Raises:
+        ValueError: one is not; names it, and the setting that it resembles.
+    """
+    settings = [setting.name for setting in fields(kind)]
+    for name in values:
+        if name not in settings:
+            near = difflib.get_close_matches(name, settings, 1)
+            raise ValueError(f"there is no setting {name!r}" + (f" (perhaps {near[0]})" if near else ""))
+    return values
+
+
+def with_settings(config: TrainConfig, *, batch_scale: float = 1.0, **given: Any) -> TrainConfig:
+    """The configuration with some settings replaced; those that are None stay.
+
+    Args:
+        batch_scale: factor on the batches of all phases, which keep at least one clip.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    phases = tuple(replace(p, batch=max(1, round(p.batch * batch_scale))) for p in config.phases)
+    try:
+        return replace(config, phases=phases, **{k: v for k, v in given.items() if v is not None})
+    except ValueError as error:
+        raise UserError(f"Not a usable setting: {error}.", exit_code=2) from error

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sasmamba.app.types import UserError
-from sasmamba.training.config import config_file
+from sasmamba.training.config import config_file, named
 from sasmamba.training.crops import Augmentation
 from sasmamba.training.trainer import Trainer, refuse_another_run
 
@@ -83,21 +83,18 @@ def load_video_config(path: Path | str) -> VideoPoseConfig:
     """
     path = config_file(path)
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text())
+        values = named(VideoPoseConfig, tomllib.loads(path.read_text()))
         for name in ("train", "validate", "input_px"):
             if name in values:
                 values[name] = tuple(values[name])
         if "lr_drops" in values:
             values["lr_drops"] = tuple((float(epoch), float(rate)) for epoch, rate in values["lr_drops"])
-        values["augmentation"] = Augmentation(**values.get("augmentation", {}))
+        values["augmentation"] = Augmentation(**named(Augmentation, values.get("augmentation", {})))
         return VideoPoseConfig(**values)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; give a TOML file, or glsmamba.", exit_code=2) from error
-    except (OSError, ValueError, TypeError) as error:
-        words = str(error)
-        for kind in ("VideoPoseConfig", "Augmentation"):
-            words = words.replace(f"{kind}.__init__() got an unexpected keyword argument", "there is no setting")
-        raise UserError(f"{path} is not a usable configuration of 2D training: {words}.", exit_code=2) from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not a usable configuration of 2D training: {error}.", exit_code=2) from error
 
 
 @dataclass(frozen=True)

@@ -350,7 +350,14 @@ def test_own_configurations(name: str) -> None:
     ("text", "sentence"),
     [
         ("[data]\n'm.npz' = 1\n[[phases]]\nshare = 1\n", "a phase lacks 'batch'"),
-        ("lrr = 3\n[data]\n'm.npz' = 1\n", "there is no setting 'lrr'"),
+        ("lrr = 3\n[data]\n'm.npz' = 1\n", r"there is no setting 'lrr' \(perhaps lr\)"),
+        (
+            "[data]\n'm.npz' = 1\n[[phases]]\nshare = 1\nbatch = 1\nframes = 3\nstride = [1, 8]\nstrides = 2\n",
+            r"there is no setting 'strides' \(perhaps stride\)",
+        ),
+        ("phases = 3\n[data]\n'm.npz' = 1\n", "not a usable training configuration"),
+        ("phases = [3]\n[data]\n'm.npz' = 1\n", "not a usable training configuration"),
+        ("lr = 'fast'\n[data]\n'm.npz' = 1\n", "not a usable training configuration"),
         ("lr = -1\n[data]\n'm.npz' = 1\n", "lr: want above 0"),
         ("data = {}\n", "at least one motion file"),
         ("precision = 'half'\n[data]\n'm.npz' = 1\n", "precision: want one of"),

@@ -263,6 +263,8 @@ def test_says_what_is_wrong(data: Path, tmp_path: Path, change, settings: dict, 
     ("toml", "says"),
     [
         ("learning_rate = 1", "there is no setting 'learning_rate'"),
+        ("augmentation = 3", "not a usable configuration"),
+        ("train = 3", "not a usable configuration"),
         ("[augmentation]\nblur = 1", "there is no setting 'blur'"),
         ("batch = 0", "batch: want above 0"),
         ("input_px = [100, 128]", "input_px: want multiples of 16"),
