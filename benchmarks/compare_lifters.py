@@ -7,7 +7,7 @@
 SasMamba against PoseMamba and a temporal convolution, and SasMamba without its parts: the stride scan (plain, or summed
 as in the authors' code), the structure-aware convolution (plain depthwise instead; K = 1), scan directions. Prints a
 table and writes comparison.json and comparison.png. Validation is on the held-out subject and on the held-out clips
-("acr": acrobatics, dressed in that subject's body, true 2D), averaged weights.
+("acr": acrobatics, retargeted to that subject's body, true 2D), averaged weights.
 """
 
 from __future__ import annotations
