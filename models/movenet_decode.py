@@ -1,0 +1,130 @@
+"""From MoveNet's maps to people: centres are peaks, and each centre says about where its joints are.
+
+Axes of the maps: channel, row, column; channels 2j and 2j + 1 of the regression and the offsets hold y and x of COCO
+joint j, in cells. The rules are those of the published graph, read off its nodes, but for one: MultiPose there gives a
+joint the score of whoever expects one at its place most, so that a hidden ankle gets its neighbour's; here it is the
+person's own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+#: In a crop heat counts less the farther it lies from where it is expected: it is divided by the distance in cells
+#: plus this.
+_NEAR = 1.8
+#: In MultiPose it fades as exp(-d² / (this times the map's shorter side)), d in cells; joints above this score say how
+#: sure a person is.
+_FADE, _COUNTS = 0.300048828125, 0.126953125
+#: A centre is the highest within so many cells square.
+_PEAK = 5
+
+
+def sigmoid(logits: NDArray) -> NDArray:
+    """Logits of any shape to 0..1."""
+    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+
+
+def decode_person(center: Floats, heatmap: Floats, regress: Floats, offset: Floats) -> Floats:
+    """The person in the middle of a crop, as Thunder and Lightning answer.
+
+    Args:
+        center: (1, h, w) logits.
+        heatmap: (17, h, w) logits.
+        regress: (34, h, w) cells from a centre to its joints.
+        offset: (34, h, w) cells from a joint's cell to the joint.
+
+    Returns:
+        (17, 3) x, y in fractions of the crop, and score 0..1, COCO-17.
+    """
+    height, width = center.shape[-2:]
+    rows, columns = _grid(height, width)
+    near = sigmoid(center[0]) / (np.hypot(rows - height / 2, columns - width / 2) + _NEAR)
+    y, x = divmod(int(near.argmax()), width)
+    joints = _joints(sigmoid(heatmap), regress, offset, y, x)
+    joints[:, :2] /= (width, height)
+    return joints
+
+
+def decode_people(
+    center: Floats, heatmap: Floats, regress: Floats, offset: Floats, scale: Floats, box_offset: Floats, *,
+    most: int, threshold: float,
+) -> list[tuple[Floats, Floats, float]]:  # fmt: skip
+    """Everybody in a picture, as MultiPose answers, the surest first.
+
+    Args:
+        center, heatmap, regress, offset: as in `decode_person`.
+        scale: (2, h, w) height and width of the box about a centre, in cells.
+        box_offset: (2, h, w) y and x from a centre's cell to the middle of its box.
+        most: at most so many people (the published graph: 6).
+        threshold: people below are nobody; a person's score is their centre's times their joints' on the average.
+
+    Returns:
+        For each: joints (17, 3) x, y in fractions of the picture and score; box (4,) x0, y0, x1, y1 in fractions;
+        score.
+    """
+    height, width = center.shape[-2:]
+    sure = sigmoid(center[0])
+    # a person's score is no larger than their centre's
+    ys, xs = np.nonzero((sure == _largest_around(sure)) & (sure >= threshold))
+    order = np.argsort(-sure[ys, xs], kind="stable")[:most]
+    heat = sigmoid(heatmap)
+    size = np.array([width, height, width, height], np.float32)
+    people = []
+    for y, x in zip(ys[order].tolist(), xs[order].tolist(), strict=True):
+        middle = np.array([x + box_offset[1, y, x], y + box_offset[0, y, x]])
+        half = np.maximum([scale[1, y, x], scale[0, y, x]], 0) / 2
+        box = np.clip(np.concatenate([middle - half, middle + half]), 0, size)
+        joints = _joints_in_box(heat, regress, offset, y, x, box)
+        seen = joints[joints[:, 2] > _COUNTS, 2]
+        score = float(sure[y, x] * seen.mean()) if len(seen) else 0.0
+        if score >= threshold:
+            joints[:, :2] /= size[:2]
+            people.append((joints, (box / size).astype(np.float32), score))
+    return sorted(people, key=lambda person: -person[2])
+
+
+def _joints_in_box(
+    heat: NDArray, regress: Floats, offset: Floats, y: int, x: int, box: NDArray
+) -> Floats:
+    """As `_joints`, but heat fades with the squared distance, and outside the person's box there is none."""
+    height, width = heat.shape[-2:]
+    x0, y0 = (int(np.ceil(v)) for v in box[:2])
+    x1, y1 = (max(int(np.ceil(v)), low + 1) for v, low in zip(box[2:], (x0, y0), strict=True))
+    x0, y0, x1, y1 = min(x0, width - 1), min(y0, height - 1), min(x1, width), min(y1, height)
+    rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+    guess = regress[:, y, x].reshape(17, 2) + np.array([y, x])
+    far2 = (rows - guess[:, 0, None, None]) ** 2 + (columns - guess[:, 1, None, None]) ** 2
+    near = heat[:, y0:y1, x0:x1] * np.exp(-far2 / (_FADE * min(height, width)))
+    best = near.reshape(17, -1).argmax(1)
+    r, c = best // (x1 - x0) + y0, best % (x1 - x0) + x0
+    j = np.arange(17)
+    score = near.reshape(17, -1)[j, best]
+    return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], score], 1).astype(np.float32)
+
+
+def _joints(heat: NDArray, regress: Floats, offset: Floats, y: int, x: int) -> Floats:
+    """(17, 3) x, y in cells and score of the person whose centre is at (y, x)."""
+    height, width = heat.shape[-2:]
+    rows, columns = _grid(height, width)
+    guess = regress[:, y, x].reshape(17, 2) + np.array([y, x])
+    far = np.hypot(rows - guess[:, 0, None, None], columns - guess[:, 1, None, None]) + _NEAR
+    best = (heat / far).reshape(17, -1).argmax(1)
+    r, c = best // width, best % width
+    j = np.arange(17)
+    return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], heat[j, r, c]], 1).astype(np.float32)
+
+
+def _grid(height: int, width: int) -> tuple[Floats, Floats]:
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    return rows, columns
+
+
+def _largest_around(values: NDArray) -> NDArray:
+    """The largest value within `_PEAK` cells square of each cell."""
+    half = _PEAK // 2
+    padded = np.pad(values, half, constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, (_PEAK, _PEAK)).max((-2, -1))

@@ -1,0 +1,202 @@
+"""MoveNet's networks give what TensorFlow.js gives, in 8 bits nearly so, and bad files give a sentence."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from helpers_movenet import CASES, figures
+
+from sasmamba.app import weights
+from sasmamba.app.pose2d import movenet_networks as networks
+from sasmamba.app.types import UserError
+from sasmamba.models.movenet import GraphError, read_weights, to_onnx
+from sasmamba.models.movenet_decode import decode_people, decode_person
+from sasmamba.models.movenet_int8 import activations, quantised
+
+EXPECTED = json.loads((Path(__file__).parents[1] / "data" / "movenet_tfjs.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    try:
+        return weights.ensure("movenet")
+    except UserError as error:
+        pytest.skip(f"MoveNet cannot be had: {error}")
+
+
+def maps(bundle: Path, name: str, case: tuple) -> list[np.ndarray]:
+    model = to_onnx(*networks.graph_files(bundle, name))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return [m[0] for m in session.run(None, {"image": figures(*case)[None]})]
+
+
+@pytest.mark.parametrize("name", ["thunder", "lightning"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_person_as_tensorflow_js_gives_them(bundle: Path, name: str, number: int) -> None:
+    joints = decode_person(*maps(bundle, name, CASES[name][number]))
+    want = np.array(EXPECTED[name][number]).reshape(17, 3)
+    np.testing.assert_allclose(joints[:, [1, 0, 2]], want, atol=5e-4)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_many_people_as_tensorflow_js_gives_them(bundle: Path, number: int) -> None:
+    people = decode_people(*maps(bundle, "multipose", CASES["multipose"][number]), most=6, threshold=0.15)
+    rows = [row for row in np.array(EXPECTED["multipose"][number]) if row[55] >= 0.15]
+    assert len(people) == len(rows)
+    for (joints, box, score), row in zip(people, sorted(rows, key=lambda r: -r[55]), strict=True):
+        want = row[:51].reshape(17, 3)
+        np.testing.assert_allclose(box[[1, 0, 3, 2]], row[51:55], atol=5e-4)
+        # a joint there may have the score of somebody else who expects one at its place
+        assert (joints[:, 2] <= want[:, 2] + 5e-4).all()
+        own = joints[:, 2] > 0.15
+        np.testing.assert_allclose(joints[own][:, [1, 0]], want[own, :2], atol=5e-4)
+        assert abs(score - row[55]) < 0.02
+
+
+@pytest.mark.parametrize("name", ["thunder", "lightning"])
+def test_eight_bits_lie_near_float(bundle: Path, shared: Path, name: str) -> None:
+    opened = getattr(networks, f"open_{name}")
+    side = networks.SIDES[name]
+    table = json.loads((shared / "images" / "coco_keypoints.json").read_text(encoding="utf-8"))
+    names = {image["id"]: image["file_name"] for image in table["images"]}
+    crops = []
+    for person in table["annotations"]:
+        picture = cv2.imread(str(shared / "images" / f"coco_{names[person['image_id']]}"))[..., ::-1]
+        x, y, wide, high = person["bbox"]
+        square, middle = (int(1.25 * max(wide, high)),) * 2, (x + wide / 2, y + high / 2)
+        crop = cv2.getRectSubPix(np.ascontiguousarray(picture), square, middle)
+        crops.append(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA))
+    exact, small = (opened(precision=p)(np.stack(crops)) for p in ("float", "int8"))
+    sure = exact[..., 2] > 0.3
+    off = np.linalg.norm(exact[..., :2] - small[..., :2], axis=-1)[sure]
+    assert 0 < off.mean() < 0.02
+    assert np.median(off) < {"thunder": 0.006, "lightning": 0.008}[name]
+
+
+def test_every_picture_is_fitted() -> None:
+    for height, width in ((64, 64), (288, 512), (4320, 7680), (1280, 720), (3, 900), (1, 1)):
+        image, scale = networks.fitted(np.full((height, width, 3), 200, np.uint8))
+        assert image.shape[0] % 32 == image.shape[1] % 32 == 0
+        assert image.shape[0] * image.shape[1] < 3 * networks.MULTIPOSE_PIXELS
+        assert image[: int(height * scale), : int(width * scale)].min() >= 199
+
+
+def test_people_are_told_in_pixels_of_the_picture(bundle: Path) -> None:
+    picture = figures(720, 1280, [(400, 360, 500), (950, 380, 450)], seed=5)
+    found = networks.open_multipose()(picture)
+    assert len(found) >= 2
+    centres = sorted(float(np.mean(box[[0, 2]])) for _, box, _ in found[:2])
+    np.testing.assert_allclose(centres, [400, 950], atol=60)
+    for joints, box, score in found:
+        assert 0.15 <= score <= 1
+        assert joints.shape == (17, 3)
+        assert (box[:2] >= 0).all()
+        assert (box[2:] <= [1280, 720]).all()
+
+
+def test_the_faster_precision_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path))
+    calls: list[str] = []
+
+    def seconds(name: str, precision: str) -> float:
+        calls.append(precision)
+        return {"float": 1.0, "int8": 0.9 if name == "thunder" else 0.5}[precision]
+
+    monkeypatch.setattr(networks, "_seconds", seconds)
+    assert networks._faster("thunder") == "float"  # hardly faster is not worth being less exact
+    assert networks._faster("lightning") == "int8"
+    assert len(calls) == 4
+    assert (networks._faster("thunder"), networks._faster("lightning")) == ("float", "int8")
+    assert len(calls) == 4
+    (tmp_path / "movenet-speed.json").write_text("[broken")
+    assert networks._faster("lightning") == "int8"
+    assert len(calls) == 6
+
+
+def graph(op: str = "_FusedConv2D") -> tuple[dict, bytes]:
+    """A network of one convolution per head, on the picture itself."""
+    nodes = [{"name": "input", "op": "Placeholder"}, {"name": "net/sub_1", "op": "Sub", "input": ["input"]}]
+    manifest, blob = [], b""
+    for head, channels in (("center", 1), ("kpt_heatmap", 17), ("kpt_regress", 34), ("kpt_offset", 34)):
+        name = f"net/{head}_0/conv/BiasAdd"
+        for part, shape in (("w", [1, 1, 3, channels]), ("b", [channels])):
+            manifest.append(
+                {"name": f"{name}/{part}", "shape": shape, "dtype": "float32", "quantization": {"dtype": "float16"}}
+            )
+            blob += np.full(shape, 0.5 if part == "w" else 0.25, "<f2").tobytes()
+        fused = [base64.b64encode(f).decode() for f in (b"BiasAdd", b"Relu6")]
+        nodes.append(
+            {
+                "name": name,
+                "op": op,
+                "input": ["net/sub_1", f"{name}/w", f"{name}/b"],
+                "attr": {"strides": {"list": {"i": ["1", "1", "1", "1"]}}, "fused_ops": {"list": {"s": fused}}},
+            }
+        )
+    return {"modelTopology": {"node": nodes}, "weightsManifest": [{"weights": manifest}]}, blob
+
+
+def test_a_small_graph_is_computed_as_written() -> None:
+    document, blob = graph()
+    model = to_onnx(json.dumps(document).encode(), blob)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), np.uint8)
+    center, heat, _, _ = session.run(None, {"image": image})
+    want = np.clip(0.5 * (image / 127.5 - 1).sum(-1) + 0.25, 0, 6)
+    np.testing.assert_allclose(center[:, 0], want, atol=1e-5)
+    assert heat.shape == (2, 17, 32, 64)
+
+
+def test_files_of_another_network_are_refused() -> None:
+    document, blob = graph()
+    text = json.dumps(document).encode()
+    with pytest.raises(GraphError, match="bytes"):
+        to_onnx(text, blob[:-2])
+    with pytest.raises(GraphError, match=r"want \d+ bytes"):
+        to_onnx(text, blob + b"\0\0")
+    with pytest.raises(GraphError, match="not expected"):
+        to_onnx(json.dumps(graph("Softmax")[0]).encode(), blob)
+    with pytest.raises(GraphError, match="not a MoveNet"):
+        to_onnx(b"{}", b"")
+    with pytest.raises(GraphError, match="not a MoveNet"):
+        to_onnx(b"\xff", b"")
+    assert sum(t.size for t in read_weights(document, blob).values()) == 86 * 4
+
+
+def test_quantising_wants_a_range_for_every_tensor() -> None:
+    document, blob = graph()
+    model = to_onnx(json.dumps(document).encode(), blob)
+    ranges = {name: (0.0, 6.0) if name.endswith(":relu6") else (-1.0, 1.0) for name in activations(model)}
+    session = onnxruntime.InferenceSession(
+        quantised(model, ranges).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    want = np.clip(0.5 * (image / 127.5 - 1).sum(-1) + 0.25, 0, 6)
+    np.testing.assert_allclose(session.run(["center"], {"image": image})[0][:, 0], want, atol=0.05)
+    ranges.popitem()
+    with pytest.raises(ValueError, match="ranges"):
+        quantised(model, ranges)
+
+
+def test_a_bundle_that_holds_something_else_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "movenet.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("movenet-thunder.json", "{}")
+        archive.writestr("movenet-thunder.bin", b"")
+    monkeypatch.setattr(weights, "ensure", lambda name, **_: path)
+    with pytest.raises(UserError, match="holds no MoveNet"):
+        networks.open_thunder(precision="float")
+    assert list(tmp_path.glob("*.onnx")) == []
+
+
+def test_crops_of_another_shape_are_refused(bundle: Path) -> None:
+    with pytest.raises(ValueError, match=r"want \(N, 192, 192, 3\)"):
+        networks.open_lightning(precision="float")(np.zeros((1, 256, 256, 3), np.uint8))
+    assert networks.open_lightning(precision="float")(np.zeros((0, 192, 192, 3), np.uint8)).shape == (0, 17, 3)
