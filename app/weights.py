@@ -487,10 +487,16 @@ def _npm_files(package: NpmPackage, part: Path, tell: Tell) -> list[bytes]:
     """The wanted files: one by one from the first mirror that has them, else by npm, with all of the package."""
     reasons = []
     for mirror in package.mirrors:
+        # npm stands behind them: a silent network must not cost a wait at each
+        if not _url_answers(_address(mirror, package.members[0])):
+            reasons.append(f"{urlsplit(mirror).netloc}: no answer")
+            continue
         try:
             return _mirrored(package, mirror, part)
         except _SourceFailed as failed:
             reasons.append(f"{urlsplit(mirror).netloc}: {failed}")
+    for member in package.members:  # what a mirror gave before it failed
+        _piece(part, member).unlink(missing_ok=True)
     tell(f"Mirrors do not answer; npm fetches the whole package, {package.size / 1e6:.0f} MB.")
     try:
         return from_npm(package, part.parent, tell)
@@ -498,11 +504,19 @@ def _npm_files(package: NpmPackage, part: Path, tell: Tell) -> list[bytes]:
         raise _SourceFailed("; ".join([*reasons, str(failed)])) from failed
 
 
+def _address(mirror: str, member: NpmMember) -> str:
+    return mirror.rstrip("/") + "/" + member.path.removeprefix("package/")
+
+
+def _piece(part: Path, member: NpmMember) -> Path:
+    return part.with_name(f"{part.name}.{member.sha256[:8]}.part")
+
+
 def _mirrored(package: NpmPackage, mirror: str, part: Path) -> list[bytes]:
     files = []
     for member in package.members:
-        url = mirror.rstrip("/") + "/" + member.path.removeprefix("package/")
-        piece = part.with_name(f"{member.sha256[:8]}.part")
+        url = _address(mirror, member)
+        piece = _piece(part, member)
         _download(url, piece, Source(size=member.size, sha256=member.sha256, url=url))
         files.append(piece)
     data = [piece.read_bytes() for piece in files]
@@ -586,12 +600,14 @@ def _transfer(url: str, part: Path, source: Source) -> None:
 
 def _answers(source: Source) -> bool:
     """Whether this source's server answers within seconds; a package index is taken to."""
+    return source.url is None or _url_answers(source.url)
+
+
+def _url_answers(url: str) -> bool:
     import requests
 
-    if source.url is None:
-        return True
     try:
-        with requests.get(source.url, stream=True, timeout=GLANCE_S) as answer:
+        with requests.get(url, stream=True, timeout=GLANCE_S) as answer:
             return answer.ok
     except requests.exceptions.RequestException:
         return False

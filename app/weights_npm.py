@@ -91,6 +91,8 @@ def from_npm(wanted: NpmPackage, folder: Path, tell: Callable[[str], None]) -> l
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix="npm-") as temporary:
         tarball = _pack(wanted, Path(temporary), tell)
+        if (got := tarball.stat().st_size) < wanted.size:
+            raise NpmFailed(f"the package is cut off after {got} of {wanted.size} bytes")
         with tarball.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != wanted.sha256:
                 raise NpmFailed("the package does not match its checksum")

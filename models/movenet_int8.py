@@ -15,7 +15,7 @@ Ranges = dict[str, tuple[float, float]]
 
 
 def read_ranges(path: Path) -> dict[str, Ranges]:
-    """Lowest and highest value of every tensor between two layers, by network (thunder, lightning)."""
+    """Lowest and highest value of every tensor between two layers, by network."""
     table = json.loads(path.read_text(encoding="utf-8"))["ranges"]
     return {name: {tensor: (low, high) for tensor, (low, high) in rows.items()} for name, rows in table.items()}
 

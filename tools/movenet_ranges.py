@@ -2,8 +2,7 @@
 
     python tools/movenet_ranges.py FOLDER       pictures and annotations.json in COCO's format, as of coco128
 
-Thunder and Lightning see every annotated person with nine or more joints in a square about their box. MultiPose stays
-in float: in 8 bits neighbouring cells are often equal, and one person becomes several. Take pictures that MoveNet was
+Thunder sees every annotated person with nine or more joints in a square about their box. Take pictures that MoveNet was
 trained on, such as coco128's, and test on others.
 """
 
@@ -19,7 +18,7 @@ import onnx
 import onnxruntime
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.movenet_networks import SIDES, graph_files
+from sasmamba.app.pose2d.movenet_networks import QUANTISED, SIDES, graph_files
 from sasmamba.models.movenet import to_onnx
 from sasmamba.models.movenet_int8 import activations
 
@@ -69,8 +68,8 @@ def main() -> None:
     folder = parser.parse_args().folder
     bundle = weights.ensure("movenet")
     table = {}
-    for name, side in SIDES.items():
-        table[name] = measure(to_onnx(*graph_files(bundle, name)), crops(folder, side))
+    for name in QUANTISED:
+        table[name] = measure(to_onnx(*graph_files(bundle, name)), crops(folder, SIDES[name]))
     about = "Lowest and highest output of MoveNet's layers, averaged over coco128's people by tools/movenet_ranges.py."
     rows = [f'"{name}": {json.dumps(spans, separators=(",", ":"))}' for name, spans in table.items()]
     print(f'{{"about": {json.dumps(about)},\n"ranges": {{\n' + ",\n".join(rows) + "}}")

@@ -31,6 +31,9 @@ Precision = Literal["auto", "float", "int8"]
 
 #: The crop's side in pixels of the networks that look at one person.
 SIDES = {"thunder": 256, "lightning": 192}
+#: What may run in 8 bits. Lightning hardly gains by it and loses more (0.7 % of the crop), and MultiPose makes several
+#: people of one, since neighbouring cells are often equal then.
+QUANTISED = ("thunder",)
 #: MultiPose gets about so many pixels, whatever the picture's shape: 512 × 288 of a wide film.
 MULTIPOSE_PIXELS = 512 * 288
 #: The published graph stops at 6 people and its users at scores of 0.25; here more people, and less sure ones, are
@@ -80,11 +83,13 @@ class MultiPoseNetwork:
         self._session = session
 
     def __call__(self, rgb: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
-        """A picture (H, W, 3) RGB to its people, the surest first.
+        """A picture (H, W, 3) RGB to its people, the surest first; an empty one has none.
 
         Returns:
             For each: joints (17, 3) x px, y px, score; box (4,) x0, y0, x1, y1 px, cut at the picture's edge; score.
         """
+        if not rgb.size:
+            return []
         image, scale = fitted(rgb)
         maps = [m[0] for m in self._session.run(None, {"image": image[None]})]
         size = np.array([image.shape[1], image.shape[0]], np.float32) / scale
@@ -126,15 +131,20 @@ def open_thunder(threads: int = 1, precision: Precision = "auto") -> PoseNetwork
     return PoseNetwork(_session("thunder", threads, precision), SIDES["thunder"])
 
 
-def open_lightning(threads: int = 1, precision: Precision = "auto") -> PoseNetwork:
-    """Lightning: one person in a crop of 192 × 192 pixels; a quarter of Thunder's work. Arguments as `open_thunder`."""
-    return PoseNetwork(_session("lightning", threads, precision), SIDES["lightning"])
+def open_lightning(threads: int = 1) -> PoseNetwork:
+    """Lightning: one person in a crop of 192 × 192 pixels, a quarter of Thunder's work; always in float.
+
+    Args:
+        threads: of one call.
+
+    Raises:
+        UserError: as `open_thunder`.
+    """
+    return PoseNetwork(_session("lightning", threads, "float"), SIDES["lightning"])
 
 
 def open_multipose(threads: int = 1) -> MultiPoseNetwork:
-    """MultiPose: everybody in a picture, roughly.
-
-    Always in float: in 8 bits neighbouring cells are often equal, and one person becomes several.
+    """MultiPose: everybody in a picture, roughly; always in float.
 
     Args:
         threads: of one call.

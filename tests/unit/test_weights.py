@@ -422,7 +422,7 @@ if os.environ.get("NPM_FAILS"):
     sys.exit("npm error code E404\\nnpm error 404 Not Found - people@1.2.3\\nnpm error A complete log is at x")
 shutil.copy(os.environ["NPM_TARBALL"], os.path.join(folder, "people-1.2.3.tgz"))
 """
-FILES = {"package/models/a.json": b"{}", "package/models/a.bin": BODY}
+FILES = {"package/models/a.bin": BODY, "package/models/a.json": b"{}"}
 
 
 @pytest.fixture
@@ -475,6 +475,15 @@ def test_mirrors_are_asked_before_npm(npm: Path, tmp_path: Path, monkeypatch: py
     assert {p.name for p in path.parent.iterdir()} <= {"thing.bin", "thing.bin.lock"}
 
 
+def test_what_a_failing_mirror_gave_is_not_kept(
+    npm: Path, server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = npm_source(npm, server.url)  # it serves BODY everywhere: the second file is wrong
+    path = store_of(tmp_path, source).ensure("thing")
+    assert server.seen
+    assert {p.name for p in path.parent.iterdir()} <= {"thing.bin", "thing.bin.lock"}
+
+
 def _without_npm(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(npm.parent / "nothing"))
 
@@ -492,7 +501,7 @@ def _altered(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (_without_npm, "npm is not installed here"),
         (lambda npm, monkeypatch: monkeypatch.setenv("NPM_FAILS", "1"), "404 Not Found"),
-        (_cut, "the package does not match its checksum"),
+        (_cut, "the package is cut off after"),
         (_altered, "the package does not match its checksum"),
     ],
 )
@@ -510,7 +519,7 @@ def test_what_npm_cannot_bring_is_told_and_leaves_nothing(
 def test_an_npm_package_of_altered_members_is_refused(npm: Path, tmp_path: Path) -> None:
     source = npm_source(npm)
     assert source.npm is not None
-    members = (replace(source.npm.members[0], sha256=sha(b"other")), source.npm.members[1])
+    members = (source.npm.members[0], replace(source.npm.members[1], sha256=sha(b"other")))
     wrong = replace(source, npm=replace(source.npm, members=members))
     with pytest.raises(UserError, match=r"a\.json in the package does not match"):
         store_of(tmp_path, wrong).ensure("thing")
