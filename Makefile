@@ -1,24 +1,32 @@
-# make demo: set everything up and render a real clip.   make test: lint, types, tests.
+# make demo: set everything up and render a real clip.   make test: lint, types, tests.   make upgrade: newer packages.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# This version is tried. On Linux a plain `torch` may bring gigabytes of CUDA that nothing here needs:
-# make demo TORCH_INDEX=URL takes it from an index of CPU builds, such as PyTorch's own.
-TORCH ?= torch==2.13.0
+# The versions that were tested together, where there are such for this Python; CONSTRAINTS= takes the ranges alone.
+CONSTRAINTS ?= $(wildcard constraints/$(shell $(PYTHON) -c "import sys; print('py%d%d.txt' % sys.version_info[:2])"))
+CONSTRAINTS := $(CONSTRAINTS)
+# On Linux a plain `torch` may bring gigabytes of CUDA that nothing here needs: make demo TORCH_INDEX=URL takes it from
+# an index of CPU builds, such as PyTorch's own. A version that was not tested: make demo CONSTRAINTS= TORCH=torch==2.11.0
+TORCH ?= torch
 TORCH_INDEX ?=
+# Extras of pyproject.toml that the tests find installed; `dev` must be among them. Tests that need another are skipped.
+EXTRAS ?= dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
-.PHONY: demo test lint types unit wheel-check parity parity-mmdet bench clean
+comma := ,
+.PHONY: demo test lint types unit wheel-check upgrade parity parity-mmdet bench clean
 
-$(VENV)/.run: pyproject.toml setup.py $(wildcard models/kernels/*.cpp models/kernels/*.h)
+$(VENV)/.run: pyproject.toml setup.py $(CONSTRAINTS) $(wildcard models/kernels/*.cpp models/kernels/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		$(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=77" wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable .
+	$(INSTALL) $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$(TORCH)"
+	$(INSTALL) "setuptools>=77" wheel
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[dev]"
+# One stamp for each set of extras: more of them are installed when they are asked for.
+READY := $(VENV)/.with-$(subst $(comma),-,$(EXTRAS))
+$(READY): $(VENV)/.run
+	$(INSTALL) --no-build-isolation --editable ".[$(EXTRAS)]"
 	touch $@
 
 demo: $(VENV)/.run
@@ -29,28 +37,41 @@ demo: $(VENV)/.run
 
 test: lint types unit wheel-check
 
-lint: $(VENV)/.dev
+lint: $(READY)
 	$(BIN)/ruff check .
 
 # Type checkers do not follow setuptools' mapping of folders to import names; one link shows them the same tree.
-types: $(VENV)/.dev
+types: $(READY)
 	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
 	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
 		-p sasmamba.app -p sasmamba.models -p sasmamba.training
 
-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest
+COVER := --cov --cov-report= --cov-fail-under=0
+
+# Two at a time; then, alone, those that measure time. What no test reaches is counted over both.
+unit: $(READY)
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m pytest -m "not timing" --numprocesses 2 --dist worksteal $(COVER)
+	$(BIN)/python -m pytest -m timing $(COVER) --cov-append
+	$(BIN)/python tools/coverage_table.py
 
 # The wheel, installed away from the checkout, must run too.
-wheel-check: $(VENV)/.dev
+wheel-check: $(READY)
 	$(BIN)/python tests/wheel_check.py
+
+# The newest versions that pyproject.toml allows, tried in a fresh environment; constraints/ is written when all is green.
+upgrade:
+	rm -rf .venv-upgrade
+	$(PYTHON) -m venv .venv-upgrade
+	.venv-upgrade/bin/python -m pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/.venv-upgrade/bin:$$PATH" .venv-upgrade/bin/python tools/upgrade.py --torch "$(TORCH)"
 
 # HRNet beside MMPose's own, in an environment that holds OpenMMLab: mmpose asks for packages that do not build, which
 # it does not import, hence --no-deps.
 OPENMMLAB := .venv-openmmlab
 $(OPENMMLAB)/.done:
 	test -x $(OPENMMLAB)/bin/python || $(PYTHON) -m venv $(OPENMMLAB)
-	$(OPENMMLAB)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(OPENMMLAB)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS)) \
 		$(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$(TORCH)"
 	$(OPENMMLAB)/bin/python -m pip install --quiet --disable-pip-version-check \
 		"setuptools>=77.0.3,<81" wheel cython numpy mmengine==0.10.7 mmcv-lite==2.1.0 \

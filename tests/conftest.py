@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,14 @@ def _threads() -> None:
 def _mediapipe_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     # `--pose2d auto` would fetch HRNet where there is a network, and tests would see other joints there than elsewhere
     monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: None)
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that every user of the machine may look into; pytest's own are closed to all but one."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,24 @@ def mounted_disk(folder: Path, *, size_kib: int, free_kib: int) -> Iterator[Path
         subprocess.run(["umount", folder], check=True)
 
 
+@contextmanager
+def not_as_root(folder: Path) -> Iterator[None]:
+    """Root may do everything; as nobody it may not. Folders on the way to this one are opened meanwhile."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        yield
+        return
+    above = {path: path.stat().st_mode for path in folder.parents if not path.stat().st_mode & 0o005}
+    for path in above:
+        path.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        for path, mode in above.items():
+            path.chmod(mode)
+
+
 def command(*arguments: object) -> Result:
     """`sasmamba-demo arguments…` in this process; an exception that the command lets through comes out."""
     out, err = io.StringIO(), io.StringIO()

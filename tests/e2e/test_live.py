@@ -26,6 +26,8 @@ from sasmamba.app.live.sources import LiveFrame
 from sasmamba.app.sinks import Mp4Sink
 from sasmamba.app.types import Frame, UserError, VideoMeta
 
+pytestmark = pytest.mark.timing
+
 #: The command with a 2D stage that costs nothing, so that what is measured here is live mode itself.
 WALKER = f"""
 from sasmamba.app.live import run

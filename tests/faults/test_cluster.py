@@ -29,6 +29,8 @@ from sasmamba.app.batch.run import BatchReport, run_batch
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
 
+pytestmark = pytest.mark.timing
+
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'sasmamba-demo[cluster]'")
 TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe", height=120)
 

@@ -19,7 +19,10 @@ from helpers_video import write_video
 from sasmamba.app import cli
 from sasmamba.app.sources import VideoFile
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals work differently on Windows")
+pytestmark = [
+    pytest.mark.timing,
+    pytest.mark.skipif(os.name == "nt", reason="signals work differently on Windows"),
+]
 
 NOTHING_LEFT = "Stopped; nothing half-written is left."
 

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers_cli import not_as_root
 from helpers_video import write_video
 
 from sasmamba.app.batch import run as batch_run
@@ -76,34 +75,16 @@ def test_links_that_lead_back_and_renders_among_the_clips(tmp_path: Path) -> Non
     assert sorted(c.source.resolve().name for c in found) == ["a.mp4", "b.mp4"]
 
 
-@contextmanager
-def not_as_root(folder: Path) -> Iterator[None]:
-    """Root may read everything; as nobody it may not. Other folders on the way there are opened meanwhile."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        yield
-        return
-    above = {path: path.stat().st_mode for path in folder.parents if not path.stat().st_mode & 0o005}
-    for path in above:
-        path.chmod(0o755)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        for path, mode in above.items():
-            path.chmod(mode)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="permissions work differently on Windows")
-def test_a_folder_that_may_not_be_read_is_told_and_left_out(tmp_path: Path) -> None:
-    folder = tmp_path / "clips"
+def test_a_folder_that_may_not_be_read_is_told_and_left_out(open_path: Path) -> None:
+    folder = open_path / "clips"
     touch(folder / "a.mp4", folder / "closed/b.mp4", folder / "c.mp4")
     (folder / "closed").chmod(0)
     (folder / "c.mp4").chmod(0)
     try:
         folder.chmod(0o755)
         with not_as_root(folder):
-            found, problems = find_clips(folder, tmp_path / "out")
+            found, problems = find_clips(folder, open_path / "out")
             with pytest.raises(PermissionError):
                 fingerprint(found[1].source)
     finally:

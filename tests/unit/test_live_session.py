@@ -25,6 +25,8 @@ from sasmamba.app.live.sources import LiveFrame
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, UserError, VideoMeta
 
+pytestmark = pytest.mark.timing
+
 META = VideoMeta(320, 240, Fraction(30), None)
 
 

@@ -20,6 +20,8 @@ from sasmamba.app.live.screens import Server
 from sasmamba.app.live.sources import CameraSource, PacedFile, StreamSource, open_live
 from sasmamba.app.types import UserError
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.mark.parametrize(
     ("source", "live"),
