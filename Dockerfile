@@ -15,20 +15,23 @@ RUN apt-get update \
 RUN python -m venv /opt/sasmamba
 ENV PATH=/opt/sasmamba/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # The usual build of torch brings gigabytes of CUDA that a CPU has no use for; TORCH_INDEX names another index, such as
-# PyTorch's own of CPU builds, or of another CUDA than the usual one.
-ARG TORCH=torch==2.13.0
+# PyTorch's own of CPU builds, or of another CUDA than the usual one. Versions are those that were tested together; another
+# torch: --build-arg CONSTRAINTS= --build-arg TORCH=torch==2.11.0
+ARG CONSTRAINTS=constraints/py311.txt
+ARG TORCH=torch
 ARG TORCH_INDEX=
-RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH" \
-    && pip install "setuptools>=77" wheel
 WORKDIR /source
 # Dependencies first: they stay cached while only the code changes.
+COPY constraints /source/constraints
+RUN pip install ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH" \
+    && pip install ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} "setuptools>=77" wheel
 COPY pyproject.toml /source/
 ARG EXTRAS=
 RUN python -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = [e for e in sys.argv[1].split(',') if e]; \
 print(*p['dependencies'], *(d for e in extras for d in p['optional-dependencies'][e]), sep='\n')" \
         "$EXTRAS" > requirements.txt \
-    && pip install --requirement requirements.txt
+    && pip install ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} --requirement requirements.txt
 COPY . /source
 # The image may run on another processor than the one that built it.
 ENV SASMAMBA_PORTABLE=1
@@ -38,7 +41,7 @@ RUN pip install --no-deps --no-build-isolation . \
 # With MMPose and MMDetection for --pose2d openmmlab; MMCV's operations are compiled, which takes about half an hour on
 # two cores.
 FROM build AS build-openmmlab
-ARG TORCH=torch==2.13.0
+ARG TORCH=torch
 ARG TORCH_INDEX=
 RUN TORCH="$TORCH" TORCH_INDEX="$TORCH_INDEX" tools/install_openmmlab.sh --into /opt/sasmamba --with-mmdet
 

@@ -1,7 +1,6 @@
-"""Prints how many lines of each package the tests reached, from the data that `make unit` collects; 1 below the limit.
+"""Prints how many lines of each package the tests reached, from the data that `make unit` collects; 1 if too few.
 
-    python tools/coverage_table.py            a row for each package
-    python tools/coverage_table.py PART …     also the lines not reached, of files whose path contains one of these
+`python tools/coverage_table.py PART …` also prints the lines not reached in files whose path contains a PART.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main(shown: list[str]) -> int:
     measured = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
-    measured.combine(keep=True) if list((ROOT / "build/coverage").glob("data.*")) else measured.load()
+    measured.load()
+    if list((ROOT / "build/coverage").glob("data.*")):  # of processes that ended after the tests
+        measured.combine()
     lines: dict[str, tuple[int, int]] = {}
     for file in sorted(measured.get_data().measured_files()):
         _, statements, _, missing, told = measured.analysis2(file)

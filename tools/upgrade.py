@@ -1,9 +1,9 @@
-"""Writes the constraints files anew: the newest versions that pyproject.toml allows, once the whole suite passes on them.
+"""Writes the constraints files anew: the newest versions that pyproject.toml allows, once the suite passes on them.
 
-Run by `make upgrade`, in a fresh environment that holds uv, which resolves for a Python without having it. The suite runs
-on the Python at hand, installed under the file made for it; the other Pythons get the same versions wherever there are
-any for them. torch stays at the version that the files name, because which build of it is right depends on the machine:
-`make upgrade TORCH=torch==2.14.0` tries another.
+Run by `make upgrade`, in a fresh environment that holds uv, which resolves for a Python without having it. The suite
+runs on the Python at hand, installed under the file made for it; the other Pythons get the same versions wherever there
+are any for them. torch stays at the version that the files name, because which build of it is right depends on the
+machine: `make upgrade TORCH=torch==2.14.0` tries another.
 """
 
 from __future__ import annotations

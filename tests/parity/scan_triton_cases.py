@@ -1,7 +1,7 @@
 """The Triton kernels compute what the obvious loop computes, gradients included: on a GPU, or in Triton's interpreter.
 
-`test_scan_triton.py` runs these in a process of their own: Triton decides on its first import whether it interprets, for
-which TRITON_INTERPRET must be set where there is no GPU.
+`test_scan_triton.py` runs these in a process of their own: Triton decides on its first import whether it interprets,
+for which TRITON_INTERPRET must be set where there is no GPU.
 """
 
 from __future__ import annotations
