@@ -173,9 +173,11 @@ def test_frames_are_colour_of_8_bits() -> None:
 
 
 class TestMediaPipe:
-    def test_finds_the_people_of_a_picture(self, shared: Path) -> None:
+    def test_finds_the_people_of_a_picture(self, demo_clip: Path) -> None:
         finder = MediaPipeDetector(max_people=3)
-        bgr = cv2.imread(str(shared / "images/coco_000000197388.jpg"))
+        clip = cv2.VideoCapture(str(demo_clip))
+        clip.set(cv2.CAP_PROP_POS_FRAMES, 70)
+        bgr = clip.read()[1]
         first, empty, again = (finder(Frame(0, Fraction(0), p)) for p in (bgr, np.zeros_like(bgr), bgr))
         finder.close()
         assert len(first) == 2
@@ -184,15 +186,16 @@ class TestMediaPipe:
         by_place = [boxes[np.argsort(boxes[:, 0])] for boxes in (first, again)]
         np.testing.assert_allclose(*[boxes[:, :4] for boxes in by_place], atol=0.5)  # it remembers nobody
 
+    @pytest.mark.usefixtures("demo_clip")  # where that is, the detector's model can be had
     @pytest.mark.parametrize("size", [(1, 1), (3, 600), (0, 5)], ids=str)
-    def test_pictures_of_any_shape(self, shared: Path, size: tuple[int, int]) -> None:
+    def test_pictures_of_any_shape(self, size: tuple[int, int]) -> None:
         finder = MediaPipeDetector()
         assert finder(frame(*size)).shape == (0, 5)
         finder.close()
 
 
 class TestChoice:
-    def test_without_onnxruntime(self, monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
+    def test_without_onnxruntime(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
         with pytest.raises(UserError, match=r"pip install onnxruntime, or --detector mediapipe"):
             open_detector("yolox", max_people=1)
