@@ -144,7 +144,7 @@ def run(
     start: Annotated[float | None, typer.Option(help="Begin here, seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
-    max_people: Annotated[int, typer.Option(help="Follow at most so many people.")] = 4,
+    max_people: Annotated[int, typer.Option(help="Follow at most so many people.")] = 8,
     person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
     lifter: Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")] = "",
     flip: Annotated[

@@ -64,7 +64,7 @@ class RunConfig:
     pose2d_px: tuple[int, int] | None = None
     detector: DetectorName = "auto"
     pose2d_every: int = 1
-    max_people: int = 4
+    max_people: int = 8
     person: int | None = None
     lifter: str = DEFAULT_LIFTER
     flip: bool = True

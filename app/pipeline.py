@@ -43,7 +43,7 @@ Progress = Callable[[str, int, int | None], None]
 _HUD_EVERY = 15
 #: Somebody seen in fewer frames than this was a ghost of the detector.
 _GHOST_FRAMES = 8
-#: Somebody unseen for more frames than this starts anew, with another identity and another window.
+#: Somebody unseen for more frames than this starts a new window.
 _MAX_GAP = 30
 
 _log = logging.getLogger(__name__)
@@ -148,16 +148,14 @@ def analyse(
     then shake, see benchmarks/keyframes.py. It looks at the last frame, too: no frame lies beyond all looks.
     """
     take = Take(video.meta, lifter.name, every)
-    # The tracker counts looks: between two nobody can be missed. More missed looks than this are more than _MAX_GAP
-    # frames.
-    tracker = Tracker(max_people=max_people, max_gap=(_MAX_GAP + 1) // every - 1)
+    tracker = Tracker(max_people=max_people)
     lifting = Lifting(lifter, max_gap=_MAX_GAP)
 
     def look(frame: Frame) -> None:
         with timings("2d"):
             people = pose2d(frame)
         with timings("track"):
-            people = tracker.update(len(take.looks), people)
+            people = tracker.update(frame, people)
         between = range(take.looks[-1] + 1 if take.looks else 0, frame.index)
         take.add_people(frame.index, people)
         with timings("lift"):

@@ -2,175 +2,268 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.pose2d.appearance import clothes_alike, torso_histogram
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
-from sasmamba.app.types import FloatArray, Person2D
+from sasmamba.app.types import FloatArray, Frame, Person2D
 
 #: Tolerance of the similarity between a predicted and a seen person, in units of the COCO measure's. Wide, because a
 #: prediction is off by a step or so, and a pair must be comparable before it can be told apart.
 SLACK = 3.0
-#: How much wider it grows with every frame somebody was not seen.
-SLACK_PER_MISS = 0.15
-#: In doubt a sighting belongs to who was seen in the last frame, not to who was missed.
-MISSED_DISCOUNT = 0.8
+#: How much wider it grows with every second somebody was not seen.
+SLACK_PER_S = 4.5
+#: In doubt a sighting belongs to who was seen in the last frame, not to who was missed for so many seconds or more.
+MISSED_DISCOUNT, MISSED_S = 0.8, 0.05
 #: Pairs less similar than this are different people.
 MIN_SIMILARITY = 0.15
-#: The share of a new step in the velocity, and of the velocity that is left after a frame unseen.
-STEP_SHARE, GLIDE = 0.2, 0.97
-#: Somebody who vanishes where their box overlaps another's by this much (intersection over union) went behind them.
+#: Seconds over which velocity is averaged, and after which a third is left of it while somebody is not seen.
+VELOCITY_S, GLIDE_S = 0.15, 1.1
+#: Seconds over which a place is averaged on its course: at a high frame rate two who pass each other in the same place
+#: are told apart by where they were going, not by the noise of one frame.
+PLACE_S = 0.06
+#: A velocity begins at zero with the weight of so many seconds, lest the first two boxes decide it by their noise.
+STILL_S = 0.03
+#: Somebody who vanishes where their box overlaps another's by this much (intersection over union) went behind them,
+#: and of two who overlap so the clothes of neither are looked at.
 TANGLED_IOU = 0.1
+#: How much wider the tolerance is for who comes out of such an encounter, where their clothes are to decide.
+TANGLED_SLACK = 2.0
+#: How much other clothes take off a pair's similarity: so much at first, and all of it after so many seconds unseen,
+#: when motion says little. Clothes that are not known are rather the same.
+CLOTHES_WEIGHT, CLOTHES_ALONE_S, CLOTHES_UNKNOWN = 0.5, 0.4, 0.7
+#: Clothes are averaged over so many seconds.
+CLOTHES_S = 3.0
+#: Seconds after which somebody unseen is forgotten: time to walk out of the picture and back.
+MAX_GAP_S = 2.0
+#: Who is behind another is remembered this many times as long: they are still there.
+HIDDEN_GAP = 2.5
 
 
-@dataclass(frozen=True, slots=True)
-class TrackStats:
-    """The life of one identity: first and last frame it was seen in, and in how many frames it was."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sighting:
+    """Somebody in one frame.
 
-    track_id: int
-    first: int
-    last: int
-    hits: int
+    Attributes:
+        clothes: None where they are not seen, or might be another's.
+        in_the_way: somebody else is so near that they might be.
+    """
+
+    person: Person2D
+    clothes: FloatArray | None
+    in_the_way: bool
 
 
 @dataclass(slots=True, eq=False)
 class _Track:
     """One identity: as last seen, and as last seen for certain, from where the motion is extrapolated."""
 
+    track_id: int
     person: Person2D
-    stats: TrackStats
+    seen_s: float
     certain: Person2D
-    certain_index: int
-    velocity_px: FloatArray  # (2,) per frame
+    certain_s: float
+    clothes: FloatArray | None
+    clothes_s: float = 0.0  # how long they have been averaged
+    travelled_px: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))  # both fade alike
+    travelling_s: float = STILL_S
+    lag_px: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))  # from `certain` to where it should be
+    in_the_way: bool = False
+    before_absence: _Track | None = None  # while whoever came back has shown no clothes yet
     vanished_by: frozenset[int] = frozenset()  # identities in whose place this one vanished
 
-    def similarity(self, frame_index: int, person: Person2D, *, certain: bool) -> float:
+    def gain(self, now_s: float, before_s: float, seen: _Sighting, *, certain: bool) -> float:
         """How well a sighting continues this track, 0..1, from its last or its last certain sighting."""
-        start, since = (self.certain, self.certain_index) if certain else (self.person, self.stats.last)
-        slack = SLACK * (1 + SLACK_PER_MISS * (frame_index - since - 1))
-        alike = joint_similarity(start, person, shift_px=self._drift(frame_index - since), slack=slack)
-        return alike if since == frame_index - 1 else MISSED_DISCOUNT * alike
+        start, since_s = (self.certain, self.certain_s) if certain else (self.person, self.seen_s)
+        missed_s = max(0.0, before_s - since_s)
+        slack = SLACK * (1 + SLACK_PER_S * missed_s)
+        dressed, weight = CLOTHES_UNKNOWN, CLOTHES_WEIGHT
+        if self.clothes is not None and seen.clothes is not None:
+            dressed = clothes_alike(self.clothes, seen.clothes)
+            if self.in_the_way:
+                # Out of a tangle either may come on either side, and their clothes are to be seen again.
+                slack, weight = slack * TANGLED_SLACK, 1.0
+        unseen = min(1.0, max(0.0, before_s - self.seen_s) / CLOTHES_ALONE_S)
+        weight += (1 - weight) * unseen
+        shift = self._drift(now_s - since_s) + (self.lag_px if start is self.certain else 0)
+        alike = joint_similarity(start, seen.person, shift_px=shift, slack=slack)
+        alike *= 1 - (1 - MISSED_DISCOUNT) * min(1.0, missed_s / MISSED_S)
+        return alike * (1 - weight * (1 - dressed))
 
-    def predicted_box(self, frame_index: int) -> FloatArray:
-        return self.person.box_px + np.tile(self._drift(frame_index - self.stats.last), 2)
+    def predicted_box(self, now_s: float) -> FloatArray:
+        return self.person.box_px + np.tile(self._drift(now_s - self.seen_s), 2)
 
-    def meet(self, frame_index: int, person: Person2D, *, certain: bool) -> None:
-        self.person, self.vanished_by = person, frozenset()
-        self.stats = replace(self.stats, last=frame_index, hits=self.stats.hits + 1)
+    def meet(self, now_s: float, before_s: float, seen: _Sighting, *, certain: bool) -> None:
+        if seen.clothes is not None:
+            self.before_absence = None
+        elif self.seen_s < before_s and self.clothes is not None:
+            self.before_absence = self.before_absence or replace(self)
+        self.in_the_way = seen.in_the_way
+        self.person, self.vanished_by = seen.person, frozenset()
         if certain:
-            step = (_centre(person) - _centre(self.certain)) / (frame_index - self.certain_index)
-            share = STEP_SHARE if self.stats.hits > 2 else 1.0
-            self.velocity_px = ((1 - share) * self.velocity_px + share * step).astype(np.float32)
-            self.certain, self.certain_index = person, frame_index
+            passed_s = now_s - self.certain_s
+            before, here = _centre(self.certain), _centre(seen.person)
+            course = before + self.lag_px + self._drift(passed_s)
+            self.lag_px = (np.exp(-passed_s / PLACE_S) * (course - here)).astype(np.float32)
+            left = float(np.exp(-passed_s / VELOCITY_S))
+            # What was travelled before counts less than the new step, which counts as it would at any frame rate.
+            new = VELOCITY_S * (1 - left) / passed_s
+            self.travelled_px = (left * self.travelled_px + new * (here - before)).astype(np.float32)
+            self.travelling_s = left * self.travelling_s + new * passed_s
+            self.certain, self.certain_s = seen.person, now_s
+            if seen.clothes is not None:
+                self._dress(now_s - self.seen_s, seen.clothes)
+        self.seen_s = now_s
 
-    def _drift(self, frames: int) -> FloatArray:
-        return (self.velocity_px * np.sum(GLIDE ** np.arange(frames))).astype(np.float32)
+    def is_mistaken(self, seen: _Sighting) -> bool:
+        """Whether this sighting shows that somebody else came in the place of who was away."""
+        before = self.before_absence
+        if before is None or before.clothes is None or seen.clothes is None:
+            return False
+        return clothes_alike(before.clothes, seen.clothes) == 0
+
+    def _dress(self, passed_s: float, clothes: FloatArray) -> None:
+        self.clothes_s = min(self.clothes_s + passed_s, CLOTHES_S)
+        share = min(1.0, passed_s / self.clothes_s)
+        self.clothes = clothes if self.clothes is None else (1 - share) * self.clothes + np.float32(share) * clothes
+
+    def _drift(self, seconds: float) -> FloatArray:
+        glide_s = GLIDE_S * (1 - np.exp(-seconds / GLIDE_S))
+        return (self.travelled_px / self.travelling_s * glide_s).astype(np.float32)
 
 
 class Tracker:
-    """Gives people explicit identities 1, 2, … that survive crossings and short occlusions.
+    """Gives people explicit identities 1, 2, … that survive crossings, embraces and short absences.
 
-    Everybody is expected where a constant velocity takes them; expectations and sightings are paired so that the
-    summed joint similarity is the largest possible. While somebody is hidden by another, the one in front may be
-    either of them or a mixture; when both are seen again, their paths from before the encounter decide.
+    Everybody is expected where a constant velocity takes them, in the clothes they wore; expectations and sightings are
+    paired so that the summed similarity is the largest possible. While somebody is hidden by another, the one in front
+    may be either of them or a mixture; when both are seen again, their paths from before the encounter decide, and
+    their clothes. Time is counted in seconds: the frame rate does not matter.
 
-    An identity is given at once and never given twice; whether a short one was a person is for the reader of `stats`
-    to say, when the whole track is known.
+    An identity is given at once and never given twice; whether a short one was a person is for others to say, when the
+    whole track is known.
 
     Args:
         max_people: at most so many identities in one frame; surplus strangers are left out, the least certain first,
             and as many are remembered, those unseen for longest forgotten first.
-        max_gap: frames after which somebody unseen is forgotten.
+        max_gap_s: seconds after which somebody unseen is forgotten.
 
-    Memory does not grow with the video, except for one `TrackStats` per identity.
+    Memory does not grow with the video.
     """
 
-    def __init__(self, *, max_people: int = 8, max_gap: int = 30) -> None:
-        if max_people < 1 or max_gap < 0:
-            raise ValueError(f"max_people and max_gap: want at least 1 and 0, got {max_people} and {max_gap}")
+    def __init__(self, *, max_people: int = 8, max_gap_s: float = MAX_GAP_S) -> None:
+        if max_people < 1 or not max_gap_s >= 0:
+            raise ValueError(f"max_people and max_gap_s: want at least 1 and 0, got {max_people} and {max_gap_s}")
         self._max_people = max_people
-        self._max_gap = max_gap
+        self._max_gap_s = max_gap_s
         self._tracks: list[_Track] = []
-        self._ended: list[TrackStats] = []
         self._given = 0
-        self._last_index = -1
+        self._before_s: float | None = None
 
-    @property
-    def stats(self) -> tuple[TrackStats, ...]:
-        """One entry per identity given so far, in order of identity."""
-        return tuple(sorted([*self._ended, *(t.stats for t in self._tracks)], key=lambda s: s.track_id))
-
-    def update(self, frame_index: int, people: tuple[Person2D, ...]) -> tuple[Person2D, ...]:
+    def update(self, frame: Frame, people: tuple[Person2D, ...]) -> tuple[Person2D, ...]:
         """The same people with identities, in order of identity; call it for every frame, also the empty ones.
 
         Raises:
             ValueError: the frame is not later than the last.
         """
-        if frame_index <= self._last_index:
-            raise ValueError(f"frame_index: want more than {self._last_index}, got {frame_index}")
-        self._last_index = frame_index
-        self._forget(frame_index)
+        now_s = float(frame.time_s)
+        before_s = self._before_s
+        if before_s is not None and now_s <= before_s:
+            raise ValueError(f"frame.time_s: want more than {before_s:g}, got {now_s:g}")
+        self._before_s = now_s
+        before_s = now_s if before_s is None else before_s
+        # The time between two frames is nobody's absence.
+        self._tracks = [t for t in self._tracks if before_s - t.seen_s <= self._patience_s(t) + 1e-6]
+        sightings = _sightings(frame.bgr, people)
         tangled = self._tangled()
-        pairs = self._pair(frame_index, people, tangled)
-        apart = tangled <= {self._tracks[t].stats.track_id for t, _ in pairs}
+        pairs = self._pair(now_s, before_s, sightings, tangled)
+        apart = tangled <= {self._tracks[t].track_id for t, _ in pairs}
         for t, p in pairs:
-            track = self._tracks[t]
-            track.meet(frame_index, people[p], certain=apart or track.stats.track_id not in tangled)
-        self._note_vanished(frame_index)
+            track, seen = self._tracks[t], sightings[p]
+            if track.is_mistaken(seen):
+                track = self._replaced(track)
+            track.meet(now_s, before_s, seen, certain=apart or track.track_id not in tangled)
+        self._note_vanished(now_s)
         known = {p for _, p in pairs}
-        strangers = sorted((p for i, p in enumerate(people) if i not in known), key=lambda p: -float(p.score.mean()))
-        for person in strangers:
-            self._welcome(frame_index, person)
-        present = [t for t in self._tracks if t.stats.last == frame_index]
-        return tuple(replace(t.person, track_id=t.stats.track_id) for t in present)
+        strangers = [s for i, s in enumerate(sightings) if i not in known]
+        for stranger in sorted(strangers, key=lambda s: -float(s.person.score.mean())):
+            self._welcome(now_s, stranger)
+        present = sorted((t for t in self._tracks if t.seen_s == now_s), key=lambda t: t.track_id)
+        return tuple(replace(t.person, track_id=t.track_id) for t in present)
 
-    def _forget(self, frame_index: int) -> None:
-        self._end([t for t in self._tracks if frame_index - t.stats.last - 1 > self._max_gap])
+    def _replaced(self, track: _Track) -> _Track:
+        """A new identity for somebody who was taken for another; the other is away again, as they were before."""
+        assert track.before_absence is not None
+        self._given += 1
+        stranger = replace(track, track_id=self._given, before_absence=None, clothes=None, clothes_s=0.0)
+        room = len(self._tracks) < self._max_people
+        self._tracks[self._tracks.index(track)] = stranger
+        if room:
+            self._tracks.append(track.before_absence)
+        return stranger
 
-    def _end(self, tracks: list[_Track]) -> None:
-        self._ended += [t.stats for t in tracks]
-        self._tracks = [t for t in self._tracks if t not in tracks]
+    def _patience_s(self, track: _Track) -> float:
+        hidden = any(t.track_id in track.vanished_by for t in self._tracks)
+        return self._max_gap_s * (HIDDEN_GAP if hidden else 1)
 
     def _tangled(self) -> set[int]:
         """Identities that may be mistaken for each other: everybody hidden by another, and who hides them."""
-        alive = {t.stats.track_id for t in self._tracks}
+        alive = {t.track_id for t in self._tracks}
         hidden = [t for t in self._tracks if t.vanished_by & alive]
-        return {i for t in hidden for i in (t.stats.track_id, *(t.vanished_by & alive))}
+        return {i for t in hidden for i in (t.track_id, *(t.vanished_by & alive))}
 
-    def _note_vanished(self, frame_index: int) -> None:
-        for track in (t for t in self._tracks if t.stats.last == frame_index - 1):
-            box = track.predicted_box(frame_index)
-            near = [t for t in self._tracks if t is not track and t.stats.last >= frame_index - 1]
-            by = [t.stats.track_id for t in near if box_iou(box, t.predicted_box(frame_index)) > TANGLED_IOU]
-            track.vanished_by = frozenset(by)
+    def _note_vanished(self, now_s: float) -> None:
+        """Whoever is not seen may be behind everybody whom their path meets."""
+        boxes = {t.track_id: _widened(t.predicted_box(now_s)) for t in self._tracks}
+        for track in (t for t in self._tracks if t.seen_s < now_s):
+            box = boxes[track.track_id]
+            near = {i for i, other in boxes.items() if i != track.track_id and box_iou(box, other) > TANGLED_IOU}
+            track.vanished_by |= near
 
-    def _pair(self, frame_index: int, people: tuple[Person2D, ...], tangled: set[int]) -> list[tuple[int, int]]:
-        """Indices of (track, person) that belong together."""
+    def _pair(
+        self, now_s: float, before_s: float, sightings: list[_Sighting], tangled: set[int]
+    ) -> list[tuple[int, int]]:
+        """Indices of (track, sighting) that belong together."""
 
         def gains(*, certain: bool) -> NDArray:
-            shape = (len(self._tracks), len(people))
-            gain = [[t.similarity(frame_index, p, certain=certain) for p in people] for t in self._tracks]
-            return np.array(gain, float).reshape(shape)
+            gain = [[t.gain(now_s, before_s, s, certain=certain) for s in sightings] for t in self._tracks]
+            return np.array(gain, float).reshape(len(self._tracks), len(sightings))
 
         gain = gains(certain=False)
         if tangled:
-            rows = [i for i, t in enumerate(self._tracks) if t.stats.track_id in tangled]
+            rows = [i for i, t in enumerate(self._tracks) if t.track_id in tangled]
             before = gains(certain=True)[rows]
             if (before >= MIN_SIMILARITY).any(0).sum() >= len(rows):
                 gain[rows] = before
         return [(t, p) for t, p in best_pairs(np.where(gain < MIN_SIMILARITY, 0, gain)) if gain[t, p] >= MIN_SIMILARITY]
 
-    def _welcome(self, frame_index: int, person: Person2D) -> None:
+    def _welcome(self, now_s: float, stranger: _Sighting) -> None:
         if len(self._tracks) >= self._max_people:
-            stalest = min(self._tracks, key=lambda t: t.stats.last)
-            if stalest.stats.last == frame_index:
+            stalest = min(self._tracks, key=lambda t: t.seen_s)
+            if stalest.seen_s == now_s:
                 return
-            self._end([stalest])
+            self._tracks.remove(stalest)
         self._given += 1
-        stats = TrackStats(self._given, frame_index, frame_index, 1)
-        self._tracks.append(_Track(person, stats, person, frame_index, np.zeros(2, np.float32)))
+        who, clothes = stranger.person, stranger.clothes
+        track = _Track(self._given, who, now_s, who, now_s, clothes, in_the_way=stranger.in_the_way)
+        self._tracks.append(track)
+
+
+def _widened(box_px: FloatArray) -> FloatArray:
+    """A box of joints (4,) with a quarter more on each side: bodies are wider than their joints."""
+    room = (box_px[2:] - box_px[:2]) / 4
+    return np.concatenate([box_px[:2] - room, box_px[2:] + room])
+
+
+def _sightings(bgr: NDArray[np.uint8], people: tuple[Person2D, ...]) -> list[_Sighting]:
+    def sighting(person: Person2D) -> _Sighting:
+        in_the_way = any(p is not person and box_iou(p.box_px, person.box_px) > TANGLED_IOU for p in people)
+        return _Sighting(person, None if in_the_way else torso_histogram(bgr, person), in_the_way)
+
+    return [sighting(person) for person in people]
 
 
 def _centre(person: Person2D) -> FloatArray:

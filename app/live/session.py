@@ -165,7 +165,7 @@ class Session:
     def _find(self) -> None:
         while (live := self._captured.get()) is not None and not self._stop.is_set():
             begin = time.perf_counter()
-            people = self._tracker.update(live.frame.index, self._pose2d(live.frame))
+            people = self._tracker.update(live.frame, self._pose2d(live.frame))
             self.note("2d", time.perf_counter() - begin)
             self._hand_over((live, people))
 
