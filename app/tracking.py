@@ -20,6 +20,9 @@ SLACK_PER_S = 4.5
 MISSED_DISCOUNT, MISSED_S = 0.8, 0.05
 #: Pairs less similar than this are different people.
 MIN_SIMILARITY = 0.15
+#: Where somebody was missed their pose may be another by now, and their motion too: then the place alone is worth this
+#: much, within so many of their sizes, and more with every second, of where they were or are expected.
+PLACE_ALONE, NEAR, NEAR_PER_S = 0.4, 0.3, 1.5
 #: Seconds over which velocity is averaged, and after which a third is left of it while somebody is not seen.
 VELOCITY_S, GLIDE_S = 0.15, 1.1
 #: Seconds over which a place is averaged on its course: at a high frame rate two who pass each other in the same place
@@ -90,6 +93,8 @@ class _Track:
         weight += (1 - weight) * unseen
         shift = self._drift(now_s - since_s) + (self.lag_px if start is self.certain else 0)
         alike = joint_similarity(start, seen.person, shift_px=shift, slack=slack)
+        if missed_s > 0:
+            alike = max(alike, PLACE_ALONE * _nearness(start, seen.person, shift, missed_s))
         alike *= 1 - (1 - MISSED_DISCOUNT) * min(1.0, missed_s / MISSED_S)
         return alike * (1 - weight * (1 - dressed))
 
@@ -250,6 +255,15 @@ class Tracker:
         who, clothes = stranger.person, stranger.clothes
         track = _Track(self._given, who, now_s, who, now_s, clothes, in_the_way=stranger.in_the_way)
         self._tracks.append(track)
+
+
+def _nearness(start: Person2D, seen: Person2D, shift: FloatArray, missed_s: float) -> float:
+    """1 for a person on the way from a place to the one they are expected in, less the farther from it."""
+    step = _centre(seen) - _centre(start)
+    along = float(np.clip(step @ shift / max(float(shift @ shift), 1e-6), 0, 1))
+    size = max(float((p.box_px[2:] - p.box_px[:2]).max()) for p in (start, seen))
+    off = float(np.linalg.norm(step - along * shift)) / max(size * (NEAR + NEAR_PER_S * missed_s), 1e-6)
+    return float(np.exp(-(off**2) / 2))
 
 
 def _widened(box_px: FloatArray) -> FloatArray:

@@ -1,0 +1,265 @@
+"""MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning look at each of them closely.
+
+MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
+very well, and its MultiPose variant everybody in a picture, roughly. So a `_Follower` cuts a square around each person
+where their motion takes them, and from time to time MultiPose looks whether somebody has come, more often after
+somebody came or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.closing import Closing
+from sasmamba.app.pose2d.anatomy import SURE, believed
+from sasmamba.app.pose2d.multipose import Finder, find_people
+from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
+from sasmamba.app.pose2d.squares import Square, unmirrored
+from sasmamba.app.types import FloatArray, Frame, Person2D
+
+#: MultiPose looks after so many seconds, and sooner for so long after somebody came or was lost.
+FIND_S, FIND_SOON_S, SOON_FOR_S = 0.3, 0.1, 1.0
+#: Somebody unseen for longer is let go; MultiPose will find them again.
+PATIENCE_S = 0.4
+#: Somebody MultiPose has not seen for so long is kept only while their joints are sure on the average.
+UNCONFIRMED_S, UNCONFIRMED_SCORE = 2.0, 0.4
+#: Scores below this are noise: on pictures of coco128 fewer than one in six of such joints is where it should be.
+FLOOR = 0.15
+#: So many sure joints make somebody new, and keep somebody who is followed.
+JOIN, STAY = 5, 4
+#: A person's joints span at least so many pixels: smaller ones are not lifted to anything useful.
+MIN_SIDE_PX = 20.0
+#: Room around a person's joints on each side, for hands, feet and the top of the head.
+MARGIN = 0.1
+#: Two this alike (object keypoint similarity) are one person, and so is somebody new with so much of their box inside
+#: another's and joints on the other's.
+SAME_PERSON, COVERED = 0.45, 0.8
+#: A followed person's centre is within this share of their size of where it is expected, and with every second that has
+#: passed this many sizes more; their size changes by no more than this factor.
+NEAR, NEAR_PER_S, RESIZED = 0.25, 3.0, 2.2
+#: Seconds over which velocity is averaged; a crop shrinks to no less than this share a second, lest it close in on a
+#: head when the rest is hidden for a moment.
+VELOCITY_S, SHRINK_PER_S = 0.1, 0.5
+
+
+class Network(Protocol):
+    """What `movenet_networks.PoseNetwork` does: crops (n, side, side, 3) uint8 RGB to (n, 17, 3) x, y in fractions of
+    the crop, and score."""
+
+    side: int
+
+    def __call__(self, crops: NDArray[np.uint8], /) -> FloatArray: ...
+
+
+def estimate(network: Network, bgr: NDArray[np.uint8], square: Square, *, mirror: bool = False) -> FloatArray:
+    """(17, 3) x px, y px and score of the person in a square of the picture; depends on nothing else.
+
+    Args:
+        mirror: average with what the network says of the mirrored crop, each joint weighted by its score.
+    """
+    crop = square.cut(bgr, network.side)
+    if mirror:
+        one, other = network(np.stack([crop, crop[:, ::-1]]))
+        joints = _average(one, unmirrored(other))
+    else:
+        joints = network(crop[None])[0]
+    return np.concatenate([square.to_picture(joints[:, :2]), joints[:, 2:]], 1).astype(np.float32)
+
+
+class MoveNetPose2D(Closing):
+    """Finds people with MultiPose and follows each with Thunder or Lightning; see `protocol.Pose2D`.
+
+    A joint's score is the network's; it is 0 where `anatomy.believed` does not believe it. Boxes are those of the
+    believed joints with a margin, cut at the picture's edge.
+
+    Args:
+        network: looks at crops. finder: finds people; see `movenet_networks`.
+        max_people: at most so many are followed at once, 1 or more.
+        mirror: see `estimate`.
+        name: what a report calls it.
+    """
+
+    def __init__(
+        self, network: Network, finder: Finder, *, max_people: int = 8, mirror: bool = False, name: str = "movenet"
+    ) -> None:
+        if max_people < 1:
+            raise ValueError(f"max_people: want 1 or more, got {max_people}")
+        self.name = name
+        self._network: Network | None = network
+        self._finder = finder
+        self._max_people, self._mirror = max_people, mirror
+        self._followers: list[_Follower] = []
+        self._last: Frame | None = None
+        self._found_s = self._changed_s = -np.inf
+
+    def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
+        """People in this frame, longest followed first.
+
+        A frame that is not later than the one before it begins a new video.
+        """
+        last, self._last = self._last, frame
+        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+            self._followers = []
+            self._found_s = self._changed_s = -np.inf
+        now_s = float(frame.time_s)
+        squares = [f.square(now_s) for f in self._followers]
+        # Each person by itself, in order: whoever wants to do this in threads changes this line.
+        looks = [self._estimate(frame.bgr, square) for square in squares]
+        for follower, joints in zip(self._followers, looks, strict=True):
+            follower.follow(_person(joints, frame.bgr, STAY), now_s)
+        self._settle_duplicates()
+        self._let_go(now_s)
+        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
+        if now_s - self._found_s >= (FIND_SOON_S if soon else FIND_S) - 1e-6:
+            self._found_s = now_s
+            self._find(frame.bgr, now_s)
+        return tuple(f.person for f in self._followers if not f.lost)
+
+    def close(self) -> None:
+        """Frees the models; a second call does nothing."""
+        self._followers, self._network = [], None
+
+    def _estimate(self, bgr: NDArray[np.uint8], square: Square) -> FloatArray:
+        if self._network is None:
+            raise ValueError("the backend is closed")
+        return estimate(self._network, bgr, square, mirror=self._mirror)
+
+    def _settle_duplicates(self) -> None:
+        """Where two followers show one person, the one that continues its own path better keeps them."""
+        seen = sorted((f for f in self._followers if not f.lost), key=lambda f: -f.continuity)
+        for i, keeper in enumerate(seen):
+            for other in seen[i + 1 :]:
+                if not keeper.lost and not other.lost and _same_person(keeper.person, other.person):
+                    other.retract()
+
+    def _let_go(self, now_s: float) -> None:
+        kept = [f for f in self._followers if f.is_worth_it(now_s)]
+        if len(kept) < len(self._followers):
+            self._changed_s = now_s
+        self._followers = kept
+
+    def _find(self, bgr: NDArray[np.uint8], now_s: float) -> None:
+        """Takes on everybody new, the surest first."""
+        for rough, _ in find_people(self._finder, bgr):
+            known = [f for f in self._followers if _same_person(f.person, rough) or _piece_of(rough, f.person)]
+            for follower in known:
+                follower.confirmed_s = now_s
+            if known or len(self._followers) >= self._max_people:
+                continue
+            square = Square.around(rough.joints_px, rough.score)
+            if square is None:
+                continue
+            person = _person(self._estimate(bgr, square), bgr, JOIN)
+            # The crop's own joints may show somebody else, who stands in the middle of it.
+            if person is not None and not any(_same_person(f.person, person) for f in self._followers):
+                self._followers.append(_Follower(person, now_s))
+                self._changed_s = now_s
+
+
+class _Follower:
+    """Keeps one person in view.
+
+    Attributes:
+        person: as last seen. lost: they were not seen in the last frame.
+        continuity: how well the last sighting continued the path before it, 0..1.
+        confirmed_s: when MultiPose last saw them.
+    """
+
+    def __init__(self, person: Person2D, now_s: float) -> None:
+        self.person, self.lost, self.continuity = person, False, 1.0
+        self.confirmed_s = self._seen_s = now_s
+        self._velocity = np.zeros(2, np.float32)  # px per second
+        self._side = _side(person)
+        self._before = person, now_s, self._velocity, self._side
+
+    def square(self, now_s: float) -> Square:
+        """Where to look for them now."""
+        square = Square.around(self.person.joints_px, self.person.score)
+        assert square is not None, "people have joints"
+        return Square.centred(square.centre_px + self._drift(now_s), max(square.side, self._side))
+
+    def follow(self, seen: Person2D | None, now_s: float) -> None:
+        """Takes what was seen where they were looked for, unless it cannot be them."""
+        if seen is None or not self._continues(seen, now_s):
+            self.lost = True
+            return
+        self._before = self.person, self._seen_s, self._velocity, self._side
+        passed_s = now_s - self._seen_s
+        self.continuity = joint_similarity(self.person, seen, shift_px=self._drift(now_s), slack=2.0, min_score=FLOOR)
+        share = np.float32(1 - np.exp(-passed_s / VELOCITY_S))
+        self._velocity = (1 - share) * self._velocity + share * (_centre(seen) - _centre(self.person)) / passed_s
+        self._side = max(_side(seen), self._side * SHRINK_PER_S**passed_s)
+        self.person, self._seen_s, self.lost = seen, now_s, False
+
+    def retract(self) -> None:
+        """Unsays the last sighting: it was somebody else."""
+        self.person, self._seen_s, self._velocity, self._side = self._before
+        self.lost = True
+
+    def is_worth_it(self, now_s: float) -> bool:
+        """Whether to look for them any longer."""
+        if now_s - self._seen_s > PATIENCE_S and self.lost:
+            return False
+        seen = self.person.score[self.person.score > 0]
+        return now_s - self.confirmed_s <= UNCONFIRMED_S or float(seen.mean()) >= UNCONFIRMED_SCORE
+
+    def _continues(self, seen: Person2D, now_s: float) -> bool:
+        """Whether they can have got there: near the way from where they were to where they are expected."""
+        size = max(_span(self.person.box_px), 1.0)
+        way, step = self._drift(now_s), _centre(seen) - _centre(self.person)
+        share = np.clip(step @ way / max(float(way @ way), 1e-6), 0, 1)
+        off = float(np.linalg.norm(step - share * way)) / size
+        ratio = _span(seen.box_px) / size
+        return off < NEAR + NEAR_PER_S * (now_s - self._seen_s) and 1 / RESIZED < ratio < RESIZED
+
+    def _drift(self, now_s: float) -> FloatArray:
+        return (self._velocity * np.float32(now_s - self._seen_s)).astype(np.float32)
+
+
+def _average(one: FloatArray, other: FloatArray) -> FloatArray:
+    """(17, 3) of two answers, each joint's place weighted by its score."""
+    weight = one[:, 2:] / np.maximum(one[:, 2:] + other[:, 2:], 1e-6)
+    joints = weight * one + (1 - weight) * other
+    joints[:, 2] = (one[:, 2] + other[:, 2]) / 2
+    return joints
+
+
+def _person(joints: FloatArray, bgr: NDArray[np.uint8], fewest: int) -> Person2D | None:
+    """A person of the joints (17, 3) x px, y px, score that are to be believed; None where they are too few."""
+    height, width = bgr.shape[:2]
+    score = believed(joints[:, :2], joints[:, 2], width, height, FLOOR)
+    if (score >= SURE).sum() < fewest:
+        return None
+    seen = joints[score > 0, :2]
+    low, high = seen.min(0), seen.max(0)
+    room = MARGIN * (high - low)
+    box = np.clip(np.concatenate([low - room, high + room]), 0, [width, height, width, height]).astype(np.float32)
+    if _span(box) < MIN_SIDE_PX or box_area(box) < 1:
+        return None
+    return Person2D(None, box, joints[:, :2].copy(), score)
+
+
+def _same_person(a: Person2D, b: Person2D) -> bool:
+    return joint_similarity(a, b, min_score=FLOOR) > SAME_PERSON or box_iou(a.box_px, b.box_px) > 0.85
+
+
+def _piece_of(rough: Person2D, person: Person2D) -> bool:
+    """Whether rough joints are a second answer for somebody followed: within their box, and on their joints."""
+    inside = box_shared(rough.box_px, person.box_px) > COVERED * box_area(rough.box_px)
+    return inside and joint_similarity(rough, person, min_score=FLOOR, slack=2.0) > SAME_PERSON
+
+
+def _centre(person: Person2D) -> FloatArray:
+    return (person.box_px[:2] + person.box_px[2:]) / np.float32(2)
+
+
+def _span(box_px: FloatArray) -> float:
+    return float(max(box_px[2] - box_px[0], box_px[3] - box_px[1]))
+
+
+def _side(person: Person2D) -> float:
+    square = Square.around(person.joints_px, person.score)
+    return 0.0 if square is None else square.side

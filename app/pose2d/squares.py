@@ -1,0 +1,97 @@
+"""Square crops around people, for networks that look at one person in a square picture.
+
+Where a crop lies follows MoveNet's own rule, published with the network (TensorFlow Hub's tutorial "MoveNet: Ultra fast
+and accurate pose detection model"): around the hips, far enough for 1.9 times the reach of the torso and for 1.2 times
+that of all joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.types import FloatArray
+from sasmamba.models.skeletons import COCO, COCO_MIRROR
+
+#: Half a crop's side, in reaches of the torso's and of all joints from its centre.
+TORSO_REACH, BODY_REACH = 1.9, 1.2
+#: No crop is smaller, in pixels of the picture: what is in it could not be told apart.
+LEAST_SIDE_PX = 24.0
+
+_HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
+_TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, *_HIPS]
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A square of the picture: its corner and side in pixels; it may reach beyond the picture's edges."""
+
+    x0: float
+    y0: float
+    side: float
+
+    @classmethod
+    def centred(cls, centre_px: FloatArray, side: float) -> Square:
+        """The square around a centre (2,) x, y."""
+        side = max(side, LEAST_SIDE_PX)
+        return cls(float(centre_px[0]) - side / 2, float(centre_px[1]) - side / 2, side)
+
+    @classmethod
+    def around(cls, joints_px: FloatArray, score: FloatArray) -> Square | None:
+        """Around a person's joints (17, 2) whose score (17,) is above 0; None where fewer than two are.
+
+        The centre is that of the hips, or of all joints' box where no hip was found.
+        """
+        found = score > 0
+        if found.sum() < 2:
+            return None
+        low, high = joints_px[found].min(0), joints_px[found].max(0)
+        hips = [j for j in _HIPS if found[j]]
+        centre = joints_px[hips].mean(0) if len(hips) == 2 else (low + high) / 2
+        torso = [j for j in _TORSO if found[j]]
+        reach = BODY_REACH * np.abs(joints_px[found] - centre).max()
+        if len(hips) == 2 and len(torso) > 2:
+            reach = max(reach, TORSO_REACH * np.abs(joints_px[torso] - centre).max())
+        return cls.centred(centre, 2 * float(reach))
+
+    @property
+    def centre_px(self) -> FloatArray:
+        return np.array([self.x0 + self.side / 2, self.y0 + self.side / 2], np.float32)
+
+    def cut(self, bgr: NDArray[np.uint8], out_px: int) -> NDArray[np.uint8]:
+        """The square as (out_px, out_px, 3) uint8 RGB, black beyond the picture; averaged where it shrinks."""
+        height, width = bgr.shape[:2]
+        x0, y0 = int(np.floor(self.x0)), int(np.floor(self.y0))
+        x1, y1 = int(np.ceil(self.x0 + self.side)), int(np.ceil(self.y0 + self.side))
+        scale = out_px / self.side
+        out = np.zeros((out_px, out_px, 3), np.uint8)
+        left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+        if right <= left or bottom <= top:
+            return out
+        part = bgr[top:bottom, left:right]
+        if scale < 0.5:  # the bilinear warp below would skip pixels
+            shrink = min(1.0, 2 * scale)
+            size = max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink))
+            across, down = size[0] / part.shape[1], size[1] / part.shape[0]
+            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        else:
+            across = down = 1.0
+        # Pixel centres lie half a pixel in, on both sides of the warp.
+        fx, fy = scale / across, scale / down
+        move = np.array([[fx, 0, (left - self.x0) * scale + fx / 2 - 0.5], [0, fy, (top - self.y0) * scale + fy / 2 - 0.5]])
+        cv2.warpAffine(part, move, (out_px, out_px), dst=out, borderMode=cv2.BORDER_CONSTANT)
+        return np.ascontiguousarray(out[..., ::-1])
+
+    def to_picture(self, points: FloatArray) -> FloatArray:
+        """(..., 2) x, y in fractions of the crop to pixels of the picture."""
+        return (points * self.side + (self.x0, self.y0)).astype(np.float32)
+
+
+def unmirrored(joints: FloatArray) -> FloatArray:
+    """(..., 17, 3) x, y in fractions of a mirrored crop, and score, as those of the crop: left joints become right."""
+    back = joints[..., list(COCO_MIRROR), :].copy()
+    back[..., 0] = 1 - back[..., 0]
+    return back
