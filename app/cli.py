@@ -26,9 +26,15 @@ from sasmamba.app.progress import Bars as _Bars
 from sasmamba.app.types import UserError
 from sasmamba.training import commands as training_commands
 
-_POSE2D_HELP = "Finds joints: mediapipe, hrnet, openmmlab, glsmamba; auto: hrnet if it can be had, or mediapipe."
+_POSE2D_HELP = (
+    "Finds joints: movenet, movenet-lightning, mediapipe, hrnet, openmmlab, glsmamba; auto: the first of hrnet, "
+    "movenet and mediapipe that can be had."
+)
 _POSE2D_WEIGHTS_HELP = "Its model: a name of `weights list` (hrnet), MMPose's (openmmlab), a file (glsmamba needs one)."
-_DETECTOR_HELP = "Finds people, except for mediapipe: auto, yolox, yolox-tiny, mediapipe, rtmdet or faster-rcnn."
+_DETECTOR_HELP = (
+    "Finds people for hrnet, openmmlab and glsmamba: auto, yolox, yolox-tiny, multipose, mediapipe, rtmdet or "
+    "faster-rcnn."
+)
 _REFINE_HELP = "Fit the poses to the 2D: bones keep their lengths, joints fall where they were seen."
 _SIZE_HELP = "Crops that its file was trained on, HEIGHTxWIDTH, where it is not one of `weights list`: 384x288."
 _GLOBAL_FLAGS = {"--help", "-h", "--version"}

@@ -55,7 +55,7 @@ class LiveConfig:
         seconds: end after so long, None: when the source ends or the user stops.
         patience_s: how long a lost camera or stream is waited for.
         pose2d, pose2d_weights, pose2d_px, detector, max_people, lifter, device, fov_deg, height, start_s: as in
-            RunConfig; without a GPU `auto` is MediaPipe here.
+            RunConfig; without a GPU `auto` is MoveNet here where that can be had.
     """
 
     source: str

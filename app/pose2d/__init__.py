@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import UserError
@@ -15,11 +15,24 @@ from sasmamba.app.types import UserError
 if TYPE_CHECKING:
     from sasmamba.app.pose2d.detectors import Detector, DetectorName
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
+    from sasmamba.app.pose2d.movenet import MoveNetPose2D
 
-Backend2D = Literal["auto", "mediapipe", "hrnet", "openmmlab", "glsmamba"]
+Backend2D = Literal["auto", "movenet", "movenet-lightning", "mediapipe", "hrnet", "openmmlab", "glsmamba"]
 
 #: HRNet's weights unless others are asked for.
 DEFAULT_HRNET = "hrnet-w32"
+#: MoveNet's weights, of all its networks.
+MOVENET = "movenet"
+#: What `auto` tries offline before MediaPipe, and by which weights it tells whether that can run.
+_AUTO: tuple[tuple[Backend2D, str], ...] = (("hrnet", DEFAULT_HRNET), ("movenet", MOVENET))
+#: Why `auto` passes HRNet over.
+_NO_HRNET_LIVE = "HRNet is too slow for live without a GPU"
+_NO_HRNET = (
+    "HRNet's weights are not here and cannot be fetched now "
+    f"(`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again)"
+)
+#: Live, one look at one person may take so many milliseconds; where Thunder takes longer, Lightning looks.
+LIVE_LOOK_MS = 25.0
 
 #: Width and height of the crops that the HRNets of the weights manifest were trained on, by name. The network takes any
 #: size and no tensor tells which was meant.
@@ -48,18 +61,19 @@ def open_pose2d(
 ) -> Pose2D:  # fmt: skip
     """The backend of that name, its models loaded (fetched first if they are not here).
 
-    `auto` is HRNet where its weights are here or can be had without a wait (see `weights.Store.obtain`), and MediaPipe
-    otherwise; live without a GPU always MediaPipe, because HRNet is many times slower. One line says which and why.
+    `auto` is HRNet where its weights are here or can be had without a wait (see `weights.Store.obtain`), else MoveNet
+    where its can, else MediaPipe; live without a GPU it passes over HRNet, which is many times slower. One line says
+    which and why.
 
     Args:
         max_people: at most so many are found in one frame. every: it will be shown every so many frames of the video.
-        detector: finds people for hrnet, openmmlab and glsmamba; MediaPipe finds them itself.
-        weights: for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task file; for openmmlab
-            a name in MMPose's model index or a checkpoint of its default model; None for the default; for glsmamba a
-            checkpoint, which it needs, see `glsmamba.open_glsmamba`.
+        detector: finds people for hrnet, openmmlab and glsmamba; MoveNet and MediaPipe find them themselves.
+        weights: none for movenet; for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task
+            file; for openmmlab a name in MMPose's model index or a checkpoint of its default model; None for the
+            default; for glsmamba a checkpoint, which it needs, see `glsmamba.open_glsmamba`.
         input_px: width and height of the crops that hrnet's weights were trained on; None where they are of the weights
             manifest, under whatever name, which tells it.
-        device: cpu or cuda; MediaPipe always runs on the CPU.
+        device: cpu or cuda; MoveNet and MediaPipe always run on the CPU.
         live: frames will not wait.
 
     Raises:
@@ -68,6 +82,10 @@ def open_pose2d(
     """
     if backend == "auto":
         return _auto(max_people, every, detector, device, live)
+    if backend in ("movenet", "movenet-lightning"):
+        if weights is not None:
+            raise UserError(f"--pose2d {backend} has weights of its own; leave --pose2d-weights out.", exit_code=2)
+        return _movenet(max_people, lightning=backend == "movenet-lightning", live=live)[0]
     if backend == "mediapipe":
         return _mediapipe(max_people, every, weights)
     if backend == "hrnet":
@@ -77,27 +95,45 @@ def open_pose2d(
         return _openmmlab(max_people, every, detector, weights, device)
     if backend == "glsmamba":
         return _glsmamba(max_people, every, detector, weights, device, live)
-    raise ValueError(f"pose2d: want one of auto, mediapipe, hrnet, openmmlab, glsmamba, got {backend!r}")
+    raise ValueError(f"pose2d: want one of {', '.join(get_args(Backend2D))}, got {backend!r}")
 
 
 def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool) -> Pose2D:
     from sasmamba.app import weights
 
-    if live and device == "cpu":
-        mediapipe = _mediapipe(max_people, every, None)
-        _log.info("2D: MediaPipe; HRNet is too slow for live without a GPU.")
-        return mediapipe
-    path = weights.obtain(DEFAULT_HRNET)
-    if path is None:
-        mediapipe = _mediapipe(max_people, every, None)
-        _log.info(
-            f"2D: MediaPipe, because HRNet's weights are not here and cannot be fetched now; "
-            f"`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again."
-        )
-        return mediapipe
-    pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, every, detector, device)
-    _log.info(f"2D: HRNet-W32, because its weights are here; {finder} finds people. --pose2d mediapipe is faster.")
-    return pose2d
+    slow = live and device == "cpu"
+    path = None if slow else weights.obtain(DEFAULT_HRNET)
+    if path is not None:
+        pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, every, detector, device)
+        _log.info(f"2D: HRNet-W32, because its weights are here; {finder} finds people. --pose2d movenet is faster.")
+        return pose2d
+    why = _NO_HRNET_LIVE if slow else _NO_HRNET
+    if weights.obtain(MOVENET) is not None:
+        movenet, network = _movenet(max_people, lightning=False, live=live, may_hurry=live)
+        _log.info(f"2D: MoveNet {network}, because {why}.")
+        return movenet
+    mediapipe = _mediapipe(max_people, every, None)
+    _log.info(
+        f"2D: MediaPipe, because {why}, and MoveNet's weights are not here either; "
+        f"`sasmamba-demo weights fetch {MOVENET}` tells what is in the way."
+    )
+    return mediapipe
+
+
+def _movenet(max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False) -> tuple[MoveNetPose2D, str]:
+    """MoveNet, and which of its networks looks at people; where that may hurry, one that is fast enough here."""
+    import torch
+
+    from sasmamba.app.pose2d.movenet import MoveNetPose2D, look_ms
+    from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
+
+    threads = torch.get_num_threads()
+    network = open_lightning(threads) if lightning else open_thunder(threads)
+    if may_hurry and look_ms(network) > LIVE_LOOK_MS:
+        network, lightning = open_lightning(threads), True
+    name = "movenet-lightning" if lightning else "movenet"
+    backend = MoveNetPose2D(network, open_multipose(threads), max_people=max_people, mirror=not live, name=name)
+    return backend, "Lightning" if lightning else "Thunder"
 
 
 def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
@@ -196,14 +232,18 @@ def ensure_models(
     from sasmamba.app.pose2d.detectors import choose_detector
 
     if backend == "auto":
-        backend = "mediapipe" if weights.obtain(DEFAULT_HRNET) is None else "hrnet"
+        here = (name for name, files in _AUTO if weights.obtain(files) is not None)
+        backend = next(here, "mediapipe")
     elif backend == "hrnet":
         _hrnet_weights(named or DEFAULT_HRNET, input_px)
     elif backend == "mediapipe" and named is not None:
         _file(named)
         return
-    if backend == "mediapipe" or (backend == "hrnet" and choose_detector(detector)[0] == "mediapipe"):
+    finder = choose_detector(detector)[0] if backend == "hrnet" else backend
+    if finder == "mediapipe":
         weights.ensure(MEDIAPIPE_MODEL)
+    elif finder in ("movenet", "movenet-lightning", "multipose"):
+        weights.ensure(MOVENET)
 
 
 def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
@@ -225,7 +265,7 @@ def _glsmamba(
     if live:
         raise UserError(
             "--pose2d glsmamba sees the frames after the one that it is asked about, so it is for videos and not for "
-            "live; pass --pose2d hrnet or --pose2d mediapipe.", exit_code=2,
+            "live; pass --pose2d movenet or --pose2d hrnet.", exit_code=2,
         )  # fmt: skip
     if weights is None:
         raise UserError(GLSMAMBA_NEEDS, exit_code=2)

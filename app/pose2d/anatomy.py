@@ -59,8 +59,8 @@ def believed(joints_px: FloatArray, score: FloatArray, width: int, height: int, 
     for joint, before in _OUTWARDS:
         if kept[before] == 0 and kept[joint] < SURE:
             kept[joint] = 0
-    while (joint := _too_far_away(joints_px, kept)) is not None:
-        kept[joint] = 0
+    while (stray := _too_far_away(joints_px, kept)) is not None:
+        kept[stray] = 0
     return kept
 
 

@@ -15,7 +15,7 @@ from sasmamba.app.pose2d.overlap import box_iou
 from sasmamba.app.types import FloatArray, Frame, UserError
 
 Picture = NDArray[np.uint8]
-DetectorName = Literal["auto", "yolox", "yolox-tiny", "mediapipe", "rtmdet", "faster-rcnn"]
+DetectorName = Literal["auto", "yolox", "yolox-tiny", "multipose", "mediapipe", "rtmdet", "faster-rcnn"]
 
 #: What is surer than this to be a person is one, and two boxes that overlap more (intersection over union) are of one
 #: person: the thresholds of YOLOX's own demo.
@@ -137,7 +137,8 @@ def open_detector(
     """The detector of that name, its model loaded (fetched first if it is not here), and what to call it.
 
     Args:
-        name: auto: YOLOX-S where ONNX Runtime is installed and the file is here or can be had; MediaPipe's otherwise.
+        name: auto: YOLOX-S where ONNX Runtime is installed and the file is here or can be had; else MoveNet MultiPose
+            where its is; MediaPipe's otherwise.
         max_people: MediaPipe's looks for at most so many.
 
     Raises:
@@ -147,6 +148,11 @@ def open_detector(
     name, model = choose_detector(name)
     if model is not None:
         return YoloxDetector(model, device=device, threads=threads), YOLOX_WEIGHTS[name].upper()
+    if name == "multipose":
+        from sasmamba.app.pose2d.movenet_networks import open_multipose
+        from sasmamba.app.pose2d.multipose import MultiPoseDetector
+
+        return MultiPoseDetector(open_multipose(threads)), "MoveNet MultiPose"
     if name == "mediapipe":
         return MediaPipeDetector(max_people=max_people), "MediaPipe"
     if name in MMDET_MODELS:
@@ -157,7 +163,7 @@ def open_detector(
 
 
 def choose_detector(name: DetectorName) -> tuple[DetectorName, Path | None]:
-    """Which detector runs, and YOLOX's model, fetched first if it is not here; the others get their own.
+    """Which detector runs, and YOLOX's model, fetched first if it is not here; the others open their own.
 
     Raises:
         UserError: as `open_detector`.
@@ -165,8 +171,12 @@ def choose_detector(name: DetectorName) -> tuple[DetectorName, Path | None]:
     from sasmamba.app import weights
 
     if name == "auto":
-        model = weights.obtain(YOLOX_WEIGHTS["yolox"]) if has_onnxruntime() else None
-        return ("mediapipe", None) if model is None else ("yolox", model)
+        if not has_onnxruntime():
+            return "mediapipe", None
+        model = weights.obtain(YOLOX_WEIGHTS["yolox"])
+        if model is not None:
+            return "yolox", model
+        return "mediapipe" if weights.obtain("movenet") is None else "multipose", None
     if name in YOLOX_WEIGHTS:
         load_onnxruntime()  # says what is missing before anything is fetched
         return name, weights.ensure(YOLOX_WEIGHTS[name], instead="--detector mediapipe")

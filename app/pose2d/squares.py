@@ -81,7 +81,8 @@ class Square:
             across = down = 1.0
         # Pixel centres lie half a pixel in, on both sides of the warp.
         fx, fy = scale / across, scale / down
-        move = np.array([[fx, 0, (left - self.x0) * scale + fx / 2 - 0.5], [0, fy, (top - self.y0) * scale + fy / 2 - 0.5]])
+        dx, dy = (left - self.x0) * scale + fx / 2 - 0.5, (top - self.y0) * scale + fy / 2 - 0.5
+        move = np.array([[fx, 0, dx], [0, fy, dy]])
         cv2.warpAffine(part, move, (out_px, out_px), dst=out, borderMode=cv2.BORDER_CONSTANT)
         return np.ascontiguousarray(out[..., ::-1])
 

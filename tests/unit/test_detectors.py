@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import log
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -203,10 +205,21 @@ class TestChoice:
     @pytest.mark.parametrize(("here", "want"), [(True, "YOLOX-S"), (False, "MediaPipe")])
     def test_auto(self, here: bool, want: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = graph(tmp_path / "yolox.onnx", NEAR)
-        monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: path if here else None)
+        monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: path if here and name == "yolox-s" else None)
         detector, name = open_detector("auto", max_people=1)
         detector.close()
         assert name == want
+
+    @pytest.mark.parametrize("asked", ["auto", "multipose"])
+    def test_multipose_where_yolox_is_not_here(self, asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        networks = ModuleType("movenet_networks")
+        networks.open_multipose = lambda threads: lambda rgb: []  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "sasmamba.app.pose2d.movenet_networks", networks)
+        monkeypatch.setattr("sasmamba.app.weights.obtain", {"movenet": Path("movenet.zip")}.get)
+        detector, name = open_detector(asked, max_people=1)
+        assert name == "MoveNet MultiPose"
+        assert detector(frame(64, 48)).shape == (0, 5)
+        detector.close()
 
     def test_mmdet_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "mmdet", None)

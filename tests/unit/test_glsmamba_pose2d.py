@@ -389,7 +389,7 @@ class TestOpening:
     def test_live(self, checkpoint: Path) -> None:
         sentence, code = self.refused(checkpoint, live=True)
         assert (code, self.asked) == (2, [])
-        assert "for videos and not for live; pass --pose2d hrnet or --pose2d mediapipe." in sentence
+        assert "for videos and not for live; pass --pose2d movenet or --pose2d hrnet." in sentence
 
     def test_no_file(self) -> None:
         assert self.refused("none.safetensors") == ("--pose2d-weights: there is no file none.safetensors.", 1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -57,38 +59,96 @@ def opened(caplog: pytest.LogCaptureFixture, **options: object) -> tuple[Named, 
     return backend, [r.getMessage() for r in caplog.records]  # type: ignore[return-value]
 
 
-def test_auto_without_hrnets_weights(caplog: pytest.LogCaptureFixture) -> None:
-    backend, said = opened(caplog)
-    assert isinstance(backend, Named)
-    assert backend.options == {"max_people": 3, "every": 2}
-    assert said == [
-        "2D: MediaPipe, because HRNet's weights are not here and cannot be fetched now; "
-        "`sasmamba-demo weights fetch hrnet-w32` tries again."
-    ]
-
-
-def test_auto_with_hrnets_weights(
-    caplog: pytest.LogCaptureFixture, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weights, "obtain", {"hrnet-w32": checkpoint}.get)
-    backend, said = opened(caplog)
-    assert backend.name == "hrnet"
-    assert said == [
-        "2D: HRNet-W32, because its weights are here; MediaPipe finds people. --pose2d mediapipe is faster."
-    ]
-
-
-@pytest.mark.parametrize(("device", "asked"), [("cpu", []), ("cuda", ["hrnet-w32"])])
-def test_auto_live(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, device: str, asked: list[str]
-) -> None:
+@pytest.fixture
+def movenet(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """MoveNet's weights are here; what of it was opened, the stand-ins being as fast as nothing."""
     names: list[str] = []
-    monkeypatch.setattr(weights, "obtain", names.append)
-    _, said = opened(caplog, live=True, device=device)
-    assert names == asked
-    assert len(said) == 1
-    assert said[0].startswith("2D: MediaPipe")
-    assert ("too slow for live without a GPU" in said[0]) == (device == "cpu")
+
+    def opens(name: str) -> Callable[..., Named]:
+        def open_it(threads: int = 1, precision: str = "auto") -> Named:
+            names.append(name)
+            return Named(name)
+
+        return open_it
+
+    networks = ModuleType("movenet_networks")
+    for name in ("thunder", "lightning", "multipose"):
+        setattr(networks, f"open_{name}", opens(name))
+    monkeypatch.setitem(sys.modules, "sasmamba.app.pose2d.movenet_networks", networks)
+    monkeypatch.setattr(weights, "obtain", {"movenet": Path("movenet.zip")}.get)
+    monkeypatch.setattr("sasmamba.app.pose2d.movenet.look_ms", lambda network: 10.0)
+    return names
+
+
+class TestAuto:
+    def test_nothing_but_mediapipe_can_be_had(self, caplog: pytest.LogCaptureFixture) -> None:
+        backend, said = opened(caplog)
+        assert isinstance(backend, Named)
+        assert backend.options == {"max_people": 3, "every": 2}
+        assert said == [
+            "2D: MediaPipe, because HRNet's weights are not here and cannot be fetched now (`sasmamba-demo weights "
+            "fetch hrnet-w32` tries again), and MoveNet's weights are not here either; `sasmamba-demo weights fetch "
+            "movenet` tells what is in the way."
+        ]
+
+    def test_hrnet_can_be_had(
+        self, caplog: pytest.LogCaptureFixture, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, movenet: list[str]
+    ) -> None:
+        monkeypatch.setattr(weights, "obtain", {"hrnet-w32": checkpoint, "movenet": checkpoint}.get)
+        backend, said = opened(caplog)
+        assert backend.name == "hrnet"
+        assert movenet == ["multipose"]
+        assert said == [
+            "2D: HRNet-W32, because its weights are here; MoveNet MultiPose finds people. --pose2d movenet is faster."
+        ]
+
+    def test_movenet_can_be_had(self, caplog: pytest.LogCaptureFixture, movenet: list[str]) -> None:
+        backend, said = opened(caplog)
+        assert backend.name == "movenet"
+        assert movenet == ["thunder", "multipose"]
+        assert said == [
+            "2D: MoveNet Thunder, because HRNet's weights are not here and cannot be fetched now (`sasmamba-demo "
+            "weights fetch hrnet-w32` tries again)."
+        ]
+
+    @pytest.mark.parametrize(("device", "asked"), [("cpu", ["movenet"]), ("cuda", ["hrnet-w32", "movenet"])])
+    def test_live(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, movenet: list[str], device: str,
+        asked: list[str],
+    ) -> None:  # fmt: skip
+        names: list[str] = []
+
+        def obtain(name: str) -> Path | None:
+            names.append(name)
+            return Path("movenet.zip") if name == "movenet" else None
+
+        monkeypatch.setattr(weights, "obtain", obtain)
+        _, said = opened(caplog, live=True, device=device)
+        assert names == asked
+        assert len(said) == 1
+        assert said[0].startswith("2D: MoveNet Thunder")
+        assert ("too slow for live without a GPU" in said[0]) == (device == "cpu")
+
+    def test_live_on_a_slow_machine(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, movenet: list[str]
+    ) -> None:
+        monkeypatch.setattr("sasmamba.app.pose2d.movenet.look_ms", lambda network: 60.0)
+        backend, said = opened(caplog, live=True)
+        assert backend.name == "movenet-lightning"
+        assert movenet == ["thunder", "lightning", "multipose"]
+        assert said[0].startswith("2D: MoveNet Lightning")
+
+
+class TestMoveNet:
+    @pytest.mark.parametrize(("name", "opened"), [("movenet", "thunder"), ("movenet-lightning", "lightning")])
+    def test_by_name(self, movenet: list[str], name: str, opened: str) -> None:
+        assert open_pose2d(name, max_people=1).name == name  # type: ignore[arg-type]
+        assert movenet == [opened, "multipose"]
+
+    def test_weights_of_your_own(self) -> None:
+        with pytest.raises(UserError, match="movenet has weights of its own; leave --pose2d-weights out") as caught:
+            open_pose2d("movenet", max_people=1, weights="other.onnx")
+        assert caught.value.exit_code == 2
 
 
 def cut_by(backend: Any) -> tuple[int, int]:
@@ -168,7 +228,7 @@ class TestOthers:
             open_pose2d("openmmlab", max_people=1)
 
     def test_an_unknown_name(self) -> None:
-        with pytest.raises(ValueError, match="want one of auto, mediapipe"):
+        with pytest.raises(ValueError, match="want one of auto, movenet"):
             open_pose2d("guess", max_people=1)  # type: ignore[arg-type]
 
     def test_what_is_to_be_fetched_for_whom(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +240,10 @@ class TestOthers:
             ("auto", "auto", (), ["pose-landmarker-full"]),
             ("auto", "auto", ("hrnet-w32", "yolox-s"), []),
             ("auto", "auto", ("hrnet-w32",), ["pose-landmarker-full"]),
+            ("auto", "auto", ("movenet",), ["movenet"]),
+            ("auto", "auto", ("hrnet-w32", "movenet"), ["movenet"]),
+            ("movenet-lightning", "auto", (), ["movenet"]),
+            ("hrnet", "multipose", (), ["hrnet-w32", "movenet"]),
             ("hrnet", "yolox-tiny", (), ["hrnet-w32", "yolox-tiny"]),
             ("hrnet", "mediapipe", (), ["hrnet-w32", "pose-landmarker-full"]),
             ("openmmlab", "rtmdet", (), []),
@@ -192,4 +256,4 @@ class TestOthers:
     def test_every_default_is_in_the_manifest(self) -> None:
         from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS
 
-        assert {pose2d.DEFAULT_HRNET, *YOLOX_WEIGHTS.values()} <= {e.name for e in weights.entries()}
+        assert {pose2d.DEFAULT_HRNET, pose2d.MOVENET, *YOLOX_WEIGHTS.values()} <= {e.name for e in weights.entries()}
