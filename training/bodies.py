@@ -1,4 +1,4 @@
-"""Proportions of people to dress motion in: men, women and children as they were measured, sides a little unlike.
+"""Proportions of people to retarget motion to: men, women and children as they were measured, sides a little unlike.
 
 Overall size is not varied: it leaves no trace in 2D, so every body is brought to one sum of lengths.
 """

@@ -62,8 +62,8 @@ def look_rotation(pitch: Tensor, roll: Tensor) -> Tensor:
 
 
 def random_cameras(centre: Tensor, extent: Tensor, generator: torch.Generator) -> Cameras:
-    """Cameras round people: pitch -15..30°, roll mostly small and now and then to 40°, 30..75° field of view, the
-    person filling 20..95 % of the height, off-centre, now and then cut off by the edge.
+    """Cameras round people: pitch -15..30° and often 0..35° downwards, roll mostly small, now and then to 20° and 40°,
+    30..75° field of view, the person filling 20..95 % of the height, off-centre, now and then cut off by the edge.
 
     Args:
         centre: (B, 3) where the person is. extent: (B,) the person's height as it stands, metres.
@@ -76,7 +76,9 @@ def random_cameras(centre: Tensor, extent: Tensor, generator: torch.Generator) -
     degrees = math.pi / 180
     roll = torch.empty(B, device=centre.device).normal_(0, 3, generator=generator)
     roll = torch.where(uniform(0, 1) < 0.07, uniform(-40, 40), roll)
-    R = look_rotation(uniform(-15, 30) * degrees, roll * degrees)
+    roll = torch.where(uniform(0, 1) < 0.12, uniform(-20, 20), roll)
+    pitch = torch.where(uniform(0, 1) < 0.4, uniform(0, 35), uniform(-15, 30))
+    R = look_rotation(pitch * degrees, roll * degrees)
     focal = 0.5 / torch.tan(uniform(30, 75) * degrees / 2)
     aspect = torch.where(uniform(0, 1) < 0.3, uniform(0.5, 1.0), uniform(1.0, 1.9))
     fill = uniform(0.2, 0.95)

@@ -14,14 +14,15 @@ from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
 from sasmamba.training.cameras import Rig
 from sasmamba.training.motion import Motion
-from sasmamba.training.noise import Severity, measured
+from sasmamba.training.noise import Severity, measured, measured_movenet
 from sasmamba.training.simulate import observe
 
 #: A lifter as evaluation sees it: (B, T, 17, 3) x, y, score in any unit to (B, T, 17, 3) metres.
 Lift = Callable[[Tensor], Tensor]
 
-#: What the lifter is shown: the 17 joints themselves, joints derived from true COCO points, the same with noise.
-KINDS = ("true", "coco", "noisy")
+#: What the lifter is shown: the 17 joints themselves, joints derived from true COCO points, the same with the noise of
+#: MediaPipe, and with that of MoveNet, which also errs where the body hides a joint.
+KINDS = ("true", "coco", "noisy", "movenet")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
     Args:
         rig: cameras; those of `subject` are used where it has some, else the first four.
         severity: one of `KINDS`: "true" sees the 17 joints themselves, "coco" noiseless joints derived from COCO
-            points, "noisy" the same with a detector's measured noise.
+            points, "noisy" the same with MediaPipe's measured noise, "movenet" with MoveNet's and what hides joints.
     """
     if severity not in KINDS:
         raise ValueError(f"severity: want one of {KINDS}, got {severity!r}")
@@ -66,10 +67,10 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
         time = (torch.arange(T) * (60 / motion.fps[clip])).expand(B, T)
         none = torch.zeros(B)
         quiet = Severity(none, none, none, none, none, none + 1)
-        noise = measured(B) if severity == "noisy" else quiet
+        noise = {"noisy": measured, "movenet": measured_movenet}.get(severity, lambda _: quiet)(B)
         seen = torch.full((B,), severity == "true")
         xyc, target, R = observe(joints + root[:, :, None], rig.pick(index), time, noise, seen, g)
-        if severity != "noisy":
+        if severity in ("true", "coco"):
             xyc[..., 2] = 1  # `detect` varies scores even where it moves nothing
         parts.append((xyc, target, R))
         actions += [str(motion.action[clip])] * B

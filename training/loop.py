@@ -19,6 +19,7 @@ from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
+from sasmamba.training.bodies import load_bodies
 from sasmamba.training.cameras import load_rig, rig_from
 from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
@@ -104,7 +105,11 @@ class LifterTrainer(Trainer):
         rig = load_rig(root / config.cameras, self.device) if config.cameras else None
         self.rig = rig_from(root / config.cameras if config.cameras else None)
         shares = torch.tensor(list(config.data.values()), device=self.device)
-        self.simulator = Simulator(kept, shares, body_lengths(kept).to(self.device), rig)
+        bodies = body_lengths(kept).to(self.device)
+        people = None
+        if config.bodies:
+            people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(self.device)
+        self.simulator = Simulator(kept, shares, bodies, rig, people, config.rare)
         torch.manual_seed(config.seed)
         super().__init__(self._model(config, init), config, out, fused=self.device.type in ("cpu", "cuda"))
         longest = max(p.frames for p in config.phases)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from sasmamba.models.skeletons import COCO, COCO_MIRROR
+from sasmamba.training.detector_profiles import HEATMAP, LIGHTNING, MEDIAPIPE, THUNDER, Chosen
+from sasmamba.training.occlusion import obscure
 
 #: Standard deviation of the slow drift per axis, by body part; COCO order.
 _DRIFT = {"NOSE": 0.015, "EYE": 0.015, "EAR": 0.015, "SHOULDER": 0.010, "ELBOW": 0.012, "WRIST": 0.012, "HIP": 0.010,
@@ -35,6 +37,9 @@ class Severity:
         outliers: share of joint frames that are outliers. swaps: share of frames with sides exchanged.
         joints_lost, frames_lost: share of joints and of whole frames that are missing.
         keyframes: 2D exists on every k-th frame only; 1 for all.
+        detector: int64, which of `detector_profiles.PROFILES` each clip has; None: MediaPipe's for all.
+        hiding: how much joints suffer that the body hides, 1: as measured; None: not at all.
+        legless: True where the legs are out of sight for the whole clip; None: nowhere.
     """
 
     scale: Tensor
@@ -43,6 +48,9 @@ class Severity:
     joints_lost: Tensor
     frames_lost: Tensor
     keyframes: Tensor
+    detector: Tensor | None = None
+    hiding: Tensor | None = None
+    legless: Tensor | None = None
 
 
 def measured(B: int, device: torch.device | None = None) -> Severity:
@@ -52,6 +60,16 @@ def measured(B: int, device: torch.device | None = None) -> Severity:
         return torch.full((B,), x, device=device)
 
     return Severity(full(1), full(0.015), full(0.001), full(0), full(0.03), full(1))
+
+
+def measured_movenet(B: int, device: torch.device | None = None) -> Severity:
+    """MoveNet Thunder's noise as measured, with what it makes of joints that the body hides, for evaluation."""
+
+    def full(x: float) -> Tensor:
+        return torch.full((B,), x, device=device)
+
+    detector = torch.full((B,), THUNDER, device=device)
+    return Severity(full(1), full(0.008), full(0.001), full(0), full(0.02), full(1), detector, full(1))
 
 
 def hard(B: int, generator: torch.Generator, device: torch.device | None = None) -> Severity:
@@ -67,11 +85,18 @@ def hard(B: int, generator: torch.Generator, device: torch.device | None = None)
     swaps = torch.where(clean, 0, torch.where(bad, uniform(0, 0.28), uniform(0, 0.01)))
     lossy = uniform(0, 1) < 0.25
     keyed = uniform(0, 1) < 0.12
+    which = uniform(0, 1)
+    detector = torch.full((B,), MEDIAPIPE, device=device)
+    for end, profile in ((0.7, THUNDER), (0.35, HEATMAP), (0.2, LIGHTNING)):
+        detector = torch.where(which < end, profile, detector)
     return Severity(
         scale, outliers, swaps,
         torch.where(lossy, uniform(0, 0.25), uniform(0, 0.01)),
         torch.where(lossy, uniform(0, 0.12), uniform(0, 0.02)),
         torch.where(keyed, uniform(2, 10.99).floor(), 1),
+        detector,
+        torch.where(clean, 0, uniform(0, 1.3)),
+        uniform(0, 1) < 0.04,
     )  # fmt: skip
 
 
@@ -121,13 +146,22 @@ def _drift(time: Tensor, joints: int, g: torch.Generator) -> Tensor:
     return alone * (1 - _DRIFT_SHARED_VARIANCE) ** 0.5 + shared * _DRIFT_SHARED_VARIANCE**0.5
 
 
-def detect(xy: Tensor, time: Tensor, box: Tensor, outside: Tensor, s: Severity, g: torch.Generator) -> Tensor:
+def detect(
+    xy: Tensor,
+    time: Tensor,
+    box: Tensor,
+    outside: Tensor,
+    s: Severity,
+    g: torch.Generator,
+    hidden: Tensor | None = None,
+) -> Tensor:
     """Turns true COCO-17 joints into what a detector reports.
 
     Args:
         xy: (B, T, 17, 2) in any unit. time: (B, T) in frames of 60 per second. box: (B,) box height in the unit of xy.
         outside: (B, T, 17) True where a joint lies outside the picture.
         s: how bad. g: where chance comes from.
+        hidden: (B, T, 17) how deep each joint lies behind the body, see `occlusion.hidden`; None: nothing is hidden.
 
     Returns:
         (B, T, 17, 3): x, y, score; missing joints are 0, 0, 0.
@@ -142,13 +176,25 @@ def detect(xy: Tensor, time: Tensor, box: Tensor, outside: Tensor, s: Severity, 
         return torch.empty(shape, device=dev).normal_(generator=g)
 
     unit = (box * s.scale)[:, None, None, None]
-    sigma = torch.tensor([_DRIFT[j.name.rpartition("_")[2]] for j in COCO], device=dev)[:, None]
-    jitter = uniform((B, 1, 1, 1), *_JITTER)
-    bias = normal(B, 1, J, 2) * (_BIAS_NORM / 2**0.5)
+    if s.detector is None:
+        sigma = torch.tensor([_DRIFT[j.name.rpartition("_")[2]] for j in COCO], device=dev)[:, None]
+        jitter = uniform((B, 1, 1, 1), *_JITTER)
+        bias = normal(B, 1, J, 2) * (_BIAS_NORM / 2**0.5)
+    else:
+        profile = Chosen.of(s.detector)
+        sigma = profile.drift[..., None]
+        jitter = torch.lerp(profile.jitter[..., :1], profile.jitter[..., 1:], uniform((B, 1, 1, 1)))
+        bias = normal(B, 1, J, 2) * (profile.bias[..., None] / 2**0.5)
     noise = _drift(time, J, g) * sigma + jitter * normal(B, T, J, 2) + bias
     noise = noise * torch.where(outside, 3.0, 1.0)[..., None]
-    score = 1 - (0.06 * normal(B, 1, J).abs() + 0.04 * normal(B, T, J).abs()).clamp(max=0.5)
+    if s.detector is None:
+        score = 1 - (0.06 * normal(B, 1, J).abs() + 0.04 * normal(B, T, J).abs()).clamp(max=0.5)
+    else:
+        score = profile.scores(normal(B, 1, J), normal(B, T, J), (noise / sigma).norm(dim=-1))
     out = xy + noise * unit
+    if hidden is not None and s.hiding is not None:
+        out, score = obscure(out, score, hidden, _drift(time, J, g), box, s.hiding, g)
+    missed = score <= 0
 
     # A swap exchanges legs, arms or both sides wholly.
     kind = uniform((B, 1, 1))
@@ -176,5 +222,11 @@ def detect(xy: Tensor, time: Tensor, box: Tensor, outside: Tensor, s: Severity, 
     frame = torch.arange(T, device=dev)
     phase = (uniform((B, 1)) * s.keyframes[:, None]).floor()
     between = (frame + phase) % s.keyframes[:, None] != 0
-    score = torch.where(lost | gone | between[..., None], 0, score)
+    score = torch.where(lost | gone | missed | between[..., None], 0, score)
+    if s.legless is not None:
+        legs = torch.zeros(J, dtype=torch.bool, device=dev)
+        legs[list(_LEGS[2:])] = True
+        # some detectors report nothing of them, others guess, with low scores
+        unseen = torch.where(guess, score * 0.3, 0)
+        score = torch.where(s.legless.view(B, 1, 1) & legs, unseen, score)
     return torch.where(score[..., None] > 0, torch.cat([out, score[..., None]], -1), 0)

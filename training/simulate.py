@@ -11,14 +11,19 @@ from torch import Tensor
 
 from sasmamba.models.geometry import bones_of, facing_rotation, joints_of
 from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, coco17_to_h36m17
+from sasmamba.training.bodies import Bodies
 from sasmamba.training.cameras import Cameras, Rig, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard
+from sasmamba.training.occlusion import hidden
+from sasmamba.training.rarity import moments
 
 #: Share of the clips that `tumble` turns, and how fast at most: a somersault takes about two thirds of a second.
 _TUMBLED, _TURNS_PER_SECOND = 0.1, 1.5
 #: How much the bones of a body differ from those of the one it is made of, as a share.
 _PROPORTIONS = 0.06
+#: Share of the bodies that are measured people's, where there are some.
+_MEASURED = 0.75
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,18 @@ def observe(
     """
     cam = cameras.to_camera(world)
     B = len(cam)
-    points = torch.where(true_joints.view(B, 1, 1, 1), cam, cameras.to_camera(coco_points(world)))
+    points = cameras.to_camera(coco_points(world))
     xy = cameras.project(points)
     box = (xy[..., 1].amax(2) - xy[..., 1].amin(2)).median(1).values.clamp(min=1e-3)
     outside = (xy.abs() > cameras.half_size.view(B, 1, 1, 2)).any(-1)
-    seen = detect(xy, time, box, outside, severity, g)
+    behind = None if severity.hiding is None else hidden(cam, points)
+    seen = derive(detect(xy, time, box, outside, severity, g, behind))
     R = facing_rotation(cam[:, :, 0])
     target = torch.einsum("btij,btkj->btki", R, cam - cam[:, :, :1])
-    return torch.where(true_joints.view(B, 1, 1, 1), seen, derive(seen)), target, R
+    # the 17 joints themselves err as those they would be derived from
+    clean = derive(torch.cat([xy, torch.ones_like(xy[..., :1])], -1))
+    moved = torch.cat([cameras.project(cam) + seen[..., :2] - clean[..., :2], seen[..., 2:]], -1)
+    return torch.where(true_joints.view(B, 1, 1, 1) & (seen[..., 2:] > 0), moved, seen), target, R
 
 
 def tumble(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -170,15 +179,25 @@ class Simulator:
         weights: (sources,) share of each file in `motion`.
         bodies: (P, 17) bone lengths of people to retarget the motion to; clips carry skeletons of game characters too.
         rig: Human3.6M's cameras to use for a quarter of the clips, or None.
+        people: measured people to retarget most of the motion to, or None.
+        rare: share of the clips that are drawn by how rare the pose in their middle is.
     """
 
-    def __init__(self, motion: Motion, weights: Tensor, bodies: Tensor, rig: Rig | None) -> None:
+    def __init__(
+        self, motion: Motion, weights: Tensor, bodies: Tensor, rig: Rig | None, people: Bodies | None = None,
+        rare: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.people, self.rare = people, rare
         self.motion, self.bodies, self.rig = motion, bodies, rig
         counts = torch.zeros(len(weights), device=motion.length.device).index_add_(
             0, motion.source, motion.length.float().sqrt()
         )
         # Within a file clips count by the root of their length: an hour of walking teaches little more than a minute.
         self.chance = weights.to(counts)[motion.source] * motion.length.float().sqrt() / counts[motion.source]
+        if rare:
+            self.moments = moments(motion)
+            many = torch.bincount(self.moments.clip, minlength=motion.clips)
+            self.moment_chance = self.moments.rarity * (self.chance / many)[self.moments.clip]
 
     def draw(self, B: int, T: int, stride: tuple[float, float], g: torch.Generator) -> Sample:
         """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly."""
@@ -188,12 +207,20 @@ class Simulator:
             return torch.empty(B, device=dev).uniform_(low, high, generator=g)
 
         clip = torch.multinomial(self.chance, B, replacement=True, generator=g)
+        if self.rare:
+            moment = torch.multinomial(self.moment_chance, B, replacement=True, generator=g)
+            by_rarity = uniform(0, 1) < self.rare
+            clip = torch.where(by_rarity, self.moments.clip[moment], clip)
+            middle = self.moments.frame[moment].to(m.fps)
         step = torch.exp(uniform(math.log(stride[0]), math.log(stride[1]))).round().clamp(min=1)
         fps = uniform(24, 60)
         speed = torch.exp(uniform(-0.22, 0.22))
         source_step = step * m.fps[clip] / fps * speed
         room = (m.length[clip] - 1 - source_step * (T - 1)).clamp(min=0)
         start = uniform(0, 1) * torch.where(room > 0, room, m.length[clip].to(room))
+        if self.rare:
+            middle = (middle - source_step * (T - 1) * uniform(0.2, 0.8)).clamp(min=0).minimum(room)
+            start = torch.where(by_rarity & (room > 0), middle, start)
         frame = torch.arange(T, device=dev)
         joints, root = m.at(clip, start[:, None] + frame * source_step[:, None])
         time = frame * (step * 60 / fps)[:, None]
@@ -229,6 +256,9 @@ class Simulator:
         wish = torch.where(keep, own, person)
         vary = torch.empty(B, 17, device=dev).normal_(0, _PROPORTIONS, generator=g)
         wish = wish * torch.exp(alike_on_both_sides(vary))
+        if self.people is not None:
+            measured = torch.rand(B, 1, device=dev, generator=g) < _MEASURED
+            wish = torch.where(measured, self.people.draw(B, g), wish)
         factor = wish / self.motion.bones[clip].clamp(min=1e-4)
         factor[:, 0] = 1
         legs = [H36M.LEFT_KNEE, H36M.LEFT_ANKLE]
