@@ -10,6 +10,7 @@ import itertools
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,16 +154,19 @@ def evaluate(
     per_joint: Annotated[bool, typer.Option("--per-joint", help="Also the error of each joint.")] = False,
     per_action: Annotated[bool, typer.Option("--per-action", help="Also the errors of each action.")] = False,
     robust: Annotated[bool, typer.Option("--robust/--no-robust", help="Also what damaged 2D costs.")] = True,
+    explain: Annotated[bool, typer.Option("--explain", help="Also what every column means.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Measure a lifter on motion capture: errors in mm, and what damaged 2D costs."""
+    """Measure a lifter on motion capture: errors in mm and degrees, and what damaged 2D costs."""
     from sasmamba.app.config import resolve_device
+    from sasmamba.training.evaluation import COLUMNS
     from sasmamba.training.report import evaluate_file
 
-    result = evaluate_file(
-        weights, data, cameras, subject, clips, flip=flip, refine=refine, frames=frames, per_clip=per_clip,
-        device=resolve_device(device), robust=robust, bodies=bodies,
-    )  # fmt: skip
+    with _Lines("lifting windows") as watch:
+        result = evaluate_file(
+            weights, data, cameras, subject, clips, flip=flip, refine=refine, frames=frames, per_clip=per_clip,
+            device=resolve_device(device), robust=robust, bodies=bodies, watch=watch,
+        )  # fmt: skip
     if as_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
         return
@@ -170,12 +174,42 @@ def evaluate(
     _out.print(f"{about['weights']}: {about['windows']} windows of {about['frames']} frames"
                + ", flip" * flip + ", refined" * refine, highlight=False, soft_wrap=True)  # fmt: skip
     _print_table("2D", {kind: r["all"] for kind, r in result["kinds"].items()})
+    _print_table("angles, degrees", {kind: r["angles"] for kind, r in result["kinds"].items()})
     for kind, r in result["kinds"].items():
         for wanted, key in ((per_joint, "joints"), (per_action, "actions")):
             if wanted:
                 _print_table(f"{kind}, by {key.removesuffix('s')}", r[key])
     for kind, row in result["robustness"].items():
         _print_table(f"damage to {kind} 2D", {name: {"": value} for name, value in row.items()})
+    if explain:
+        for name, meaning in COLUMNS.items():
+            _out.print(f"{name}: {meaning}", highlight=False)
+
+
+class _Lines:
+    """Progress on standard error: a line that is written over on a terminal, else one at least every ten seconds.
+
+    Call it with what is done and of how much.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._said, self._terminal = what, time.monotonic(), sys.stderr.isatty()
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._terminal:
+            sys.stderr.write("\r\033[K")
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said < (0.2 if self._terminal else 8):
+            return
+        self._said = now
+        line = f"{self._what}: {done} of {total}"
+        sys.stderr.write(f"\r\033[K{line}" if self._terminal else f"{line}\n")
+        sys.stderr.flush()
 
 
 def _print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
@@ -184,7 +218,7 @@ def _print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
     for name, row in rows.items():
         cells = [f"{row[n]:.3f}" if n in ("PCK150", "AUC") else f"{row[n]:.2f}" for n in names]
         table.add_row(name, *cells)
-    wide = Console(width=max(_out.width, 120))  # a pipe has no width; cut no column there
+    wide = Console(width=max(_out.width, 160))  # a pipe has no width; cut no column there
     wide.print(table, highlight=False)
     wide.print()
 

@@ -52,11 +52,11 @@ MEDIAPIPE, THUNDER, LIGHTNING, HEATMAP = range(4)
 PROFILES = (
     Profile("mediapipe", _parts(0.015, 0.010, 0.012, 0.012, 0.010, 0.012, 0.010), (0.0016, 0.004), 0.008,
             _parts(1, 1, 1, 1, 1, 1, 1), 0.06, 0.04, 0.0, False),
-    Profile("thunder", _THUNDER_DRIFT, (0.0022, 0.0042), 0.010, _THUNDER_SCORE, 0.08, 0.07, 0.03, True),
+    Profile("thunder", _THUNDER_DRIFT, (0.0022, 0.0042), 0.010, _THUNDER_SCORE, 0.08, 0.07, 0.05, True),
     Profile("lightning", {k: 1.35 * v for k, v in _THUNDER_DRIFT.items()}, (0.0032, 0.0054), 0.012,
-            {k: 0.92 * v for k, v in _THUNDER_SCORE.items()}, 0.09, 0.08, 0.03, True),
+            {k: 0.92 * v for k, v in _THUNDER_SCORE.items()}, 0.09, 0.08, 0.05, True),
     Profile("heatmap", {k: 0.6 * v for k, v in _THUNDER_DRIFT.items()}, (0.001, 0.003), 0.006,
-            _parts(0.92, 0.9, 0.9, 0.88, 0.86, 0.9, 0.88), 0.05, 0.04, 0.03, True),
+            _parts(0.92, 0.9, 0.9, 0.88, 0.86, 0.9, 0.88), 0.05, 0.04, 0.04, True),
 )  # fmt: skip
 
 
@@ -67,7 +67,13 @@ def table(values: list[dict[str, float]], device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Profiles of B clips: drift, score (B, 1, 17), bias, unlike, unsteady, tells, both_ways (B, 1, 1), jitter (B, 1, 1, 2)."""
+    """Profiles of B clips, see `Profile`.
+
+    Attributes:
+        drift, score: (B, 1, 17) in COCO's order.
+        bias, unlike, unsteady, tells, both_ways: (B, 1, 1).
+        jitter: (B, 1, 1, 2) bounds.
+    """
 
     drift: Tensor
     score: Tensor
@@ -96,7 +102,7 @@ class Chosen:
     def scores(self, by_joint: Tensor, by_frame: Tensor, error: Tensor) -> Tensor:
         """Scores (B, T, 17) of joints that are `error` σ off, with chance from normal (B, 1, 17) and (B, T, 17)."""
         chance = self.unlike * self._spread(by_joint) + self.unsteady * self._spread(by_frame)
-        return (self.score + chance - self.tells * (error - 1.25).clamp(max=4)).clamp(0.05, 1)
+        return (self.score + chance - self.tells * (error - 1.25).clamp(max=8)).clamp(0.05, 1)
 
     def _spread(self, normal: Tensor) -> Tensor:
         return torch.where(self.both_ways > 0, normal, -normal.abs())

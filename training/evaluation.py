@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sasmamba.app.angles import joint_angles
 from sasmamba.models.lift import lift_windows
 from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
@@ -20,9 +21,40 @@ from sasmamba.training.simulate import observe
 #: A lifter as evaluation sees it: (B, T, 17, 3) x, y, score in any unit to (B, T, 17, 3) metres.
 Lift = Callable[[Tensor], Tensor]
 
+
+
+def _quiet(B: int) -> Severity:
+    none = torch.zeros(B)
+    return Severity(none, none, none, none, none, none + 1)
+
+
 #: What the lifter is shown: the 17 joints themselves, joints derived from true COCO points, the same with the noise of
 #: MediaPipe, and with that of MoveNet, which also errs where the body hides a joint.
 KINDS = ("true", "coco", "noisy", "movenet")
+_NOISE: dict[str, Callable[[int], Severity]] = {
+    "true": _quiet,
+    "coco": _quiet,
+    "noisy": measured,
+    "movenet": measured_movenet,
+}
+#: Angles whose errors are given, and their names in `app.angles`.
+_ANGLES = {"knee": "knee_flexion", "hip": "hip_flexion", "elbow": "elbow_flexion", "shoulder": "shoulder_elevation"}
+#: What each column of the tables means.
+COLUMNS = {
+    "P1": "mm, mean distance of 16 joints from the truth with both pelvises in one place (MPJPE, protocol 1)",
+    "P2": "mm, the same after the best turn, shift and scale of each pose (P-MPJPE, protocol 2)",
+    "N": "mm, as P1 after the best scale of each pose (N-MPJPE)",
+    "P1 camera": "mm, as P1 in the axes of the real camera, where in the picture the person stood not told",
+    "velocity": "mm per frame, mean length of the error's change from frame to frame (MPJVE)",
+    "acceleration": "mm per frame², mean length of the second difference of the error",
+    "PCK150": "share of joints within 150 mm, 0 to 1; more is better",
+    "AUC": "mean of that share over thresholds of 0, 5, … 150 mm; more is better",
+    "knee, hip, elbow, shoulder": "degrees: knee flexion, hip flexion, elbow flexion, shoulder elevation, both sides "
+    "together, as `sasmamba.app.angles` defines them; frames in which either pose has no such angle are left out",
+    "all": "degrees: the four together, each counted alike",
+    "MAE": "mean absolute error",
+    "RMSE": "root of the mean squared error",
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +97,7 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
         joints, root = motion.at(torch.full((B,), clip), start[:, None] + torch.arange(T))
         index = torch.tensor([cameras[(clip + i) % len(cameras)] for i in range(B)])
         time = (torch.arange(T) * (60 / motion.fps[clip])).expand(B, T)
-        none = torch.zeros(B)
-        quiet = Severity(none, none, none, none, none, none + 1)
-        noise = {"noisy": measured, "movenet": measured_movenet}.get(severity, lambda _: quiet)(B)
+        noise = _NOISE[severity](B)
         seen = torch.full((B,), severity == "true")
         xyc, target, R = observe(joints + root[:, :, None], rig.pick(index), time, noise, seen, g)
         if severity in ("true", "coco"):
@@ -78,19 +108,30 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
     return Windows(xyc, target, R, actions)
 
 
-def model_lift(model: nn.Module, flip: bool = False, batch: int = 8, refined: bool = False) -> Lift:
+def model_lift(
+    model: nn.Module,
+    flip: bool = False,
+    batch: int = 8,
+    refined: bool = False,
+    told: Callable[[int], None] | None = None,
+) -> Lift:
     """Wraps a model that reads normalised windows, which travel to its device; results come back to the input's.
 
     Args:
         flip: average with the mirrored input's result.
         refined: fit the result to what the model was shown, see `models.refining`.
+        told: told how many more windows are done, batch by batch.
     """
     device = next(model.parameters()).device
 
     @torch.no_grad()
     def lift(xyc: Tensor) -> Tensor:
-        parts = (lift_windows(model, part.to(device), flip=flip, refined=refined) for part in xyc.split(batch))
-        return torch.cat(list(parts)).to(xyc.device)
+        parts = []
+        for part in xyc.split(batch):
+            parts.append(lift_windows(model, part.to(device), flip=flip, refined=refined))
+            if told:
+                told(len(part))
+        return torch.cat(parts).to(xyc.device)
 
     return lift
 
@@ -111,6 +152,29 @@ def figures(y: Tensor, w: Windows) -> dict[str, float]:
         "PCK150": metrics.pck(y, w.target),
         "AUC": metrics.auc(y, w.target),
     }
+
+
+def angle_errors(y: Tensor, w: Windows) -> dict[str, float]:
+    """Errors of joint angles of poses y (M, T, 17, 3), degrees, by the definitions of `app.angles`.
+
+    Returns:
+        "knee MAE", "knee RMSE" and so on for hip, elbow, shoulder, and "all MAE", "all RMSE": the mean of the four.
+    """
+    found, true = (joint_angles(_z_up(p).flatten(0, 1).numpy()) for p in (y, w.target))
+    out: dict[str, float] = {}
+    for name, series in _ANGLES.items():
+        sides = [f"{side}_{series}" for side in ("left", "right")]
+        error = np.concatenate([found[s] - true[s] for s in sides])
+        error = (error + 180) % 360 - 180  # hip flexion goes round
+        out[f"{name} MAE"], out[f"{name} RMSE"] = float(np.nanmean(np.abs(error))), float(np.nanmean(error**2) ** 0.5)
+    for kind in ("MAE", "RMSE"):
+        out[f"all {kind}"] = float(np.mean([out[f"{name} {kind}"] for name in _ANGLES]))
+    return out
+
+
+def _z_up(poses: Tensor) -> Tensor:
+    """Camera axes (x right, y down, z forward) as right-handed axes with z up."""
+    return torch.stack([poses[..., 0], poses[..., 2], -poses[..., 1]], -1)
 
 
 def measure(lift: Lift, w: Windows) -> dict[str, float]:

@@ -24,6 +24,8 @@ _DRIFT_TIME_60FPS = 3.2
 _DRIFT_SHARED_VARIANCE = 0.15
 _BIAS_NORM = 0.008
 _JITTER = (0.0016, 0.004)
+#: How much more a joint errs for each box height per second that it moves, and up to which speed.
+_BLUR, _BLUR_SPEED = 0.5, 6.0
 _LEGS = (COCO.LEFT_HIP, COCO.RIGHT_HIP, COCO.LEFT_KNEE, COCO.RIGHT_KNEE, COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE)
 _ARMS = (COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, COCO.LEFT_ELBOW, COCO.RIGHT_ELBOW, COCO.LEFT_WRIST, COCO.RIGHT_WRIST)
 
@@ -146,6 +148,16 @@ def _drift(time: Tensor, joints: int, g: torch.Generator) -> Tensor:
     return alone * (1 - _DRIFT_SHARED_VARIANCE) ** 0.5 + shared * _DRIFT_SHARED_VARIANCE**0.5
 
 
+def _blur(xy: Tensor, time: Tensor, box: Tensor) -> Tensor:
+    """(B, T, 17) by how much the error grows where a joint is fast: blurred, far from where it was a frame ago."""
+    if xy.shape[1] < 2:
+        return torch.ones_like(xy[..., 0])
+    seconds = (time[:, 1:] - time[:, :-1])[..., None] / 60
+    speed = xy.diff(dim=1).norm(dim=-1) / (seconds * box[:, None, None])  # box heights per second
+    speed = torch.cat([speed[:, :1], speed], 1)
+    return 1 + _BLUR * speed.clamp(max=_BLUR_SPEED)
+
+
 def detect(
     xy: Tensor,
     time: Tensor,
@@ -185,7 +197,10 @@ def detect(
         sigma = profile.drift[..., None]
         jitter = torch.lerp(profile.jitter[..., :1], profile.jitter[..., 1:], uniform((B, 1, 1, 1)))
         bias = normal(B, 1, J, 2) * (profile.bias[..., None] / 2**0.5)
-    noise = _drift(time, J, g) * sigma + jitter * normal(B, T, J, 2) + bias
+    noise = _drift(time, J, g) * sigma + jitter * normal(B, T, J, 2)
+    if s.hiding is not None:
+        noise = noise * _blur(xy, time, box)[..., None]
+    noise = noise + bias
     noise = noise * torch.where(outside, 3.0, 1.0)[..., None]
     if s.detector is None:
         score = 1 - (0.06 * normal(B, 1, J).abs() + 0.04 * normal(B, T, J).abs()).clamp(max=0.5)

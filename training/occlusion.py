@@ -33,11 +33,15 @@ _START, _END = [c[0] for c in _CAPSULES], [c[1] for c in _CAPSULES]
 _OWN = torch.tensor([[j.name in (a.name, b.name) for a, b, _, _ in _CAPSULES] for j in COCO])
 #: Of a joint's hidden stretches, the shares in which it goes to its twin and in which it is somewhere else; the rest
 #: is guessed near its place. Shares of all frames of far joints were measured; these are of hidden ones.
-_ON_TWIN = {"WRIST": 0.25, "ELBOW": 0.18, "KNEE": 0.2, "ANKLE": 0.2, "SHOULDER": 0.04, "HIP": 0.04}
-_ELSEWHERE = {"WRIST": 0.4, "ELBOW": 0.4, "KNEE": 0.15, "ANKLE": 0.2, "SHOULDER": 0.1, "HIP": 0.04}
+_ON_TWIN = {"WRIST": 0.28, "ELBOW": 0.18, "KNEE": 0.25, "ANKLE": 0.3, "SHOULDER": 0.04, "HIP": 0.04}
+_ELSEWHERE = {"WRIST": 0.5, "ELBOW": 0.55, "KNEE": 0.2, "ANKLE": 0.25, "SHOULDER": 0.1, "HIP": 0.04}
 _LOST = 0.08
 #: Spread of the wrong place and of the guess near the right one, shares of the box's height.
 _ASTRAY, _GUESSED = 0.06, 0.02
+#: How far beyond a capsule's edge a detector is still disturbed, as a share of the radius: clothes, hands, blur.
+_WIDER = 1.5
+#: A limb whose upper joint is hidden is looked for in the wrong place: what its next joint has of that.
+_CHAIN = (("SHOULDER", "ELBOW", 0.6), ("ELBOW", "WRIST", 0.9), ("KNEE", "ANKLE", 0.8))
 #: Stretches of one joint in a clip that differ from each other; later ones repeat them.
 _STRETCHES = 8
 
@@ -53,7 +57,7 @@ def hidden(joints: Tensor, points: Tensor) -> Tensor:
         joints: (B, T, 17, 3) H36M-17 in camera axes, metres. points: (B, T, 17, 3) COCO-17, the same body.
 
     Returns:
-        (B, T, 17) 0: in sight, 1: behind a capsule by at least half its radius from the edge.
+        (B, T, 17) 0: in sight, 1: well behind a capsule, or, less, below a joint that is.
     """
     dev = joints.device
     radius = torch.tensor([c[2] for c in _CAPSULES], device=dev)
@@ -69,7 +73,12 @@ def hidden(joints: Tensor, points: Tensor) -> Tensor:
     wide = radius / depth.clamp(min=0.05)
     # a capsule's middle is nearer than a point on its own surface by a radius at most
     before = (depth < points[..., 2:] - 0.5 * radius - 0.03) & (depth > 0.05) & ~_OWN.to(dev)
-    return torch.where(before, 2 * (1 - apart / wide), 0).clamp(0, 1).amax(-1)
+    deep = list(torch.where(before, 2 * (1 - apart / (_WIDER * wide)), 0).clamp(0, 1).amax(-1).unbind(-1))
+    for side in ("LEFT", "RIGHT"):
+        for upper, lower, share_of in _CHAIN:
+            at_joint = COCO[f"{side}_{lower}"]
+            deep[at_joint] = torch.maximum(deep[at_joint], share_of * deep[COCO[f"{side}_{upper}"]])
+    return torch.stack(deep, -1)
 
 
 def obscure(
@@ -85,7 +94,7 @@ def obscure(
     Returns:
         xy and score; a joint that is lost has score 0.
     """
-    B, T, J, _ = xy.shape
+    B, _, J, _ = xy.shape
     dev = xy.device
 
     def uniform(low: float = 0.0, high: float = 1.0) -> Tensor:

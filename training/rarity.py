@@ -41,9 +41,9 @@ def moments(motion: Motion, seed: int = 0) -> Moments:
     Rarity is the distance to the fifth nearest of a sample of all poses, over its mean.
     """
     clips, frames = [], []
-    for clip, (length, fps) in enumerate(zip(motion.length.tolist(), motion.fps.tolist(), strict=True)):
+    for number, (length, fps) in enumerate(zip(motion.length.tolist(), motion.fps.tolist(), strict=True)):
         at = torch.arange(0, length, max(1, round(_EVERY_S * fps)))
-        clips.append(torch.full_like(at, clip))
+        clips.append(torch.full_like(at, number))
         frames.append(at)
     clip, frame = torch.cat(clips).to(motion.start.device), torch.cat(frames).to(motion.start.device)
     poses = upright_poses(motion.joints[motion.start[clip] + frame])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,27 @@ from sasmamba.app.types import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training.cameras import rig_from
-from sasmamba.training.evaluation import KINDS, Windows, by_action, by_joint, figures, model_lift, windows
+from sasmamba.training.evaluation import (
+    KINDS,
+    Windows,
+    angle_errors,
+    by_action,
+    by_joint,
+    figures,
+    model_lift,
+    windows,
+)
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
-from sasmamba.training.robustness import robustness
+from sasmamba.training.robustness import LIFTS, SHUFFLED_LIFTS, robustness, shuffled_scores
 from sasmamba.training.simulate import body_lengths, dressed
 
 
 def evaluate_file(
     weights: str, data: list[Path], cameras: Path | None, subject: str = "", clips: str = "*", *, flip: bool = False,
     refine: bool = False, frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True,
-    bodies: Path | None = None,
+    bodies: Path | None = None, watch: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measures weights on motion files.
 
@@ -32,11 +42,12 @@ def evaluate_file(
         weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
         refine: fit what comes out to the 2D, see `models.refining`.
         bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.dressed`.
+        watch: told how many windows are lifted, and of how many.
 
     Returns:
-        "about": what was measured; "kinds": of each kind of 2D ("true", "coco", "noisy", and "detected" where the files
-        are paired with real detections) "all", "joints" and "actions", see `evaluation.figures`; "robustness": of
-        the kind "coco", see `robustness.robustness`.
+        "about": what was measured; "kinds": of each kind of 2D (`evaluation.KINDS`, and "detected" where the files are
+        paired with real detections) "all", "joints" and "actions", see `evaluation.figures`, and "angles", see
+        `evaluation.angle_errors`; "robustness": of the kinds "coco" and "movenet", see `robustness`.
 
     Raises:
         UserError: weights or data that cannot be used, or no clip that matches.
@@ -59,17 +70,31 @@ def evaluate_file(
     T = min(frames, model.config.frames)
     if T < 20:
         raise UserError(f"frames: want at least 20, got {T}.", exit_code=2)
-    lift = model_lift(model, flip, refined=refine)
     inputs: dict[str, Windows] = {k: windows(chosen, rig, subject, T, per_clip, k) for k in KINDS}
     if has_pairs(data):
         inputs["detected"] = paired_windows(data, subject, clips, T, per_clip)
+    total = sum(len(w.xyc) for w in inputs.values())
+    if robust:
+        total += (LIFTS + SHUFFLED_LIFTS) * len(inputs["coco"].xyc)
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        if watch:
+            watch(done, total)
+
+    lift = model_lift(model, flip, refined=refine, told=told)
     kinds: dict[str, Any] = {}
     damage: dict[str, Any] = {}
     for kind, w in inputs.items():
         y = lift(w.xyc)
         kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
+        kinds[kind]["angles"] = angle_errors(y, w)
         if robust and kind == "coco":
             damage[kind] = robustness(lift, w, y)
+        if robust and kind == "movenet":
+            damage[kind] = shuffled_scores(lift, w, y)
     return {
         "about": {
             "weights": weights, "data": [str(p) for p in data], "subject": subject, "clips": chosen.clips,

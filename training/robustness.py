@@ -11,7 +11,26 @@ from sasmamba.training.metrics import joint_errors
 
 _LEGS = [H36M.RIGHT_HIP, H36M.RIGHT_KNEE, H36M.RIGHT_ANKLE, H36M.LEFT_HIP, H36M.LEFT_KNEE, H36M.LEFT_ANKLE]
 _LEGS_SWAPPED = _LEGS[3:] + _LEGS[:3]
+#: How often `robustness` lifts all windows, and how often `shuffled_scores` does.
+LIFTS, SHUFFLED_LIFTS = 5, 1
 _SWAP_FRAMES, _GAP_FRAMES, _KEYFRAME, _MISSING = 10, 15, 5, 0.2
+
+
+def shuffled_scores(lift: Lift, w: Windows, y: Tensor, seed: int = 0) -> dict[str, float]:
+    """What P1 (mm) rises by when the scores of seen joints are exchanged at random: what knowing them is worth.
+
+    Args:
+        w: windows with scores that tell, such as those of kind "movenet". y: what `lift` makes of them.
+    """
+    g = torch.Generator().manual_seed(seed)
+    xyc = w.xyc.clone()
+    seen = xyc[..., 2] > 0
+    scores = xyc[..., 2][seen]
+    shuffled = torch.zeros_like(xyc[..., 2])
+    shuffled[seen] = scores[torch.randperm(len(scores), generator=g)]
+    xyc[..., 2] = shuffled
+    cost = joint_errors(lift(xyc), w.target)[..., 1:].mean() - joint_errors(y, w.target)[..., 1:].mean()
+    return {"shuffled scores cost": cost.item()}
 
 
 def robustness(lift: Lift, clean: Windows, y: Tensor | None = None, seed: int = 0) -> dict[str, float]:

@@ -91,10 +91,11 @@ def test_train_refuses(folder: Path, more: tuple[str, ...], sentence: str, tmp_p
 
 
 def test_evaluate_table(folder: Path) -> None:
-    result = evaluate(folder, "--subject", "S8", "--per-joint", "--per-action", "--flip")
+    result = evaluate(folder, "--subject", "S8", "--per-joint", "--per-action", "--flip", "--explain")
     assert result.exit_code == 0, result.output
     for word in ("P1", "P2", "acceleration", "PCK150", "AUC", "true", "coco", "noisy", "left wrist", "run", "walk",
-                 "swap ratio", "missing cost", "gap jump", "keyframe cost", "moved"):  # fmt: skip
+                 "swap ratio", "missing cost", "gap jump", "keyframe cost", "moved", "knee MAE",
+                 "shoulder RMSE", "shuffled scores cost", "mean absolute error"):  # fmt: skip
         assert word in result.output, word
 
 
@@ -102,7 +103,7 @@ def test_evaluate_json(folder: Path) -> None:
     result = evaluate(folder, "--subject", "S8", "--json")
     table = json.loads(result.output)
     assert table["about"]["windows"] == 2
-    assert set(table["kinds"]) == {"true", "coco", "noisy"}
+    assert set(table["kinds"]) == {"true", "coco", "noisy", "movenet"}
     true = table["kinds"]["true"]
     joints = np.mean([v["P1"] for v in true["joints"].values()])
     assert true["all"]["P1"] == pytest.approx(joints, rel=1e-5)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from helpers_motion import walker
 from torch import Tensor
 
 from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
+from sasmamba.training.evaluation import COLUMNS, Windows, angle_errors, figures
 from sasmamba.training.metrics import (
     acceleration_error,
     auc,
@@ -22,6 +24,7 @@ from sasmamba.training.metrics import (
     pck,
     procrustes,
 )  # fmt: skip
+from sasmamba.training.robustness import shuffled_scores
 
 
 def pose(*shape: int) -> Tensor:
@@ -138,3 +141,53 @@ def test_per_joint_and_mean_agree() -> None:
     assert joint_errors(predicted, target)[..., 1:].mean().item() == pytest.approx(mpjpe(predicted, target))
     assert math.isclose(metrics.p_joint_errors(predicted, target)[..., 1:].mean().item(), p_mpjpe(predicted, target),
                         rel_tol=1e-5)  # fmt: skip
+
+
+def test_angle_errors_of_known_turns() -> None:
+    """A shank turned by 10 degrees about the hips' line is a knee error of 10 degrees on one of two sides."""
+    straight = torch.from_numpy(walker(1)[0]).float()
+    turn = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # z up to a camera's y down
+    target = (straight @ turn.T)[None]
+    windows = Windows(torch.zeros(1, 1, 17, 3), target, torch.eye(3).expand(1, 1, 3, 3), ["walk"])
+    assert max(angle_errors(target, windows).values()) < 1e-3
+    axis = target[..., H36M.LEFT_HIP, :] - target[..., H36M.RIGHT_HIP, :]
+    x, y, z = (axis / axis.norm(dim=-1, keepdim=True))[0, 0].tolist()
+    skew = torch.tensor([[0.0, -z, y], [z, 0, -x], [-y, x, 0]])
+    bent = target.clone()
+    knee = target[..., H36M.LEFT_KNEE, :]
+    shank = target[..., H36M.LEFT_ANKLE, :] - knee
+    bent[..., H36M.LEFT_ANKLE, :] = knee + shank @ torch.linalg.matrix_exp(math.radians(10) * skew).T
+    errors = angle_errors(bent, windows)
+    assert errors["knee MAE"] == pytest.approx(5, abs=0.01)
+    assert errors["knee RMSE"] == pytest.approx(10 / 2**0.5, abs=0.01)
+    assert errors["hip MAE"] == errors["elbow MAE"] == errors["shoulder RMSE"] == pytest.approx(0, abs=1e-3)
+    assert errors["all MAE"] == pytest.approx(1.25, abs=0.01)
+
+
+def test_every_column_is_explained() -> None:
+    target = torch.from_numpy(walker(6)[0]).float()[None]
+    w = Windows(torch.zeros(1, 6, 17, 3), target, torch.eye(3).expand(1, 6, 3, 3), ["walk"])
+    explained = ", ".join(COLUMNS).split(", ")
+    for name in [*figures(target, w), *(word for n in angle_errors(target, w) for word in n.split())]:
+        assert name in explained, name
+
+
+def test_shuffled_scores_cost_whoever_reads_them() -> None:
+    """A lifter that drops what has a low score loses by the shuffle, one that does not read scores does not."""
+    target = torch.from_numpy(walker(30)[0]).float()[None]
+    g = torch.Generator().manual_seed(0)
+    bad = torch.rand(1, 30, 17, generator=g) < 0.3
+    bad[..., H36M.PELVIS] = False  # errors are relative to it
+    shown = target + 0.2 * bad[..., None]
+    w = Windows(torch.cat([shown[..., :2], (1 - 0.9 * bad.float())[..., None]], -1), target,
+                torch.eye(3).expand(1, 30, 3, 3), ["walk"])  # fmt: skip
+
+    def reads(xyc: torch.Tensor) -> torch.Tensor:
+        return torch.where(xyc[..., 2:] > 0.5, shown, target)
+
+    def ignores(xyc: torch.Tensor) -> torch.Tensor:
+        return shown
+
+    # after it 0.3 · 0.7 of the joints are bad and believed: 0.2 · √3 m each
+    assert shuffled_scores(reads, w, reads(w.xyc))["shuffled scores cost"] == pytest.approx(73, abs=12)
+    assert shuffled_scores(ignores, w, ignores(w.xyc))["shuffled scores cost"] == pytest.approx(0, abs=1e-4)
