@@ -1,16 +1,24 @@
 """How good and how fast the 2D backends are: `python benchmarks/pose2d_quality.py --images DIR --annotations FILE`.
 
-Runs every backend that can run here on a folder of pictures with COCO keypoint annotations (`person_keypoints_*.json`),
-one picture at a time, nothing carried over. MediaPipe finds people by itself. HRNet gets the annotated boxes, the
-setting in which "ground truth boxes" are published, so its figures leave out what a detector would miss. Where HRNet's
-weights are not here there is no quality to tell; its speed is that of the same network with random weights. Rows of
-HRNet name what computed the heatmaps, ONNX Runtime or PyTorch.
+Runs every backend that can run here on folders of pictures with COCO keypoint annotations (`person_keypoints_*.json`),
+one picture at a time, nothing carried over, and on clips. MediaPipe and MoveNet find people by themselves. HRNet gets
+the annotated boxes, the setting in which "ground truth boxes" are published, so its figures leave out what a detector
+would miss. Where HRNet's weights are not here there is no quality to tell; its speed is that of the same network with
+random weights. Rows of HRNet name what computed the heatmaps, ONNX Runtime or PyTorch; rows of MoveNet its network, the
+precision, and "mirrored" where a look is averaged with that at the mirrored crop. MoveNet was trained on COCO's
+training pictures, of which coco128 is a part.
 
 * AP, AP50, AP75, AR: the COCO keypoint evaluation (https://cocodataset.org/#keypoints-eval), at most 20 people a
   picture, a person's score being the mean of their joints'. Of a few pictures these are a sketch.
+* recall: the share of annotated people whom somebody found is like, by at least half (object keypoint similarity).
 * OKS: the mean object keypoint similarity over annotated people; somebody not found counts 0.
 * PCK: the share of annotated joints within a tenth of the longer side of the person's annotated box.
+* sides: of the arms and legs annotated on both sides of people found, the share that lie where the other side's are.
 * strangers: people found where nobody is annotated.
+
+Of clips nothing is annotated; told are the people found in a frame on the average, identities that live for eight
+frames or more, and turns: how often, in a thousand people seen, left and right of an arm, a leg or the torso change
+places from a frame to the next.
 """
 
 from __future__ import annotations
@@ -21,18 +29,23 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from pose2d_clips import SIDES, clip_row
 
 from sasmamba.app import weights
 from sasmamba.app.bench import machine
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
+from sasmamba.app.pose2d.movenet_networks import PoseNetwork, open_lightning, open_multipose, open_thunder
 from sasmamba.app.pose2d.overlap import COCO_SIGMAS
+from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import FloatArray, Frame
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, load_hrnet
 
@@ -41,6 +54,7 @@ MOST_PEOPLE, THRESHOLDS = 20, np.arange(0.5, 0.96, 0.05)
 #: PCK's tolerance, and the similarity below which somebody found is a stranger.
 PCK_AT, STRANGER = 0.1, 0.1
 MEDIAPIPE = "pose-landmarker-full"
+MOVENET = "movenet"
 HRNETS = {"hrnet-w32": HRNET_W32, "hrnet-w48": HRNET_W48}
 
 
@@ -82,8 +96,10 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, required=True, help="the folder of pictures")
-    parser.add_argument("--annotations", type=Path, required=True, help="COCO's person keypoints of those pictures")
+    parser.add_argument("--images", type=Path, action="append", default=[], metavar="DIR", help="a folder of pictures")
+    parser.add_argument("--annotations", type=Path, action="append", default=[], metavar="FILE",
+                        help="COCO's person keypoints of those pictures, one for each --images")  # fmt: skip
+    parser.add_argument("--video", type=Path, action="append", default=[], metavar="FILE", help="a clip")
     parser.add_argument("--hrnet", type=Path, action="append", default=[], metavar="FILE",
                         help="an HRNet checkpoint to measure, too; 384x288 in its name tells its input")  # fmt: skip
     parser.add_argument("--threads", type=int, default=1)
@@ -91,22 +107,38 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    truths = read_truths(args.images, args.annotations)
-    rows = [mediapipe_row(truths)]
-    for name, config in HRNETS.items():
-        path = located(name)
-        rows += hrnet_rows(name, truths, path) if path else [speed_row(name, HRNet(config), truths)]
-    for path in args.hrnet:
-        rows += hrnet_rows(path.name, truths, path)
+    if len(args.images) != len(args.annotations) or not (args.images or args.video):
+        parser.error("want --video, or --images and --annotations in pairs")
     about = machine() | {"threads": args.threads}
-    people = sum(int((~t.ignored).sum()) for t in truths)
+    told = []
+    for images, file in zip(args.images, args.annotations, strict=True):
+        truths = read_truths(images, file)
+        people = sum(int((~t.ignored).sum()) for t in truths)
+        rows = [mediapipe_row(truths), *movenet_rows(truths, args.threads)]
+        for name, config in HRNETS.items():
+            path = located(name)
+            rows += hrnet_rows(name, truths, path) if path else [speed_row(name, HRNet(config), truths)]
+        for path in args.hrnet:
+            rows += hrnet_rows(path.name, truths, path)
+        told.append({"pictures": len(truths), "people": people, "of": str(images), "rows": rows})
+    clips = [clip_row(name, opened, path) for path in args.video for name, opened in backends(args.threads).items()]
     if args.json:
-        tells = {"machine": about, "date": time.strftime("%Y-%m-%d"), "pictures": len(truths), "people": people}
-        print(json.dumps(tells | {"rows": [asdict(r) for r in rows]}, indent=2))
+        sets = [one | {"rows": [asdict(r) for r in one["rows"]]} for one in told]  # type: ignore[attr-defined]
+        tells = {"machine": about, "date": time.strftime("%Y-%m-%d"), "sets": sets, "clips": [asdict(c) for c in clips]}
+        print(json.dumps(tells, indent=2))
         return
     print(f"{about['processor']}, {args.threads} threads, {time.strftime('%Y-%m-%d')}")
-    print(f"{len(truths)} pictures, {people} annotated people")
-    columns = ("AP", "AP50", "AP75", "AR", "OKS", "PCK", "strangers")
+    for one in told:
+        print(f"\n{one['of']}: {one['pictures']} pictures, {one['people']} annotated people")
+        print_rows(one["rows"])  # type: ignore[arg-type]
+    if clips:
+        print(f"\n{'':26s}{'backend':30s}{'frames':>8s}{'people':>8s}{'identities':>12s}{'turns':>8s}{'ms/frame':>10s}")
+    for c in clips:
+        print(f"{c.clip:26s}{c.backend:30s}{c.frames:8d}{c.people:8.2f}{c.identities:12d}{c.turns:8.1f}{c.ms:10.1f}")
+
+
+def print_rows(rows: list[Row]) -> None:
+    columns = ("AP", "AP50", "AP75", "AR", "recall", "OKS", "PCK", "sides", "strangers")
     print(f"{'':40s}{'boxes':>11s}" + "".join(f"{c:>10s}" for c in (*columns, "ms/pict.", "ms/person")))
     for row in rows:
         figures = [f"{row.quality[c]:10.3g}" for c in columns] if row.quality else [f"{'–':>10s}"] * len(columns)
@@ -125,13 +157,43 @@ def mediapipe_row(truths: list[Truth]) -> Row:
     if path is None:
         return Row("mediapipe", "its own", f"weights not here: sasmamba-demo weights fetch {MEDIAPIPE}", *[None] * 3)
     with MediaPipePose2D(path, max_people=MOST_PEOPLE) as backend:
+        return measured("mediapipe", "its own", by_itself(backend), truths)
 
-        def run(truth: Truth) -> Found:
-            people = backend(Frame(0, Fraction(0), truth.bgr))  # no later than the last: a new video
-            joints = np.array([p.joints_px for p in people], np.float32).reshape(-1, 17, 2)
-            return ranked(joints, np.array([p.score for p in people], np.float32).reshape(-1, 17))
 
-        return measured("mediapipe", "its own", run, truths)
+def movenet_rows(truths: list[Truth], threads: int) -> list[Row]:
+    if located(MOVENET) is None:
+        return [Row("movenet", "its own", f"weights not here: sasmamba-demo weights fetch {MOVENET}", *[None] * 3)]
+    opened = {name: open_it for name, open_it in backends(threads).items() if name.startswith("movenet")}
+    return [measured(name, "its own", by_itself(open_it()), truths) for name, open_it in opened.items()]
+
+
+def backends(threads: int) -> dict[str, Callable[[], Pose2D]]:
+    """What finds people by itself and can run here, by what the table calls it."""
+    here: dict[str, Callable[[], Pose2D]] = {}
+    if located(MEDIAPIPE) is not None:
+        here["mediapipe"] = lambda: MediaPipePose2D(max_people=MOST_PEOPLE)
+    if located(MOVENET) is None:
+        return here
+    for name, open_it in (("thunder", open_thunder), ("lightning", open_lightning)):
+        for precision in ("float", "int8"):
+            for mirror in (False, True):
+                here[f"movenet {name}, {precision}{', mirrored' if mirror else ''}"] = partial(
+                    _movenet, partial(open_it, threads, precision), threads, mirror
+                )  # fmt: skip
+    return here
+
+
+def _movenet(open_it: Callable[[], PoseNetwork], threads: int, mirror: bool) -> MoveNetPose2D:
+    return MoveNetPose2D(open_it(), open_multipose(threads), max_people=MOST_PEOPLE, mirror=mirror)
+
+
+def by_itself(backend: Pose2D) -> Backend:
+    def run(truth: Truth) -> Found:
+        people = backend(Frame(0, Fraction(0), truth.bgr))  # no later than the last: a new video
+        joints = np.array([p.joints_px for p in people], np.float32).reshape(-1, 17, 2)
+        return ranked(joints, np.array([p.score for p in people], np.float32).reshape(-1, 17))
+
+    return run
 
 
 def hrnet_rows(name: str, truths: list[Truth], path: Path) -> list[Row]:
@@ -251,18 +313,37 @@ def quality(truths: list[Truth], found: list[Found]) -> dict[str, float]:
     alike = [similarity(f, t) for f, t in zip(found, truths, strict=True)]
     people = sum(int((~t.ignored).sum()) for t in truths)
     precision, recall = zip(*(precision_recall(truths, found, alike, float(t)) for t in THRESHOLDS), strict=True)
-    oks, near, joints, strangers = 0.0, 0, 0, 0
+    oks, near, joints, strangers, limbs, exchanged = 0.0, 0, 0, 0, 0, 0
     for f, t, a in zip(found, truths, alike, strict=True):
         who = matches(a, t, 0.0)
         for d, g in enumerate(who):
             if g >= 0 and not t.ignored[g]:
                 oks += float(a[d, g])
                 off = np.linalg.norm(f.joints_px[d] - t.joints[g, :, :2], axis=-1)[t.joints[g, :, 2] > 0]
+                both, wrong = exchanged_limbs(f.joints_px[d], t.joints[g])
+                limbs, exchanged = limbs + both, exchanged + wrong
                 near += int((off < PCK_AT * max(t.boxes[g, 2:] - t.boxes[g, :2])).sum())
         joints += int((t.joints[~t.ignored, :, 2] > 0).sum())
         strangers += int((a.max(1, initial=0) < STRANGER).sum())
     return {"AP": float(np.mean(precision)), "AP50": precision[0], "AP75": precision[5], "AR": float(np.mean(recall)),
+            "recall": recall[0], "sides": exchanged / max(limbs, 1),
             "OKS": oks / max(people, 1), "PCK": near / max(joints, 1), "strangers": strangers}  # fmt: skip
+
+
+def exchanged_limbs(found: FloatArray, truth: FloatArray) -> tuple[int, int]:
+    """How many arms and legs are annotated on both sides, apart, and how many of those lie on the other side."""
+    both, wrong = 0, 0
+    for left, right in SIDES:
+        known = [(a, b) for a, b in zip(left, right, strict=True) if min(truth[a, 2], truth[b, 2]) > 0]
+        if not known:
+            continue
+        there, other = [j for pair in known for j in pair], [j for a, b in known for j in (b, a)]
+        apart = np.linalg.norm(truth[there, :2] - truth[other, :2], axis=-1).mean()
+        off = np.linalg.norm(found[there] - truth[there, :2], axis=-1).mean()
+        off_other = np.linalg.norm(found[there] - truth[other, :2], axis=-1).mean()
+        both += 1
+        wrong += bool(off_other < 0.5 * off and off_other < apart)
+    return both, wrong
 
 
 def precision_recall(

@@ -112,7 +112,8 @@ def fitted(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     scale = math.sqrt(MULTIPOSE_PIXELS / (height * width))
     # a picture that is a thin strip must not become a stripe of no height
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(np.ascontiguousarray(rgb), (wide, high), interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # the former makes blocks of a small picture's pixels
+    small = cv2.resize(np.ascontiguousarray(rgb), (wide, high), interpolation=how)
     out = np.zeros((-(-high // STRIDE) * STRIDE, -(-wide // STRIDE) * STRIDE, 3), np.uint8)
     out[:high, :wide] = small
     return out, scale

@@ -1,0 +1,146 @@
+"""MoveNet's real networks on real pictures: everybody is found once, where they are, in pictures of any kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from sasmamba.app import weights
+from sasmamba.app.pose2d import open_pose2d
+from sasmamba.app.pose2d.overlap import joint_similarity
+from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.sources import VideoFile
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.models.skeletons import COCO
+
+#: A picture and the people annotated in it who show at least eight joints.
+Annotated = tuple[np.ndarray, list[Person2D]]
+
+
+@pytest.fixture(scope="module")
+def eyes() -> Iterator[Pose2D]:
+    if weights.obtain("movenet") is None:
+        pytest.skip("MoveNet's weights cannot be had")
+    with open_pose2d("movenet", max_people=20) as backend:
+        yield backend
+
+
+def look(eyes: Pose2D, bgr: np.ndarray) -> tuple[Person2D, ...]:
+    """A picture by itself: a frame that is not later than the last begins a new video."""
+    return eyes(Frame(0, Fraction(0), np.ascontiguousarray(bgr)))
+
+
+@pytest.fixture(scope="module")
+def pictures(shared: Path) -> list[Annotated]:
+    data = json.loads((shared / "images/coco_keypoints.json").read_text())
+    out = []
+    for image in data["images"]:
+        people = []
+        for a in data["annotations"]:
+            if a["image_id"] == image["id"] and a["num_keypoints"] >= 8:
+                joints = np.array(a["keypoints"], np.float32).reshape(17, 3)
+                x, y, w, h = a["bbox"]
+                box = np.array([x, y, x + w, y + h], np.float32)
+                people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
+        bgr = cv2.imread(str(shared / f"images/coco_{image['file_name']}"))
+        assert bgr is not None, image["file_name"]
+        out.append((bgr, people))
+    return out
+
+
+@pytest.fixture(scope="module")
+def skier(pictures: list[Annotated]) -> np.ndarray:
+    return pictures[0][0]
+
+
+def like(found: Person2D, truth: Person2D) -> float:
+    """The COCO measure: over the annotated joints, with the annotated size."""
+    return joint_similarity(replace(found, score=np.ones(17, np.float32), box_px=truth.box_px), truth)
+
+
+def test_the_people_of_coco(eyes: Pose2D, pictures: list[Annotated]) -> None:
+    hits, total, strangers = 0, 0, 0
+    for bgr, truths in pictures:
+        found = look(eyes, bgr)
+        hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
+        total += len(truths)
+        strangers += sum(max(like(f, t) for t in truths) < 0.2 for f in found)
+        for i, a in enumerate(found):
+            assert all(joint_similarity(a, b) < 0.5 for b in found[i + 1 :]), "the same person twice"
+    assert total == 12
+    assert hits >= 10
+    assert strangers <= 2
+
+
+def resized(bgr: np.ndarray, width: int, height: int, part: float = 1.0) -> np.ndarray:
+    """The picture as large as fits into `part` of a grey canvas of that size, in its middle."""
+    scale = part * min(width / bgr.shape[1], height / bgr.shape[0])
+    w, h = round(bgr.shape[1] * scale), round(bgr.shape[0] * scale)
+    out = np.full((height, width, 3), 120, np.uint8)
+    x, y = (width - w) // 2, (height - h) // 2
+    out[y : y + h, x : x + w] = cv2.resize(bgr, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(64, 64), (160, 120), (640, 480), (1920, 1080), (1080, 1920), (480, 3000), (7680, 4320)],
+    ids=str,
+)
+def test_pictures_of_any_size(eyes: Pose2D, skier: np.ndarray, width: int, height: int) -> None:
+    (person,) = look(eyes, resized(skier, width, height))
+    head, feet = person.joints_px[COCO.NOSE, 1], person.joints_px[[COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE], 1].mean()
+    scale = min(width / 640, height / 425)
+    assert feet - head == pytest.approx(257 * scale, rel=0.1, abs=2)
+    assert (person.box_px[:2] >= 0).all()
+    assert (person.box_px[2:] <= (width, height)).all()
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("ffv1", "gray"), ("ffv1", "gray16le"), ("ffv1", "rgb48le")])
+def test_grey_and_sixteen_bits(eyes: Pose2D, skier: np.ndarray, tmp_path: Path, codec: str, pixels: str) -> None:
+    with av.open(str(tmp_path / "clip.mkv"), "w") as out:
+        stream = out.add_stream(codec, rate=25, width=640, height=424, pix_fmt=pixels)
+        for _ in range(3):
+            bgr = np.ascontiguousarray(skier[:424])
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format=pixels)))
+        out.mux(stream.encode(None))
+    with VideoFile(tmp_path / "clip.mkv") as video:
+        frames = list(video)
+    assert [len(eyes(frame)) for frame in frames] == [1, 1, 1]
+
+
+def test_nobody_in_flat_and_noisy_pictures(eyes: Pose2D) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    for bgr in (np.zeros_like(noise), np.full_like(noise, 255), noise):
+        assert look(eyes, bgr) == ()
+
+
+def test_half_a_person_at_the_edge(eyes: Pose2D, skier: np.ndarray) -> None:
+    """Cut below the knees: feet have no score, and what is above has."""
+    (person,) = look(eyes, skier[:290])
+    assert (person.score[[COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]] == 0).all()
+    assert person.score[[COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER]].min() > 0.3
+
+
+def test_a_head_and_hands_only_have_no_legs(eyes: Pose2D, skier: np.ndarray) -> None:
+    """A table in front of the skier from the chest on."""
+    table = skier.copy()
+    table[185:] = (40, 70, 110)
+    for person in look(eyes, table):
+        assert (person.score[COCO.LEFT_KNEE :] == 0).all()
+
+
+def test_both_people_of_the_park(eyes: Pose2D, demo_clip: Path) -> None:
+    clip = cv2.VideoCapture(str(demo_clip))
+    clip.set(cv2.CAP_PROP_POS_FRAMES, 60)
+    pictures = [clip.read()[1] for _ in range(24)]
+    counts = [len(eyes(Frame(t, Fraction(1 + t, 30), bgr))) for t, bgr in enumerate(pictures)]
+    assert counts == [2] * 24
