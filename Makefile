@@ -43,7 +43,7 @@ lint: $(READY)
 # Type checkers do not follow setuptools' mapping of folders to import names; one link shows them the same tree.
 types: $(READY)
 	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
-	cd build/types && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy --config-file ../../pyproject.toml \
 		-p sasmamba.app -p sasmamba.models -p sasmamba.training
 
 COVER := --cov --cov-report= --cov-fail-under=0
