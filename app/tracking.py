@@ -20,8 +20,9 @@ SLACK_PER_S = 4.5
 MISSED_DISCOUNT, MISSED_S = 0.8, 0.05
 #: Pairs less similar than this are different people.
 MIN_SIMILARITY = 0.15
-#: Where somebody was missed their pose may be another by now, and their motion too: then the place alone is worth this
-#: much, within so many of their sizes, and more with every second, of where they were or are expected.
+#: A pose may be another all at once, by a somersault or by the network's error, and after a miss the motion too: the
+#: place alone is worth this much, within so many of their sizes of where they were or are expected, and of more with
+#: every second they were missed.
 PLACE_ALONE, NEAR, NEAR_PER_S = 0.4, 0.3, 1.5
 #: Seconds over which velocity is averaged, and after which a third is left of it while somebody is not seen.
 VELOCITY_S, GLIDE_S = 0.15, 1.1
@@ -42,6 +43,8 @@ CLOTHES_WEIGHT, CLOTHES_ALONE_S, CLOTHES_UNKNOWN = 0.5, 0.4, 0.7
 CLOTHES_S = 3.0
 #: Seconds after which somebody unseen is forgotten: time to walk out of the picture and back.
 MAX_GAP_S = 2.0
+#: Who was seen for less than this is forgotten after as much, lest a ghost of one frame takes somebody's place later.
+PROVEN_S = 0.2
 #: Who is behind another is remembered this many times as long: they are still there.
 HIDDEN_GAP = 2.5
 
@@ -66,6 +69,7 @@ class _Track:
 
     track_id: int
     person: Person2D
+    first_s: float
     seen_s: float
     certain: Person2D
     certain_s: float
@@ -93,8 +97,7 @@ class _Track:
         weight += (1 - weight) * unseen
         shift = self._drift(now_s - since_s) + (self.lag_px if start is self.certain else 0)
         alike = joint_similarity(start, seen.person, shift_px=shift, slack=slack)
-        if missed_s > 0:
-            alike = max(alike, PLACE_ALONE * _nearness(start, seen.person, shift, missed_s))
+        alike = max(alike, PLACE_ALONE * _nearness(start, seen.person, shift, missed_s))
         alike *= 1 - (1 - MISSED_DISCOUNT) * min(1.0, missed_s / MISSED_S)
         return alike * (1 - weight * (1 - dressed))
 
@@ -203,7 +206,9 @@ class Tracker:
         """A new identity for somebody who was taken for another; the other is away again, as they were before."""
         assert track.before_absence is not None
         self._given += 1
-        stranger = replace(track, track_id=self._given, before_absence=None, clothes=None, clothes_s=0.0)
+        stranger = replace(
+            track, track_id=self._given, first_s=track.seen_s, before_absence=None, clothes=None, clothes_s=0.0
+        )
         room = len(self._tracks) < self._max_people
         self._tracks[self._tracks.index(track)] = stranger
         if room:
@@ -211,6 +216,8 @@ class Tracker:
         return stranger
 
     def _patience_s(self, track: _Track) -> float:
+        if track.seen_s - track.first_s < PROVEN_S:
+            return min(PROVEN_S, self._max_gap_s)
         hidden = any(t.track_id in track.vanished_by for t in self._tracks)
         return self._max_gap_s * (HIDDEN_GAP if hidden else 1)
 
@@ -253,7 +260,7 @@ class Tracker:
             self._tracks.remove(stalest)
         self._given += 1
         who, clothes = stranger.person, stranger.clothes
-        track = _Track(self._given, who, now_s, who, now_s, clothes, in_the_way=stranger.in_the_way)
+        track = _Track(self._given, who, now_s, now_s, who, now_s, clothes, in_the_way=stranger.in_the_way)
         self._tracks.append(track)
 
 

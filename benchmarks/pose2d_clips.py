@@ -17,7 +17,7 @@ from sasmamba.app.types import Person2D
 
 #: Joints of the left and of the right: torso, arms, legs.
 SIDES = (([5, 11], [6, 12]), ([7, 9], [8, 10]), ([13, 15], [14, 16]))
-#: Identities that live for fewer frames are passed over, as the pipeline drops them.
+#: Identities that live for fewer frames, or half the clip's, are passed over, as the pipeline drops them.
 LEAST_FRAMES = 8
 
 
@@ -47,8 +47,9 @@ def clip_row(name: str, open_it: Callable[[], Pose2D], path: Path) -> ClipRow:
             turns += sum(turned(before[i], p) for i, p in now.items() if i in before)
             lives.update(list(now))
             frames, seen, before = frames + 1, seen + len(now), now
+    least = min(LEAST_FRAMES, frames // 2)
     return ClipRow(
-        path.name, name, frames, seen / frames, sum(count >= LEAST_FRAMES for count in lives.values()),
+        path.name, name, frames, seen / frames, sum(count >= least for count in lives.values()),
         1000 * turns / max(seen, 1), 1000 * seconds / frames,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
 from zlib import crc32
@@ -24,6 +25,7 @@ from helpers_crossings import (
 
 from sasmamba.app.tracking import Tracker, best_pairs
 from sasmamba.app.types import Frame, Person2D
+from sasmamba.models.skeletons import COCO
 
 GREY = np.full((1000, 1200, 3), 118, np.uint8)
 
@@ -96,6 +98,35 @@ def test_someone_in_motion_is_expected_further_on() -> None:
     frames += [{"stands": 620} for _ in range(8)] + [{"fast": 820 + 40 * t, "stands": 620} for t in range(5)]
     got = who_is_where(Tracker(), frames)
     assert len(got["fast"]) == len(got["stands"]) == 1
+
+
+def half_seen(whole: Person2D, *, upper: bool) -> Person2D:
+    """Somebody in a blur, of whom one half is no more than a guess."""
+    score = whole.score.copy()
+    score[slice(COCO.LEFT_HIP, None) if upper else slice(None, COCO.LEFT_HIP)] = 0.2
+    return replace(whole, score=score)
+
+
+def test_a_blurred_jump_keeps_the_number() -> None:
+    """First only the legs are sure, and from one frame to the next only the arms: no joint can be compared."""
+    tracker = Tracker()
+    ids = []
+    for t in range(40):
+        here = person(300 + 12 * t)
+        seen = half_seen(here, upper=t >= 25) if 20 <= t < 30 else here
+        ids += [p.track_id for p in tracker.update(frame(t), (seen,))]
+    assert set(ids) == {1}
+
+
+def test_a_ghost_of_one_frame_takes_nobodys_place_later() -> None:
+    """The jump passes where a ghost once stood, whose joints can all be compared."""
+    tracker = Tracker()
+    for t in range(60):
+        here = person(300 + 6 * max(0, t - 20))
+        blurred = half_seen(here, upper=t >= 40)
+        seen = (here, person(420)) if t == 10 else (blurred if 34 <= t < 46 else here,)
+        out = tracker.update(frame(t), seen)
+    assert [p.track_id for p in out] == [1]
 
 
 def test_births_and_deaths_give_new_numbers_in_order() -> None:
