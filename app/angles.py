@@ -35,21 +35,38 @@ class Angle:
 
 
 ANGLES = (
-    Angle("hip_flexion", "Hip flexion",
-          "thigh against the trunk's axis, seen from the side: 0° in line, positive with the knee in front"),
+    Angle(
+        "hip_flexion",
+        "Hip flexion",
+        "thigh against the trunk's axis, seen from the side: 0° in line, positive with the knee in front",
+    ),
     Angle("hip_abduction", "Hip abduction", "thigh out of the trunk's mid-plane: positive away from the other leg"),
     Angle("knee_flexion", "Knee flexion", "shank against the thigh's line: 0° straight; overextended counts as flexed"),
-    Angle("shank_inclination", "Shank inclination",
-          "shank against the vertical, seen from the side: positive with the knee in front of the ankle; there is no "
-          "foot in this skeleton, so no ankle angle"),
-    Angle("shoulder_elevation", "Shoulder elevation",
-          "upper arm against the trunk's axis, in whatever direction: 0° hanging, 90° level, 180° overhead"),
+    Angle(
+        "shank_inclination",
+        "Shank inclination",
+        "shank against the vertical, seen from the side: positive with the knee in front of the ankle; there is no "
+        "foot in this skeleton, so no ankle angle",
+    ),
+    Angle(
+        "shoulder_elevation",
+        "Shoulder elevation",
+        "upper arm against the trunk's axis, in whatever direction: 0° hanging, 90° level, 180° overhead",
+    ),
     Angle("elbow_flexion", "Elbow flexion", "forearm against the upper arm's line: 0° straight"),
-    Angle("trunk_forward_lean", "Trunk lean forward",
-          "pelvis to thorax against gravity, seen from the side: 0° upright, positive forward", False),
-    Angle("trunk_right_lean", "Trunk lean to the right",
-          "pelvis to thorax out of the upright plane that looks forward: 0° in it, positive to the right", False),
-)  # fmt: skip
+    Angle(
+        "trunk_forward_lean",
+        "Trunk lean forward",
+        "pelvis to thorax against gravity, seen from the side: 0° upright, positive forward",
+        False,
+    ),
+    Angle(
+        "trunk_right_lean",
+        "Trunk lean to the right",
+        "pelvis to thorax out of the upright plane that looks forward: 0° in it, positive to the right",
+        False,
+    ),
+)
 
 
 def joint_angles(joints: NDArray) -> dict[str, NDArray[np.float64]]:

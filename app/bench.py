@@ -82,9 +82,14 @@ def measure(video: Path | None = None, *, quick: bool = False) -> dict[str, Any]
     if clip and clip["2d_ms_per_person"] is None:
         left_out.append(f"2D milliseconds per person were left out: nobody was found in {clip['file']}.")
     return {
-        "date": time.strftime("%Y-%m-%d"), "machine": machine(), "lifter": lifter, "scan": scan, "render": render,
-        "video": clip, "left_out": left_out,
-    }  # fmt: skip
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "lifter": lifter,
+        "scan": scan,
+        "render": render,
+        "video": clip,
+        "left_out": left_out,
+    }
 
 
 def rows(results: dict[str, Any]) -> list[tuple[str, str]]:
@@ -132,10 +137,13 @@ def machine() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             versions[name] = "none"
     return {
-        "system": f"{platform.system()} {platform.machine()}", "processor": processor, "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor,
+        "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "kernels": kernels.load()[1], "versions": versions,
-    }  # fmt: skip
+        "kernels": kernels.load()[1],
+        "versions": versions,
+    }
 
 
 # Lifter and scan
@@ -254,9 +262,12 @@ def render_speed(frames: int, rounds: int) -> dict[str, float]:
     finally:
         cv2.setNumThreads(threads)
     return {
-        "ms_per_frame": float(drawn), "resize_ms": float(resized), "resizes": float(drawn / resized), "width": width,
+        "ms_per_frame": float(drawn),
+        "resize_ms": float(resized),
+        "resizes": float(drawn / resized),
+        "width": width,
         "height": height,
-    }  # fmt: skip
+    }
 
 
 def _cpu_ms(call: Callable[[], object]) -> float:
@@ -340,7 +351,9 @@ def _clip(video: Path, frames: int) -> dict[str, Any]:
     people = sum(summary["people"].values())
     ms_2d = summary["stage_ms"]["2d"] * summary["frames"]
     return {
-        "file": str(video), "frames": summary["frames"], "people": people,
+        "file": str(video),
+        "frames": summary["frames"],
+        "people": people,
         "2d_ms_per_person": ms_2d / people if people else None,
         **{k: summary[k] for k in ("fps", "stage_ms", "peak_mb")},
-    }  # fmt: skip
+    }

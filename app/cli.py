@@ -73,14 +73,18 @@ class _VideoFirst(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_VideoFirst, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]},
+    cls=_VideoFirst,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Point it at a video of people, get their motion in 3D.\n\n"
     "[bold]sasmamba-demo VIDEO.mp4 --out RENDER.mp4[/] draws the video and the people in 3D side by side; "
     "[bold]sasmamba-demo run --help[/] lists its options.\n\n"
     "[bold]sasmamba-demo 0[/] shows what the first camera sees, while it happens; "
     "[bold]sasmamba-demo VIDEO.mp4 --live[/] shows a file so.",
-)  # fmt: skip
+)
 weights_app = typer.Typer(no_args_is_help=True, help="Model files: what there is, where it lies, fetch and verify.")
 app.add_typer(weights_app, name="weights")
 
@@ -194,23 +198,45 @@ def run(
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
     config = RunConfig(
-        source=video, out=default_out(video / "each.mp4") if folder else out or default_out(video),
+        source=video,
+        out=default_out(video / "each.mp4") if folder else out or default_out(video),
         poses=None if folder else save_poses,
-        start_s=start, end_s=end,
-        max_frames=max_frames, pose2d=pose2d, pose2d_weights=pose2d_weights,  # type: ignore[arg-type]
-        pose2d_px=_size(pose2d_size), detector=detector,  # type: ignore[arg-type]
-        pose2d_every=pose2d_every, max_people=max_people, person=person, lifter=lifter or DEFAULT_LIFTER, flip=flip,
-        refine=refine, device=device, smooth=smooth, fov_deg=fov, intrinsics=_intrinsics(intrinsics),
-        height_m=_heights(height_m), export=parse_formats(export) if export else (), height=height, numbers=numbers,
-    )  # fmt: skip
+        start_s=start,
+        end_s=end,
+        max_frames=max_frames,
+        pose2d=pose2d,  # type: ignore[arg-type]
+        pose2d_weights=pose2d_weights,  # type: ignore[arg-type]
+        pose2d_px=_size(pose2d_size),
+        detector=detector,  # type: ignore[arg-type]
+        pose2d_every=pose2d_every,
+        max_people=max_people,
+        person=person,
+        lifter=lifter or DEFAULT_LIFTER,
+        flip=flip,
+        refine=refine,
+        device=device,
+        smooth=smooth,
+        fov_deg=fov,
+        intrinsics=_intrinsics(intrinsics),
+        height_m=_heights(height_m),
+        export=parse_formats(export) if export else (),
+        height=height,
+        numbers=numbers,
+    )
     _listen(quiet or as_json)
     if folder:
         from sasmamba.app.batch.command import run_folder
 
         run_folder(
-            video, out, config, save_poses=save_poses is not None, jobs=jobs, cluster=cluster, quiet=quiet,
+            video,
+            out,
+            config,
+            save_poses=save_poses is not None,
+            jobs=jobs,
+            cluster=cluster,
+            quiet=quiet,
             as_json=as_json,
-        )  # fmt: skip
+        )
         return
     with _Bars(quiet or as_json) as bars:
         report: Report = run_pipeline(config, bars)
@@ -332,11 +358,24 @@ def live(
     from sasmamba.app.live.run import LiveConfig, run_live
 
     config = LiveConfig(
-        source=source, out=out, serve=serve, window=window, lookahead=lookahead, seconds=seconds, patience_s=patience,
-        pose2d=pose2d, pose2d_weights=pose2d_weights, pose2d_px=_size(pose2d_size),  # type: ignore[arg-type]
-        detector=detector, max_people=max_people,  # type: ignore[arg-type]
-        lifter=lifter or DEFAULT_LIFTER, device=device, fov_deg=fov, height=height, start_s=start,
-    )  # fmt: skip
+        source=source,
+        out=out,
+        serve=serve,
+        window=window,
+        lookahead=lookahead,
+        seconds=seconds,
+        patience_s=patience,
+        pose2d=pose2d,  # type: ignore[arg-type]
+        pose2d_weights=pose2d_weights,
+        pose2d_px=_size(pose2d_size),  # type: ignore[arg-type]
+        detector=detector,  # type: ignore[arg-type]
+        max_people=max_people,
+        lifter=lifter or DEFAULT_LIFTER,
+        device=device,
+        fov_deg=fov,
+        height=height,
+        start_s=start,
+    )
     _listen(quiet or as_json)
 
     def tell(sentence: str) -> None:

@@ -25,9 +25,13 @@ class Finding:
 def examine() -> list[Finding]:
     """Looks at every part; a part that breaks while being looked at is reported, not raised."""
     parts: list[tuple[str, Callable[[], list[Finding]]]] = [
-        ("python", _python), ("torch", _torch), ("scan", _scan), ("2D", _pose2d), ("video", _video),
+        ("python", _python),
+        ("torch", _torch),
+        ("scan", _scan),
+        ("2D", _pose2d),
+        ("video", _video),
         ("weights", _weights),
-    ]  # fmt: skip
+    ]
     findings: list[Finding] = []
     for name, look in parts:
         try:
@@ -76,10 +80,13 @@ def _torch() -> list[Finding]:
     return [
         Finding("torch", True, f"{torch.__version__}, {torch.get_num_threads()} threads"),
         Finding(
-            "GPU", gpu, torch.cuda.get_device_name() if gpu else "none that torch can use",
-            "" if gpu else "not needed; to use one, install a torch built for its CUDA", optional=True,
+            "GPU",
+            gpu,
+            torch.cuda.get_device_name() if gpu else "none that torch can use",
+            "" if gpu else "not needed; to use one, install a torch built for its CUDA",
+            optional=True,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _scan() -> list[Finding]:
@@ -91,10 +98,13 @@ def _scan() -> list[Finding]:
     library, sentence = kernels.load()
     findings = [
         Finding(
-            "native kernels", library is not None, sentence if library else "none", "" if library else sentence,
+            "native kernels",
+            library is not None,
+            sentence if library else "none",
+            "" if library else sentence,
             optional=True,
         )
-    ]  # fmt: skip
+    ]
     try:
         chosen = {d: choose(torch.device(d), torch.float32) for d in ["cpu"] + ["cuda"] * torch.cuda.is_available()}
     except (ValueError, RuntimeError) as error:  # only the variable can ask for what is not there
@@ -135,7 +145,7 @@ def _pose2d() -> list[Finding]:
         ),
         _tried("2D openmmlab", openmmlab, optional=True),
         _tried("2D glsmamba", glsmamba, optional=True),
-    ]  # fmt: skip
+    ]
 
 
 def _with_weights(part: Finding, name: str) -> Finding:

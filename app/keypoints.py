@@ -34,8 +34,15 @@ _NORMALISED, _SMALLEST_PX = 2.5, 32
 
 #: What numpy raises for files that are no NPZ, cut off, altered, or that claim more than memory holds.
 _UNREADABLE = (
-    OSError, ValueError, TypeError, EOFError, AttributeError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    AttributeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +180,11 @@ def lift_file(
     write_npz(
         out,
         {
-            "joints3d": joints[0] if given.one_person else joints, "fps": np.array(given.fps),
-            "skeleton": np.array("h36m17"), "axes": np.array("facing" if given.fov_deg is None else "camera"),
+            "joints3d": joints[0] if given.one_person else joints,
+            "fps": np.array(given.fps),
+            "skeleton": np.array("h36m17"),
+            "axes": np.array("facing" if given.fov_deg is None else "camera"),
             "model": np.array(lifter.name),
         },
-    )  # fmt: skip
+    )
     return joints.shape[1]

@@ -51,9 +51,14 @@ class Lifter:
 
     @classmethod
     def load(
-        cls, name: str = DEFAULT_LIFTER, device: str = "cpu", flip: bool = True, backend: Backend = "auto", *,
+        cls,
+        name: str = DEFAULT_LIFTER,
+        device: str = "cpu",
+        flip: bool = True,
+        backend: Backend = "auto",
+        *,
         refine: bool = True,
-    ) -> Lifter:  # fmt: skip
+    ) -> Lifter:
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 
         Raises:

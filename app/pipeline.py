@@ -138,9 +138,16 @@ class Report:
 
 
 def analyse(
-    video: VideoFile, pose2d: Pose2D, lifter: Lifter, *, every: int, max_people: int, timings: Timings, stop: Stop,
+    video: VideoFile,
+    pose2d: Pose2D,
+    lifter: Lifter,
+    *,
+    every: int,
+    max_people: int,
+    timings: Timings,
+    stop: Stop,
     progress: Progress,
-) -> Take:  # fmt: skip
+) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
     The 2D stage looks at every so many frames, and between two looks people are taken to move straight: keyframes,
@@ -197,9 +204,16 @@ def outputs(config: RunConfig) -> list[Path]:
 
 
 def render(
-    video: VideoFile, take: Take, placement: Placement, config: RunConfig, *, timings: Timings, stop: Stop,
-    progress: Progress, problems: list[str],
-) -> int:  # fmt: skip
+    video: VideoFile,
+    take: Take,
+    placement: Placement,
+    config: RunConfig,
+    *,
+    timings: Timings,
+    stop: Stop,
+    progress: Progress,
+    problems: list[str],
+) -> int:
     """Reads the video again and draws everybody beside it; returns the number of frames written.
 
     It can be stopped too: the render then ends early and is whole as far as it goes.
@@ -242,9 +256,10 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
     """
     begin = time.perf_counter()
     timings, problems = Timings(), []
-    with Stop.on_interrupt() as stop, VideoFile(
-        config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames
-    ) as video:  # fmt: skip
+    with (
+        Stop.on_interrupt() as stop,
+        VideoFile(config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as video,
+    ):
         if config.intrinsics is not None:
             config.intrinsics.check(video.meta)
         base = config.out.with_suffix("")
@@ -253,14 +268,25 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         device = resolve_device(config.device)
         lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
         with open_pose2d(
-            config.pose2d, max_people=config.max_people, every=config.pose2d_every, detector=config.detector,
-            weights=config.pose2d_weights, input_px=config.pose2d_px, device=device,
-        ) as pose2d:  # fmt: skip
+            config.pose2d,
+            max_people=config.max_people,
+            every=config.pose2d_every,
+            detector=config.detector,
+            weights=config.pose2d_weights,
+            input_px=config.pose2d_px,
+            device=device,
+        ) as pose2d:
             started = time.perf_counter()
             take = analyse(
-                video, pose2d, lifter, every=config.pose2d_every, max_people=config.max_people, timings=timings,
-                stop=stop, progress=progress,
-            )  # fmt: skip
+                video,
+                pose2d,
+                lifter,
+                every=config.pose2d_every,
+                max_people=config.max_people,
+                timings=timings,
+                stop=stop,
+                progress=progress,
+            )
         problems += video.problems
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
@@ -290,23 +316,37 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         if not take.tracks:
             problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
         report = Report(
-            frames=take.frames, looks=len(take.looks), written=written,
+            frames=take.frames,
+            looks=len(take.looks),
+            written=written,
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
-            stage_ms=timings.per_frame_ms(take.frames, written), seconds=time.perf_counter() - started,
-            startup_s=started - begin, files=files, model=take.model, pose2d=pose2d.name, problems=problems,
+            stage_ms=timings.per_frame_ms(take.frames, written),
+            seconds=time.perf_counter() - started,
+            startup_s=started - begin,
+            files=files,
+            model=take.model,
+            pose2d=pose2d.name,
+            problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
-        )  # fmt: skip
+        )
         if views := [form for form in config.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies
             told = [problem.replace(str(config.source), config.source.name) for problem in problems]
             outcome = Outcome(
-                config.source.name, config.out if written else None, written, report.pose2d, report.fps,
-                report.stage_ms, told,
-            )  # fmt: skip
+                config.source.name,
+                config.out if written else None,
+                written,
+                report.pose2d,
+                report.fps,
+                report.stage_ms,
+                told,
+            )
             report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
         if absent:
-            kept = f"what was asked for of everybody is in {', '.join(report.files)}" if report.files else (
-                "to keep the poses of a run whatever is drawn, add --save-poses"
-            )  # fmt: skip
+            kept = (
+                f"what was asked for of everybody is in {', '.join(report.files)}"
+                if report.files
+                else ("to keep the poses of a run whatever is drawn, add --save-poses")
+            )
             raise UserError(f"{absent} No render was made; {kept}.")
         return report

@@ -58,8 +58,9 @@ class Intrinsics:
         if not (near and self.fx > 0 and self.fy > 0):
             raise UserError(
                 f"Intrinsics are pixels: fx and fy above 0, cx and cy in or near the picture, none beyond "
-                f"{_MOST_PX:,.0f}; not fx {self.fx:g}, fy {self.fy:g}, cx {self.cx:g}, cy {self.cy:g}.", exit_code=2,
-            )  # fmt: skip
+                f"{_MOST_PX:,.0f}; not fx {self.fx:g}, fy {self.fy:g}, cx {self.cx:g}, cy {self.cy:g}.",
+                exit_code=2,
+            )
 
     @classmethod
     def assumed(cls, meta: VideoMeta, fov_deg: float) -> Intrinsics:
@@ -75,8 +76,9 @@ class Intrinsics:
             why = "its axis would pass far beside it" if beside else f"it would show {fov:.3g}°"
             raise UserError(
                 f"--intrinsics {self.fx:g},{self.fy:g},{self.cx:g},{self.cy:g} cannot be of a picture of "
-                f"{meta.width}×{meta.height}, {why}: give fx,fy,cx,cy in pixels of this video.", exit_code=2,
-            )  # fmt: skip
+                f"{meta.width}×{meta.height}, {why}: give fx,fy,cx,cy in pixels of this video.",
+                exit_code=2,
+            )
 
     def fov_deg(self, meta: VideoMeta) -> float:
         """The field of view along the picture's longer side, about its middle, degrees."""
@@ -123,9 +125,13 @@ class Placement:
 
 
 def place(
-    take: Take, fov_deg: float, *, intrinsics: Intrinsics | None = None,
-    height_m: float | Mapping[int, float] | None = None, steady_feet: bool = True,
-) -> Placement:  # fmt: skip
+    take: Take,
+    fov_deg: float,
+    *,
+    intrinsics: Intrinsics | None = None,
+    height_m: float | Mapping[int, float] | None = None,
+    steady_feet: bool = True,
+) -> Placement:
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera.
 
     Args:
@@ -190,15 +196,20 @@ def place(
         roots[i] = dict(zip(frames[i], body.pelvis.astype(np.float32), strict=True))
     assumptions = {
         "camera": {
-            "fx_px": camera.fx, "fy_px": camera.fy, "cx_px": camera.cx, "cy_px": camera.cy, "fov_deg": fov,
-            "given": intrinsics is not None, "moves": False,
+            "fx_px": camera.fx,
+            "fy_px": camera.fy,
+            "cx_px": camera.cx,
+            "cy_px": camera.cy,
+            "fov_deg": fov,
+            "given": intrinsics is not None,
+            "moves": False,
         },
         "people": statures,
         "upright": "where bodies point on average while their legs are straight, and the floor under planted feet",
         "floor": "one flat floor for the whole take",
         "bones": f"constant per person, the {_BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
-    }  # fmt: skip
+    }
     return Placement(R, poses, roots, fov, assumptions, before, after, tuple(problems))
 
 

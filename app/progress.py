@@ -21,9 +21,14 @@ class Bars:
 
     def __init__(self, quiet: bool) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} frames"),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=_err,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} frames"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=_err,
+        )
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
 
@@ -52,9 +57,14 @@ class FolderBars:
 
     def __init__(self, quiet: bool) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), console=_err, disable=quiet,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=_err,
+            disable=quiet,
+        )
         self._whole = self._progress.add_task("videos", total=None)
         self._tasks: dict[str, TaskID] = {}
 

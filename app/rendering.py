@@ -528,9 +528,18 @@ class _Parts:
 
 def _body() -> _Parts:
     width = {  # radius at each joint, in metres
-        "PELVIS": 0.082, "HIP": 0.062, "KNEE": 0.049, "ANKLE": 0.035, "SPINE": 0.088, "THORAX": 0.080, "NOSE": 0.040,
-        "HEAD_TOP": 0.095, "SHOULDER": 0.048, "ELBOW": 0.037, "WRIST": 0.026,
-    }  # fmt: skip
+        "PELVIS": 0.082,
+        "HIP": 0.062,
+        "KNEE": 0.049,
+        "ANKLE": 0.035,
+        "SPINE": 0.088,
+        "THORAX": 0.080,
+        "NOSE": 0.040,
+        "HEAD_TOP": 0.095,
+        "SHOULDER": 0.048,
+        "ELBOW": 0.037,
+        "WRIST": 0.026,
+    }
     special = {  # limbs that are not simply joint to joint: begin, end, radii
         "HEAD_TOP": (0.35, 0.60, 0.098, 0.100),
         "NOSE": (0.0, 0.9, 0.042, 0.040),

@@ -129,12 +129,18 @@ def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None
     write_npz(
         path,
         {
-            "joints3d": joints3d, "keypoints": keypoints, "observed": observed,
+            "joints3d": joints3d,
+            "keypoints": keypoints,
+            "observed": observed,
             "track_id": np.array([t.track_id for t in tracks], np.int64),
             "times_s": np.array([float(t) for t in take.times_s]),
-            "fps": np.array(float(take.meta.fps)), "width": np.array(take.meta.width),
-            "height": np.array(take.meta.height), "pose2d_every": np.array(take.pose2d_every),
-            "skeleton": np.array("h36m17"), "axes": np.array("facing"), "model": np.array(take.model),
+            "fps": np.array(float(take.meta.fps)),
+            "width": np.array(take.meta.width),
+            "height": np.array(take.meta.height),
+            "pose2d_every": np.array(take.pose2d_every),
+            "skeleton": np.array("h36m17"),
+            "axes": np.array("facing"),
+            "model": np.array(take.model),
             **(more or {}),
         },
-    )  # fmt: skip
+    )

@@ -33,13 +33,7 @@ from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.sources import VideoFile
 from sasmamba.app.take import Take
 from sasmamba.app.types import Frame, Person2D
-from sasmamba.models.skeletons import (
-    COCO_TO_H36M,
-    H36M_MIRROR,
-    H36M_PARENTS,
-    coco17_to_h36m17,
-    mediapipe33_to_coco17,
-)
+from sasmamba.models.skeletons import COCO_TO_H36M, H36M_MIRROR, H36M_PARENTS, coco17_to_h36m17, mediapipe33_to_coco17
 
 #: Bones of limbs, by the joint at their end: those of the head and the trunk are derived differently in both.
 LIMBS = [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]
@@ -105,10 +99,12 @@ def figures(poses: dict[int, NDArray], track: int, take: Take) -> dict[str, floa
         scale = (a * b).sum() / (a * a).sum()
         off.append(np.linalg.norm(scale * a - b, axis=-1).mean() / np.ptp(seen[sure, 1]))
     return {
-        "frames": len(frames), "bones %": 100 * float((bones.std(0) / bones.mean(0)).mean()),
+        "frames": len(frames),
+        "bones %": 100 * float((bones.std(0) / bones.mean(0)).mean()),
         "sides %": 100 * float((np.abs(bones - mirrored) / (0.5 * (bones + mirrored))).mean()),
-        "shake mm": 1000 * float(np.mean(shake)), "reprojected %": 100 * float(np.mean(off)),
-    }  # fmt: skip
+        "shake mm": 1000 * float(np.mean(shake)),
+        "reprojected %": 100 * float(np.mean(off)),
+    }
 
 
 def main() -> None:

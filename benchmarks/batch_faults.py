@@ -31,9 +31,15 @@ from rich.table import Table
 
 #: Folders and names of the pieces; {} is a number.
 _NAMES = (
-    "{}.mp4", "day 1/two words {}.mp4", "day 1/it's \"quoted\" {}.MP4", "día 2/🙂 {}.mp4", "-leading dash {}.mp4",
-    "deep/er/est/new\nline {}.mp4", "day 1/[bold]{}[slash].mp4", "per%cent/$HOME `{}`.mp4",
-)  # fmt: skip
+    "{}.mp4",
+    "day 1/two words {}.mp4",
+    'day 1/it\'s "quoted" {}.MP4',
+    "día 2/🙂 {}.mp4",
+    "-leading dash {}.mp4",
+    "deep/er/est/new\nline {}.mp4",
+    "day 1/[bold]{}[slash].mp4",
+    "per%cent/$HOME `{}`.mp4",
+)
 _BROKEN = ("broken/empty.mp4", "broken/text.mp4", "cut off.mp4", "broken/sound only.mp4", "broken/folder.mp4/link.mp4")
 _SIZE = (442, 248)
 
@@ -53,9 +59,16 @@ def main() -> None:
     folder, out = work / "clips", work / "out"
     frames = make_folder(given.clip, folder, given.clips - len(_BROKEN), dice)
     command = [
-        Path(sys.executable).with_name("sasmamba-demo"), folder, "--out", out, "--jobs", str(given.jobs),
-        "--pose2d", "mediapipe", "--quiet",
-    ]  # fmt: skip
+        Path(sys.executable).with_name("sasmamba-demo"),
+        folder,
+        "--out",
+        out,
+        "--jobs",
+        str(given.jobs),
+        "--pose2d",
+        "mediapipe",
+        "--quiet",
+    ]
     starts, code, err, snapshots = run_until_done(command, out, given.kills, dice)
     checks = examine(out, frames, snapshots, code, err)
     table = Table("", "want", "got", "", box=None, padding=(0, 2, 0, 0))
@@ -119,9 +132,12 @@ def run_until_done(
     snapshots: list[dict[str, int]] = []
     for start in range(1, kills + 2):
         process = subprocess.Popen(
-            list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            list(map(str, command)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
-        )  # fmt: skip
+        )
         if start <= kills:
             # at random, but not before it has done something new: killed while it loads, it would prove nothing
             had, until = len(journal(out)), time.monotonic() + 120

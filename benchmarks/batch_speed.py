@@ -37,9 +37,18 @@ def main() -> None:
     for round_ in range(given.rounds):
         for jobs, taken in seconds.items():
             command = [
-                Path(sys.executable).with_name("sasmamba-demo"), folder, "--out", work / f"{round_} {jobs}",
-                "--jobs", jobs, "--pose2d", "mediapipe", "--max-frames", given.frames, "--quiet",
-            ]  # fmt: skip
+                Path(sys.executable).with_name("sasmamba-demo"),
+                folder,
+                "--out",
+                work / f"{round_} {jobs}",
+                "--jobs",
+                jobs,
+                "--pose2d",
+                "mediapipe",
+                "--max-frames",
+                given.frames,
+                "--quiet",
+            ]
             begin = time.perf_counter()
             subprocess.run(list(map(str, command)), check=True)
             taken.append(time.perf_counter() - begin)

@@ -89,9 +89,10 @@ def train_one(
     def measure() -> dict[str, float]:
         averaged.model.load_state_dict(dict(model.named_buffers()), strict=False)  # norms' statistics are not averaged
         return {
-            f"{kind} {k}": v for kind, w in validation.items()
+            f"{kind} {k}": v
+            for kind, w in validation.items()
             for k, v in figures(model_lift(averaged.model)(w.xyc), w).items()
-        }  # fmt: skip
+        }
 
     while share < 1:
         phase = config.phases[int(min(int(np.searchsorted(edges, share, side="right")), len(edges) - 1))]
@@ -123,9 +124,16 @@ def train_one(
     seconds = time.monotonic() - begin - paused
     counted, every = count_parameters(model)
     return {
-        "parameters": every, "parameters as the papers count": counted, "steps": step, "frames": frames,
-        "minutes": seconds / 60, "frames per second": frames / seconds, "train": running, "curve": rows, **rows[-1],
-    }  # fmt: skip
+        "parameters": every,
+        "parameters as the papers count": counted,
+        "steps": step,
+        "frames": frames,
+        "minutes": seconds / 60,
+        "frames per second": frames / seconds,
+        "train": running,
+        "curve": rows,
+        **rows[-1],
+    }
 
 
 def main() -> None:
@@ -135,9 +143,13 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, default=Path())
     parser.add_argument("--scale", choices=SCALES, default="lean", help="size of the lifters")
     parser.add_argument(
-        "--dt-range", type=float, nargs=2, default=(0.01, 1.0), metavar=("LOW", "HIGH"),
+        "--dt-range",
+        type=float,
+        nargs=2,
+        default=(0.01, 1.0),
+        metavar=("LOW", "HIGH"),
         help="where Δ starts, as in sasmamba-lean; VMamba's own is 0.001 0.1",
-    )  # fmt: skip
+    )
     parser.add_argument("--minutes", type=float, help="per lifter, validation not counted")
     parser.add_argument("--steps", type=int, default=0, help="per lifter, instead of minutes")
     parser.add_argument("--lr", type=float)
@@ -187,10 +199,18 @@ def main() -> None:
         cells = [size, str(r["steps"]), speed, *(f"{r[k]:.1f}" for k in ["train", *shown])]
         print(f"{name:26}" + "".join(f"{c:>10}" for c in cells), flush=True)
         about = {
-            "scale": args.scale, "dt range": list(args.dt_range), "config": args.config, "steps": config.steps,
-            "minutes": config.minutes, "lr": config.lr, "seed": args.seed, "threads": args.threads,
-            "device": args.device, "machine": platform.processor() or platform.machine(), "torch": torch.__version__,
-        }  # fmt: skip
+            "scale": args.scale,
+            "dt range": list(args.dt_range),
+            "config": args.config,
+            "steps": config.steps,
+            "minutes": config.minutes,
+            "lr": config.lr,
+            "seed": args.seed,
+            "threads": args.threads,
+            "device": args.device,
+            "machine": platform.processor() or platform.machine(),
+            "torch": torch.__version__,
+        }
         (args.out / "comparison.json").write_text(json.dumps({"about": about, "results": results}, indent=1))
         draw_comparison(results, args.out / "comparison.png")
         draw_curves(r["curve"], args.out / f"{name.replace(' ', '_').replace('=', '')}.png", name)

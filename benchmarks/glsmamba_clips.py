@@ -38,9 +38,12 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
-            nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width),
-        )  # fmt: skip
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.body(x))
@@ -73,10 +76,12 @@ class Pool:
     def draw(cls, motion: Motion, pictures: list[NDArray[np.uint8]], kind: int, count: int, style: ClipStyle) -> Pool:
         clips = [draw_clip(motion, pictures, (kind, i), style) for i in range(count)]
         return cls(
-            np.stack([c.frames for c in clips]), np.stack([c.joints_px for c in clips]),
-            np.stack([c.inside for c in clips]), np.stack([c.occluded for c in clips]),
+            np.stack([c.frames for c in clips]),
+            np.stack([c.joints_px for c in clips]),
+            np.stack([c.inside for c in clips]),
+            np.stack([c.occluded for c in clips]),
             np.array([c.head_px for c in clips], np.float32),
-        )  # fmt: skip
+        )
 
     def targets(self, clips: list[int], frames: list[int], sigma: float) -> tuple[Tensor, Tensor]:
         """Heatmaps (B, 15, h, w) and weights (B, 15) of one frame of each clip; occluded joints count."""

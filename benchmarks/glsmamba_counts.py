@@ -123,11 +123,16 @@ def rows() -> list[dict[str, Any]]:
         layers = vit + sum(work.layers.values())
         found.append(
             {
-                "model": name, "params_counted_m": counted / 1e6, "params_all_m": every / 1e6, "params_paper_m": params,
-                "gmac_main": main / 1e9, "gmac_layers": layers / 1e9, "gmac_paper": giga,
+                "model": name,
+                "params_counted_m": counted / 1e6,
+                "params_all_m": every / 1e6,
+                "params_paper_m": params,
+                "gmac_main": main / 1e9,
+                "gmac_layers": layers / 1e9,
+                "gmac_paper": giga,
                 "gmac_all": (layers + attention + work.deform + work.scan) / 1e9,
             }
-        )  # fmt: skip
+        )
     return found
 
 

@@ -84,9 +84,16 @@ def schedule(steps: int, batch: int, clips: int, lr: float, sigma: float, seed: 
     """`steps` steps; the rate drops to a tenth after two thirds of them and again after nine tenths."""
     epochs = steps / max(1, clips // min(batch, clips))
     return VideoPoseConfig(
-        batch=batch, steps=steps, lr=lr, lr_drops=((epochs * 2 / 3, lr / 10), (epochs * 0.9, lr / 100)), sigma=sigma,
-        clip=1.0, seed=seed, validate_epochs=epochs / rows, checkpoint_minutes=60,
-    )  # fmt: skip
+        batch=batch,
+        steps=steps,
+        lr=lr,
+        lr_drops=((epochs * 2 / 3, lr / 10), (epochs * 0.9, lr / 100)),
+        sigma=sigma,
+        clip=1.0,
+        seed=seed,
+        validate_epochs=epochs / rows,
+        checkpoint_minutes=60,
+    )
 
 
 def heads(config: GLSMambaConfig) -> dict[str, Callable[[], nn.Module]]:
@@ -139,24 +146,38 @@ def main(argv: list[str] | None = None) -> None:
     pool = Pool.draw(motion.select(motion.subject != subject), rest, _TRAIN, args.clips, style)
     held = Pool.draw(motion.select(motion.subject == subject), [pictures[picture]], _HELD, args.held_clips, style)
     middle = style.frames // 2
-    print(f"{args.clips} clips to train on, {args.held_clips} of {subject} over {picture} to measure with, "
-          f"{100 * held.occluded[:, middle].mean():.0f} % of whose joints are occluded "
-          f"({time.monotonic() - begin:.0f} s)", flush=True)  # fmt: skip
+    print(
+        f"{args.clips} clips to train on, {args.held_clips} of {subject} over {picture} to measure with, "
+        f"{100 * held.occluded[:, middle].mean():.0f} % of whose joints are occluded "
+        f"({time.monotonic() - begin:.0f} s)",
+        flush=True,
+    )
 
     config = GLSMambaConfig(
-        backbone_channels=args.channels, width=args.width, frames=style.frames, window=(8, 4), states=4, ffn_ratio=2,
-        deconv_channels=(args.width, args.width), offset_channels=8,
-    )  # fmt: skip
+        backbone_channels=args.channels,
+        width=args.width,
+        frames=style.frames,
+        window=(8, 4),
+        states=4,
+        ffn_ratio=2,
+        deconv_channels=(args.width, args.width),
+        offset_channels=8,
+    )
     results: dict[str, Any] = {"mean pose": {"curve": [{"step": 0, **chance(pool, held)}], "parameters": 0}}
     torch.manual_seed(0)
     backbone = SmallBackbone(args.channels)
     whole, folder = nn.Sequential(backbone, SingleFrameHead(config)), args.out / "backbone"
     plan = schedule(args.backbone_steps, 32, len(pool.frames), 2e-3, sigma, 0, 6)
     run = VideoPoseTrainer(
-        whole, lambda frames: frames[:, frames.shape[1] // 2], SingleFrames(pool, sigma),
-        measure(held, torch.stack([normalised(c[middle : middle + 1]) for c in held.frames])), plan,
-        folder, _saver(whole), resume=args.resume and (folder / "state.pt").exists(),
-    )  # fmt: skip
+        whole,
+        lambda frames: frames[:, frames.shape[1] // 2],
+        SingleFrames(pool, sigma),
+        measure(held, torch.stack([normalised(c[middle : middle + 1]) for c in held.frames])),
+        plan,
+        folder,
+        _saver(whole),
+        resume=args.resume and (folder / "state.pt").exists(),
+    )
     results["backbone and its head"] = {"curve": _without_time(run.run(print)), "parameters": _count(whole)}
     seen, kept = features_of(backbone, pool), features_of(backbone, held)
     print(f"features {tuple(seen.shape)} ({time.monotonic() - begin:.0f} s)", flush=True)
@@ -172,18 +193,35 @@ def main(argv: list[str] | None = None) -> None:
         plan = schedule(args.steps, args.batch, len(pool.frames), args.lr, sigma, seed, args.rows)
         folder = args.out / f"{name.replace(' ', '_').replace(',', '')}_{seed}"
         run = VideoPoseTrainer(
-            head, lambda features: features, FeatureClips(pool, seen, sigma), measure(held, kept), plan, folder,
-            _saver(head), resume=args.resume and (folder / "state.pt").exists(),
-        )  # fmt: skip
+            head,
+            lambda features: features,
+            FeatureClips(pool, seen, sigma),
+            measure(held, kept),
+            plan,
+            folder,
+            _saver(head),
+            resume=args.resume and (folder / "state.pt").exists(),
+        )
         rows = run.run(lambda line: print(f"{name}, seed {seed}: {line}", flush=True))
         return {"curve": _without_time(rows), "parameters": _count(head)}
 
     about = {
-        "steps": args.steps, "backbone_steps": args.backbone_steps, "batch": args.batch, "clips": args.clips,
-        "held_clips": args.held_clips, "held_subject": subject, "held_image": picture, "lr": args.lr,
-        "occluded": float(held.occluded[:, middle].mean()), "style": asdict(style), "config": asdict(config),
-        "sigma": sigma, "threads": args.threads, "machine": platform.machine(), "torch": torch.__version__,
-    }  # fmt: skip
+        "steps": args.steps,
+        "backbone_steps": args.backbone_steps,
+        "batch": args.batch,
+        "clips": args.clips,
+        "held_clips": args.held_clips,
+        "held_subject": subject,
+        "held_image": picture,
+        "lr": args.lr,
+        "occluded": float(held.occluded[:, middle].mean()),
+        "style": asdict(style),
+        "config": asdict(config),
+        "sigma": sigma,
+        "threads": args.threads,
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+    }
     # the slowest first, so that several processes end at about the same time
     tasks = [(seed, name) for seed in args.seeds for name in reversed(chosen)]
     for (seed, name), result in zip(tasks, _each(train, tasks, args.jobs), strict=True):

@@ -186,8 +186,11 @@ def scans(device: torch.device, runs: int, small: bool, bandwidth: float, rate: 
                 times["forward, graph"] = median_ms(graph, device, runs)
             for name, ms in times.items():
                 _, _, limit, binds = least[name.partition(",")[0]]
-                print(f"  batch {batch:3d} {str(dtype)[6:]:8s} {backend:8s} {name:14s} {ms:9.3f} ms, "
-                      f"limit {limit:.3f} ms ({binds}), {limit / ms:.0%} of it", flush=True)  # fmt: skip
+                print(
+                    f"  batch {batch:3d} {str(dtype)[6:]:8s} {backend:8s} {name:14s} {ms:9.3f} ms, "
+                    f"limit {limit:.3f} ms ({binds}), {limit / ms:.0%} of it",
+                    flush=True,
+                )
 
 
 def tune(device: torch.device, runs: int, small: bool) -> None:
@@ -308,8 +311,10 @@ def main() -> int:
     for batch in (1,) if small else (1, 64):
         inputs = scan_inputs(batch, *sizes(small), device, torch.float32)
         for way, (gigabytes, exponentials, ms, binds) in limits(inputs, bandwidth, rate).items():
-            print(f"  scan, batch {batch:2d}, {way:8s} {gigabytes:.4g} GB, {exponentials:.4g}e9 exponentials: "
-                  f"at least {ms:.3g} ms ({binds})")  # fmt: skip
+            print(
+                f"  scan, batch {batch:2d}, {way:8s} {gigabytes:.4g} GB, {exponentials:.4g}e9 exponentials: "
+                f"at least {ms:.3g} ms ({binds})"
+            )
     print("one scan (243 frames, 128 channels, 4 routes, 16 states):")
     scans(device, args.runs, small, bandwidth, rate)
     if args.tune:

@@ -83,11 +83,15 @@ class Minutes:
         self._shown, self._last = self._shown + 1, index
         self._delays.add(delay_s)
         if now - self._begin >= 60:
-            self.rows.append({
-                "fps": self._shown / (now - self._begin), "delay_ms": self._delays.percentile(0.5),
-                "delay_95_ms": self._delays.percentile(0.95),
-                "overtaken": self._last - self._first + 1 - self._shown, "memory_mb": resident_mb(),
-            })  # fmt: skip
+            self.rows.append(
+                {
+                    "fps": self._shown / (now - self._begin),
+                    "delay_ms": self._delays.percentile(0.5),
+                    "delay_95_ms": self._delays.percentile(0.95),
+                    "overtaken": self._last - self._first + 1 - self._shown,
+                    "memory_mb": resident_mb(),
+                }
+            )
             if not self._quiet:
                 cells = "".join(f"{v:12.1f}" for v in self.rows[-1].values())
                 print(f"{len(self.rows):6}{cells}", flush=True)
@@ -119,9 +123,13 @@ def main() -> None:
             print(f"{'minute':6}" + "".join(f"{h:>12}" for h in heads))
         minutes = Minutes(args.json)
         config = LiveConfig(
-            str(clip), window=False, serve=0, lookahead=args.lookahead, max_people=args.max_people,
+            str(clip),
+            window=False,
+            serve=0,
+            lookahead=args.lookahead,
+            max_people=args.max_people,
             seconds=args.minutes * 60 + 4,
-        )  # fmt: skip
+        )
         report = run_live(config, lambda _: None, minutes)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     about = machine() | {"cores used": cores, "date": time.strftime("%Y-%m-%d")}

@@ -37,14 +37,21 @@ from sasmamba.models.scan import Backend
 
 #: Part of a parameter's name, first match, to the stage of the function that reads it.
 STAGES = {
-    "embed.": "embedding", "head.1": "head", "mlp.": "MLP", "norm": "norms", "head.0": "norms",
-    "in_proj": "in and out projections", "out_proj": "in and out projections", "x_proj": "scan: projections",
+    "embed.": "embedding",
+    "head.1": "head",
+    "mlp.": "MLP",
+    "norm": "norms",
+    "head.0": "norms",
+    "in_proj": "in and out projections",
+    "out_proj": "in and out projections",
+    "x_proj": "scan: projections",
     "offset": "offset convolution",
-}  # fmt: skip
+}
 #: Functions that are a stage as they stand, and the module that calls them.
 WHOLE: dict[str, tuple[ModuleType, str]] = {
-    "structure_aware_conv": (blocks, "deformable sampling"), "selective_scan": (s6, "scan"),
-}  # fmt: skip
+    "structure_aware_conv": (blocks, "deformable sampling"),
+    "selective_scan": (s6, "scan"),
+}
 GATES, REST = "gates (SiLU)", "the rest"
 #: The plain PyTorch scan keeps every token's state of every block: some 20 GB at batch 32.
 REFERENCE_BATCH = 4

@@ -49,9 +49,14 @@ def clip_row(name: str, open_it: Callable[[], Pose2D], path: Path) -> ClipRow:
             frames, seen, before = frames + 1, seen + len(now), now
     least = min(LEAST_FRAMES, frames // 2)
     return ClipRow(
-        path.name, name, frames, seen / frames, sum(count >= least for count in lives.values()),
-        1000 * turns / max(seen, 1), 1000 * seconds / frames,
-    )  # fmt: skip
+        path.name,
+        name,
+        frames,
+        seen / frames,
+        sum(count >= least for count in lives.values()),
+        1000 * turns / max(seen, 1),
+        1000 * seconds / frames,
+    )
 
 
 def turned(before: Person2D, now: Person2D) -> int:

@@ -97,11 +97,23 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, action="append", default=[], metavar="DIR", help="a folder of pictures")
-    parser.add_argument("--annotations", type=Path, action="append", default=[], metavar="FILE",
-                        help="COCO's person keypoints of those pictures, one for each --images")  # fmt: skip
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="COCO's person keypoints of those pictures, one for each --images",
+    )
     parser.add_argument("--video", type=Path, action="append", default=[], metavar="FILE", help="a clip")
-    parser.add_argument("--hrnet", type=Path, action="append", default=[], metavar="FILE",
-                        help="an HRNet checkpoint to measure, too; 384x288 in its name tells its input")  # fmt: skip
+    parser.add_argument(
+        "--hrnet",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an HRNet checkpoint to measure, too; 384x288 in its name tells its input",
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -179,7 +191,7 @@ def backends(threads: int) -> dict[str, Callable[[], Pose2D]]:
             for mirror in (False, True):
                 here[f"movenet {name}, {precision}{', mirrored' if mirror else ''}"] = partial(
                     _movenet, partial(open_it, threads, precision), threads, mirror
-                )  # fmt: skip
+                )
     return here
 
 
@@ -211,8 +223,9 @@ def hrnet_rows(name: str, truths: list[Truth], path: Path) -> list[Row]:
 def speed_row(name: str, network: HRNet, truths: list[Truth]) -> Row:
     backend = HRNetPose2D(network, NoDetector())
     row = measured(f"{name}, dark, {backend.runtime}", "annotated", given_boxes(backend), truths)
-    return Row(row.backend, row.boxes, "weights not here; speed with random ones", None, row.ms_per_picture,
-               row.ms_per_person)  # fmt: skip
+    return Row(
+        row.backend, row.boxes, "weights not here; speed with random ones", None, row.ms_per_picture, row.ms_per_person
+    )
 
 
 class NoDetector:
@@ -245,8 +258,14 @@ def measured(name: str, boxes: str, run: Backend, truths: list[Truth]) -> Row:
         found.append(run(truth))
         seconds += time.perf_counter() - start
     people = sum(len(f.score) for f in found)
-    return Row(name, boxes, "here", quality(truths, found), 1000 * seconds / len(truths),
-               1000 * seconds / people if people else None)  # fmt: skip
+    return Row(
+        name,
+        boxes,
+        "here",
+        quality(truths, found),
+        1000 * seconds / len(truths),
+        1000 * seconds / people if people else None,
+    )
 
 
 def read_truths(images: Path, annotations: Path) -> list[Truth]:
@@ -262,12 +281,16 @@ def read_truths(images: Path, annotations: Path) -> list[Truth]:
             raise SystemExit(f"{path} is not a picture")
         people = [a for a in data["annotations"] if a["image_id"] == image["id"]]
         xywh = np.array([a["bbox"] for a in people], np.float32).reshape(-1, 4)
-        truths.append(Truth(
-            bgr.astype(np.uint8, copy=False), np.array([a["keypoints"] for a in people], np.float32).reshape(-1, 17, 3),
-            np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]), np.array([a["area"] for a in people], np.float32),
-            np.array([a["iscrowd"] for a in people], bool),
-            np.array([a["iscrowd"] or not a["num_keypoints"] for a in people], bool),
-        ))  # fmt: skip
+        truths.append(
+            Truth(
+                bgr.astype(np.uint8, copy=False),
+                np.array([a["keypoints"] for a in people], np.float32).reshape(-1, 17, 3),
+                np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]]),
+                np.array([a["area"] for a in people], np.float32),
+                np.array([a["iscrowd"] for a in people], bool),
+                np.array([a["iscrowd"] or not a["num_keypoints"] for a in people], bool),
+            )
+        )
     if not truths:
         raise SystemExit(f"None of the annotated pictures is in {images}.")
     return truths
@@ -325,9 +348,17 @@ def quality(truths: list[Truth], found: list[Found]) -> dict[str, float]:
                 near += int((off < PCK_AT * max(t.boxes[g, 2:] - t.boxes[g, :2])).sum())
         joints += int((t.joints[~t.ignored, :, 2] > 0).sum())
         strangers += int((a.max(1, initial=0) < STRANGER).sum())
-    return {"AP": float(np.mean(precision)), "AP50": precision[0], "AP75": precision[5], "AR": float(np.mean(recall)),
-            "recall": recall[0], "sides": exchanged / max(limbs, 1),
-            "OKS": oks / max(people, 1), "PCK": near / max(joints, 1), "strangers": strangers}  # fmt: skip
+    return {
+        "AP": float(np.mean(precision)),
+        "AP50": precision[0],
+        "AP75": precision[5],
+        "AR": float(np.mean(recall)),
+        "recall": recall[0],
+        "sides": exchanged / max(limbs, 1),
+        "OKS": oks / max(people, 1),
+        "PCK": near / max(joints, 1),
+        "strangers": strangers,
+    }
 
 
 def exchanged_limbs(found: FloatArray, truth: FloatArray) -> tuple[int, int]:

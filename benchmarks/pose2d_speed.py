@@ -34,9 +34,11 @@ from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig, load
 
 #: By the name of their weights: the network and its input, width and height.
 HRNETS: dict[str, tuple[HRNetConfig, tuple[int, int]]] = {
-    "hrnet-w32": (HRNET_W32, (192, 256)), "hrnet-w32-384x288": (HRNET_W32, (288, 384)),
-    "hrnet-w48": (HRNET_W48, (192, 256)), "hrnet-w48-384x288": (HRNET_W48, (288, 384)),
-}  # fmt: skip
+    "hrnet-w32": (HRNET_W32, (192, 256)),
+    "hrnet-w32-384x288": (HRNET_W32, (288, 384)),
+    "hrnet-w48": (HRNET_W48, (192, 256)),
+    "hrnet-w48-384x288": (HRNET_W48, (288, 384)),
+}
 
 
 class Nobody:

@@ -193,17 +193,35 @@ def sizes() -> tuple[str, str]:
         macs = count_macs(model, system.shape)
         papers = f"{layer_macs(system.lifter) / 1e9:.3f} G" if system.lifter else ""
         short.append(
-            [system.name, f"{counted / 1e6:.3f} M", f"{every / 1e6:.3f} M", p.parameters, papers, p.macs,
-             f"{macs.full / 1e9:.2f} G", p.detected, p.true]
-        )  # fmt: skip
+            [
+                system.name,
+                f"{counted / 1e6:.3f} M",
+                f"{every / 1e6:.3f} M",
+                p.parameters,
+                papers,
+                p.macs,
+                f"{macs.full / 1e9:.2f} G",
+                p.detected,
+                p.true,
+            ]
+        )
         parts.append(
             [
                 system.name,
                 *(f"{n / 1e9:.3f} G" for n in (macs.tool, macs.local, macs.scan, macs.full, macs.exponentials)),
             ]
         )
-    head = ["system", "parameters as the papers count", "all", "published", "MACs as the papers count", "published",
-            "in full", "P1 / P2, detected 2D", "P1, true 2D"]  # fmt: skip
+    head = [
+        "system",
+        "parameters as the papers count",
+        "all",
+        "published",
+        "MACs as the papers count",
+        "published",
+        "in full",
+        "P1 / P2, detected 2D",
+        "P1, true 2D",
+    ]
     return table(head, short), table(["system", "tool", "local mixing", "scan", "in full", "exponentials"], parts)
 
 

@@ -74,9 +74,15 @@ class GLSMambaConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            "backbone_channels", "width", "frames", "joints", "states", "ffn_ratio", "attention_reduction",
+            "backbone_channels",
+            "width",
+            "frames",
+            "joints",
+            "states",
+            "ffn_ratio",
+            "attention_reduction",
             "offset_channels",
-        ):  # fmt: skip
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: want 1 or more, got {getattr(self, name)}")
         if self.width % 4:
@@ -116,8 +122,10 @@ def _upsampler(config: GLSMambaConfig) -> nn.Sequential:
     before = config.backbone_channels
     for channels in config.deconv_channels:
         layers += [
-            nn.ConvTranspose2d(before, channels, 4, 2, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
-        ]  # fmt: skip
+            nn.ConvTranspose2d(before, channels, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        ]
         before = channels
     return nn.Sequential(*layers)
 
@@ -171,9 +179,7 @@ class GlobalScan(nn.Module):
         self.routes = config.routes
         self.scans = RouteScans(config.width, len(config.routes), config.states, config.dt_range, backend)
         stages = len(config.routes) - 1 if config.merge == "modulated" else 0
-        self.merge = nn.ModuleList(
-            Compensation(config.width, config.offset_channels, backend) for _ in range(stages)
-        )  # fmt: skip
+        self.merge = nn.ModuleList(Compensation(config.width, config.offset_channels, backend) for _ in range(stages))
 
     def forward(self, x: Tensor) -> Tensor:
         _, T, h, w, _ = x.shape
@@ -210,9 +216,7 @@ class SpacetimeBlock(nn.Module):
     def __init__(self, config: GLSMambaConfig, *, local: bool, backend: Backend = "auto") -> None:
         super().__init__()
         D = config.width
-        self.attention = (
-            nn.Identity() if local else ChannelAttention(D, config.frames, config.attention_reduction)
-        )  # fmt: skip
+        self.attention = nn.Identity() if local else ChannelAttention(D, config.frames, config.attention_reduction)
         self.norm = nn.LayerNorm(D)
         self.scan = WindowScan(config, backend) if local else GlobalScan(config, backend)
         self.gate = nn.Conv2d(D, D, 3, padding=1, groups=D)
@@ -278,9 +282,7 @@ class SingleFrameHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         if features.dim() != 4 or features.shape[1] != self.config.backbone_channels:
-            raise ValueError(
-                f"features: want (B, {self.config.backbone_channels}, h, w), got {tuple(features.shape)}"
-            )  # fmt: skip
+            raise ValueError(f"features: want (B, {self.config.backbone_channels}, h, w), got {tuple(features.shape)}")
         return self.head(self.upsample(features))
 
 

@@ -72,8 +72,10 @@ class HRNet(nn.Module):
         x = self.layer1(self.relu(self.bn2(self.conv2(x))))  # (n, 256, height / 4, width / 4)
         branches = [x]  # finest first
         for transition, stage in (
-            (self.transition1, self.stage2), (self.transition2, self.stage3), (self.transition3, self.stage4),
-        ):  # fmt: skip
+            (self.transition1, self.stage2),
+            (self.transition2, self.stage3),
+            (self.transition3, self.stage4),
+        ):
             coarsest = len(branches) - 1
             branches = stage([t(branches[min(i, coarsest)]) for i, t in enumerate(transition)])
         return self.final_layer(branches[0])

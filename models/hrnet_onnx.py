@@ -45,19 +45,21 @@ def onnx_model(network: HRNet) -> onnx.ModelProto:
     x = writer.chain(INPUT, network.conv1, network.bn1, network.relu, network.conv2, network.bn2, network.relu)
     branches = [functools.reduce(writer.bottleneck, cast(Iterable[_Bottleneck], network.layer1), x)]
     for transition, stage in (
-        (network.transition1, network.stage2), (network.transition2, network.stage3),
+        (network.transition1, network.stage2),
+        (network.transition2, network.stage3),
         (network.transition3, network.stage4),
-    ):  # fmt: skip
+    ):
         coarsest = len(branches) - 1
         branches = [writer.chain(branches[min(i, coarsest)], t) for i, t in enumerate(transition)]
         branches = functools.reduce(writer.exchange, cast(Iterable[_Exchange], stage), branches)
     writer.conv(branches[0], network.final_layer, output=OUTPUT)
     graph = helper.make_graph(
-        writer.nodes, "hrnet",
+        writer.nodes,
+        "hrnet",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 3, "height", "width"])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", network.config.joints, "h", "w"])],
         writer.constants,
-    )  # fmt: skip
+    )
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="sasmamba-demo"
     )
@@ -86,9 +88,15 @@ class _Writer:
         assert conv.bias is not None
         weight, bias = (self.const(t.detach().float().cpu().numpy()) for t in (conv.weight, conv.bias))
         return self.op(
-            "Conv", x, weight, bias, output=output, kernel_shape=list(conv.kernel_size), strides=list(conv.stride),
+            "Conv",
+            x,
+            weight,
+            bias,
+            output=output,
+            kernel_shape=list(conv.kernel_size),
+            strides=list(conv.stride),
             pads=2 * [int(p) for p in conv.padding],
-        )  # fmt: skip
+        )
 
     def chain(self, x: str, *modules: nn.Module) -> str:
         """Convolutions with the batch norm that follows each, ReLUs and enlargements, one after the other."""

@@ -132,9 +132,12 @@ class _Writer:
             return self._add("Add", [self._write(i) for i in inputs], f"{name}:sum")
         if op == "ResizeBilinear":
             return self._add(
-                "Resize", [self._write(inputs[0]), "", self._twice], f"{name}:twice", mode="linear",
+                "Resize",
+                [self._write(inputs[0]), "", self._twice],
+                f"{name}:twice",
+                mode="linear",
                 coordinate_transformation_mode="half_pixel",
-            )  # fmt: skip
+            )
         raise GraphError(f"{name}: an operation {op!r} is not expected before the heads")
 
     def _convolution(self, name: str, node: dict[str, Any]) -> str:
@@ -143,9 +146,7 @@ class _Writer:
         # TensorFlow: height, width, in, out; a depthwise kernel has the multiplier, 1, in the last place
         order = (2, 3, 0, 1) if depthwise else (3, 2, 0, 1)
         inputs = [self._write(node["input"][0]), self._constant(f"{name}/kernel", kernel.transpose(order))]
-        fused = [
-            base64.b64decode(s).decode() for s in node["attr"].get("fused_ops", {}).get("list", {}).get("s", [])
-        ]
+        fused = [base64.b64decode(s).decode() for s in node["attr"].get("fused_ops", {}).get("list", {}).get("s", [])]
         if "BiasAdd" in fused:
             inputs.append(self._constant(f"{name}/bias", self._tensors[node["input"][2]]))
         strides = [int(i) for i in node["attr"]["strides"]["list"]["i"]][1:3]

@@ -50,9 +50,16 @@ def decode_person(center: Floats, heatmap: Floats, regress: Floats, offset: Floa
 
 
 def decode_people(
-    center: Floats, heatmap: Floats, regress: Floats, offset: Floats, scale: Floats, box_offset: Floats, *,
-    most: int, threshold: float,
-) -> list[tuple[Floats, Floats, float]]:  # fmt: skip
+    center: Floats,
+    heatmap: Floats,
+    regress: Floats,
+    offset: Floats,
+    scale: Floats,
+    box_offset: Floats,
+    *,
+    most: int,
+    threshold: float,
+) -> list[tuple[Floats, Floats, float]]:
     """Everybody in a picture, as MultiPose answers, the surest first.
 
     Args:
@@ -87,9 +94,7 @@ def decode_people(
     return sorted(people, key=lambda person: -person[2])
 
 
-def _joints_in_box(
-    heat: NDArray, regress: Floats, offset: Floats, y: int, x: int, box: NDArray
-) -> Floats:
+def _joints_in_box(heat: NDArray, regress: Floats, offset: Floats, y: int, x: int, box: NDArray) -> Floats:
     """As `_joints`, but heat fades with the squared distance, and outside the person's box there is none."""
     height, width = heat.shape[-2:]
     x0, y0 = (int(np.ceil(v)) for v in box[:2])

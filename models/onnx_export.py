@@ -84,11 +84,12 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
 
     window: list[str | int | None] = ["batch", frames, config.joints, 3]
     graph = helper.make_graph(
-        writer.nodes, "sasmamba_lifter",
+        writer.nodes,
+        "sasmamba_lifter",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, window)],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, window)],
         writer.constants,
-    )  # fmt: skip
+    )
     sizes = {"frames": frames, "joints": config.joints}
     about = {
         "format": _FORMAT,
@@ -183,7 +184,7 @@ class _Writer:
         finite = op("ReduceMin", op("Cast", finite, to=TensorProto.FLOAT), axes=[3], keepdims=1)
         raw_xy, raw_score = self.ops(
             "Split", xyc, const([2, 1]), outputs=[self.fresh("xy"), self.fresh("score")], axis=3
-        )  # fmt: skip
+        )
         found = op("And", op("Greater", finite, const(0.5)), op("Greater", raw_score, const(0.0)))  # (B, T, V, 1)
         xy = op("Where", found, raw_xy, const(0.0))
         score = op("Min", op("Where", found, raw_score, const(0.0)), const(1.0))
@@ -204,8 +205,11 @@ class _Writer:
         a, b = (
             op("GatherND", pelvis, op("Cast", index, to=TensorProto.INT64), batch_dims=1) for index in (first, last)
         )
-        weight = op("Div", op("Sub", const(frame[:, None].astype(np.float32)), first),
-                    op("Max", op("Sub", last, first), const(1.0)))  # fmt: skip
+        weight = op(
+            "Div",
+            op("Sub", const(frame[:, None].astype(np.float32)), first),
+            op("Max", op("Sub", last, first), const(1.0)),
+        )
         centre = op("Add", a, op("Mul", weight, op("Sub", b, a)))
 
         # the size: the lower median over the frames that show two joints or more, found by sorting
@@ -217,7 +221,7 @@ class _Writer:
         side = op("Where", seen, side, const(math.inf))
         rising, _ = self.ops(
             "TopK", side, const([T]), outputs=[self.fresh("rising"), self.fresh("order")], axis=1, largest=0
-        )  # fmt: skip
+        )
         middle = op("Sub", self.total(op("Cast", seen, to=TensorProto.INT64), 1), const(np.int64(1)))  # (B, 1)
         middle = op("Max", op("Div", middle, const(np.int64(2))), const(np.int64(0)))
         size = op("GatherND", rising, middle, batch_dims=1)  # (B, 1)
@@ -292,9 +296,12 @@ class _Writer:
             return self.scan_routes(h, mixer, 0, directions)
         if kind == "stride_concat":
             one, two, three = self.ops(
-                "Split", h, self.const([E - 2 * (E // 4), E // 4, E // 4]),
-                outputs=[self.fresh("stride") for _ in range(3)], axis=3,
-            )  # fmt: skip
+                "Split",
+                h,
+                self.const([E - 2 * (E // 4), E // 4, E // 4]),
+                outputs=[self.fresh("stride") for _ in range(3)],
+                axis=3,
+            )
             u = self.op("Concat", one, self.hold(two, 2), self.hold(three, 3), axis=3)
             return self.scan_routes(u, mixer, 0, directions)
         spatial = tuple(d for d in directions if d.startswith("spatial"))

@@ -60,6 +60,14 @@ class S6(nn.Module):
         projected = F.linear(u, self.x_proj[own].reshape(-1, E)).view(batch, L, len(order), R + 2 * N)
         dt, B, C = projected.split([R, N, N], -1)
         return selective_scan(
-            u, dt, B, C, -torch.exp(self.A_log[own]), self.D[own], self.dt_weight[own], self.dt_bias[own], order,
+            u,
+            dt,
+            B,
+            C,
+            -torch.exp(self.A_log[own]),
+            self.D[own],
+            self.dt_weight[own],
+            self.dt_bias[own],
+            order,
             self.backend,
-        )  # fmt: skip
+        )

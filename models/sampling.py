@@ -59,9 +59,12 @@ class _Native(torch.autograd.Function):
         grads = tuple(torch.zeros_like(t) for t in tensors)
         dout = dout.contiguous()
         library.sasmamba_sampling_backward(
-            ctx.sizes, kernels.pointers(tensors), kernels.pointer(dout), kernels.pointers(grads),
+            ctx.sizes,
+            kernels.pointers(tensors),
+            kernels.pointer(dout),
+            kernels.pointers(grads),
             torch.get_num_threads(),
-        )  # fmt: skip
+        )
         return grads
 
 
@@ -85,9 +88,11 @@ def structure_aware_conv(
     """
     (batch, T, V, E), taps = x.shape, deform.shape[0]
     for name, tensor, shape in (
-        ("offset", offset, (batch, T, V, taps, 2)), ("deform", deform, (taps, E)), ("plain", plain, (9, E)),
+        ("offset", offset, (batch, T, V, taps, 2)),
+        ("deform", deform, (taps, E)),
+        ("plain", plain, (9, E)),
         ("bias", bias, (E,)),
-    ):  # fmt: skip
+    ):
         if tensor.shape != shape:
             raise ValueError(f"structure_aware_conv: {name}: want {shape}, got {tuple(tensor.shape)}")
     if math.isqrt(taps) ** 2 != taps:

@@ -133,11 +133,20 @@ def _edges(joints: type[IntEnum], pairs: list[tuple[str, str]]) -> tuple[Edge, .
 H36M_EDGES = _edges(H36M, [(H36M(p).name, H36M(j).name) for j, p in enumerate(H36M_PARENTS) if j != p])
 COCO_EDGES = _edges(
     COCO,
-    [(f"{s}_{a}", f"{s}_{b}") for s in ("LEFT", "RIGHT")
-     for a, b in (("SHOULDER", "ELBOW"), ("ELBOW", "WRIST"), ("SHOULDER", "HIP"), ("HIP", "KNEE"), ("KNEE", "ANKLE"))]
-    + [("LEFT_SHOULDER", "RIGHT_SHOULDER"), ("LEFT_HIP", "RIGHT_HIP"), ("NOSE", "LEFT_EYE"), ("NOSE", "RIGHT_EYE"),
-       ("LEFT_EYE", "LEFT_EAR"), ("RIGHT_EYE", "RIGHT_EAR")],
-)  # fmt: skip
+    [
+        (f"{s}_{a}", f"{s}_{b}")
+        for s in ("LEFT", "RIGHT")
+        for a, b in (("SHOULDER", "ELBOW"), ("ELBOW", "WRIST"), ("SHOULDER", "HIP"), ("HIP", "KNEE"), ("KNEE", "ANKLE"))
+    ]
+    + [
+        ("LEFT_SHOULDER", "RIGHT_SHOULDER"),
+        ("LEFT_HIP", "RIGHT_HIP"),
+        ("NOSE", "LEFT_EYE"),
+        ("NOSE", "RIGHT_EYE"),
+        ("LEFT_EYE", "LEFT_EAR"),
+        ("RIGHT_EYE", "RIGHT_EAR"),
+    ],
+)
 
 #: How far the head top lies beyond the midpoint of the ears, seen from the midpoint of the shoulders.
 #: In H36M the middle of the head-neck segment is about 1 cm below the ears; 1.9 puts the top there on average.

@@ -70,14 +70,20 @@ class Browser:
 
     def drag(self, element: str, dx: int, dy: int, finger: bool = False) -> None:
         """Drags from the middle of an element (CSS selector), with a mouse or a finger."""
-        box = self.run("const b = document.querySelector(arguments[0]).getBoundingClientRect();"
-                       "return [b.left + b.width / 2, b.top + b.height / 2]", element)  # fmt: skip
+        box = self.run(
+            "const b = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [b.left + b.width / 2, b.top + b.height / 2]",
+            element,
+        )
         x, y = (round(v) for v in box)
         self.actions(
-            "pointer", {"type": "pointerMove", "duration": 0, "x": x, "y": y}, {"type": "pointerDown", "button": 0},
-            {"type": "pointerMove", "duration": 80, "x": x + dx, "y": y + dy}, {"type": "pointerUp", "button": 0},
+            "pointer",
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "duration": 80, "x": x + dx, "y": y + dy},
+            {"type": "pointerUp", "button": 0},
             pointerType="touch" if finger else "mouse",
-        )  # fmt: skip
+        )
 
     def press(self, key: str) -> None:
         """Presses a key where the focus is."""
@@ -103,15 +109,19 @@ def browser(width: int = 1280, height: int = 1000) -> Iterator[Browser]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    driver = subprocess.Popen(
-        ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )  # fmt: skip
+    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}/session"
     options = {
         "binary": _chromium(),
-        "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                 "--autoplay-policy=no-user-gesture-required", f"--window-size={width},{height}"],
-    }  # fmt: skip
+        "args": [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--autoplay-policy=no-user-gesture-required",
+            f"--window-size={width},{height}",
+        ],
+    }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
     try:
         made = _ask(url, {"capabilities": {"alwaysMatch": wanted}}, patience=20)

@@ -95,8 +95,11 @@ def start(*arguments: object, code: str = MAIN, **environment: str) -> subproces
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def left_in(folder: Path) -> list[str]:

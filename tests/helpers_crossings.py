@@ -21,10 +21,27 @@ SHIRTS = {"red": (40, 40, 190), "blue": (170, 70, 30), "white": (215, 220, 222),
 
 # A standing figure of height 1 around its hips, COCO order.
 FIGURE = np.array(
-    [(0, -0.5), (0.02, -0.52), (-0.02, -0.52), (0.05, -0.5), (-0.05, -0.5), (0.12, -0.35), (-0.12, -0.35),
-     (0.16, -0.15), (-0.16, -0.15), (0.18, 0.02), (-0.18, 0.02), (0.08, 0), (-0.08, 0), (0.09, 0.22), (-0.09, 0.22),
-     (0.1, 0.45), (-0.1, 0.45)], np.float32,
-)  # fmt: skip
+    [
+        (0, -0.5),
+        (0.02, -0.52),
+        (-0.02, -0.52),
+        (0.05, -0.5),
+        (-0.05, -0.5),
+        (0.12, -0.35),
+        (-0.12, -0.35),
+        (0.16, -0.15),
+        (-0.16, -0.15),
+        (0.18, 0.02),
+        (-0.18, 0.02),
+        (0.08, 0),
+        (-0.08, 0),
+        (0.09, 0.22),
+        (-0.09, 0.22),
+        (0.1, 0.45),
+        (-0.1, 0.45),
+    ],
+    np.float32,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +53,9 @@ class Shot:
     true_names: tuple[str | None, ...]
 
 
-def figure(x: float, y: float = 270, height: float = 300, *, rng: np.random.Generator | None = None,
-           score: float = 0.9) -> Person2D:  # fmt: skip
+def figure(
+    x: float, y: float = 270, height: float = 300, *, rng: np.random.Generator | None = None, score: float = 0.9
+) -> Person2D:
     """Somebody who stands with the hips at (x, y), the joints off by a hundredth of the height where `rng` is given."""
     joints = FIGURE * height + (x, y)
     if rng is not None:
@@ -57,9 +75,14 @@ def picture(people: dict[str, tuple[float, float]], shirts: dict[str, str], rng:
 
 
 def shot(
-    index: int, places: dict[str, tuple[float, float]], shirts: dict[str, str], rng: np.random.Generator, *,
-    seen: list[tuple[str | None, float, float]] | None = None, fps: int = 30,
-) -> Shot:  # fmt: skip
+    index: int,
+    places: dict[str, tuple[float, float]],
+    shirts: dict[str, str],
+    rng: np.random.Generator,
+    *,
+    seen: list[tuple[str | None, float, float]] | None = None,
+    fps: int = 30,
+) -> Shot:
     """A frame with people at `places`; `seen` are whose, x, y of what the detector sees, None for just those."""
     found = [(n, x, y) for n, (x, y) in places.items()] if seen is None else list(seen)
     order = rng.permutation(len(found))  # a detector's order means nothing

@@ -33,8 +33,12 @@ def walker(frames: int, fps: float = 50.0, phase: float = 0.0) -> tuple[NDArray,
         joints[:, H36M[f"{side}_SHOULDER"]] = shoulder
         joints[:, H36M[f"{side}_ELBOW"]] = elbow
         joints[:, H36M[f"{side}_WRIST"]] = limb(elbow, arm + 0.4, 0.25)
-    for joint, place in (("SPINE", (0, 0, 0.23)), ("THORAX", (0, 0, 0.48)), ("NOSE", (0.06, 0, 0.59)),
-                         ("HEAD_TOP", (0, 0, 0.7))):  # fmt: skip
+    for joint, place in (
+        ("SPINE", (0, 0, 0.23)),
+        ("THORAX", (0, 0, 0.48)),
+        ("NOSE", (0.06, 0, 0.59)),
+        ("HEAD_TOP", (0, 0, 0.7)),
+    ):
         joints[:, H36M[joint]] = place
     root = np.stack([1.1 * t, 0.05 * np.sin(3 * t), 0.93 + 0.02 * np.sin(11 * t)], -1)
     root[:, :2] -= root[:, :2].mean(0)
@@ -78,10 +82,19 @@ def write_rig(path: Path, subjects: list[str]) -> Path:
             {"id": ids[i], "rotation": _quaternion(R_cam_world), "translation": [*(-5 * forward[:2]).tolist(), 1.5]}
         )
     intrinsics = [
-        {"id": i, "fx": 1145.0, "fy": 1143.0, "cx": 512.0, "cy": 515.0, "radial": [-0.2, 0.24, -0.003],
-         "tangential": [-0.0014, -0.001], "width": 1000, "height": 1002}
+        {
+            "id": i,
+            "fx": 1145.0,
+            "fy": 1143.0,
+            "cx": 512.0,
+            "cy": 515.0,
+            "radial": [-0.2, 0.24, -0.003],
+            "tangential": [-0.0014, -0.001],
+            "width": 1000,
+            "height": 1002,
+        }
         for i in ids
-    ]  # fmt: skip
+    ]
     path.write_text(json.dumps({"intrinsics": intrinsics, "extrinsics": dict.fromkeys(subjects, extrinsics)}))
     return path
 
@@ -89,7 +102,13 @@ def write_rig(path: Path, subjects: list[str]) -> Path:
 def _quaternion(R: NDArray) -> list[float]:
     """w, x, y, z of a rotation: the eigenvector that the rotation's symmetric 4×4 form has for its largest value."""
     (a, b, c), (d, e, f), (g, h, i) = R
-    K = np.array([[a - e - i, b + d, c + g, h - f], [b + d, e - a - i, f + h, c - g],
-                  [c + g, f + h, i - a - e, d - b], [h - f, c - g, d - b, a + e + i]])  # fmt: skip
+    K = np.array(
+        [
+            [a - e - i, b + d, c + g, h - f],
+            [b + d, e - a - i, f + h, c - g],
+            [c + g, f + h, i - a - e, d - b],
+            [h - f, c - g, d - b, a + e + i],
+        ]
+    )
     x, y, z, w = np.linalg.eigh(K)[1][:, -1]
     return [float(w), float(x), float(y), float(z)]

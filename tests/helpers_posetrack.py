@@ -11,15 +11,44 @@ import numpy as np
 
 #: The seventeen names of PoseTrack 2018's own files, in their order.
 NAMES17 = [
-    "nose", "head_bottom", "head_top", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "nose",
+    "head_bottom",
+    "head_top",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
     "right_ankle",
-]  # fmt: skip
+]
 #: A person who stands, 100 pixels high, feet at (0, 0); the same order.
 STANDING = [
-    (2, -92), (0, -84), (0, -100), (0, 0), (0, 0), (10, -80), (-10, -80), (15, -65), (-15, -65), (18, -50), (-18, -50),
-    (6, -48), (-6, -48), (7, -25), (-7, -25), (8, 0), (-8, 0),
-]  # fmt: skip
+    (2, -92),
+    (0, -84),
+    (0, -100),
+    (0, 0),
+    (0, 0),
+    (10, -80),
+    (-10, -80),
+    (15, -65),
+    (-15, -65),
+    (18, -50),
+    (-18, -50),
+    (6, -48),
+    (-6, -48),
+    (7, -25),
+    (-7, -25),
+    (8, 0),
+    (-8, 0),
+]
 
 
 def keypoints(x: float, y: float, scale: float = 1.0) -> list[float]:
@@ -33,11 +62,15 @@ def keypoints(x: float, y: float, scale: float = 1.0) -> list[float]:
 def annotation(image_id: int, track: int, x: float, y: float, scale: float = 1.0) -> dict[str, Any]:
     """One person's entry."""
     return {
-        "id": image_id * 100 + track, "image_id": image_id, "track_id": track, "category_id": 1, "scores": [],
+        "id": image_id * 100 + track,
+        "image_id": image_id,
+        "track_id": track,
+        "category_id": 1,
+        "scores": [],
         "keypoints": keypoints(x, y, scale),
         "bbox": [x - 20 * scale, y - 102 * scale, 40 * scale, 105 * scale],
         "bbox_head": [x - 6 * scale, y - 100 * scale, 12 * scale, 16 * scale],
-    }  # fmt: skip
+    }
 
 
 def video(number: int, frames: int = 7, labelled: tuple[int, ...] = (2, 3, 4), people: int = 1) -> dict[str, Any]:
@@ -47,17 +80,21 @@ def video(number: int, frames: int = 7, labelled: tuple[int, ...] = (2, 3, 4), p
     return {
         "images": [
             {
-                "has_no_densepose": True, "is_labeled": k in labelled, "file_name": f"images/train/{name}/{k:06d}.jpg",
-                "nframes": frames, "frame_id": base + k, "vid_id": f"{number:06d}", "id": base + k,
-            } for k in range(frames)
+                "has_no_densepose": True,
+                "is_labeled": k in labelled,
+                "file_name": f"images/train/{name}/{k:06d}.jpg",
+                "nframes": frames,
+                "frame_id": base + k,
+                "vid_id": f"{number:06d}",
+                "id": base + k,
+            }
+            for k in range(frames)
         ],
-        "annotations": [
-            annotation(base + k, p, 60 + 3 * k + 45 * p, 120) for k in labelled for p in range(people)
-        ],
+        "annotations": [annotation(base + k, p, 60 + 3 * k + 45 * p, 120) for k in labelled for p in range(people)],
         "categories": [
             {"supercategory": "person", "id": 1, "name": "person", "keypoints": NAMES17, "skeleton": [[16, 14]]}
         ],
-    }  # fmt: skip
+    }
 
 
 def write_posetrack(folder: Path, videos: int = 2, **kind: Any) -> Path:

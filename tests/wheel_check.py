@@ -19,21 +19,48 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "wheel"
 #: What a checkout holds besides sources; a stale build folder would slip old files into the wheel.
 NOT_SOURCE = (
-    ".git", ".venv*", "build", "dist", "runs", "demo_videos", "__pycache__", ".*_cache", "*.egg-info", "*.so", "*.pyd",
-)  # fmt: skip
+    ".git",
+    ".venv*",
+    "build",
+    "dist",
+    "runs",
+    "demo_videos",
+    "__pycache__",
+    ".*_cache",
+    "*.egg-info",
+    "*.so",
+    "*.pyd",
+)
 
 REQUIRED = (
-    "sasmamba/app/py.typed", "sasmamba/models/py.typed", "sasmamba/app/cli.py", "sasmamba/app/sinks/mp4.py",
-    "sasmamba/app/report/page.html", "sasmamba/app/report/page.css", "sasmamba/app/report/view.js",
-    "sasmamba/app/pose2d/mediapipe.py", "sasmamba/models/scan/__init__.py", "sasmamba/training/__init__.py",
-    "sasmamba/weights/manifest.toml", "sasmamba/weights/sasmamba-lean.safetensors",
-    "sasmamba/models/kernels/common.h", "sasmamba/models/kernels/module.cpp", "sasmamba/models/kernels/scan.cpp",
+    "sasmamba/app/py.typed",
+    "sasmamba/models/py.typed",
+    "sasmamba/app/cli.py",
+    "sasmamba/app/sinks/mp4.py",
+    "sasmamba/app/report/page.html",
+    "sasmamba/app/report/page.css",
+    "sasmamba/app/report/view.js",
+    "sasmamba/app/pose2d/mediapipe.py",
+    "sasmamba/models/scan/__init__.py",
+    "sasmamba/training/__init__.py",
+    "sasmamba/weights/manifest.toml",
+    "sasmamba/weights/sasmamba-lean.safetensors",
+    "sasmamba/models/kernels/common.h",
+    "sasmamba/models/kernels/module.cpp",
+    "sasmamba/models/kernels/scan.cpp",
     "sasmamba/models/kernels/sampling.cpp",
-)  # fmt: skip
+)
 REQUIRED_IN_SDIST = (
-    "setup.py", "pyproject.toml", "LICENSE", "README.md", "models/kernels/common.h", "models/kernels/scan.cpp",
-    "app/py.typed", "weights/manifest.toml", "weights/sasmamba-lean.safetensors",
-)  # fmt: skip
+    "setup.py",
+    "pyproject.toml",
+    "LICENSE",
+    "README.md",
+    "models/kernels/common.h",
+    "models/kernels/scan.cpp",
+    "app/py.typed",
+    "weights/manifest.toml",
+    "weights/sasmamba-lean.safetensors",
+)
 
 #: Runs isolated (python -I), with the installed folder first on the path; argv: folder, whether there are kernels.
 TRIAL = """
@@ -69,9 +96,14 @@ assert joints.shape == (30, 17, 3) and np.isfinite(joints).all()
 def run(*command: object, cwd: Path, **environment: str) -> None:
     """Runs a command; what it printed is shown only when it fails."""
     done = subprocess.run(
-        [str(c) for c in command], cwd=cwd, env=os.environ | environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-    )  # fmt: skip
+        [str(c) for c in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"{done.stdout}\n{' '.join(map(str, command))[:200]}: exit code {done.returncode}")
 
@@ -94,8 +126,22 @@ def build_wheel(source: Path, out: Path, **environment: str) -> Path:
     """A wheel of a source folder, with the build tools that are here."""
     tree = source.with_name(f"{source.name}-{out.name}")
     shutil.copytree(source, tree)
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--no-build-isolation", "--no-cache-dir", "--wheel-dir", out, ".", cwd=tree, **environment)  # fmt: skip
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-cache-dir",
+        "--wheel-dir",
+        out,
+        ".",
+        cwd=tree,
+        **environment,
+    )
     (wheel,) = out.glob("*.whl")
     return wheel
 
@@ -115,8 +161,19 @@ def try_out(wheel: Path, work: Path, *, kernels: bool) -> None:
     """Installs a wheel into a folder of its own and lifts with it from another one."""
     work.mkdir()
     folder = work / "installed"
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target",
-        folder, wheel, cwd=work)  # fmt: skip
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--target",
+        folder,
+        wheel,
+        cwd=work,
+    )
     elsewhere = work / "elsewhere"
     elsewhere.mkdir()
     subprocess.run(

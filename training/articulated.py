@@ -194,9 +194,16 @@ class _Look:
         tone = rng.uniform(0.35, 1.0)
         skin = (int(150 * tone), int(180 * tone), int(230 * tone))
         return cls(
-            head, skin, colour(5, 110), colour(), colour(), colour(), colour(), bool(rng.random() < 0.5),
+            head,
+            skin,
+            colour(5, 110),
+            colour(),
+            colour(),
+            colour(),
+            colour(),
+            bool(rng.random() < 0.5),
             float(rng.uniform(0.85, 1.25)),
-        )  # fmt: skip
+        )
 
 
 def _draw_body(fine: Picture, p: Points, depth: Points, look: _Look) -> None:
@@ -230,9 +237,11 @@ def _draw_body(fine: Picture, p: Points, depth: Points, look: _Look) -> None:
         else:
             side = start.split("_")[0]
             colour, thick = {
-                "KNEE": (look.trousers, 0.52), "ANKLE": (look.trousers, 0.4),
-                "ELBOW": (look.shirt, 0.34), "WRIST": (look.shirt if look.long_sleeves else look.skin, 0.26),
-            }[end]  # fmt: skip
+                "KNEE": (look.trousers, 0.52),
+                "ANKLE": (look.trousers, 0.4),
+                "ELBOW": (look.shirt, 0.34),
+                "WRIST": (look.shirt if look.long_sleeves else look.skin, 0.26),
+            }[end]
             capsule(H36M[start], H36M[f"{side}_{end}"], thick, colour)
             if end in ("WRIST", "ANKLE"):  # a hand, a shoe
                 tip = H36M[f"{side}_{end}"]

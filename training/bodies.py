@@ -17,9 +17,24 @@ from sasmamba.models.skeletons import H36M_MIRROR
 
 #: Segment that leads to each H36M-17 joint, as the file of bodies names them; the pelvis has none.
 SEGMENT_OF_JOINT = (
-    "", "hip_half", "thigh", "shank", "hip_half", "thigh", "shank", "pelvis_spine", "spine_thorax", "thorax_nose",
-    "nose_headtop", "thorax_shoulder", "upper_arm", "forearm", "thorax_shoulder", "upper_arm", "forearm",
-)  # fmt: skip
+    "",
+    "hip_half",
+    "thigh",
+    "shank",
+    "hip_half",
+    "thigh",
+    "shank",
+    "pelvis_spine",
+    "spine_thorax",
+    "thorax_nose",
+    "nose_headtop",
+    "thorax_shoulder",
+    "upper_arm",
+    "forearm",
+    "thorax_shoulder",
+    "upper_arm",
+    "forearm",
+)
 #: How often each is drawn. Children are few in the file, so ages between them and adults are mixed in.
 _SHARES = {"m": 0.44, "f": 0.44, "child": 0.12}
 _MIXED_CHILDREN = 480

@@ -140,10 +140,19 @@ def load_rig(path: Path, device: torch.device | None = None) -> Rig:
     w, x, y, z = (q / q.norm(dim=-1, keepdim=True)).unbind(-1)
     # the quaternion turns camera axes into world axes; its transpose's rows are wanted
     R_cam_world = torch.stack(
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-         2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-         2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], -1,
-    ).view(-1, 3, 3)  # fmt: skip
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y - z * w),
+            2 * (x * z + y * w),
+            2 * (x * y + z * w),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z - x * w),
+            2 * (x * z - y * w),
+            2 * (y * z + x * w),
+            1 - 2 * (x * x + y * y),
+        ],
+        -1,
+    ).view(-1, 3, 3)
     return Rig(subjects, Cameras(R_cam_world.transpose(1, 2), position, focal, distortion, half), names)
 
 

@@ -74,9 +74,16 @@ def train(
     live = status if sys.stderr.isatty() and not quiet else None
     with _until_stopped() as stopped:
         run(
-            chosen, out, find_weights(init, data_root) if init else None, resolve_device(device), data_root, say,
-            resume=resume, live=live, stop=stopped,
-        )  # fmt: skip
+            chosen,
+            out,
+            find_weights(init, data_root) if init else None,
+            resolve_device(device),
+            data_root,
+            say,
+            resume=resume,
+            live=live,
+            stop=stopped,
+        )
     if stopped():
         raise typer.Exit(130)
 
@@ -130,9 +137,17 @@ def train_2d(
 
     with _until_stopped() as stopped:
         run(
-            chosen, frozen, out, BackboneRecord(str(backbone.absolute()), frozen.sha256), on, data_root, say, init=init,
-            resume=resume, stop=stopped,
-        )  # fmt: skip
+            chosen,
+            frozen,
+            out,
+            BackboneRecord(str(backbone.absolute()), frozen.sha256),
+            on,
+            data_root,
+            say,
+            init=init,
+            resume=resume,
+            stop=stopped,
+        )
     if stopped():
         raise typer.Exit(130)
 
@@ -164,15 +179,31 @@ def evaluate(
 
     with _Lines("lifting windows") as watch:
         result = evaluate_file(
-            weights, data, cameras, subject, clips, flip=flip, refine=refine, frames=frames, per_clip=per_clip,
-            device=resolve_device(device), robust=robust, bodies=bodies, watch=watch,
-        )  # fmt: skip
+            weights,
+            data,
+            cameras,
+            subject,
+            clips,
+            flip=flip,
+            refine=refine,
+            frames=frames,
+            per_clip=per_clip,
+            device=resolve_device(device),
+            robust=robust,
+            bodies=bodies,
+            watch=watch,
+        )
     if as_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
         return
     about = result["about"]
-    _out.print(f"{about['weights']}: {about['windows']} windows of {about['frames']} frames"
-               + ", flip" * flip + ", refined" * refine, highlight=False, soft_wrap=True)  # fmt: skip
+    _out.print(
+        f"{about['weights']}: {about['windows']} windows of {about['frames']} frames"
+        + ", flip" * flip
+        + ", refined" * refine,
+        highlight=False,
+        soft_wrap=True,
+    )
     _print_table("2D", {kind: r["all"] for kind, r in result["kinds"].items()})
     _print_table("angles, degrees", {kind: r["angles"] for kind, r in result["kinds"].items()})
     for kind, r in result["kinds"].items():

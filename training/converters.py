@@ -39,9 +39,16 @@ _ANKLE_M = 0.08
 
 
 def convert_files(
-    kind: str, files: Sequence[Path], out: Path, *, cameras: Path | None = None, unit_m: float | None = None,
-    up: str = "y", subject: str = "subject1", licence: str = "unknown",
-) -> list[Clip]:  # fmt: skip
+    kind: str,
+    files: Sequence[Path],
+    out: Path,
+    *,
+    cameras: Path | None = None,
+    unit_m: float | None = None,
+    up: str = "y",
+    subject: str = "subject1",
+    licence: str = "unknown",
+) -> list[Clip]:
     """Converts files of one kind (see the module) into one motion file and returns its clips.
 
     Raises:
@@ -200,9 +207,10 @@ def mpi_inf_3dhp_clips(path: Path) -> list[Clip]:
                     name = "/".join(filter(None, (subject, sequence, str(camera), str(i) if i else "")))
                     part = cam[a:b]
                     clips.append(
-                        _standing_clip(name, subject, sequence or "test", fps, part - part[:, :1], part[:, 0],
-                                       keypoints[a:b])
-                    )  # fmt: skip
+                        _standing_clip(
+                            name, subject, sequence or "test", fps, part - part[:, :1], part[:, 0], keypoints[a:b]
+                        )
+                    )
     except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
         raise UserError(f"{path} is not laid out as P-STMO's MPI-INF-3DHP ({error!r}).") from error
     return clips
@@ -242,10 +250,13 @@ def pose_clips(path: Path, subject: str) -> list[Clip]:
 
 #: Names of joints in BVH files, lower case and without punctuation and prefixes, for a side given as l or left.
 _BVH_NAMES = {
-    "HIP": ("upleg", "hip", "hipjoint", "thigh", "upperleg"), "KNEE": ("leg", "knee", "shin", "lowerleg", "calf"),
-    "ANKLE": ("foot", "ankle"), "SHOULDER": ("arm", "upperarm", "shldr", "shoulder"),
-    "ELBOW": ("forearm", "elbow", "lowerarm"), "WRIST": ("hand", "wrist"),
-}  # fmt: skip
+    "HIP": ("upleg", "hip", "hipjoint", "thigh", "upperleg"),
+    "KNEE": ("leg", "knee", "shin", "lowerleg", "calf"),
+    "ANKLE": ("foot", "ankle"),
+    "SHOULDER": ("arm", "upperarm", "shldr", "shoulder"),
+    "ELBOW": ("forearm", "elbow", "lowerarm"),
+    "WRIST": ("hand", "wrist"),
+}
 _BVH_UNITS_M = (1.0, 0.01, 0.001, 0.0254, 0.0254 / 0.45)  # the last is CMU's
 
 
@@ -286,9 +297,15 @@ def bvh_clip(path: Path, unit_m: float | None = None, up: str = "y", subject: st
     head = find("head", *ends)
     # without an end site the head joint is about half-way up
     top = out[:, H36M.HEAD_TOP] = find(*ends) if any(e in names for e in ends) else thorax + 2 * (head - thorax)
-    stature = sum(np.linalg.norm(out[:, a] - out[:, b], axis=-1).mean() for a, b in (
-        (H36M.LEFT_HIP, H36M.LEFT_KNEE), (H36M.LEFT_KNEE, H36M.LEFT_ANKLE), (H36M.PELVIS, H36M.THORAX),
-        (H36M.THORAX, H36M.HEAD_TOP)))  # fmt: skip
+    stature = sum(
+        np.linalg.norm(out[:, a] - out[:, b], axis=-1).mean()
+        for a, b in (
+            (H36M.LEFT_HIP, H36M.LEFT_KNEE),
+            (H36M.LEFT_KNEE, H36M.LEFT_ANKLE),
+            (H36M.PELVIS, H36M.THORAX),
+            (H36M.THORAX, H36M.HEAD_TOP),
+        )
+    )
     unit = unit_m or min(_BVH_UNITS_M, key=lambda u: abs(np.log(max(u * stature, 1e-9) / 1.6)))
     across = out[:, H36M.LEFT_SHOULDER] - out[:, H36M.RIGHT_SHOULDER]
     forward = np.cross(across, top - thorax)

@@ -113,9 +113,14 @@ def plain_view(box_px: FloatArray, input_px: tuple[int, int]) -> View:
 
 
 def random_view(
-    box_px: FloatArray, joints_px: FloatArray, labelled: NDArray[np.bool_], upper: NDArray[np.bool_],
-    input_px: tuple[int, int], augmentation: Augmentation, rng: np.random.Generator,
-) -> View:  # fmt: skip
+    box_px: FloatArray,
+    joints_px: FloatArray,
+    labelled: NDArray[np.bool_],
+    upper: NDArray[np.bool_],
+    input_px: tuple[int, int],
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> View:
     """A random view of a person.
 
     Args:

@@ -50,14 +50,41 @@ _THUNDER_SCORE = _parts(0.48, 0.76, 0.80, 0.77, 0.84, 0.80, 0.81)
 
 MEDIAPIPE, THUNDER, LIGHTNING, HEATMAP = range(4)
 PROFILES = (
-    Profile("mediapipe", _parts(0.015, 0.010, 0.012, 0.012, 0.010, 0.012, 0.010), (0.0016, 0.004), 0.008,
-            _parts(1, 1, 1, 1, 1, 1, 1), 0.06, 0.04, 0.0, False),
+    Profile(
+        "mediapipe",
+        _parts(0.015, 0.010, 0.012, 0.012, 0.010, 0.012, 0.010),
+        (0.0016, 0.004),
+        0.008,
+        _parts(1, 1, 1, 1, 1, 1, 1),
+        0.06,
+        0.04,
+        0.0,
+        False,
+    ),
     Profile("thunder", _THUNDER_DRIFT, (0.0022, 0.0042), 0.010, _THUNDER_SCORE, 0.08, 0.07, 0.05, True),
-    Profile("lightning", {k: 1.35 * v for k, v in _THUNDER_DRIFT.items()}, (0.0032, 0.0054), 0.012,
-            {k: 0.92 * v for k, v in _THUNDER_SCORE.items()}, 0.09, 0.08, 0.05, True),
-    Profile("heatmap", {k: 0.6 * v for k, v in _THUNDER_DRIFT.items()}, (0.001, 0.003), 0.006,
-            _parts(0.92, 0.9, 0.9, 0.88, 0.86, 0.9, 0.88), 0.05, 0.04, 0.04, True),
-)  # fmt: skip
+    Profile(
+        "lightning",
+        {k: 1.35 * v for k, v in _THUNDER_DRIFT.items()},
+        (0.0032, 0.0054),
+        0.012,
+        {k: 0.92 * v for k, v in _THUNDER_SCORE.items()},
+        0.09,
+        0.08,
+        0.05,
+        True,
+    ),
+    Profile(
+        "heatmap",
+        {k: 0.6 * v for k, v in _THUNDER_DRIFT.items()},
+        (0.001, 0.003),
+        0.006,
+        _parts(0.92, 0.9, 0.9, 0.88, 0.86, 0.9, 0.88),
+        0.05,
+        0.04,
+        0.04,
+        True,
+    ),
+)
 
 
 def table(values: list[dict[str, float]], device: torch.device) -> Tensor:
@@ -95,9 +122,13 @@ class Chosen:
         return cls(
             table([p.drift for p in PROFILES], dev)[index][:, None],
             table([p.score for p in PROFILES], dev)[index][:, None],
-            column("bias"), column("unlike"), column("unsteady"), column("tells"), column("both_ways"),
+            column("bias"),
+            column("unlike"),
+            column("unsteady"),
+            column("tells"),
+            column("both_ways"),
             torch.tensor([p.jitter for p in PROFILES], device=dev)[index].view(B, 1, 1, 2),
-        )  # fmt: skip
+        )
 
     def scores(self, by_joint: Tensor, by_frame: Tensor, error: Tensor) -> Tensor:
         """Scores (B, T, 17) of joints that are `error` σ off, with chance from normal (B, 1, 17) and (B, T, 17)."""

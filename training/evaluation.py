@@ -22,7 +22,6 @@ from sasmamba.training.simulate import observe
 Lift = Callable[[Tensor], Tensor]
 
 
-
 def _quiet(B: int) -> Severity:
     none = torch.zeros(B)
     return Severity(none, none, none, none, none, none + 1)

@@ -70,10 +70,12 @@ def draw_curves(rows: list[dict[str, float]], path: Path, title: str = "") -> No
     """Training and validation errors over the minutes of the run, as a PNG."""
     figure, axes = _figure(8, 4.5)
     for name, label, style in (
-        ("train", "training, spoiled 2D (averaged)", "0.6"), ("true P1", "validation, true 2D: P1", "tab:green"),
-        ("true P2", "P2", "tab:olive"), ("noisy P1", "validation, noisy 2D: P1", "tab:red"),
+        ("train", "training, spoiled 2D (averaged)", "0.6"),
+        ("true P1", "validation, true 2D: P1", "tab:green"),
+        ("true P2", "P2", "tab:olive"),
+        ("noisy P1", "validation, noisy 2D: P1", "tab:red"),
         ("noisy P2", "P2", "tab:orange"),
-    ):  # fmt: skip
+    ):
         points = [(r["minutes"], r[name]) for r in rows if name in r]
         if points:
             axes.plot(*zip(*points, strict=True), color=style, label=label, marker="o", markersize=3)

@@ -242,8 +242,13 @@ class LifterTrainer(Trainer):
             nonlocal result
             assert journal is not None
             minutes = (begin_seconds + time.monotonic() - begin) / 60
-            result = {"minutes": minutes, "step": progress.step, "frames": progress.frames,
-                      "lr": self.rate(progress.share), "train": progress.running}  # fmt: skip
+            result = {
+                "minutes": minutes,
+                "step": progress.step,
+                "frames": progress.frames,
+                "lr": self.rate(progress.share),
+                "train": progress.running,
+            }
             errors = {}
             for kind, w in validation.items():
                 y = model_lift(self.ema.model)(w.xyc)
@@ -257,8 +262,10 @@ class LifterTrainer(Trainer):
             if errors:
                 draw_joints(errors, self.out / "joints.png", f"{self.out.name}: {config.hold_out}, by joint")
             figures_shown = "  ".join(f"{k} {v:.1f}" for k, v in result.items() if k.endswith((" P1", " P2")))
-            say(f"{minutes:.1f} min  step {progress.step}  {self._speed(begin, begin_frames)}  "
-                f"train {progress.running:.1f} mm  {figures_shown}")  # fmt: skip
+            say(
+                f"{minutes:.1f} min  step {progress.step}  {self._speed(begin, begin_frames)}  "
+                f"train {progress.running:.1f} mm  {figures_shown}"
+            )
 
         share = self.workers.first_says(progress.share)
         recent: Tensor | None = None
@@ -280,8 +287,10 @@ class LifterTrainer(Trainer):
                         raise self.diverged()
                 if first and live and now - shown > 1:
                     shown = now
-                    live(f"{100 * min(share, 1):.0f} %  step {progress.step}  {self._speed(begin, begin_frames)}  "
-                         f"lr {self.rate(share):.1e}  train {progress.running:.1f} mm")  # fmt: skip
+                    live(
+                        f"{100 * min(share, 1):.0f} %  step {progress.step}  {self._speed(begin, begin_frames)}  "
+                        f"lr {self.rate(share):.1e}  train {progress.running:.1f} mm"
+                    )
                 if validate_now:
                     next_eval += every
                     progress.share = share
@@ -307,10 +316,17 @@ class LifterTrainer(Trainer):
 
 
 def train(
-    config: TrainConfig, out: Path, init: Path | None = None, device: str = "cpu", root: Path = Path(),
-    say: Callable[[str], None] = print, *, resume: bool = False, live: Callable[[str], None] | None = None,
+    config: TrainConfig,
+    out: Path,
+    init: Path | None = None,
+    device: str = "cpu",
+    root: Path = Path(),
+    say: Callable[[str], None] = print,
+    *,
+    resume: bool = False,
+    live: Callable[[str], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Runs one leg and returns the last validation figures.
 
     Writes into `out`: state.pt (what --resume reads) and last.safetensors at every checkpoint, best.safetensors (lowest

@@ -121,9 +121,15 @@ def reprojection(predicted: Tensor, seen: Tensor, R_cam_facing: Tensor) -> Tenso
 
 
 def posemamba_loss(
-    predicted: Tensor, target: Tensor, stride: Tensor, seen: Tensor, R_cam_facing: Tensor,
-    tcl_weight: float = 0.5, mpjve_weight: float = 20.0, reprojection_weight: float = 0.1,
-) -> Tensor:  # fmt: skip
+    predicted: Tensor,
+    target: Tensor,
+    stride: Tensor,
+    seen: Tensor,
+    R_cam_facing: Tensor,
+    tcl_weight: float = 0.5,
+    mpjve_weight: float = 20.0,
+    reprojection_weight: float = 0.1,
+) -> Tensor:
     """MPJPE + λ_t TCL + λ_m MPJVE + λ_2D re-projection (PoseMamba Eq. 11), with the arguments of those terms.
 
     The paper gives no weights. TCL and MPJVE are MixSTE's temporal loss, as the paper says, with MixSTE's 0.5 and 20.

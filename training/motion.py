@@ -44,9 +44,17 @@ class Motion:
         """The clips where keep (C,) is True; frames are shared, not copied."""
         at = torch.from_numpy(np.flatnonzero(keep))
         return Motion(
-            self.joints, self.root, self.start[at], self.length[at], self.fps[at], self.bones[at], self.source[at],
-            self.subject[keep], self.action[keep], self.name[keep],
-        )  # fmt: skip
+            self.joints,
+            self.root,
+            self.start[at],
+            self.length[at],
+            self.fps[at],
+            self.bones[at],
+            self.source[at],
+            self.subject[keep],
+            self.action[keep],
+            self.name[keep],
+        )
 
     def to(self, device: torch.device) -> Motion:
         """The same clips with tensors on `device`."""
@@ -97,6 +105,12 @@ def load_motion(paths: list[Path]) -> Motion:
         ]
     )
     return Motion(
-        joints, joined["root"], start, length, joined["fps"], bones, joined["source"],
+        joints,
+        joined["root"],
+        start,
+        length,
+        joined["fps"],
+        bones,
+        joined["source"],
         *(np.concatenate(parts[k]) for k in "san"),
-    )  # fmt: skip
+    )

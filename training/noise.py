@@ -16,8 +16,17 @@ from sasmamba.training.detector_profiles import HEATMAP, LIGHTNING, MEDIAPIPE, T
 from sasmamba.training.occlusion import obscure
 
 #: Standard deviation of the slow drift per axis, by body part; COCO order.
-_DRIFT = {"NOSE": 0.015, "EYE": 0.015, "EAR": 0.015, "SHOULDER": 0.010, "ELBOW": 0.012, "WRIST": 0.012, "HIP": 0.010,
-          "KNEE": 0.012, "ANKLE": 0.010}  # fmt: skip
+_DRIFT = {
+    "NOSE": 0.015,
+    "EYE": 0.015,
+    "EAR": 0.015,
+    "SHOULDER": 0.010,
+    "ELBOW": 0.012,
+    "WRIST": 0.012,
+    "HIP": 0.010,
+    "KNEE": 0.012,
+    "ANKLE": 0.010,
+}
 # The measured drift has an autocorrelation of 0.93 after one frame and 0.52 after five. No first-order process does
 # both; a second-order one with ρ(s) = (1 + s) exp(-s), s = t / 3.2, does, together with the jitter (0.94 and 0.52).
 _DRIFT_TIME_60FPS = 3.2
@@ -92,14 +101,16 @@ def hard(B: int, generator: torch.Generator, device: torch.device | None = None)
     for end, profile in ((0.7, THUNDER), (0.35, HEATMAP), (0.2, LIGHTNING)):
         detector = torch.where(which < end, profile, detector)
     return Severity(
-        scale, outliers, swaps,
+        scale,
+        outliers,
+        swaps,
         torch.where(lossy, uniform(0, 0.25), uniform(0, 0.01)),
         torch.where(lossy, uniform(0, 0.12), uniform(0, 0.02)),
         torch.where(keyed, uniform(2, 10.99).floor(), 1),
         detector,
         torch.where(clean, 0, uniform(0, 1.3)),
         uniform(0, 1) < 0.04,
-    )  # fmt: skip
+    )
 
 
 def _bursts(time: Tensor, rate: Tensor, joints: int, length: tuple[float, float], g: torch.Generator) -> Tensor:

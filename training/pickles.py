@@ -44,8 +44,17 @@ def read_pickle(path: Path) -> Any:
     try:
         with path.open("rb") as f:
             return load_pickle(f)
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError, IndexError,
-            ImportError) as error:  # fmt: skip
+    except (
+        OSError,
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        ImportError,
+    ) as error:
         raise UserError(f"{path} is not a pickle of plain arrays: {error}.") from error
 
 
@@ -66,7 +75,16 @@ def read_object_npz(path: Path, key: str) -> Any:
         content = load_pickle(raw)
     except KeyError as error:
         raise UserError(f"{path} has no entry {key!r}: it is not a file of this layout.") from error
-    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError,
-            IndexError, ImportError) as error:  # fmt: skip
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        ImportError,
+    ) as error:
         raise UserError(f"{path} cannot be read: {error}.") from error
     return content.item() if isinstance(content, np.ndarray) else content

@@ -29,9 +29,11 @@ _HEAD_BIAS = 0.6
 #: The columns of the papers' tables; the mean is over the fifteen joints.
 GROUPS = {
     "head": ("NOSE", "HEAD_BOTTOM", "HEAD_TOP"),
-    **{part.lower(): (f"LEFT_{part}", f"RIGHT_{part}") for part in
-       ("SHOULDER", "ELBOW", "WRIST", "HIP", "KNEE", "ANKLE")},
-}  # fmt: skip
+    **{
+        part.lower(): (f"LEFT_{part}", f"RIGHT_{part}")
+        for part in ("SHOULDER", "ELBOW", "WRIST", "HIP", "KNEE", "ANKLE")
+    },
+}
 
 
 @dataclass(frozen=True, eq=False)

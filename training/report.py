@@ -14,16 +14,7 @@ from sasmamba.app.types import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training.cameras import rig_from
-from sasmamba.training.evaluation import (
-    KINDS,
-    Windows,
-    angle_errors,
-    by_action,
-    by_joint,
-    figures,
-    model_lift,
-    windows,
-)
+from sasmamba.training.evaluation import KINDS, Windows, angle_errors, by_action, by_joint, figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
@@ -32,10 +23,21 @@ from sasmamba.training.simulate import body_lengths, dressed
 
 
 def evaluate_file(
-    weights: str, data: list[Path], cameras: Path | None, subject: str = "", clips: str = "*", *, flip: bool = False,
-    refine: bool = False, frames: int = 243, per_clip: int = 4, device: str = "cpu", robust: bool = True,
-    bodies: Path | None = None, watch: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    weights: str,
+    data: list[Path],
+    cameras: Path | None,
+    subject: str = "",
+    clips: str = "*",
+    *,
+    flip: bool = False,
+    refine: bool = False,
+    frames: int = 243,
+    per_clip: int = 4,
+    device: str = "cpu",
+    robust: bool = True,
+    bodies: Path | None = None,
+    watch: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
     """Measures weights on motion files.
 
     Args:
@@ -97,11 +99,17 @@ def evaluate_file(
             damage[kind] = shuffled_scores(lift, w, y)
     return {
         "about": {
-            "weights": weights, "data": [str(p) for p in data], "subject": subject, "clips": chosen.clips,
-            "bodies": str(bodies or ""), "windows": len(inputs["true"].xyc), "frames": T, "flip": flip,
+            "weights": weights,
+            "data": [str(p) for p in data],
+            "subject": subject,
+            "clips": chosen.clips,
+            "bodies": str(bodies or ""),
+            "windows": len(inputs["true"].xyc),
+            "frames": T,
+            "flip": flip,
             "refine": refine,
             "torch": torch.__version__,
         },
         "kinds": kinds,
         "robustness": damage,
-    }  # fmt: skip
+    }

@@ -184,9 +184,14 @@ class Simulator:
     """
 
     def __init__(
-        self, motion: Motion, weights: Tensor, bodies: Tensor, rig: Rig | None, people: Bodies | None = None,
+        self,
+        motion: Motion,
+        weights: Tensor,
+        bodies: Tensor,
+        rig: Rig | None,
+        people: Bodies | None = None,
         rare: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.people, self.rare = people, rare
         self.motion, self.bodies, self.rig = motion, bodies, rig
         counts = torch.zeros(len(weights), device=motion.length.device).index_add_(
@@ -282,8 +287,10 @@ class Simulator:
             return torch.where(use.view(B, *(1,) * (a.dim() - 1)), a, b)
 
         mixed = Cameras(
-            choose(real.R_world_cam, cameras.R_world_cam), choose(real.position, cameras.position),
-            choose(real.focal, cameras.focal), choose(real.distortion, cameras.distortion),
+            choose(real.R_world_cam, cameras.R_world_cam),
+            choose(real.position, cameras.position),
+            choose(real.focal, cameras.focal),
+            choose(real.distortion, cameras.distortion),
             choose(real.half_size, cameras.half_size),
-        )  # fmt: skip
+        )
         return mixed, choose(moved, root)

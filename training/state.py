@@ -63,8 +63,17 @@ def load_state(path: Path) -> tuple[Progress, dict[str, dict[str, Any]]]:
         return Progress(**content.pop("progress")), content
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no run to resume; leave out --resume to start one.") from error
-    except (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError,
-            pickle.UnpicklingError) as error:  # fmt: skip
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
         raise UserError(
             f"{path} is not the state of a run; start anew from weights with --init {path.parent}/last.safetensors."
         ) from error

@@ -254,8 +254,13 @@ class VideoPoseTrainer(Trainer):
                 if progress.step % every == 0 or progress.step == self.steps:
                     epochs = progress.step / self.steps_per_epoch
                     minutes = (before + time.monotonic() - begin) / 60
-                    figures: dict[str, float] = {"minutes": minutes, "step": progress.step, "epoch": epochs,
-                                                 "lr": self.config.rate(epochs), "loss": progress.running}  # fmt: skip
+                    figures: dict[str, float] = {
+                        "minutes": minutes,
+                        "step": progress.step,
+                        "epoch": epochs,
+                        "lr": self.config.rate(epochs),
+                        "loss": progress.running,
+                    }
                     measured = self.validate(self.predict) if self.validate else {}
                     journal.add(figures | measured)
                     if "error" in measured:

@@ -36,10 +36,18 @@ def open_backbone(path: Path, device: str = "cpu") -> Any:
 
 
 def train_2d(
-    config: VideoPoseConfig, backbone: Any, out: Path, record: BackboneRecord, device: str = "cpu",
-    root: Path = Path(), say: Callable[[str], None] = print, *, init: Path | None = None, resume: bool = False,
+    config: VideoPoseConfig,
+    backbone: Any,
+    out: Path,
+    record: BackboneRecord,
+    device: str = "cpu",
+    root: Path = Path(),
+    say: Callable[[str], None] = print,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
-) -> list[dict[str, float]]:  # fmt: skip
+) -> list[dict[str, float]]:
     """Trains, and returns the rows of metrics.csv.
 
     Writes into `out`: state.pt (what `resume` reads), last.safetensors, best.safetensors (highest mean AP from the

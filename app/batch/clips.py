@@ -11,10 +11,27 @@ from sasmamba.app.sinks.atomic import same_file
 from sasmamba.app.types import UserError
 
 #: What is taken for a video by its name. Pictures are not: folders of clips hold covers and thumbnails.
-VIDEO_SUFFIXES = frozenset({
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-    ".vob", ".webm", ".wmv",
-})  # fmt: skip
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".ogv",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

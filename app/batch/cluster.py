@@ -47,10 +47,14 @@ class ClusterCrew:
     """
 
     def __init__(
-        self, address: str, jobs: int | None, *, gpu: bool = False,
+        self,
+        address: str,
+        jobs: int | None,
+        *,
+        gpu: bool = False,
         do: Callable[[RunConfig, Callable[[Message], None]], None] = do_clip,
         stopped: Callable[[], bool] = lambda: False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.problems: list[str] = []
         if find_spec("ray") is None:
             raise UserError("--cluster needs Ray: pip install 'sasmamba-demo[cluster]', here and on every node.")
@@ -66,9 +70,11 @@ class ClusterCrew:
             raise
 
     def _join(self, stopped: Callable[[], bool]) -> None:
-        where = "--cluster auto: the cluster this machine is a node of" if self._address == "auto" else (
-            f"--cluster: the Ray cluster at {self._address}"
-        )  # fmt: skip
+        where = (
+            "--cluster auto: the cluster this machine is a node of"
+            if self._address == "auto"
+            else (f"--cluster: the Ray cluster at {self._address}")
+        )
         try:
             until = time.monotonic() + _JOIN_S
             while not (answered := self._connection.poll(0.2)) and time.monotonic() < until:

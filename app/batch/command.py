@@ -21,9 +21,16 @@ _err = Console(stderr=True)
 
 
 def run_folder(
-    folder: Path, out: Path | None, template: RunConfig, *, save_poses: bool, jobs: int | None, cluster: str | None,
-    quiet: bool, as_json: bool,
-) -> None:  # fmt: skip
+    folder: Path,
+    out: Path | None,
+    template: RunConfig,
+    *,
+    save_poses: bool,
+    jobs: int | None,
+    cluster: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Does every video of a folder, shows how far it is, and ends with a table.
 
     Raises:
@@ -66,9 +73,12 @@ def _beside(folder: Path) -> Path:
 def _print_json(report: BatchReport, out: Path) -> None:
     videos = [{"video": e.clip.name, "state": e.state, "error": e.error} | e.report for e in report.clips]
     told = {
-        "out": str(out), "untried": report.untried, "problems": report.problems, "stopped": report.stopped,
+        "out": str(out),
+        "untried": report.untried,
+        "problems": report.problems,
+        "stopped": report.stopped,
         "videos": videos,
-    }  # fmt: skip
+    }
     sys.stdout.write(json.dumps(told, indent=2) + "\n")
 
 

@@ -204,13 +204,16 @@ class _Foreman:
         actor: Any = (
             ray.remote(Hand)
             .options(
-                num_cpus=1, num_gpus=int(self._orders.gpu), max_restarts=0, max_task_retries=0,
+                num_cpus=1,
+                num_gpus=int(self._orders.gpu),
+                max_restarts=0,
+                max_task_retries=0,
                 max_concurrency=2,  # it gives signs of life while it works
                 scheduling_strategy="SPREAD",
                 label_selector={"ray.io/node-id": f"!in({unfit})"} if unfit else None,
             )
             .remote(self._orders.environment, self._orders.version)
-        )  # fmt: skip
+        )
         self._starting[actor.here.remote()] = _Member(actor)
 
     def _greet(self, answer: Any) -> None:

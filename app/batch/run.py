@@ -75,9 +75,16 @@ class BatchReport:
 
 
 def run_batch(
-    folder: Path, out: Path, template: RunConfig, *, save_poses: bool = False, jobs: int | None = None,
-    cluster: str | None = None, watch: Watch | None = None, told_total: Callable[[int], None] | None = None,
-) -> BatchReport:  # fmt: skip
+    folder: Path,
+    out: Path,
+    template: RunConfig,
+    *,
+    save_poses: bool = False,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    watch: Watch | None = None,
+    told_total: Callable[[int], None] | None = None,
+) -> BatchReport:
     """Renders every clip below a folder into another, keeping the tree.
 
     Args:

@@ -79,9 +79,15 @@ class LiveLifting:
     """
 
     def __init__(
-        self, lifter: Lifter, *, lookahead: int = 0, window: int = 81, fps: float = 30.0, smooth: bool = True,
+        self,
+        lifter: Lifter,
+        *,
+        lookahead: int = 0,
+        window: int = 81,
+        fps: float = 30.0,
+        smooth: bool = True,
         max_gap: int = 30,
-    ) -> None:  # fmt: skip
+    ) -> None:
         limit = lifter.model.config.frames
         if not 2 <= window <= limit:
             raise ValueError(f"window: want 2..{limit}, got {window}")

@@ -222,10 +222,15 @@ def run_live(
         window_ = stack.enter_context(Window()) if wants_window else None
         pose2d = stack.enter_context(
             open_pose2d(
-                config.pose2d, max_people=config.max_people, detector=config.detector, weights=config.pose2d_weights,
-                input_px=config.pose2d_px, device=device, live=True,
+                config.pose2d,
+                max_people=config.max_people,
+                detector=config.detector,
+                weights=config.pose2d_weights,
+                input_px=config.pose2d_px,
+                device=device,
+                live=True,
             )
-        )  # fmt: skip
+        )
         server = _server(config, wants_window)
         if server:
             stack.enter_context(server)
@@ -245,12 +250,20 @@ def run_live(
                 recorder.stop()
         session.raise_failure()
         return LiveReport(
-            captured=session.captured, shown=picture.shown, dropped=session.dropped, undrawn=session.results.dropped,
-            seconds=picture.last_s - picture.first_s, delay_ms=picture.delays.percentile(0.5),
-            delay_95_ms=picture.delays.percentile(0.95), lookahead=lookahead,
-            stage_ms=dict(session.stage_ms), people=len(picture.people), files=recorder.files,
-            problems=recorder.problems, interrupted=stop.asked,
-        )  # fmt: skip
+            captured=session.captured,
+            shown=picture.shown,
+            dropped=session.dropped,
+            undrawn=session.results.dropped,
+            seconds=picture.last_s - picture.first_s,
+            delay_ms=picture.delays.percentile(0.5),
+            delay_95_ms=picture.delays.percentile(0.95),
+            lookahead=lookahead,
+            stage_ms=dict(session.stage_ms),
+            people=len(picture.people),
+            files=recorder.files,
+            problems=recorder.problems,
+            interrupted=stop.asked,
+        )
 
 
 def _server(config: LiveConfig, has_window: bool) -> Server | None:
@@ -265,9 +278,15 @@ def _server(config: LiveConfig, has_window: bool) -> Server | None:
 
 
 def _show(
-    config: LiveConfig, session: Session, picture: _Picture, recorder: Recorder, window: Window | None,
-    server: Server | None, stop: Stop, watch: Callable[[Shown, float], None] | None,
-) -> None:  # fmt: skip
+    config: LiveConfig,
+    session: Session,
+    picture: _Picture,
+    recorder: Recorder,
+    window: Window | None,
+    server: Server | None,
+    stop: Stop,
+    watch: Callable[[Shown, float], None] | None,
+) -> None:
     """Draws the newest result again and again; returns when it is over."""
     begin = time.monotonic()
     while not stop.asked and not session.results.over:
@@ -299,5 +318,8 @@ def _show(
 
 
 _TURNS = {
-    "left": (-_TURN_DEG, 0.0), "right": (_TURN_DEG, 0.0), "up": (0.0, _TURN_DEG / 2), "down": (0.0, -_TURN_DEG / 2),
-}  # fmt: skip
+    "left": (-_TURN_DEG, 0.0),
+    "right": (_TURN_DEG, 0.0),
+    "up": (0.0, _TURN_DEG / 2),
+    "down": (0.0, -_TURN_DEG / 2),
+}

@@ -56,9 +56,16 @@ _log = logging.getLogger(__name__)
 
 
 def open_pose2d(
-    backend: Backend2D, *, max_people: int, every: int = 1, detector: DetectorName = "auto", weights: str | None = None,
-    input_px: tuple[int, int] | None = None, device: str = "cpu", live: bool = False,
-) -> Pose2D:  # fmt: skip
+    backend: Backend2D,
+    *,
+    max_people: int,
+    every: int = 1,
+    detector: DetectorName = "auto",
+    weights: str | None = None,
+    input_px: tuple[int, int] | None = None,
+    device: str = "cpu",
+    live: bool = False,
+) -> Pose2D:
     """The backend of that name, its models loaded (fetched first if they are not here).
 
     `auto` is HRNet where its weights are here or can be had without a wait (see `weights.Store.obtain`), else MoveNet
@@ -191,13 +198,15 @@ def _hrnet_weights(name: str, input_px: tuple[int, int] | None) -> tuple[Path, t
         there = ", ".join(HRNET_INPUT_PX)
         raise UserError(
             f"There are no weights of HRNet called {name!r}; there are: {there}. A file of your own is named with its "
-            "suffix.", exit_code=2,
-        )  # fmt: skip
+            "suffix.",
+            exit_code=2,
+        )
     if known is None and input_px is None:
         raise UserError(
             f"{path} does not say which size of crops it was trained on: say it with --pose2d-size, height first, "
-            "256x192 or 384x288 for most HRNets; the file's publisher tells.", exit_code=2,
-        )  # fmt: skip
+            "256x192 or 384x288 for most HRNets; the file's publisher tells.",
+            exit_code=2,
+        )
     if known is not None and input_px not in (known, None):
         raise UserError(
             f"{name} was trained on crops of {known[1]}x{known[0]}: leave --pose2d-size out, it is known.", exit_code=2
@@ -265,8 +274,9 @@ def _glsmamba(
     if live:
         raise UserError(
             "--pose2d glsmamba sees the frames after the one that it is asked about, so it is for videos and not for "
-            "live; pass --pose2d movenet or --pose2d hrnet.", exit_code=2,
-        )  # fmt: skip
+            "live; pass --pose2d movenet or --pose2d hrnet.",
+            exit_code=2,
+        )
     if weights is None:
         raise UserError(GLSMAMBA_NEEDS, exit_code=2)
     network, backbone = open_glsmamba(weights, device)

@@ -16,13 +16,19 @@ SURE = 0.3
 #: Bones and their lengths as shares of the body's height (Drillis and Contini 1966, "Body Segment Parameters"; the
 #: torso's sides from shoulder to hip).
 BONES = (
-    (COCO.LEFT_SHOULDER, COCO.LEFT_ELBOW, 0.186), (COCO.RIGHT_SHOULDER, COCO.RIGHT_ELBOW, 0.186),
-    (COCO.LEFT_ELBOW, COCO.LEFT_WRIST, 0.15), (COCO.RIGHT_ELBOW, COCO.RIGHT_WRIST, 0.15),
-    (COCO.LEFT_HIP, COCO.LEFT_KNEE, 0.245), (COCO.RIGHT_HIP, COCO.RIGHT_KNEE, 0.245),
-    (COCO.LEFT_KNEE, COCO.LEFT_ANKLE, 0.246), (COCO.RIGHT_KNEE, COCO.RIGHT_ANKLE, 0.246),
-    (COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, 0.22), (COCO.LEFT_HIP, COCO.RIGHT_HIP, 0.13),
-    (COCO.LEFT_SHOULDER, COCO.LEFT_HIP, 0.29), (COCO.RIGHT_SHOULDER, COCO.RIGHT_HIP, 0.29),
-)  # fmt: skip
+    (COCO.LEFT_SHOULDER, COCO.LEFT_ELBOW, 0.186),
+    (COCO.RIGHT_SHOULDER, COCO.RIGHT_ELBOW, 0.186),
+    (COCO.LEFT_ELBOW, COCO.LEFT_WRIST, 0.15),
+    (COCO.RIGHT_ELBOW, COCO.RIGHT_WRIST, 0.15),
+    (COCO.LEFT_HIP, COCO.LEFT_KNEE, 0.245),
+    (COCO.RIGHT_HIP, COCO.RIGHT_KNEE, 0.245),
+    (COCO.LEFT_KNEE, COCO.LEFT_ANKLE, 0.246),
+    (COCO.RIGHT_KNEE, COCO.RIGHT_ANKLE, 0.246),
+    (COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, 0.22),
+    (COCO.LEFT_HIP, COCO.RIGHT_HIP, 0.13),
+    (COCO.LEFT_SHOULDER, COCO.LEFT_HIP, 0.29),
+    (COCO.RIGHT_SHOULDER, COCO.RIGHT_HIP, 0.29),
+)
 #: A bone tells how tall the body must at least be, as perspective only shortens it, but for what is near the camera. No
 #: bone may make it this many times as tall as the second tallest of the others say: over 40,000 projections of motion
 #: capture, from 1.8 to 6 m and up to 45° above, none does; so many others must be known.
@@ -30,11 +36,15 @@ TOO_LONG, FEWEST_OTHERS = 2.0, 3
 
 #: Each joint of a limb, from the body outwards, with the one before it.
 _OUTWARDS = (
-    (COCO.LEFT_ELBOW, COCO.LEFT_SHOULDER), (COCO.RIGHT_ELBOW, COCO.RIGHT_SHOULDER),
-    (COCO.LEFT_WRIST, COCO.LEFT_ELBOW), (COCO.RIGHT_WRIST, COCO.RIGHT_ELBOW),
-    (COCO.LEFT_KNEE, COCO.LEFT_HIP), (COCO.RIGHT_KNEE, COCO.RIGHT_HIP),
-    (COCO.LEFT_ANKLE, COCO.LEFT_KNEE), (COCO.RIGHT_ANKLE, COCO.RIGHT_KNEE),
-)  # fmt: skip
+    (COCO.LEFT_ELBOW, COCO.LEFT_SHOULDER),
+    (COCO.RIGHT_ELBOW, COCO.RIGHT_SHOULDER),
+    (COCO.LEFT_WRIST, COCO.LEFT_ELBOW),
+    (COCO.RIGHT_WRIST, COCO.RIGHT_ELBOW),
+    (COCO.LEFT_KNEE, COCO.LEFT_HIP),
+    (COCO.RIGHT_KNEE, COCO.RIGHT_HIP),
+    (COCO.LEFT_ANKLE, COCO.LEFT_KNEE),
+    (COCO.RIGHT_ANKLE, COCO.RIGHT_KNEE),
+)
 _HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
 _FROM = np.array([a for a, _, _ in BONES])
 _TO = np.array([b for _, b, _ in BONES])

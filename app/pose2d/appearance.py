@@ -78,9 +78,10 @@ def _torso_points(shoulders: FloatArray, hips: FloatArray) -> FloatArray:
     length = max(float(np.linalg.norm(down)), 1e-6)
     across = np.array([down[1], -down[0]]) / length  # to the left of somebody who is upright and faces away
     half = 0.5 * max(
-        abs(float((shoulders[0] - shoulders[1]) @ across)), abs(float((hips[0] - hips[1]) @ across)),
+        abs(float((shoulders[0] - shoulders[1]) @ across)),
+        abs(float((hips[0] - hips[1]) @ across)),
         LEAST_WIDTH * length,
-    )  # fmt: skip
+    )
     along, side = np.meshgrid(np.linspace(0.1, 0.9, GRID), np.linspace(-0.7, 0.7, GRID))
     points = top + along[..., None] * down + side[..., None] * half * across
     return points.reshape(-1, 2).astype(np.float32)

@@ -56,9 +56,17 @@ class GLSMambaPose2D(HRNetPose2D):
     name = "glsmamba"
 
     def __init__(
-        self, network: GLSMamba, backbone: nn.Module, detector: Detector, *, max_people: int = 4, every: int = 1,
-        detect_every: int = 5, decode: topdown.Decode = "dark", device: torch.device | str = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        network: GLSMamba,
+        backbone: nn.Module,
+        detector: Detector,
+        *,
+        max_people: int = 4,
+        every: int = 1,
+        detect_every: int = 5,
+        decode: topdown.Decode = "dark",
+        device: torch.device | str = "cpu",
+    ) -> None:
         config = network.config
         if config.backbone_channels != backbone.channels:
             raise ValueError(f"backbone: want {config.backbone_channels} channels, got {backbone.channels}")
@@ -66,9 +74,15 @@ class GLSMambaPose2D(HRNetPose2D):
             raise ValueError(f"network: want PoseTrack's {len(POSETRACK)} joints, got {config.joints}")
         input_px: tuple[int, int] = backbone.input_px  # type: ignore[assignment]
         super().__init__(
-            network, detector, input_px=input_px, max_people=max_people, every=every, detect_every=detect_every,
-            decode=decode, device=device,
-        )  # fmt: skip
+            network,
+            detector,
+            input_px=input_px,
+            max_people=max_people,
+            every=every,
+            detect_every=detect_every,
+            decode=decode,
+            device=device,
+        )
         self._backbone: nn.Module | None = backbone.to(device).eval()
         self.ahead = config.frames // 2
         self._frames = config.frames

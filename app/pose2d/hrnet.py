@@ -64,10 +64,19 @@ class HRNetPose2D(Closing):
     name = "hrnet"
 
     def __init__(
-        self, network: nn.Module, detector: Detector, *, input_px: tuple[int, int] = (192, 256), max_people: int = 4,
-        every: int = 1, detect_every: int = DETECT_EVERY, decode: topdown.Decode = "dark", flip: bool = False,
-        device: torch.device | str = "cpu", threads: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        network: nn.Module,
+        detector: Detector,
+        *,
+        input_px: tuple[int, int] = (192, 256),
+        max_people: int = 4,
+        every: int = 1,
+        detect_every: int = DETECT_EVERY,
+        decode: topdown.Decode = "dark",
+        flip: bool = False,
+        device: torch.device | str = "cpu",
+        threads: int | None = None,
+    ) -> None:
         if max_people < 1 or every < 1 or detect_every < 1:
             raise ValueError(
                 f"max_people, every and detect_every: want 1 or more, got {max_people}, {every} and {detect_every}"

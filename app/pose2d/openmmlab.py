@@ -51,9 +51,15 @@ class OpenMMLabPose2D(HRNetPose2D):
     name = "openmmlab"
 
     def __init__(
-        self, detector: Detector, model: str = DEFAULT_MODEL, checkpoint: Path | None = None, *, max_people: int = 4,
-        every: int = 1, device: str = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        detector: Detector,
+        model: str = DEFAULT_MODEL,
+        checkpoint: Path | None = None,
+        *,
+        max_people: int = 4,
+        every: int = 1,
+        device: str = "cpu",
+    ) -> None:
         apis = load_mmpose()
         network = load_model(apis.init_model, zoo_model("mmpose", model), checkpoint, device)
         joints = len(network.dataset_meta["keypoint_id2name"])  # type: ignore[arg-type, index]

@@ -9,9 +9,27 @@ from sasmamba.app.types import FloatArray, Person2D
 #: Spread of human annotators per COCO joint, as a fraction of the square root of the person's area; from the
 #: COCO keypoint evaluation (https://cocodataset.org/#keypoints-eval).
 COCO_SIGMAS = np.array(
-    [0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
-     0.089], np.float32,
-)  # fmt: skip
+    [
+        0.026,
+        0.025,
+        0.025,
+        0.035,
+        0.035,
+        0.079,
+        0.079,
+        0.072,
+        0.072,
+        0.062,
+        0.062,
+        0.107,
+        0.107,
+        0.087,
+        0.087,
+        0.089,
+        0.089,
+    ],
+    np.float32,
+)
 
 
 def box_area(box_px: FloatArray) -> float:

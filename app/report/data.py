@@ -34,12 +34,14 @@ def payload(take: Take, placement: Placement, people: list[Motion]) -> dict[str,
     return {
         "format": "sasmamba-report/1",
         "times": _packed(np.array([float(t) for t in take.times_s]), "<f8"),
-        "fps": float(take.meta.fps), "joints": list(JOINTS), "edges": [[e.a, e.b, e.side] for e in H36M_EDGES],
+        "fps": float(take.meta.fps),
+        "joints": list(JOINTS),
+        "edges": [[e.a, e.b, e.side] for e in H36M_EDGES],
         "sides": {side: hex_of(color) for side, color in SIDE_COLORS.items()},
         "angles": [{"label": angle.label, "series": list(angle.series)} for angle in ANGLES],
         "scene": {"centre": list(scene.centre), "radius_m": scene.radius_m, "top_m": scene.top_m},
         "people": [_person(take, motion) for motion in people],
-    }  # fmt: skip
+    }
 
 
 def _person(take: Take, motion: Motion) -> dict[str, Any]:
@@ -47,11 +49,14 @@ def _person(take: Take, motion: Motion) -> dict[str, Any]:
     # millimetres, or coarser where somebody is farther away than 16 bits of them reach
     unit_m = max(0.001, float(np.abs(motion.joints[pose]).max(initial=0)) / _MOST)
     return {
-        "id": motion.track_id, "color": hex_of(track_color(motion.track_id)), "first": int(motion.frame[0]),
-        "unit_m": unit_m, "joints": _whole(motion.joints / unit_m),
+        "id": motion.track_id,
+        "color": hex_of(track_color(motion.track_id)),
+        "first": int(motion.frame[0]),
+        "unit_m": unit_m,
+        "joints": _whole(motion.joints / unit_m),
         "seen": _packed(np.where(pose, 1 + sighted(take, motion), 0), "u1"),
         "angles": {name: _whole(10 * values) for name, values in joint_angles(motion.joints).items()},
-    }  # fmt: skip
+    }
 
 
 def _whole(values: NDArray) -> str:

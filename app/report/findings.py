@@ -73,10 +73,16 @@ def figures(take: Take, motion: Motion) -> Figures:
     score, height = _seen_in_2d(take.tracks[motion.track_id])
     path, speed, top = _speeds(motion.times_s[pose], motion.joints[pose, 0, :2].astype(float))
     return Figures(
-        seen=int((here & pose).sum()), carried=int((pose & ~here).sum()), missing=int((~pose).sum()),
-        longest_gap_s=_longest(~here) / float(take.meta.fps), score=score, height_px=height, path_m=path,
-        speed_m_s=speed, top_m_s=top,
-    )  # fmt: skip
+        seen=int((here & pose).sum()),
+        carried=int((pose & ~here).sum()),
+        missing=int((~pose).sum()),
+        longest_gap_s=_longest(~here) / float(take.meta.fps),
+        score=score,
+        height_px=height,
+        path_m=path,
+        speed_m_s=speed,
+        top_m_s=top,
+    )
 
 
 def _seen_in_2d(track: Track) -> tuple[float, float]:
@@ -114,14 +120,20 @@ def warnings(take: Take, placement: Placement, people: list[Motion]) -> list[str
     pitch = camera_pitch_deg(placement)
     if people and abs(pitch) > STEEP_DEG:
         way = "down" if pitch > 0 else "up"
-        out.append(f"The camera looks {way} by {abs(pitch):.0f}° (more than {STEEP_DEG}°): poses seen so steeply are "
-                   "less exact, and so is where people stand.")  # fmt: skip
+        out.append(
+            f"The camera looks {way} by {abs(pitch):.0f}° (more than {STEEP_DEG}°): poses seen so steeply are "
+            "less exact, and so is where people stand."
+        )
     if people and placement.after.planted < PLANTED_SHARE:
-        out.append(f"A foot stands in only {placement.after.planted:.0%} of the frames (below {PLANTED_SHARE:.0%}): "
-                   "the floor's height and tilt are unsure.")  # fmt: skip
+        out.append(
+            f"A foot stands in only {placement.after.planted:.0%} of the frames (below {PLANTED_SHARE:.0%}): "
+            "the floor's height and tilt are unsure."
+        )
     if placement.after.skate_cm_s > SKATE_CM_S:
-        out.append(f"Planted feet slide by {placement.after.skate_cm_s:.0f} cm/s (more than {SKATE_CM_S} cm/s): does "
-                   "the camera move, or is its field of view another?")  # fmt: skip
+        out.append(
+            f"Planted feet slide by {placement.after.skate_cm_s:.0f} cm/s (more than {SKATE_CM_S} cm/s): does "
+            "the camera move, or is its field of view another?"
+        )
     for motion in people:
         out += [f"Person {motion.track_id}: {sentence}" for sentence in _of_person(take, motion)]
     return out
@@ -138,28 +150,38 @@ def _of_person(take: Take, motion: Motion) -> list[str]:
         score = np.stack([p.score for p in people])[:, _BODY]
         low = float((score.mean(1) < LOW_SCORE).mean())
         if low > LOW_SHARE:
-            out.append(f"2D joints are unsure in {low:.0%} of the frames (mean score below {LOW_SCORE:g} in more than "
-                       f"{LOW_SHARE:.0%}).")  # fmt: skip
+            out.append(
+                f"2D joints are unsure in {low:.0%} of the frames (mean score below {LOW_SCORE:g} in more than "
+                f"{LOW_SHARE:.0%})."
+            )
         lost = (score < MIN_SCORE).mean(0)
         joints = [joint.name.lower().replace("_", " ") for joint in _BODY]
         named = [f"{name} in {share:.0%}" for name, share in zip(joints, lost, strict=True) if share > LOST_SHARE]
         if named:
-            out.append(f"often not found in 2D, and guessed from the rest: {', '.join(named)} of the frames (score "
-                       f"below {MIN_SCORE:g} in more than {LOST_SHARE:.0%}).")  # fmt: skip
+            out.append(
+                f"often not found in 2D, and guessed from the rest: {', '.join(named)} of the frames (score "
+                f"below {MIN_SCORE:g} in more than {LOST_SHARE:.0%})."
+            )
         cut = float(_at_edge(take, track).mean())
         if cut > CROPPED_SHARE:
-            out.append(f"cut off by the picture's edge in {cut:.0%} of the frames (joints at the edge or beyond in "
-                       f"more than {CROPPED_SHARE:.0%}).")  # fmt: skip
+            out.append(
+                f"cut off by the picture's edge in {cut:.0%} of the frames (joints at the edge or beyond in "
+                f"more than {CROPPED_SHARE:.0%})."
+            )
         if told.height_px < SMALL_PX:
             out.append(f"small in the picture, {told.height_px:.0f} pixels high (less than {SMALL_PX}).")
     unseen = (told.carried + told.missing) / max(frames, 1)
     if unseen > GAP_SHARE or told.longest_gap_s > GAP_S:
-        out.append(f"not seen in {unseen:.0%} of the frames between the first and the last, at most "
-                   f"{told.longest_gap_s:.1f} s on end (more than {GAP_SHARE:.0%} or {GAP_S:g} s).")  # fmt: skip
+        out.append(
+            f"not seen in {unseen:.0%} of the frames between the first and the last, at most "
+            f"{told.longest_gap_s:.1f} s on end (more than {GAP_SHARE:.0%} or {GAP_S:g} s)."
+        )
     if (share := sitting(motion)) > SITTING_SHARE:
-        out.append(f"sits or squats in {share:.0%} of the frames (knees bent by more than {SITTING_KNEE_DEG}° and hips "
-                   f"by more than {SITTING_HIP_DEG}° in more than {SITTING_SHARE:.0%}): upright is told by straight "
-                   "legs and the floor by standing feet, so both are unsure.")  # fmt: skip
+        out.append(
+            f"sits or squats in {share:.0%} of the frames (knees bent by more than {SITTING_KNEE_DEG}° and hips "
+            f"by more than {SITTING_HIP_DEG}° in more than {SITTING_SHARE:.0%}): upright is told by straight "
+            "legs and the floor by standing feet, so both are unsure."
+        )
     return out
 
 

@@ -55,9 +55,13 @@ class _Render:
 
 
 def write_page(
-    path: Path, take: Take, placement: Placement, people: list[Motion], outcome: Outcome,
+    path: Path,
+    take: Take,
+    placement: Placement,
+    people: list[Motion],
+    outcome: Outcome,
     embed_at_most: int = EMBED_AT_MOST,
-) -> None:  # fmt: skip
+) -> None:
     """Writes one page about a take.
 
     Args:
@@ -71,12 +75,17 @@ def write_page(
     script = f"\n{_part('view.js')}{_part('player.js')}"
     beside = "" if render.inside or render.path is None else f", save the render, {sections.plain(render.path.name)}"
     texts = {
-        "POLICY": _policy(script, render), "TITLE": sections.plain(outcome.title), "STYLE": _part("page.css"),
-        "SUBTITLE": sections.subtitle(take, people, outcome), "SCRIPT": script.removeprefix("\n"), "EXCEPT": beside,
+        "POLICY": _policy(script, render),
+        "TITLE": sections.plain(outcome.title),
+        "STYLE": _part("page.css"),
+        "SUBTITLE": sections.subtitle(take, people, outcome),
+        "SCRIPT": script.removeprefix("\n"),
+        "EXCEPT": beside,
         "WARNINGS": sections.warning_list(take, placement, people, outcome),
         "SUMMARY": sections.summary(take, placement, people, outcome),
-        "PLOTS": sections.plots(take, people, path.stem), "DATA": script_safe(payload(take, placement, people)),
-    }  # fmt: skip
+        "PLOTS": sections.plots(take, people, path.stem),
+        "DATA": script_safe(payload(take, placement, people)),
+    }
     written: dict[str, Callable[[TextIO], None]] = {
         "RENDER": lambda out: _write_player(out, take, render, outcome.written),
         "VIDEO": lambda out: _write_video(out, render),

@@ -20,10 +20,14 @@ SIZE, BOX = (5.4, 2.0), (0.1, 0.17, 0.88, 0.79)
 _MOST_POINTS = 3000
 #: Colours of the drawing, each with what the page calls it.
 _PAINT = {
-    "left": ("#ff9550", "var(--left)"), "right": ("#4fa3ff", "var(--right)"), "middle": ("#d5dae3", "var(--middle)"),
-    "ink": ("#010203", "currentColor"), "grid": ("#040506", "var(--grid)"), "gap": ("#070809", "var(--gap)"),
+    "left": ("#ff9550", "var(--left)"),
+    "right": ("#4fa3ff", "var(--right)"),
+    "middle": ("#d5dae3", "var(--middle)"),
+    "ink": ("#010203", "currentColor"),
+    "grid": ("#040506", "var(--grid)"),
+    "gap": ("#070809", "var(--gap)"),
     "carried": ("#0a0b0c", "var(--carried)"),
-}  # fmt: skip
+}
 
 
 def angle_plots(
@@ -41,9 +45,14 @@ def angle_plots(
 
 
 def _plot(
-    angle: Angle, time: NDArray, angles: dict[str, NDArray], missing: NDArray, carried: NDArray, until_s: float,
+    angle: Angle,
+    time: NDArray,
+    angles: dict[str, NDArray],
+    missing: NDArray,
+    carried: NDArray,
+    until_s: float,
     name: str,
-) -> str:  # fmt: skip
+) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -67,14 +67,30 @@ def summary(take: Take, placement: Placement, people: list[Motion], outcome: Out
 
 
 def _people(take: Take, people: list[Motion]) -> str:
-    heads = ["Person", "Frames seen", "Carried", "Missing", "2D score", "Height in picture", "Walked", "Mean speed",
-             "Fastest ½ s"]  # fmt: skip
+    heads = [
+        "Person",
+        "Frames seen",
+        "Carried",
+        "Missing",
+        "2D score",
+        "Height in picture",
+        "Walked",
+        "Mean speed",
+        "Fastest ½ s",
+    ]
     rows = []
     for motion in people:
         f = figures(take, motion)
-        cells = [str(f.seen), str(f.carried), str(f.missing), _number(f.score, ".2f"),
-                 _number(f.height_px, ".0f", "px"), _number(f.path_m, ".1f", "m"),
-                 _number(f.speed_m_s, ".2f", "m/s"), _number(f.top_m_s, ".2f", "m/s")]  # fmt: skip
+        cells = [
+            str(f.seen),
+            str(f.carried),
+            str(f.missing),
+            _number(f.score, ".2f"),
+            _number(f.height_px, ".0f", "px"),
+            _number(f.path_m, ".1f", "m"),
+            _number(f.speed_m_s, ".2f", "m/s"),
+            _number(f.top_m_s, ".2f", "m/s"),
+        ]
         chip = f'<span class="chip" style="background:{hex_of(track_color(motion.track_id))}">#{motion.track_id}</span>'
         rows.append(f'<tr><th scope="row">{chip}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
@@ -130,11 +146,12 @@ def plots(take: Take, people: list[Motion], name: str) -> str:
     legend = "".join(
         f'<span><i class="{kind}" style="{style}"></i>{text}</span>'
         for kind, style, text in (
-            ("stroke", "border-color:var(--left)", "left"), ("stroke", "border-color:var(--right)", "right"),
+            ("stroke", "border-color:var(--left)", "left"),
+            ("stroke", "border-color:var(--right)", "right"),
             ("", "background:var(--carried)", "not seen, carried by the frames around"),
             ("", "background:var(--gap)", "no pose"),
         )
-    )  # fmt: skip
+    )
     box = ",".join(map(str, BOX))
     parts = [f'<section><h2>Joint angles</h2><p class="legend">{legend}</p>']
     for motion in people:

@@ -59,10 +59,13 @@ def motions(take: Take, placement: Placement) -> list[Motion]:
         frame = np.arange(frames[0], frames[-1] + 1)
         at = np.array(frames) - frames[0]
         motion = Motion(
-            i, frame, np.array([float(take.times_s[f]) for f in frame]),
-            np.full((len(frame), 17, 3), np.nan, np.float32), np.zeros((len(frame), 17), np.float32),
+            i,
+            frame,
+            np.array([float(take.times_s[f]) for f in frame]),
+            np.full((len(frame), 17, 3), np.nan, np.float32),
+            np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
-        )  # fmt: skip
+        )
         motion.joints[at] = joints
         for f, person in take.tracks[i].people.items():
             if frames[0] <= f <= frames[-1]:
@@ -116,9 +119,13 @@ def at_fixed_rate(motion: Motion, fps: Fraction, fill: bool = False) -> Motion:
     after = np.searchsorted(motion.times_s, times).clip(1, len(motion.times_s) - 1)
     nearest = after - (times - motion.times_s[after - 1] < motion.times_s[after] - times)
     return Motion(
-        motion.track_id, motion.frame[nearest], times, _between(times, motion.times_s, motion.joints),
-        motion.score[nearest], motion.observed[nearest],
-    )  # fmt: skip
+        motion.track_id,
+        motion.frame[nearest],
+        times,
+        _between(times, motion.times_s, motion.joints),
+        motion.score[nearest],
+        motion.observed[nearest],
+    )
 
 
 def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
@@ -138,13 +145,19 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
     fps = take.meta.fps
     return {
         "video": {
-            "width": take.meta.width, "height": take.meta.height, "frames": take.frames,
-            "fps": float(fps), "fps_exact": f"{fps.numerator}/{fps.denominator}",
+            "width": take.meta.width,
+            "height": take.meta.height,
+            "frames": take.frames,
+            "fps": float(fps),
+            "fps_exact": f"{fps.numerator}/{fps.denominator}",
         },
-        "model": take.model, "units": "metres", "axes": AXES, "joints": list(JOINTS),
+        "model": take.model,
+        "units": "metres",
+        "axes": AXES,
+        "joints": list(JOINTS),
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
-    }  # fmt: skip
+    }
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -171,9 +184,7 @@ def export_paths(people: Iterable[int], base_path: Path, formats: Iterable[str])
     return [path for path, _, _ in _planned(sorted(people), base_path, formats)]
 
 
-def _planned(
-    people: Sequence[int], base_path: Path, formats: Iterable[str]
-) -> list[tuple[Path, str, int | None]]:  # fmt: skip
+def _planned(people: Sequence[int], base_path: Path, formats: Iterable[str]) -> list[tuple[Path, str, int | None]]:
     """The files to write: each with its format, "about" for the page about the others, and whose it is or None."""
     formats = list(formats)
     files: list[tuple[str, str, int | None]] = []
@@ -242,9 +253,12 @@ def _writer(form: str) -> Callable[[Path, Any, Fraction, dict[str, Any]], None]:
     from sasmamba.app.sinks import bvh, c3d, motion_csv, motion_json, trc
 
     writers: dict[str, Callable[[Path, Any, Fraction, dict[str, Any]], None]] = {
-        "bvh": bvh.write_bvh, "trc": trc.write_trc, "c3d": c3d.write_c3d, "csv": motion_csv.write_csv,
+        "bvh": bvh.write_bvh,
+        "trc": trc.write_trc,
+        "c3d": c3d.write_c3d,
+        "csv": motion_csv.write_csv,
         "json": motion_json.write_json,
-    }  # fmt: skip
+    }
     return writers[form]
 
 

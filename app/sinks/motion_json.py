@@ -32,11 +32,12 @@ def write_json(path: Path, people: list[Motion], fps: Fraction, notes: dict[str,
             out.write(("," if p else "") + f'\n  {{"track_id": {person.track_id}, "frames": [')
             for k, f in enumerate(np.flatnonzero(np.isfinite(person.joints).all((1, 2))).tolist()):
                 row = {
-                    "frame": int(person.frame[f]), "time_s": round(float(person.times_s[f]), 6),
+                    "frame": int(person.frame[f]),
+                    "time_s": round(float(person.times_s[f]), 6),
                     "observed": bool(person.observed[f]),
                     "joints": np.round(person.joints[f].astype(float), 4).tolist(),
                     "score": np.round(person.score[f].astype(float), 3).tolist(),
-                }  # fmt: skip
+                }
                 out.write((",\n   " if k else "\n   ") + json.dumps(row))
             out.write("]}")
         out.write("]\n}\n")

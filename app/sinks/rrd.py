@@ -121,11 +121,14 @@ def _log_camera(recording: RecordingStream, take: Take, placement: Placement) ->
     recording.log(
         "world/camera/image",
         rr.Pinhole(
-            focal_length=[camera.fx, camera.fy], principal_point=[camera.cx, camera.cy],
-            resolution=[take.meta.width, take.meta.height], camera_xyz=rr.ViewCoordinates.RDF, image_plane_distance=0.5,
+            focal_length=[camera.fx, camera.fy],
+            principal_point=[camera.cx, camera.cy],
+            resolution=[take.meta.width, take.meta.height],
+            camera_xyz=rr.ViewCoordinates.RDF,
+            image_plane_distance=0.5,
         ),
         static=True,
-    )  # fmt: skip
+    )
     return True
 
 
@@ -205,9 +208,10 @@ def _log_angles(recording: RecordingStream, motion: Motion) -> None:
             recording.log(entity, line, static=True)
             if known.any():
                 recording.send_columns(
-                    entity, _times(motion.frame[known], motion.times_s[known]),
+                    entity,
+                    _times(motion.frame[known], motion.times_s[known]),
                     rr.Scalars.columns(scalars=angles[name][known]),
-                )  # fmt: skip
+                )
 
 
 def _log_render(recording: RecordingStream, take: Take, outcome: Outcome) -> None:

@@ -101,9 +101,17 @@ def resolve(backend: Backend, device: torch.device, dtype: torch.dtype) -> str:
 
 
 def selective_scan(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, dt_weight: Tensor, dt_bias: Tensor,
-    routes: Tensor, backend: Backend = "auto",
-) -> Tensor:  # fmt: skip
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    routes: Tensor,
+    backend: Backend = "auto",
+) -> Tensor:
     """Scans the tokens along K routes and sums the results (Mamba's S6; SasMamba Eq. 6 and 15).
 
     Along each route k: Δ_l = softplus(dt_weight_k dt_l + dt_bias_k), h_l = exp(Δ_l A_k) h_{l-1} + Δ_l B_l u_l,
@@ -128,9 +136,15 @@ def selective_scan(
     """
     (batch, L, E), (K, R), N = u.shape, dt.shape[2:], A.shape[-1]
     for name, tensor, shape in (
-        ("dt", dt, (batch, L, K, R)), ("B", B, (batch, L, K, N)), ("C", C, (batch, L, K, N)), ("A", A, (K, E, N)),
-        ("D", D, (K, E)), ("dt_weight", dt_weight, (K, E, R)), ("dt_bias", dt_bias, (K, E)), ("routes", routes, (K, L)),
-    ):  # fmt: skip
+        ("dt", dt, (batch, L, K, R)),
+        ("B", B, (batch, L, K, N)),
+        ("C", C, (batch, L, K, N)),
+        ("A", A, (K, E, N)),
+        ("D", D, (K, E)),
+        ("dt_weight", dt_weight, (K, E, R)),
+        ("dt_bias", dt_bias, (K, E)),
+        ("routes", routes, (K, L)),
+    ):
         if tensor.shape != shape:
             raise ValueError(f"selective_scan: {name}: want {shape}, got {tuple(tensor.shape)}")
     if routes.dtype != torch.int64:

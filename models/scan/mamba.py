@@ -14,9 +14,16 @@ from sasmamba.models.scan.reference import unrouted
 
 
 def selective_scan_mamba(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, dt_weight: Tensor, dt_bias: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
     routes: Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Same function as `selective_scan_reference`; the sequences in the dtype of u, the parameters in float32."""
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
@@ -27,8 +34,13 @@ def selective_scan_mamba(
 
     raw = torch.einsum("kew,bkwl->bkel", dt_weight.to(u.dtype), along(dt))
     y = selective_scan_fn(
-        u[:, routes].transpose(2, 3).reshape(batch, K * E, L), raw.reshape(batch, K * E, L).to(u.dtype),
-        A.flatten(0, 1).float(), along(B), along(C), D.flatten().float(),
-        delta_bias=dt_bias.flatten().float(), delta_softplus=True,
-    )  # fmt: skip
+        u[:, routes].transpose(2, 3).reshape(batch, K * E, L),
+        raw.reshape(batch, K * E, L).to(u.dtype),
+        A.flatten(0, 1).float(),
+        along(B),
+        along(C),
+        D.flatten().float(),
+        delta_bias=dt_bias.flatten().float(),
+        delta_softplus=True,
+    )
     return unrouted(y.view(batch, K, E, L).transpose(2, 3), routes)

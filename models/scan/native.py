@@ -20,10 +20,11 @@ def _share_strides(dt: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor, Te
     token, route = dt.stride(1), dt.stride(2)
     fits = all(
         (x.shape[3] == 1 or x.stride(3) == 1)
-        and (L == 1 or x.stride(1) == token) and (K == 1 or x.stride(2) == route)
+        and (L == 1 or x.stride(1) == token)
+        and (K == 1 or x.stride(2) == route)
         and (batch == 1 or x.stride(0) == L * token)
         for x in (dt, B, C)
-    )  # fmt: skip
+    )
     if fits:
         return dt, B, C
     parts = torch.cat([dt, B, C], 3).split([dt.shape[3], B.shape[3], C.shape[3]], 3)
@@ -46,9 +47,13 @@ class _Scan(torch.autograd.Function):
         out = torch.zeros_like(u)
         kept = torch.empty(library.sasmamba_scan_kept(sizes) if any(ctx.needs_input_grad) else 0)
         library.sasmamba_scan_forward(
-            sizes, kernels.pointers((u, dt, B, C, A, D, dt_bias, dt_weight)), kernels.pointer(routes),
-            kernels.pointer(out), kernels.pointer(kept), torch.get_num_threads(),
-        )  # fmt: skip
+            sizes,
+            kernels.pointers((u, dt, B, C, A, D, dt_bias, dt_weight)),
+            kernels.pointer(routes),
+            kernels.pointer(out),
+            kernels.pointer(kept),
+            torch.get_num_threads(),
+        )
         ctx.save_for_backward(u, dt, B, C, A, D, dt_weight, dt_bias, routes, kept)
         ctx.sizes = sizes
         return out
@@ -64,16 +69,28 @@ class _Scan(torch.autograd.Function):
         grads = [torch.zeros(t.shape, dtype=t.dtype) for t in tensors]
         dout = dout.contiguous()
         library.sasmamba_scan_backward(
-            ctx.sizes, kernels.pointers(tensors), kernels.pointer(routes), kernels.pointer(kept), kernels.pointer(dout),
-            kernels.pointers(grads), torch.get_num_threads(),
-        )  # fmt: skip
+            ctx.sizes,
+            kernels.pointers(tensors),
+            kernels.pointer(routes),
+            kernels.pointer(kept),
+            kernels.pointer(dout),
+            kernels.pointers(grads),
+            torch.get_num_threads(),
+        )
         du, ddt, dB, dC, dA, dD, d_bias, d_weight = grads
         return du, ddt, dB, dC, dA, dD, d_weight, d_bias, None
 
 
 def selective_scan_native(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, dt_weight: Tensor, dt_bias: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
     routes: Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Same function as `selective_scan_reference`; float32 on the CPU."""
     return _Scan.apply(u, dt, B, C, A, D, dt_weight, dt_bias, routes)

@@ -13,9 +13,16 @@ from sasmamba.models.scan.reference import routed, unrouted
 
 
 def selective_scan_parallel(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, dt_weight: Tensor, dt_bias: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
     routes: Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Same function as `selective_scan_reference`."""
     x, delta, Bk, Ck = routed(u, dt, B, C, dt_weight, dt_bias, routes)
     a = torch.exp(delta[..., None] * A[:, None])  # (batch, K, L, E, N)

@@ -30,9 +30,16 @@ def unrouted(y: Tensor, routes: Tensor) -> Tensor:
 
 
 def selective_scan_reference(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, dt_weight: Tensor, dt_bias: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
     routes: Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """h_l = exp(Δ_l A) h_{l-1} + Δ_l B_l u_l, y_l = C_l · h_l + D u_l along every route; shapes as `selective_scan`."""
     x, delta, Bk, Ck = routed(u, dt, B, C, dt_weight, dt_bias, routes)
     h = x.new_zeros(x.shape[0], x.shape[1], x.shape[3], A.shape[2])  # (batch, K, E, N)

@@ -87,11 +87,38 @@ def _step(dt, dt_r, R, exists, w, offset, missing, RANK: tl.constexpr):
 
 @triton.jit
 def _ends_kernel(
-    x, x_b, x_l, x_e, dt, dt_b, dt_l, dt_k, dt_r, M, M_b, M_l, M_k, M_n, A, weight, bias, routes,
-    ends, total, L, E, N, R, K, length,
-    REVERSE: tl.constexpr, STATES: tl.constexpr, RANK: tl.constexpr, WIDTH: tl.constexpr,
+    x,
+    x_b,
+    x_l,
+    x_e,
+    dt,
+    dt_b,
+    dt_l,
+    dt_k,
+    dt_r,
+    M,
+    M_b,
+    M_l,
+    M_k,
+    M_n,
+    A,
+    weight,
+    bias,
+    routes,
+    ends,
+    total,
+    L,
+    E,
+    N,
+    R,
+    K,
+    length,
+    REVERSE: tl.constexpr,
+    STATES: tl.constexpr,
+    RANK: tl.constexpr,
+    WIDTH: tl.constexpr,
     STAGES: tl.constexpr,
-):  # fmt: skip
+):
     """Scans every piece from zero: h ← decay h + Δ x M, or in REVERSE h ← decay (h + x M). Keeps the last h and ΣΔ."""
     blocks = tl.cdiv(E, WIDTH)
     bk = (tl.program_id(0) // blocks).to(tl.int64)
@@ -138,11 +165,48 @@ def _carry_kernel(ends, total, A, E, N, K, pieces, REVERSE: tl.constexpr, BLOCK:
 
 @triton.jit
 def _forward_kernel(
-    u, u_b, u_l, u_e, dt, dt_b, dt_l, dt_k, dt_r, B, B_b, B_l, B_k, B_n, C, C_b, C_l, C_k, C_n,
-    A, D, weight, bias, routes, starts, checkpoints, y, batch, L, E, N, R, K, length,
-    PIECES: tl.constexpr, KEEP: tl.constexpr, CHUNK: tl.constexpr, STATES: tl.constexpr, RANK: tl.constexpr,
-    WIDTH: tl.constexpr, STAGES: tl.constexpr,
-):  # fmt: skip
+    u,
+    u_b,
+    u_l,
+    u_e,
+    dt,
+    dt_b,
+    dt_l,
+    dt_k,
+    dt_r,
+    B,
+    B_b,
+    B_l,
+    B_k,
+    B_n,
+    C,
+    C_b,
+    C_l,
+    C_k,
+    C_n,
+    A,
+    D,
+    weight,
+    bias,
+    routes,
+    starts,
+    checkpoints,
+    y,
+    batch,
+    L,
+    E,
+    N,
+    R,
+    K,
+    length,
+    PIECES: tl.constexpr,
+    KEEP: tl.constexpr,
+    CHUNK: tl.constexpr,
+    STATES: tl.constexpr,
+    RANK: tl.constexpr,
+    WIDTH: tl.constexpr,
+    STAGES: tl.constexpr,
+):
     """Scans every piece from its start into y (K, batch, L, E); with KEEP, keeps h at the start of every chunk."""
     blocks = tl.cdiv(E, WIDTH)
     bk = (tl.program_id(0) // blocks).to(tl.int64)
@@ -177,12 +241,59 @@ def _forward_kernel(
 
 @triton.jit
 def _backward_kernel(
-    u, u_b, u_l, u_e, dt, dt_b, dt_l, dt_k, dt_r, B, B_b, B_l, B_k, B_n, C, C_b, C_l, C_k, C_n,
-    A, D, weight, bias, routes, dy, dy_b, dy_l, dy_e, returns, checkpoints, scratch,
-    du, d_dt, dB, dC, dA, dD, d_weight, d_bias, batch, L, E, N, R, K, length,
-    PIECES: tl.constexpr, CHUNK: tl.constexpr, GROUP: tl.constexpr, STATES: tl.constexpr, RANK: tl.constexpr,
+    u,
+    u_b,
+    u_l,
+    u_e,
+    dt,
+    dt_b,
+    dt_l,
+    dt_k,
+    dt_r,
+    B,
+    B_b,
+    B_l,
+    B_k,
+    B_n,
+    C,
+    C_b,
+    C_l,
+    C_k,
+    C_n,
+    A,
+    D,
+    weight,
+    bias,
+    routes,
+    dy,
+    dy_b,
+    dy_l,
+    dy_e,
+    returns,
+    checkpoints,
+    scratch,
+    du,
+    d_dt,
+    dB,
+    dC,
+    dA,
+    dD,
+    d_weight,
+    d_bias,
+    batch,
+    L,
+    E,
+    N,
+    R,
+    K,
+    length,
+    PIECES: tl.constexpr,
+    CHUNK: tl.constexpr,
+    GROUP: tl.constexpr,
+    STATES: tl.constexpr,
+    RANK: tl.constexpr,
     WIDTH: tl.constexpr,
-):  # fmt: skip
+):
     """Walks every piece back, chunk by chunk: states from the chunk's checkpoint forward, then gradients from its end.
 
     One state per group of tokens goes to a scratch that the program owns and uses again for every chunk, so memory
@@ -295,19 +406,47 @@ def _sizes(u: Tensor, A: Tensor, dt_weight: Tensor) -> tuple[int, int, int, int,
 
 
 def _ends(
-    x: Tensor, dt: Tensor, M: Tensor, A: Tensor, weight: Tensor, bias: Tensor, routes: Tensor, length: int,
+    x: Tensor,
+    dt: Tensor,
+    M: Tensor,
+    A: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    routes: Tensor,
+    length: int,
     reverse: bool,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """What every piece starts with, (batch · K, pieces, N, E): the state, or in reverse its gradient."""
     batch, L, E, K, N, R = _sizes(x, A, weight)
     pieces = triton.cdiv(L, length)
     ends = x.new_empty(batch * K, pieces, N, E, dtype=torch.float32)
     total = x.new_empty(batch * K, pieces, E, dtype=torch.float32)
     _ends_kernel[(batch * K * triton.cdiv(E, WIDTH), pieces)](
-        x, *x.stride(), dt, *dt.stride(), M, *M.stride(), A, weight, bias, routes, ends, total, L, E, N, R, K, length,
-        REVERSE=reverse, STATES=triton.next_power_of_2(N), RANK=triton.next_power_of_2(R), WIDTH=WIDTH, STAGES=STAGES,
+        x,
+        *x.stride(),
+        dt,
+        *dt.stride(),
+        M,
+        *M.stride(),
+        A,
+        weight,
+        bias,
+        routes,
+        ends,
+        total,
+        L,
+        E,
+        N,
+        R,
+        K,
+        length,
+        REVERSE=reverse,
+        STATES=triton.next_power_of_2(N),
+        RANK=triton.next_power_of_2(R),
+        WIDTH=WIDTH,
+        STAGES=STAGES,
         num_warps=1,
-    )  # fmt: skip
+    )
     block = 64
     _carry_kernel[(batch * K, triton.cdiv(N * E, block))](
         ends, total, A, E, N, K, pieces, REVERSE=reverse, BLOCK=block, STAGES=STAGES, num_warps=1
@@ -323,9 +462,17 @@ _INPUTS = "Tensor u, Tensor dt, Tensor B, Tensor C, Tensor A, Tensor D, Tensor w
     "sasmamba::selective_scan", mutates_args=(), schema=f"({_INPUTS}, bool keep) -> (Tensor, Tensor)"
 )
 def _forward(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, weight: Tensor, bias: Tensor, routes: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    routes: Tensor,
     keep: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """The scan, and with `keep` the states at the start of every chunk, (batch · K, chunks, N, E)."""
     batch, L, E, K, N, R = _sizes(u, A, weight)
     A, D, weight, bias, routes = (x.contiguous() for x in (A, D, weight, bias, routes))
@@ -336,29 +483,77 @@ def _forward(
     checkpoints = u.new_empty(batch * K, triton.cdiv(L, CHUNK) if keep else 0, N, E, dtype=torch.float32)
     starts = _ends(u, dt, B, A, weight, bias, routes, length, reverse=False) if pieces > 1 else y
     _forward_kernel[(programs, pieces)](
-        u, *u.stride(), dt, *dt.stride(), B, *B.stride(), C, *C.stride(), A, D, weight, bias, routes,
-        starts, checkpoints, y, batch, L, E, N, R, K, length, PIECES=pieces > 1, KEEP=keep, CHUNK=CHUNK,
-        STATES=triton.next_power_of_2(N), RANK=triton.next_power_of_2(R), WIDTH=WIDTH, STAGES=STAGES, num_warps=1,
-    )  # fmt: skip
+        u,
+        *u.stride(),
+        dt,
+        *dt.stride(),
+        B,
+        *B.stride(),
+        C,
+        *C.stride(),
+        A,
+        D,
+        weight,
+        bias,
+        routes,
+        starts,
+        checkpoints,
+        y,
+        batch,
+        L,
+        E,
+        N,
+        R,
+        K,
+        length,
+        PIECES=pieces > 1,
+        KEEP=keep,
+        CHUNK=CHUNK,
+        STATES=triton.next_power_of_2(N),
+        RANK=triton.next_power_of_2(R),
+        WIDTH=WIDTH,
+        STAGES=STAGES,
+        num_warps=1,
+    )
     return y.sum(0).to(u.dtype), checkpoints
 
 
 @_forward.register_fake
-def _(u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, weight: Tensor, bias: Tensor, routes: Tensor,
-      keep: bool) -> tuple[Tensor, Tensor]:  # fmt: skip
+def _(
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    routes: Tensor,
+    keep: bool,
+) -> tuple[Tensor, Tensor]:
     batch, L, E, K, N, _ = _sizes(u, A, weight)
     chunks = (L + CHUNK - 1) // CHUNK if keep else 0
     return u.new_empty(batch, L, E), u.new_empty(batch * K, chunks, N, E, dtype=torch.float32)
 
 
 @torch.library.custom_op(
-    "sasmamba::selective_scan_backward", mutates_args=(),
+    "sasmamba::selective_scan_backward",
+    mutates_args=(),
     schema=f"({_INPUTS}, Tensor dy, Tensor checkpoints) -> ({', '.join(['Tensor'] * 8)})",
-)  # fmt: skip
+)
 def _backward(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, weight: Tensor, bias: Tensor, routes: Tensor,
-    dy: Tensor, checkpoints: Tensor,
-) -> tuple[Tensor, ...]:  # fmt: skip
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    routes: Tensor,
+    dy: Tensor,
+    checkpoints: Tensor,
+) -> tuple[Tensor, ...]:
     """Gradients of the inputs, in their order, dense."""
     batch, L, E, K, N, R = _sizes(u, A, weight)
     inputs = (u, dt, B, C, A, D, weight, bias)
@@ -374,22 +569,68 @@ def _backward(
     scratch = buffer(batch * K * blocks * pieces, CHUNK // GROUP, states * WIDTH)
     # summed over their first dimension in the end: routes, blocks of channels, or batch and pieces
     parts = (
-        buffer(K, batch, L, E), buffer(blocks, batch, L, K, R), buffer(blocks, batch, L, K, N),
-        buffer(blocks, batch, L, K, N), buffer(batch * pieces, K, E, N), buffer(batch * pieces, K, E),
-        buffer(batch * pieces, K, E, R), buffer(batch * pieces, K, E),
-    )  # fmt: skip
+        buffer(K, batch, L, E),
+        buffer(blocks, batch, L, K, R),
+        buffer(blocks, batch, L, K, N),
+        buffer(blocks, batch, L, K, N),
+        buffer(batch * pieces, K, E, N),
+        buffer(batch * pieces, K, E),
+        buffer(batch * pieces, K, E, R),
+        buffer(batch * pieces, K, E),
+    )
     returns = _ends(dy, dt, C, A, weight, bias, routes, length, reverse=True) if pieces > 1 else dy
     _backward_kernel[(batch * K * blocks, pieces)](
-        u, *u.stride(), dt, *dt.stride(), B, *B.stride(), C, *C.stride(), A, D, weight, bias, routes,
-        dy, *dy.stride(), returns, checkpoints, scratch, *parts, batch, L, E, N, R, K, length,
-        PIECES=pieces > 1, CHUNK=CHUNK, GROUP=GROUP, STATES=states, RANK=rank, WIDTH=WIDTH, num_warps=1,
-    )  # fmt: skip
+        u,
+        *u.stride(),
+        dt,
+        *dt.stride(),
+        B,
+        *B.stride(),
+        C,
+        *C.stride(),
+        A,
+        D,
+        weight,
+        bias,
+        routes,
+        dy,
+        *dy.stride(),
+        returns,
+        checkpoints,
+        scratch,
+        *parts,
+        batch,
+        L,
+        E,
+        N,
+        R,
+        K,
+        length,
+        PIECES=pieces > 1,
+        CHUNK=CHUNK,
+        GROUP=GROUP,
+        STATES=states,
+        RANK=rank,
+        WIDTH=WIDTH,
+        num_warps=1,
+    )
     return tuple(part.sum(0).to(x.dtype) for part, x in zip(parts, inputs, strict=True))
 
 
 @_backward.register_fake
-def _(u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, weight: Tensor, bias: Tensor, routes: Tensor,
-      dy: Tensor, checkpoints: Tensor) -> tuple[Tensor, ...]:  # fmt: skip
+def _(
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    routes: Tensor,
+    dy: Tensor,
+    checkpoints: Tensor,
+) -> tuple[Tensor, ...]:
     return tuple(x.new_empty(x.shape) for x in (u, dt, B, C, A, D, weight, bias))
 
 
@@ -407,9 +648,16 @@ _forward.register_autograd(_gradients, setup_context=_keep_for_backward)
 
 
 def selective_scan_triton(
-    u: Tensor, dt: Tensor, B: Tensor, C: Tensor, A: Tensor, D: Tensor, dt_weight: Tensor, dt_bias: Tensor,
+    u: Tensor,
+    dt: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
     routes: Tensor,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Same function as `selective_scan_reference`; any floating dtype, float32 inside, the result in that of u.
 
     A route that leaves the sequence makes NaN from there on: to raise an error would be to wait for the GPU.

@@ -58,10 +58,16 @@ def test_odd_names_broken_clips_and_links(tmp_path: Path) -> None:
     result = command("run", "--out", out, "--pose2d", "mediapipe", "--height", "64", "--jobs", "2", "--", clips)
     assert result.code == 1
     assert "6 done, 0 kept, 4 failed" in result.out
-    assert sorted(n for n in left_in(out) if not n.startswith(".")) == sorted([
-        "-dash_3d.mp4", 'it\'s "odd" 🙂_3d.mp4', "two\nlines_3d.mp4", "[bold]x[slash]_3d.mp4", "same.mp4_3d.mp4",
-        "same.mov_3d.mp4",
-    ])  # fmt: skip
+    assert sorted(n for n in left_in(out) if not n.startswith(".")) == sorted(
+        [
+            "-dash_3d.mp4",
+            'it\'s "odd" 🙂_3d.mp4',
+            "two\nlines_3d.mp4",
+            "[bold]x[slash]_3d.mp4",
+            "same.mp4_3d.mp4",
+            "same.mov_3d.mp4",
+        ]
+    )
     for says in (
         f"nowhere.mp4: {clips}/nowhere.mp4 cannot be read (No such file or directory): it was moved away, or is a link "
         "that leads nowhere.",
@@ -147,15 +153,21 @@ def test_a_lifter_that_is_not_there_is_said_before_the_work(tmp_path: Path) -> N
     [
         (["--height-m", "180"], 2, "A person's height must lie between 0.4 and 2.6 metres, not 180."),
         (["--person", "0"], 2, "--person is the number of somebody, 1 or more, not 0."),
-        (["--start", "nan"], 2,
-         "The part to read must start at 0 s or later and end after its start, not be nan s to the end."),
+        (
+            ["--start", "nan"],
+            2,
+            "The part to read must start at 0 s or later and end after its start, not be nan s to the end.",
+        ),
         (["--max-frames", "0"], 2, "At least one frame must be read, not 0."),
         (["--jobs", "0"], 2, "--jobs must lie between 1 and 1000, not 0."),
-        (["--pose2d", "hrnet", "--pose2d-weights", "own.pth"], 2,
-         "own.pth does not say which size of crops it was trained on: say it with --pose2d-size, height first, "
-         "256x192 or 384x288 for most HRNets; the file's publisher tells."),
+        (
+            ["--pose2d", "hrnet", "--pose2d-weights", "own.pth"],
+            2,
+            "own.pth does not say which size of crops it was trained on: say it with --pose2d-size, height first, "
+            "256x192 or 384x288 for most HRNets; the file's publisher tells.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_no_clip_can_be_done_with_is_said_once_and_before_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], code: int, says: str
 ) -> None:

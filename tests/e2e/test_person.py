@@ -51,9 +51,15 @@ def drawn(render: Path, plain: Path) -> tuple[bool, bool]:
     return tuple(bool(side.mean() > 0.002) for side in (changed[:, :half], changed[:, half:]))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("options", "ids", "where"), [
-    ([], [1, 2], (True, True)), (["--person", 1], [1], (True, False)), (["--person", 2], [2], (False, True)),
-], ids=["everybody", "first", "second"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "ids", "where"),
+    [
+        ([], [1, 2], (True, True)),
+        (["--person", 1], [1], (True, False)),
+        (["--person", 2], [2], (False, True)),
+    ],
+    ids=["everybody", "first", "second"],
+)
 def test_who_is_saved_and_drawn(video: Path, options: list[object], ids: list[int], where: tuple[bool, bool]) -> None:
     render, poses = video.with_name("render.mp4"), video.with_name("poses.npz")
     result = command(video, "--out", render, "--save-poses", poses, "--json", *options)
@@ -71,8 +77,18 @@ NOBODY_3 = "--person 3: there is no such person; found are 1 in 30 frames, 2 in 
 def test_somebody_who_is_not_there_costs_the_render_and_no_data(video: Path) -> None:
     poses, csv = video.with_name("p.npz"), video.with_name("render.csv")
     about = video.with_name("render_about.json")
-    result = command(video, "--out", video.with_name("render.mp4"), "--save-poses", poses, "--export", "csv",
-                     "--person", 3, "--quiet")  # fmt: skip
+    result = command(
+        video,
+        "--out",
+        video.with_name("render.mp4"),
+        "--save-poses",
+        poses,
+        "--export",
+        "csv",
+        "--person",
+        3,
+        "--quiet",
+    )
     assert result.code == 1
     kept = f"what was asked for of everybody is in {poses}, {csv}, {about}."
     assert one_sentence(result.err) == NOBODY_3 + kept
@@ -89,9 +105,7 @@ def test_somebody_who_is_not_there_and_nothing_to_keep(video: Path) -> None:
     assert (one_sentence(result.err), left_in(video.parent)) == (says, ["clip.mp4"])
 
 
-def test_in_a_folder_somebody_who_is_not_there_is_looked_for_once(
-    video: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_folder_somebody_who_is_not_there_is_looked_for_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
     config = RunConfig(video, video.with_name("r.mp4"), poses=video.with_name("p.npz"), person=3)
     do_clip(config, told.append)

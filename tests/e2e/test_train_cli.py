@@ -47,9 +47,20 @@ def train(folder: Path, *more: str):  # type: ignore[no-untyped-def]
 def evaluate(folder: Path, *more: str):  # type: ignore[no-untyped-def]
     return CliRunner().invoke(
         demo,
-        ["evaluate", str(folder / "run/last.safetensors"), "--data", str(folder / "m.npz"), "--cameras",
-         str(folder / "c.json"), "--device", "cpu", "--per-clip", "1", *more],
-    )  # fmt: skip
+        [
+            "evaluate",
+            str(folder / "run/last.safetensors"),
+            "--data",
+            str(folder / "m.npz"),
+            "--cameras",
+            str(folder / "c.json"),
+            "--device",
+            "cpu",
+            "--per-clip",
+            "1",
+            *more,
+        ],
+    )
 
 
 def test_train_wrote_weights(folder: Path) -> None:
@@ -93,9 +104,28 @@ def test_train_refuses(folder: Path, more: tuple[str, ...], sentence: str, tmp_p
 def test_evaluate_table(folder: Path) -> None:
     result = evaluate(folder, "--subject", "S8", "--per-joint", "--per-action", "--flip", "--explain")
     assert result.exit_code == 0, result.output
-    for word in ("P1", "P2", "acceleration", "PCK150", "AUC", "true", "coco", "noisy", "left wrist", "run", "walk",
-                 "swap ratio", "missing cost", "gap jump", "keyframe cost", "moved", "knee MAE",
-                 "shoulder RMSE", "shuffled scores cost", "mean absolute error"):  # fmt: skip
+    for word in (
+        "P1",
+        "P2",
+        "acceleration",
+        "PCK150",
+        "AUC",
+        "true",
+        "coco",
+        "noisy",
+        "left wrist",
+        "run",
+        "walk",
+        "swap ratio",
+        "missing cost",
+        "gap jump",
+        "keyframe cost",
+        "moved",
+        "knee MAE",
+        "shoulder RMSE",
+        "shuffled scores cost",
+        "mean absolute error",
+    ):
         assert word in result.output, word
 
 

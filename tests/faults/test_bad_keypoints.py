@@ -18,25 +18,38 @@ POINTS = GOOD["keypoints"]
 RANGES = ": fps must lie between 0.0001 and 10000, width and height between 1 and 1000000, got "
 
 FORMAT = [
-    ("no keypoints", {"keypoints": None},
-     "lacks keypoints; it must hold keypoints, fps, width, height, skeleton."),
-    ("no fps", {"fps": None, "width": None},
-     "lacks fps, width; it must hold keypoints, fps, width, height, skeleton."),
+    ("no keypoints", {"keypoints": None}, "lacks keypoints; it must hold keypoints, fps, width, height, skeleton."),
+    ("no fps", {"fps": None, "width": None}, "lacks fps, width; it must hold keypoints, fps, width, height, skeleton."),
     ("skeleton", {"skeleton": "smpl"}, ": skeleton 'smpl' is unknown; use one of h36m17, coco17, mediapipe33."),
-    ("skeletons", {"skeleton": ["coco17", "h36m17"]},
-     """: skeleton "['coco17', 'h36m17']" is unknown; use one of h36m17, coco17, mediapipe33."""),
-    ("joints", {"keypoints": POINTS[:, :16]},
-     ": keypoints for coco17 must have shape (frames, 17, 3), got (6, 16, 3)."),
-    ("other joints", {"skeleton": "mediapipe33"},
-     ": keypoints for mediapipe33 must have shape (frames, 33, 3), got (6, 17, 3)."),
-    ("no score", {"keypoints": POINTS[..., :2]},
-     ": keypoints for coco17 must have shape (frames, 17, 3), got (6, 17, 2)."),
+    (
+        "skeletons",
+        {"skeleton": ["coco17", "h36m17"]},
+        """: skeleton "['coco17', 'h36m17']" is unknown; use one of h36m17, coco17, mediapipe33.""",
+    ),
+    (
+        "joints",
+        {"keypoints": POINTS[:, :16]},
+        ": keypoints for coco17 must have shape (frames, 17, 3), got (6, 16, 3).",
+    ),
+    (
+        "other joints",
+        {"skeleton": "mediapipe33"},
+        ": keypoints for mediapipe33 must have shape (frames, 33, 3), got (6, 17, 3).",
+    ),
+    (
+        "no score",
+        {"keypoints": POINTS[..., :2]},
+        ": keypoints for coco17 must have shape (frames, 17, 3), got (6, 17, 2).",
+    ),
     ("no frames", {"keypoints": POINTS[:0]}, ": keypoints for coco17 must have shape (frames, 17, 3), got (0, 17, 3)."),
     ("words", {"keypoints": np.full((6, 17, 3), "a")}, ": keypoints must be numbers, got <U1."),
     ("yes and no", {"keypoints": POINTS > 5}, ": keypoints must be numbers, got bool."),
-    ("normalised", {"keypoints": POINTS / [320, 240, 1]},
-     ": keypoints must be pixels of the 320 × 240 picture, and these look normalised. Where they run from 0 to 1, "
-     "as MediaPipe's do, multiply x by 320 and y by 240."),
+    (
+        "normalised",
+        {"keypoints": POINTS / [320, 240, 1]},
+        ": keypoints must be pixels of the 320 × 240 picture, and these look normalised. Where they run from 0 to 1, "
+        "as MediaPipe's do, multiply x by 320 and y by 240.",
+    ),
     ("a time span", {"keypoints": POINTS.astype("m8[s]")}, ": keypoints must be numbers, got timedelta64[s]."),
     ("objects", {"keypoints": np.array([None])}, " is not a readable NPZ file; write one with numpy.savez."),
     ("no rate", {"fps": 0}, RANGES + "0, 320, 240."),
@@ -48,13 +61,18 @@ FORMAT = [
     ("view", {"fov_deg": 300.0}, ": fov_deg must lie between 10 and 150 degrees, got 300."),
     ("view nan", {"fov_deg": np.nan}, ": fov_deg must lie between 10 and 150 degrees, got nan."),
     ("height", {"height": -240}, RANGES + "25, 320, -240."),
-    ("all missing", {"keypoints": POINTS * [1, 1, 0]},
-     ": every joint is missing in every frame, there is nothing to lift."),
-    ("all nan", {"keypoints": POINTS * np.nan},
-     ": every joint is missing in every frame, there is nothing to lift."),
-    ("too far", {"keypoints": POINTS * np.array([1e300, 1, 1])},
-     ": every joint is missing in every frame, there is nothing to lift."),
-]  # fmt: skip
+    (
+        "all missing",
+        {"keypoints": POINTS * [1, 1, 0]},
+        ": every joint is missing in every frame, there is nothing to lift.",
+    ),
+    ("all nan", {"keypoints": POINTS * np.nan}, ": every joint is missing in every frame, there is nothing to lift."),
+    (
+        "too far",
+        {"keypoints": POINTS * np.array([1e300, 1, 1])},
+        ": every joint is missing in every frame, there is nothing to lift.",
+    ),
+]
 
 
 def lift(folder: Path) -> tuple[int, str]:
@@ -123,10 +141,13 @@ def test_no_file(tmp_path: Path) -> None:
     ("out", "code", "says"),
     [
         ("out.json", 2, "Poses are saved as .npz, not 'out.json'."),
-        ("in.npz/out.npz", 1, "{out} could not be written: part of that path is a file, not a folder; "
-         "choose another folder."),
+        (
+            "in.npz/out.npz",
+            1,
+            "{out} could not be written: part of that path is a file, not a folder; choose another folder.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_places(tmp_path: Path, out: str, code: int, says: str) -> None:
     np.savez(tmp_path / "in.npz", **GOOD)
     result = command("lift", tmp_path / "in.npz", tmp_path / out)

@@ -41,9 +41,11 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     quick = {
-        "health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_timeout_ms": 3000,
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 1000,
+        "health_check_timeout_ms": 3000,
         "health_check_failure_threshold": 2,
-    }  # fmt: skip
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_crew
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
@@ -316,8 +318,9 @@ def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pyt
     )
     told = command(tmp_path / "clips/a.mp4", "--cluster", "auto")
     assert (told.code, one_sentence(told.err)) == (
-        2, "--cluster is for a folder of videos; one video is done on one machine.",
-    )  # fmt: skip
+        2,
+        "--cluster is for a folder of videos; one video is done on one machine.",
+    )
     assert not list(tmp_path.rglob("*_3d.mp4"))
 
 

@@ -41,10 +41,16 @@ def case(batch: int, L: int, E: int, K: int, N: int, R: int, dtype: torch.dtype 
     dt, B, C = normal(batch, L, K, R + 2 * N).to(dtype).split([R, N, N], 3)
     routes = torch.stack([torch.randperm(L, generator=g) for _ in range(K)])
     return {
-        "u": normal(batch, E, L + 1).to(dtype).transpose(1, 2)[:, 1:], "dt": dt, "B": B, "C": C,
-        "A": -normal(K, E, N).abs() * 2, "D": normal(K, E), "dt_weight": normal(K, E, R) * 0.3,
-        "dt_bias": normal(K, E) - 3, "routes": routes.to(DEVICE),
-    }  # fmt: skip
+        "u": normal(batch, E, L + 1).to(dtype).transpose(1, 2)[:, 1:],
+        "dt": dt,
+        "B": B,
+        "C": C,
+        "A": -normal(K, E, N).abs() * 2,
+        "D": normal(K, E),
+        "dt_weight": normal(K, E, R) * 0.3,
+        "dt_bias": normal(K, E) - 3,
+        "routes": routes.to(DEVICE),
+    }
 
 
 def value_and_gradients(inputs: dict[str, Tensor], backend: str) -> dict[str, Tensor]:

@@ -51,10 +51,15 @@ def session(config: HRNetConfig) -> Any:
 
 @pytest.mark.parametrize(
     ("config", "input_px", "count"),
-    [(HRNET_W32, (192, 256), 1), (HRNET_W32, (192, 256), 3), (HRNET_W32, (288, 384), 1), (HRNET_W48, (192, 256), 1),
-     (SMALL, (32, 96), 3)],
+    [
+        (HRNET_W32, (192, 256), 1),
+        (HRNET_W32, (192, 256), 3),
+        (HRNET_W32, (288, 384), 1),
+        (HRNET_W48, (192, 256), 1),
+        (SMALL, (32, 96), 3),
+    ],
     ids=["w32", "w32, three people", "w32, larger", "w48", "small"],
-)  # fmt: skip
+)
 def test_heatmaps(config: HRNetConfig, input_px: tuple[int, int], count: int) -> None:
     images = torch.randn(count, 3, input_px[1], input_px[0], generator=torch.Generator().manual_seed(count))
     want = network(config)(images).numpy()

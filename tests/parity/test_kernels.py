@@ -21,9 +21,15 @@ def test_nan_comes_out_where_the_reference_has_it(name: str) -> None:
     L, E, K, N, R = 12, 20, 2, 3, 2
     g = torch.Generator().manual_seed(0)
     sizes = {
-        "u": (1, L, E), "dt": (1, L, K, R), "B": (1, L, K, N), "C": (1, L, K, N),
-        "A": (K, E, N), "D": (K, E), "dt_weight": (K, E, R), "dt_bias": (K, E),
-    }  # fmt: skip
+        "u": (1, L, E),
+        "dt": (1, L, K, R),
+        "B": (1, L, K, N),
+        "C": (1, L, K, N),
+        "A": (K, E, N),
+        "D": (K, E),
+        "dt_weight": (K, E, R),
+        "dt_bias": (K, E),
+    }
     inputs = {k: torch.randn(*size, generator=g) for k, size in sizes.items()}
     inputs["A"] = -inputs["A"].abs()
     inputs[name].view(-1)[inputs[name].numel() // 2] = float("nan")
@@ -64,7 +70,12 @@ def test_without_threads_the_caller_does_all_the_work() -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (4 << 30, resource.getrlimit(resource.RLIMIT_STACK)[1]))
 
     done = subprocess.run(
-        [sys.executable, "-c", STARVED], env=os.environ | {"OMP_NUM_THREADS": "1"}, preexec_fn=large_stacks,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", STARVED],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=large_stacks,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")

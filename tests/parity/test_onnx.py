@@ -95,11 +95,16 @@ def test_shipped_lifter(tmp_path: Path, frames: int) -> None:
 
 
 VARIANTS = {
-    "paper's block": {}, "K=1": {"taps_side": 1}, "K=5": {"taps_side": 5}, "no SA-conv": {"local": "depthwise"},
-    "no stride": {"scan_input": "plain"}, "summed strides": {"scan_input": "stride_sum"},
-    "limb scan": {"scan_input": "limb"}, "temporal": {"directions": ("temporal_forward", "temporal_backward")},
+    "paper's block": {},
+    "K=1": {"taps_side": 1},
+    "K=5": {"taps_side": 5},
+    "no SA-conv": {"local": "depthwise"},
+    "no stride": {"scan_input": "plain"},
+    "summed strides": {"scan_input": "stride_sum"},
+    "limb scan": {"scan_input": "limb"},
+    "temporal": {"directions": ("temporal_forward", "temporal_backward")},
     "summed strides, temporal": {"scan_input": "stride_sum", "directions": ("temporal_forward",)},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())

@@ -13,8 +13,13 @@ needs_native = pytest.mark.skipif(kernels.load()[0] is None, reason=kernels.load
 NAMES = ("x", "offset", "deform", "plain", "bias")
 # batch, frames, joints, channels, K
 SHAPES = [
-    (2, 7, 17, 40, 3), (1, 1, 17, 64, 3), (3, 5, 17, 32, 1), (2, 6, 17, 24, 5), (1, 4, 3, 5, 3), (1, 4, 17, 16, 0)
-]  # fmt: skip
+    (2, 7, 17, 40, 3),
+    (1, 1, 17, 64, 3),
+    (3, 5, 17, 32, 1),
+    (2, 6, 17, 24, 5),
+    (1, 4, 3, 5, 3),
+    (1, 4, 17, 16, 0),
+]
 
 
 def case(shape: tuple[int, ...], spread: float = 1.5) -> list[Tensor]:

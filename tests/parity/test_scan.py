@@ -17,8 +17,12 @@ from sasmamba.models.scan import resolve, selective_scan
 NAMES = ("u", "projected", "A", "D", "dt_weight", "dt_bias")
 # batch, tokens, channels, routes, states, rank: whole and ragged chunks of sixteen, one and many states
 SHAPES = [
-    (1, 1, 16, 1, 1, 1), (2, 37, 40, 4, 1, 2), (1, 101, 128, 4, 16, 4), (3, 64, 20, 2, 3, 5), (2, 33, 7, 3, 16, 1)
-]  # fmt: skip
+    (1, 1, 16, 1, 1, 1),
+    (2, 37, 40, 4, 1, 2),
+    (1, 101, 128, 4, 16, 4),
+    (3, 64, 20, 2, 3, 5),
+    (2, 33, 7, 3, 16, 1),
+]
 
 needs_native = pytest.mark.skipif(kernels.load()[0] is None, reason=kernels.load()[1])
 
@@ -31,10 +35,13 @@ def case(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> tuple[di
         return torch.randn(*size, generator=g, dtype=dtype)
 
     inputs = {
-        "u": normal(batch, L, E), "projected": normal(batch, L, K, R + 2 * N),
-        "A": -torch.rand(K, E, N, generator=g, dtype=dtype) * 4, "D": normal(K, E),
-        "dt_weight": normal(K, E, R) * 0.3, "dt_bias": normal(K, E) - 3,
-    }  # fmt: skip
+        "u": normal(batch, L, E),
+        "projected": normal(batch, L, K, R + 2 * N),
+        "A": -torch.rand(K, E, N, generator=g, dtype=dtype) * 4,
+        "D": normal(K, E),
+        "dt_weight": normal(K, E, R) * 0.3,
+        "dt_bias": normal(K, E) - 3,
+    }
     routes = torch.stack([torch.randperm(L, generator=g) for _ in range(K)])
     return inputs, routes
 

@@ -15,9 +15,16 @@ from sasmamba.models.scan.mamba import selective_scan_mamba
 
 
 def stand_in(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None = None, z: Tensor | None = None,
-    delta_bias: Tensor | None = None, delta_softplus: bool = False,
-) -> Tensor:  # fmt: skip
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+) -> Tensor:
     """u, delta (batch, D, L), A (D, N), B and C (batch, G, N, L), D and delta_bias (D,) float32; Mamba, Algorithm 2."""
     (batch, channels, L), groups = u.shape, B.shape[1]
     assert delta.dtype == B.dtype == C.dtype == u.dtype

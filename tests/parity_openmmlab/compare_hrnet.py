@@ -41,8 +41,12 @@ def main() -> int:
         parser.error(f"{args.image} is not a picture")
     boxes = (BOXES * np.tile(bgr.shape[1::-1], 2)).astype(np.float32)
     sound = compare_codec()
-    for width, rows in (("w32", "8xb64-210e_coco-256x192"), ("w32", "8xb64-210e_coco-384x288"),
-                        ("w48", "8xb32-210e_coco-256x192"), ("w48", "8xb32-210e_coco-384x288")):  # fmt: skip
+    for width, rows in (
+        ("w32", "8xb64-210e_coco-256x192"),
+        ("w32", "8xb64-210e_coco-384x288"),
+        ("w48", "8xb32-210e_coco-256x192"),
+        ("w48", "8xb32-210e_coco-384x288"),
+    ):
         sound &= compare_network(f"td-hm_hrnet-{width}_{rows}", bgr, boxes)
     return 0 if sound else 1
 
@@ -103,8 +107,14 @@ def compare_network(config_name: str, bgr: topdown.Picture, boxes: np.ndarray) -
     randomise(theirs)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random.pth"
-        save_checkpoint({"meta": {"dataset_meta": theirs.dataset_meta}, "state_dict": theirs.state_dict(),
-                         "message_hub": history()}, str(path))  # fmt: skip
+        save_checkpoint(
+            {
+                "meta": {"dataset_meta": theirs.dataset_meta},
+                "state_dict": theirs.state_dict(),
+                "message_hub": history(),
+            },
+            str(path),
+        )
         ours = load_hrnet(path)
     print(f"\n{config_name}: {sum(p.numel() for p in ours.parameters()):,} parameters")
 

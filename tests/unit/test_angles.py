@@ -17,10 +17,18 @@ def standing() -> NDArray:
     """Somebody who stands straight with hanging arms and looks along +x: (17, 3), left is +y, up is +z."""
     pose = np.zeros((17, 3))
     for joint, place in {
-        "PELVIS": (0, 0, 1.0), "SPINE": (0, 0, 1.25), "THORAX": (0, 0, 1.5), "NOSE": (0.1, 0, 1.6),
-        "HEAD_TOP": (0, 0, 1.75), "HIP": (0, 0.1, 1.0), "KNEE": (0, 0.1, 0.5), "ANKLE": (0, 0.1, 0.1),
-        "SHOULDER": (0, 0.2, 1.5), "ELBOW": (0, 0.2, 1.2), "WRIST": (0, 0.2, 0.95),
-    }.items():  # fmt: skip
+        "PELVIS": (0, 0, 1.0),
+        "SPINE": (0, 0, 1.25),
+        "THORAX": (0, 0, 1.5),
+        "NOSE": (0.1, 0, 1.6),
+        "HEAD_TOP": (0, 0, 1.75),
+        "HIP": (0, 0.1, 1.0),
+        "KNEE": (0, 0.1, 0.5),
+        "ANKLE": (0, 0.1, 0.1),
+        "SHOULDER": (0, 0.2, 1.5),
+        "ELBOW": (0, 0.2, 1.2),
+        "WRIST": (0, 0.2, 0.95),
+    }.items():
         if joint in H36M.__members__:
             pose[H36M[joint]] = place
         else:
@@ -56,7 +64,8 @@ C60, S60, C45 = 0.5, np.sqrt(0.75), np.sqrt(0.5)
 CASES = {
     "standing": (standing(), {}),
     "left knee bent to 90° behind": (
-        with_joints(LEFT_ANKLE=(-0.4, 0, 0)), {"left_knee_flexion": 90, "left_shank_inclination": 90},
+        with_joints(LEFT_ANKLE=(-0.4, 0, 0)),
+        {"left_knee_flexion": 90, "left_shank_inclination": 90},
     ),
     "right thigh 60° up, shank hanging": (
         with_joints(RIGHT_KNEE=(0.5 * S60, 0, -0.5 * C60), RIGHT_ANKLE=(0, 0, -0.4)),
@@ -68,8 +77,10 @@ CASES = {
     ),
     "both legs 45° out, straight": (
         with_joints(
-            LEFT_KNEE=(0, 0.5 * C45, -0.5 * C45), LEFT_ANKLE=(0, 0.4 * C45, -0.4 * C45),
-            RIGHT_KNEE=(0, -0.5 * C45, -0.5 * C45), RIGHT_ANKLE=(0, -0.4 * C45, -0.4 * C45),
+            LEFT_KNEE=(0, 0.5 * C45, -0.5 * C45),
+            LEFT_ANKLE=(0, 0.4 * C45, -0.4 * C45),
+            RIGHT_KNEE=(0, -0.5 * C45, -0.5 * C45),
+            RIGHT_ANKLE=(0, -0.4 * C45, -0.4 * C45),
         ),
         {"left_hip_abduction": 45, "right_hip_abduction": 45},
     ),
@@ -78,23 +89,25 @@ CASES = {
         {"left_hip_abduction": -30, "left_knee_flexion": 30},
     ),
     "left arm level to the side, right arm overhead": (
-        with_joints(
-            LEFT_ELBOW=(0, 0.3, 0), LEFT_WRIST=(0, 0.25, 0), RIGHT_ELBOW=(0, 0, 0.3), RIGHT_WRIST=(0, 0, 0.25)
-        ),
+        with_joints(LEFT_ELBOW=(0, 0.3, 0), LEFT_WRIST=(0, 0.25, 0), RIGHT_ELBOW=(0, 0, 0.3), RIGHT_WRIST=(0, 0, 0.25)),
         {"left_shoulder_elevation": 90, "right_shoulder_elevation": 180},
     ),
     "right elbow bent to 120°": (
-        with_joints(RIGHT_WRIST=(0.25 * S60, 0, 0.25 * C60)), {"right_elbow_flexion": 120},
+        with_joints(RIGHT_WRIST=(0.25 * S60, 0, 0.25 * C60)),
+        {"right_elbow_flexion": 120},
     ),
     "trunk 30° forward, arms along it": (
-        leaning(30, 0), {"trunk_forward_lean": 30, "left_hip_flexion": 30, "right_hip_flexion": 30},
+        leaning(30, 0),
+        {"trunk_forward_lean": 30, "left_hip_flexion": 30, "right_hip_flexion": 30},
     ),
     "sitting": (
-        with_joints(**{f"{s}_KNEE": (0.5, 0, 0) for s in ("LEFT", "RIGHT")},
-                    **{f"{s}_ANKLE": (0, 0, -0.4) for s in ("LEFT", "RIGHT")}),
+        with_joints(
+            **{f"{s}_KNEE": (0.5, 0, 0) for s in ("LEFT", "RIGHT")},
+            **{f"{s}_ANKLE": (0, 0, -0.4) for s in ("LEFT", "RIGHT")},
+        ),
         {f"{s}_{a}": 90 for s in ("left", "right") for a in ("hip_flexion", "knee_flexion")},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

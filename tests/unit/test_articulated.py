@@ -125,10 +125,32 @@ def test_the_proof_runs_and_goes_on(
     for i, picture in enumerate(pictures):
         cv2.imwrite(str(tmp_path / f"pictures/{i}.png"), picture)
     given = [
-        "--images", str(tmp_path / "pictures"), "--motion", str(tmp_path / "m.npz"), "--steps", "2", "--backbone-steps",
-        "2", "--clips", "8", "--held-clips", "4", "--batch", "2", "--rows", "2", "--size", "32", "64", "--channels",
-        "16", "--width", "8", "--out", str(tmp_path / "out"),
-    ]  # fmt: skip
+        "--images",
+        str(tmp_path / "pictures"),
+        "--motion",
+        str(tmp_path / "m.npz"),
+        "--steps",
+        "2",
+        "--backbone-steps",
+        "2",
+        "--clips",
+        "8",
+        "--held-clips",
+        "4",
+        "--batch",
+        "2",
+        "--rows",
+        "2",
+        "--size",
+        "32",
+        "64",
+        "--channels",
+        "16",
+        "--width",
+        "8",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     proof.main(given)
     told = json.loads((tmp_path / "out/glsmamba_proof.json").read_text())
     assert (told["about"]["held_subject"], told["about"]["held_image"]) == ("S2", "1.png")
@@ -152,8 +174,9 @@ def test_the_results_are_those_of_the_file(proof: ModuleType) -> None:
     folder = Path(proof.__file__ or "").parent
     told = json.loads((folder / "glsmamba_proof.json").read_text())
     assert proof.table(told["results"]) in (folder / "RESULTS.md").read_text()
-    best, others = told["results"]["GLSMamba, five frames, seed 0"], [
-        told["results"][f"{name}, seed 0"] for name in ("GLSMamba, one frame", "single-frame head")
-    ]  # fmt: skip
+    best, others = (
+        told["results"]["GLSMamba, five frames, seed 0"],
+        [told["results"][f"{name}, seed 0"] for name in ("GLSMamba, one frame", "single-frame head")],
+    )
     assert all(best["curve"][-1]["px"] < other["curve"][-1]["px"] for other in others)
     assert (folder / "glsmamba_proof.png").exists()

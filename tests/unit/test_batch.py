@@ -53,17 +53,23 @@ def test_two_clips_that_would_make_one_render_keep_their_suffixes(tmp_path: Path
     touch(*(tmp_path / n for n in ("a.mp4", "a.mov", "A.avi", "b.mp4")))
     found, _ = find_clips(tmp_path, tmp_path / "out")
     assert names(found, tmp_path / "out") == {
-        "a.mp4": "a.mp4_3d.mp4", "a.mov": "a.mov_3d.mp4", "A.avi": "A.avi_3d.mp4", "b.mp4": "b_3d.mp4",
-    }  # fmt: skip
+        "a.mp4": "a.mp4_3d.mp4",
+        "a.mov": "a.mov_3d.mp4",
+        "A.avi": "A.avi_3d.mp4",
+        "b.mp4": "b_3d.mp4",
+    }
 
 
 def test_a_suffix_that_is_kept_makes_no_other_name(tmp_path: Path) -> None:
     touch(*(tmp_path / n for n in ("a.mp4", "a.mov", "a.mp4.mov", "a.mp4.mov.avi", "b.mp4.mov")))
     found, _ = find_clips(tmp_path, tmp_path / "out")
     assert names(found, tmp_path / "out") == {
-        "a.mp4": "a.mp4_3d.mp4", "a.mov": "a.mov_3d.mp4", "a.mp4.mov": "a.mp4.mov_3d.mp4",
-        "a.mp4.mov.avi": "a.mp4.mov.avi_3d.mp4", "b.mp4.mov": "b.mp4_3d.mp4",
-    }  # fmt: skip
+        "a.mp4": "a.mp4_3d.mp4",
+        "a.mov": "a.mov_3d.mp4",
+        "a.mp4.mov": "a.mp4.mov_3d.mp4",
+        "a.mp4.mov.avi": "a.mp4.mov.avi_3d.mp4",
+        "b.mp4.mov": "b.mp4_3d.mp4",
+    }
 
 
 def test_links_that_lead_back_and_renders_among_the_clips(tmp_path: Path) -> None:
@@ -164,11 +170,15 @@ def test_a_batch_goes_on_after_bad_clips_and_begins_where_it_ended(folder: Path)
         "convert it to mp4 (H.264) and try again.",
     }
     assert sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and not p.name.startswith(".")) == [
-        "a_3d.mp4", "a_3d.npz", "day 1/b_3d.mp4", "day 1/b_3d.npz",
-    ]  # fmt: skip
+        "a_3d.mp4",
+        "a_3d.npz",
+        "day 1/b_3d.mp4",
+        "day 1/b_3d.npz",
+    ]
     assert {(e.clip.name, e.report["written"]) for e in report.clips if e.state == "done"} == {
-        ("a.mp4", 4), ("day 1/b.mp4", 5),
-    }  # fmt: skip
+        ("a.mp4", 4),
+        ("day 1/b.mp4", 5),
+    }
     assert ("a.mp4", "render") in told
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*_3d.mp4")}
 

@@ -30,9 +30,13 @@ def test_figures_are_there_and_positive(measured: dict[str, Any]) -> None:
     assert clip["frames"] == 6
     assert 1 <= clip["people"] <= 6 * 4
     figures = [
-        *measured["lifter"]["ms_per_frame"].values(), *measured["scan"]["ms"].values(), *measured["render"].values(),
-        clip["2d_ms_per_person"], clip["fps"], clip["peak_mb"] or 1,
-    ]  # fmt: skip
+        *measured["lifter"]["ms_per_frame"].values(),
+        *measured["scan"]["ms"].values(),
+        *measured["render"].values(),
+        clip["2d_ms_per_person"],
+        clip["fps"],
+        clip["peak_mb"] or 1,
+    ]
     assert all(f > 0 for f in figures)
 
 

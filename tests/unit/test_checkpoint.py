@@ -19,8 +19,10 @@ from sasmamba.models.tensorfile import CheckpointError
 
 CONFIG = SasMambaConfig(
     block=BlockConfig(width=16, states=2, directions=("spatial_forward", "temporal_backward"), dt_range=(0.01, 1.0)),
-    blocks=2, frames=9, in_channels=3,
-)  # fmt: skip
+    blocks=2,
+    frames=9,
+    in_channels=3,
+)
 
 
 def test_round_trip(tmp_path: Path) -> None:

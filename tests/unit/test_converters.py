@@ -64,10 +64,12 @@ def image_25d(cam: NDArray) -> tuple[NDArray, NDArray]:
 def motionbert_file(path: Path, **changes: Any) -> Path:
     image, factor = image_25d(in_camera())
     part = {
-        "joint_2d": image[..., :2].astype(np.float32), "confidence": np.full((T, 17, 1), 0.9, np.float32),
-        "joint3d_image": image.astype(np.float32), "camera_name": np.array(["54138969"] * T),
+        "joint_2d": image[..., :2].astype(np.float32),
+        "confidence": np.full((T, 17, 1), 0.9, np.float32),
+        "joint3d_image": image.astype(np.float32),
+        "camera_name": np.array(["54138969"] * T),
         "source": ["s_09_act_02_subact_01_ca_01"] * T,
-    }  # fmt: skip
+    }
     test = part | {"2.5d_factor": factor, "joints_2.5d_image": image * factor[:, None, None], "action": ["Walk"] * T}
     path.write_bytes(pickle.dumps({"train": part, "test": test} | changes))
     return path
@@ -96,9 +98,15 @@ def test_motionbert_with_cameras(tmp_path: Path) -> None:
     cameras = load_rig(rig_file).cameras
     R, position = cameras.R_world_cam[0].double().numpy(), cameras.position[0].double().numpy()
     image, factor = image_25d((world() - position) @ R.T)
-    part = {"joint_2d": image[..., :2], "confidence": np.ones((T, 17)), "joint3d_image": image, "2.5d_factor": factor,
-            "camera_name": ["54138969"] * T, "source": ["s_09_act_02_subact_01_ca_01"] * T,
-            "action": ["Walk"] * T}  # fmt: skip
+    part = {
+        "joint_2d": image[..., :2],
+        "confidence": np.ones((T, 17)),
+        "joint3d_image": image,
+        "2.5d_factor": factor,
+        "camera_name": ["54138969"] * T,
+        "source": ["s_09_act_02_subact_01_ca_01"] * T,
+        "action": ["Walk"] * T,
+    }
     (tmp_path / "h.pkl").write_bytes(pickle.dumps({"test": part}))
     convert_files("motionbert", [tmp_path / "h.pkl"], tmp_path / "m.npz", cameras=rig_file)
     joints, z = read(tmp_path / "m.npz")
@@ -197,9 +205,18 @@ def bvh_text(scale: float, names: dict[str, str], end_site: bool = True) -> str:
     return "HIERARCHY\n" + root + "MOTION\nFrames: 3\nFrame Time: 0.0333333\n" + "\n".join(rows) + "\n"
 
 
-POSER = {f"{a}{b}": f"{a[0].lower()}{c}" for a in ("Left", "Right") for b, c in (
-    ("UpLeg", "Thigh"), ("Leg", "Shin"), ("Foot", "Foot"), ("Arm", "Shldr"), ("ForeArm", "ForeArm"),
-    ("Hand", "Hand"))}  # fmt: skip
+POSER = {
+    f"{a}{b}": f"{a[0].lower()}{c}"
+    for a in ("Left", "Right")
+    for b, c in (
+        ("UpLeg", "Thigh"),
+        ("Leg", "Shin"),
+        ("Foot", "Foot"),
+        ("Arm", "Shldr"),
+        ("ForeArm", "ForeArm"),
+        ("Hand", "Hand"),
+    )
+}
 MIXAMO = {k: f"mixamorig:{k}" for k in ("Hips", "LeftUpLeg", "LeftLeg", "Neck", "Head")}
 
 

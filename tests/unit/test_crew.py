@@ -163,10 +163,12 @@ def test_a_worker_thought_dead_cannot_touch_what_another_has_made(run: Run, clip
     ("end", "says"),
     [
         (CrewGone("The cluster is gone."), "The cluster is gone."),
-        (Failed("PLACE/a_3d.mp4 could not be written: the disk is full.", disk_full=True),
-         "OUT/a_3d.mp4 could not be written: the disk is full. Then run the command again: it goes on from here."),
+        (
+            Failed("PLACE/a_3d.mp4 could not be written: the disk is full.", disk_full=True),
+            "OUT/a_3d.mp4 could not be written: the disk is full. Then run the command again: it goes on from here.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_stops_a_batch_costs_no_clip(run: Run, clips: Path, end: Message | CrewGone, says: str) -> None:
     out = clips.parent / "out"
     result, script = run({"a.mp4": [end]})
@@ -256,8 +258,10 @@ def test_every_output_is_tried_before_the_work(clips: Path, monkeypatch: pytest.
     result = run_batch(clips, out, replace(TEMPLATE, export=("bvh", "csv")), save_poses=True)
     assert script.given == []
     assert [e.error.removeprefix(f"{out}/").split(" is a folder")[0] for e in result.clips] == [
-        "a_3d.npz", "b_3d_1.bvh", "deep/c_3d_about.json",
-    ]  # fmt: skip
+        "a_3d.npz",
+        "b_3d_1.bvh",
+        "deep/c_3d_about.json",
+    ]
 
 
 def test_what_may_pass_is_tried_again_and_what_stays_is_not() -> None:
@@ -414,7 +418,7 @@ def test_one_that_fails_at_once_does_not_get_the_next_clip(
         ({"source": "/nowhere/a.mp4"}, "cannot see /nowhere/a.mp4: "),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_node_that_lacks_something_says_so_before_it_begins(
     clips: Path, settings: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,9 +83,7 @@ def drawn(n: int = 400, **kind: float) -> list:
     still = {"rotation_deg": 0, "scale": 0, "half_body": 0, "flip": 0}
     made = Augmentation(**{**still, **kind})  # type: ignore[arg-type]
     points = joints(np.random.default_rng(5))
-    return [
-        random_view(BOX, points, LABELLED, UPPER, INPUT, made, np.random.default_rng(i)) for i in range(n)
-    ]  # fmt: skip
+    return [random_view(BOX, points, LABELLED, UPPER, INPUT, made, np.random.default_rng(i)) for i in range(n)]
 
 
 def test_without_augmentation_the_view_is_plain() -> None:
@@ -99,7 +97,7 @@ def test_without_augmentation_the_view_is_plain() -> None:
         ({"scale": 0.35}, 1 / 1.35, 1 / 0.65, lambda m: np.hypot(m[0, 0], m[1, 0]) / (96 / 150)),
     ],
     ids=["rotation", "scale"],
-)  # fmt: skip
+)
 def test_random_views_fill_their_range(kind, low, high, measure) -> None:  # type: ignore[no-untyped-def]
     values = np.array([measure(v.matrix) for v in drawn(**kind)])
     span = high - low
@@ -160,7 +158,7 @@ def test_heatmaps_of_joints_that_do_not_count_are_empty() -> None:
         (lambda: Augmentation(rotation_deg=-1), "rotation_deg"),
         (lambda: heatmap_targets(np.zeros((3, 3), np.float32), np.ones(3, np.float32), INPUT), "joints_px"),
     ],
-)  # fmt: skip
+)
 def test_refuses(call, says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=says):
         call()

@@ -34,9 +34,12 @@ def row(centre: tuple[float, float], size: tuple[float, float], objectness: floa
 
 
 def graph(
-    path: Path, rows: dict[int, np.ndarray], pixels: Sequence[tuple[int, int, int]] = (),
-    shape: Sequence[object] = (1, 3, HEIGHT, WIDTH), layout: tuple[int, int] = (ROWS, 85),
-) -> Path:  # fmt: skip
+    path: Path,
+    rows: dict[int, np.ndarray],
+    pixels: Sequence[tuple[int, int, int]] = (),
+    shape: Sequence[object] = (1, 3, HEIGHT, WIDTH),
+    layout: tuple[int, int] = (ROWS, 85),
+) -> Path:
     """A YOLOX of constants: input `images`, output `output`. Objectness of the first rows is what the input has at
     `pixels` (channel, y, x), as a fraction of 255: it shows what the detector feeds in."""
     values = np.zeros((1, *layout), np.float32)
@@ -46,21 +49,30 @@ def graph(
     picked[0, :, 4] = 1 / 255
     flat = np.array([(c * HEIGHT + y) * WIDTH + x for c, y, x in pixels], np.int64)
     constants = {
-        "values": values[:, len(pixels) :], "picked": picked, "here": flat, "all": np.array([-1], np.int64),
-        "column": np.array([1, -1, 1], np.int64), "rest": values[:, : len(pixels)] * (np.arange(layout[1]) != 4),
-    }  # fmt: skip
+        "values": values[:, len(pixels) :],
+        "picked": picked,
+        "here": flat,
+        "all": np.array([-1], np.int64),
+        "column": np.array([1, -1, 1], np.int64),
+        "rest": values[:, : len(pixels)] * (np.arange(layout[1]) != 4),
+    }
     make = onnx.helper.make_node
     nodes = [
-        make("Reshape", ["images", "all"], ["flat"]), make("Gather", ["flat", "here"], ["seen"]),
-        make("Reshape", ["seen", "column"], ["seen3"]), make("Mul", ["seen3", "picked"], ["objectness"]),
-        make("Add", ["objectness", "rest"], ["first"]), make("Concat", ["first", "values"], ["output"], axis=1),
-    ]  # fmt: skip
+        make("Reshape", ["images", "all"], ["flat"]),
+        make("Gather", ["flat", "here"], ["seen"]),
+        make("Reshape", ["seen", "column"], ["seen3"]),
+        make("Mul", ["seen3", "picked"], ["objectness"]),
+        make("Add", ["objectness", "rest"], ["first"]),
+        make("Concat", ["first", "values"], ["output"], axis=1),
+    ]
     value = onnx.helper.make_tensor_value_info
     body = onnx.helper.make_graph(
-        nodes, "yolox", [value("images", onnx.TensorProto.FLOAT, shape)],
+        nodes,
+        "yolox",
+        [value("images", onnx.TensorProto.FLOAT, shape)],
         [value("output", onnx.TensorProto.FLOAT, (1, *layout))],
         [onnx.numpy_helper.from_array(a, n) for n, a in constants.items()],
-    )  # fmt: skip
+    )
     onnx.save(onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
     return path
 
@@ -90,12 +102,28 @@ FAR = {124: row((0.0, 0.0), (1.5, 1), 0.7, c0=1.0)}  # centre (32, 32), 48 × 32
         ({27: row((0.5, 0.25), (2, 2), 0.95, c0=0.4, c16=0.9)}, (64, 96), []),
         ({27: row((-20, 0), (2, 2), 0.9, c0=0.9)}, (64, 96), []),
         ({27: row((0, 0), (np.inf, 2), 0.9, c0=0.9)}, (64, 96), []),
-        ({27: row((0.5, 0.25), (2, 2), 0.9, c0=0.8), 28: row((-0.5, 0.25), (2, 2), 0.9, c0=0.9)}, (64, 96),
-         [(20, 10, 36, 26, 0.81)]),
+        (
+            {27: row((0.5, 0.25), (2, 2), 0.9, c0=0.8), 28: row((-0.5, 0.25), (2, 2), 0.9, c0=0.9)},
+            (64, 96),
+            [(20, 10, 36, 26, 0.81)],
+        ),
     ],
-    ids=["eight-px", "half-size", "double-size", "sixteen-px-at-the-edge", "thirty-two-px", "best-first", "nobody",
-         "hardly-a-person", "hardly-anything", "a-dog", "beyond-the-picture", "endless", "the-same-person-twice"],
-)  # fmt: skip
+    ids=[
+        "eight-px",
+        "half-size",
+        "double-size",
+        "sixteen-px-at-the-edge",
+        "thirty-two-px",
+        "best-first",
+        "nobody",
+        "hardly-a-person",
+        "hardly-anything",
+        "a-dog",
+        "beyond-the-picture",
+        "endless",
+        "the-same-person-twice",
+    ],
+)
 def test_boxes(
     tmp_path: Path, rows: dict[int, np.ndarray], size: tuple[int, int], want: list[tuple[float, ...]]
 ) -> None:

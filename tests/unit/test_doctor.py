@@ -17,9 +17,17 @@ from sasmamba.models import kernels
 def test_every_part_is_named_and_every_lack_has_a_remedy() -> None:
     findings = {f.part: f for f in examine()}
     expected = {
-        "python", "torch", "GPU", "native kernels", "selective scan", "2D mediapipe", "H.264 encoder", "H.264 decoder",
-        "weights pose-landmarker-full", "weights sasmamba-lean",
-    }  # fmt: skip
+        "python",
+        "torch",
+        "GPU",
+        "native kernels",
+        "selective scan",
+        "2D mediapipe",
+        "H.264 encoder",
+        "H.264 decoder",
+        "weights pose-landmarker-full",
+        "weights sasmamba-lean",
+    }
     assert expected <= set(findings)
     assert all(f.found for f in findings.values())
     assert all(f.ok or f.remedy for f in findings.values())
@@ -101,20 +109,40 @@ FETCH = "Next: sasmamba-demo weights fetch pose-landmarker-full"
 @pytest.mark.parametrize(
     ("found", "offline", "ok", "says"),
     [
-        ({"2D_mediapipe": True}, False, True,
-         "Ready: MediaPipe finds people and joints. Next: sasmamba-demo VIDEO.mp4"),
-        ({"2D_mediapipe": True, "2D_hrnet": True}, False, True,
-         "Ready: HRNet finds joints and MediaPipe people. Next: sasmamba-demo VIDEO.mp4"),
-        ({"2D_mediapipe": False, "2D_hrnet": True, "detector_yolox": True}, True, True,
-         "Ready: HRNet finds joints and YOLOX people. Next: sasmamba-demo VIDEO.mp4"),
-        ({"2D_mediapipe": False, "2D_hrnet": True, "detector_yolox": False}, True, False,
-         f"Not ready: no model that finds people, and fetching is off. {FETCH}"),
-        ({"2D_mediapipe": False}, False, True,
-         f"Ready, once a model that finds people is fetched; the first run does. {FETCH}"),
+        (
+            {"2D_mediapipe": True},
+            False,
+            True,
+            "Ready: MediaPipe finds people and joints. Next: sasmamba-demo VIDEO.mp4",
+        ),
+        (
+            {"2D_mediapipe": True, "2D_hrnet": True},
+            False,
+            True,
+            "Ready: HRNet finds joints and MediaPipe people. Next: sasmamba-demo VIDEO.mp4",
+        ),
+        (
+            {"2D_mediapipe": False, "2D_hrnet": True, "detector_yolox": True},
+            True,
+            True,
+            "Ready: HRNet finds joints and YOLOX people. Next: sasmamba-demo VIDEO.mp4",
+        ),
+        (
+            {"2D_mediapipe": False, "2D_hrnet": True, "detector_yolox": False},
+            True,
+            False,
+            f"Not ready: no model that finds people, and fetching is off. {FETCH}",
+        ),
+        (
+            {"2D_mediapipe": False},
+            False,
+            True,
+            f"Ready, once a model that finds people is fetched; the first run does. {FETCH}",
+        ),
         ({"2D_mediapipe": True, "python": False}, False, False, "Not ready: python. Next, for python: get it"),
     ],
     ids=["mediapipe", "hrnet", "hrnet alone", "hrnet without a detector", "nothing yet", "python"],
-)  # fmt: skip
+)
 def test_the_verdict(
     found: dict[str, bool], offline: bool, ok: bool, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,8 +155,10 @@ def test_without_weights_nothing_that_wants_them_is_ok(tmp_path: Path, monkeypat
     monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path))
     findings = {f.part: f for f in examine()}
     for part, name in (
-        ("2D mediapipe", "pose-landmarker-full"), ("2D hrnet", "hrnet-w32"), ("detector yolox", "yolox-s"),
-    ):  # fmt: skip
+        ("2D mediapipe", "pose-landmarker-full"),
+        ("2D hrnet", "hrnet-w32"),
+        ("detector yolox", "yolox-s"),
+    ):
         finding = findings[part]
         assert (finding.ok, finding.optional) == (False, True), part
         assert finding.remedy == f"sasmamba-demo weights fetch {name}"

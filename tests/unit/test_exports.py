@@ -24,11 +24,23 @@ from sasmamba.training.converters import bvh_clip
 NTSC = Fraction(30000, 1001)
 #: The joints of ours by the names that they have in BVH files; the nose is the head's joint.
 BVH_NAMES = {
-    "Hips": "PELVIS", "Spine": "SPINE", "Spine1": "THORAX", "Head": "NOSE",
-    **{f"{side}{theirs}": f"{side.upper()}_{ours}" for side in ("Left", "Right") for theirs, ours in (
-        ("UpLeg", "HIP"), ("Leg", "KNEE"), ("Foot", "ANKLE"), ("Arm", "SHOULDER"), ("ForeArm", "ELBOW"),
-        ("Hand", "WRIST"))},
-}  # fmt: skip
+    "Hips": "PELVIS",
+    "Spine": "SPINE",
+    "Spine1": "THORAX",
+    "Head": "NOSE",
+    **{
+        f"{side}{theirs}": f"{side.upper()}_{ours}"
+        for side in ("Left", "Right")
+        for theirs, ours in (
+            ("UpLeg", "HIP"),
+            ("Leg", "KNEE"),
+            ("Foot", "ANKLE"),
+            ("Arm", "SHOULDER"),
+            ("ForeArm", "ELBOW"),
+            ("Hand", "WRIST"),
+        )
+    },
+}
 
 
 def tumbling(frames: int) -> np.ndarray:
@@ -51,9 +63,13 @@ def walking(frames: int) -> np.ndarray:
 
 
 def scene(
-    people: dict[int, np.ndarray], *, fps: Fraction = NTSC, times: list[Fraction] | None = None, start: int = 0,
+    people: dict[int, np.ndarray],
+    *,
+    fps: Fraction = NTSC,
+    times: list[Fraction] | None = None,
+    start: int = 0,
     gap: range = range(0),
-) -> tuple[Take, Placement]:  # fmt: skip
+) -> tuple[Take, Placement]:
     """A take of people whose joints are given in world axes, from frame `start` on, with a gap in their frames."""
     frames = start + len(next(iter(people.values())))
     take = Take(VideoMeta(640, 480, fps, frames), "truth", times_s=times or [f / fps for f in range(frames)])
@@ -153,9 +169,15 @@ def test_trc_header_is_what_opensim_documents(tmp_path: Path) -> None:
     lines = export_motion(take, placement, tmp_path / "clip", ["trc"])[0].read_text().split("\n")
     assert lines[0] == "PathFileType\t4\t(X/Y/Z)\tclip_3.trc"
     assert lines[1].split("\t") == [
-        "DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
+        "DataRate",
+        "CameraRate",
+        "NumFrames",
+        "NumMarkers",
+        "Units",
+        "OrigDataRate",
+        "OrigDataStartFrame",
         "OrigNumFrames",
-    ]  # fmt: skip
+    ]
     assert lines[2] == "29.970030\t29.970030\t10\t17\tmm\t29.970030\t1\t10"
     assert lines[3] == "Frame#\tTime\t" + "\t\t\t".join(JOINTS) + "\t\t"
     assert lines[4].startswith("\t\tX1\tY1\tZ1\tX2")
@@ -243,12 +265,15 @@ def test_files_of_one_person_each_and_a_page_about_them(tmp_path: Path) -> None:
     assert json.loads(files[-1].read_text())["assumptions"] == {"floor": "one"}
 
 
-@pytest.mark.parametrize(("formats", "names"), [
-    (["bvh", "csv"], ["c_1.bvh", "c_7.bvh", "c.csv", "c_about.json"]),
-    (["trc", "json"], ["c_1.trc", "c_7.trc", "c.json"]),
-    (["npz", "html", "rrd"], ["c.npz", "c.html", "c.rrd"]),
-    ([], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("formats", "names"),
+    [
+        (["bvh", "csv"], ["c_1.bvh", "c_7.bvh", "c.csv", "c_about.json"]),
+        (["trc", "json"], ["c_1.trc", "c_7.trc", "c.json"]),
+        (["npz", "html", "rrd"], ["c.npz", "c.html", "c.rrd"]),
+        ([], []),
+    ],
+)
 def test_where_files_go_is_known_before(formats: list[str], names: list[str]) -> None:
     assert [path.name for path in export_paths([7, 1], Path("c"), formats)] == names
     shared = [name for name in names if "_1" not in name and "_7" not in name]

@@ -43,9 +43,18 @@ from sasmamba.models.tensorfile import CheckpointError
 
 CPU = torch.device("cpu")
 TINY = GLSMambaConfig(
-    backbone_channels=6, width=8, frames=3, gsm_blocks=2, lrm_blocks=1, window=(4, 2), deconv_channels=(5, 6), states=3,
-    ffn_ratio=2, attention_reduction=2, offset_channels=4,
-)  # fmt: skip
+    backbone_channels=6,
+    width=8,
+    frames=3,
+    gsm_blocks=2,
+    lrm_blocks=1,
+    window=(4, 2),
+    deconv_channels=(5, 6),
+    states=3,
+    ffn_ratio=2,
+    attention_reduction=2,
+    offset_channels=4,
+)
 
 
 def tiny(backend: Any = "auto", **changed: Any) -> GLSMamba:
@@ -474,8 +483,13 @@ class TestCheckpoint:
                 load_glsmamba(tmp_path / name)
 
 
-BACKBONE = {"model_type": "vitpose_backbone", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "image_size": [64, 48]}  # fmt: skip
+BACKBONE = {
+    "model_type": "vitpose_backbone",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": [64, 48],
+}
 
 
 class TestViTPose:

@@ -29,26 +29,41 @@ from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.types import Frame, UserError, VideoMeta
 from sasmamba.models.glsmamba import GLSMamba, GLSMambaConfig
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, save_glsmamba
-from sasmamba.models.skeletons import (
-    COCO,
-    H36M,
-    POSETRACK,
-    POSETRACK_MIRROR,
-    coco17_to_h36m17,
-    posetrack15_to_coco17,
-)
+from sasmamba.models.skeletons import COCO, H36M, POSETRACK, POSETRACK_MIRROR, coco17_to_h36m17, posetrack15_to_coco17
 
 #: Where the dots are, as fractions of a box 90 × 180 px around all of them, in PoseTrack's order.
 FIGURE = np.array(
-    [(.5, .15), (.5, .25), (.5, .05), (.8, .25), (.2, .25), (.95, .4), (.05, .4), (.95, .55), (.05, .55), (.65, .55),
-     (.35, .55), (.7, .75), (.3, .75), (.75, .95), (.25, .95)], np.float32,
-)  # fmt: skip
+    [
+        (0.5, 0.15),
+        (0.5, 0.25),
+        (0.5, 0.05),
+        (0.8, 0.25),
+        (0.2, 0.25),
+        (0.95, 0.4),
+        (0.05, 0.4),
+        (0.95, 0.55),
+        (0.05, 0.55),
+        (0.65, 0.55),
+        (0.35, 0.55),
+        (0.7, 0.75),
+        (0.3, 0.75),
+        (0.75, 0.95),
+        (0.25, 0.95),
+    ],
+    np.float32,
+)
 SIZE = np.array([90, 180], np.float32)
 COLOURS = np.array([(55 + 100 * (k % 3), 55 + 100 * (k // 3 % 3), 55 + 100 * (k // 9)) for k in range(15)])
 TINY = GLSMambaConfig(
-    backbone_channels=3, width=8, gsm_blocks=1, lrm_blocks=1, window=(8, 6), deconv_channels=(4, 4), states=2,
+    backbone_channels=3,
+    width=8,
+    gsm_blocks=1,
+    lrm_blocks=1,
+    window=(8, 6),
+    deconv_channels=(4, 4),
+    states=2,
     ffn_ratio=1,
-)  # fmt: skip
+)
 
 
 class Eye(nn.Module):
@@ -173,9 +188,14 @@ class TestSequences:
         passed, seen = watch(range(7))
         assert passed == list(range(7))
         assert seen == [
-            [0, 0, 0, 1, 2], [0, 0, 1, 2, 3], [0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [2, 3, 4, 5, 6], [3, 4, 5, 6, 6],
+            [0, 0, 0, 1, 2],
+            [0, 0, 1, 2, 3],
+            [0, 1, 2, 3, 4],
+            [1, 2, 3, 4, 5],
+            [2, 3, 4, 5, 6],
+            [3, 4, 5, 6, 6],
             [4, 5, 6, 6, 6],
-        ]  # fmt: skip
+        ]
 
     def test_neighbours_are_those_of_the_video(self) -> None:
         """Even where only every third frame is asked about."""
@@ -286,9 +306,15 @@ def test_in_the_pipeline(every: int, looks: Any) -> None:
 
     film = Film(frame(i, picture((100 + 4 * i, 100))) for i in range(9))
     take = analyse(
-        film, backend(every=every), Lifter.load(), every=every, max_people=1, timings=Timings(), stop=Stop(),  # type: ignore[arg-type]
+        film,
+        backend(every=every),
+        Lifter.load(),
+        every=every,
+        max_people=1,
+        timings=Timings(),
+        stop=Stop(),  # type: ignore[arg-type]
         progress=lambda stage, done, total: None,
-    )  # fmt: skip
+    )
     assert take.looks == list(looks)
     assert [float(t * 30) for t in take.times_s] == list(range(9))
     (track,) = take.tracks.values()

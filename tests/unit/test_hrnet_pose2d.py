@@ -19,9 +19,27 @@ from sasmamba.models.hrnet import HRNet, HRNetConfig
 
 #: Where the dots are, as fractions of a box 90 × 180 px around all of them, in COCO's order.
 FIGURE = np.array(
-    [(.5, .1), (.6, .05), (.4, .05), (.7, .1), (.3, .1), (.8, .25), (.2, .25), (.95, .4), (.05, .4), (.95, .55),
-     (.05, .55), (.65, .55), (.35, .55), (.7, .75), (.3, .75), (.75, .95), (.25, .95)], np.float32,
-)  # fmt: skip
+    [
+        (0.5, 0.1),
+        (0.6, 0.05),
+        (0.4, 0.05),
+        (0.7, 0.1),
+        (0.3, 0.1),
+        (0.8, 0.25),
+        (0.2, 0.25),
+        (0.95, 0.4),
+        (0.05, 0.4),
+        (0.95, 0.55),
+        (0.05, 0.55),
+        (0.65, 0.55),
+        (0.35, 0.55),
+        (0.7, 0.75),
+        (0.3, 0.75),
+        (0.75, 0.95),
+        (0.25, 0.95),
+    ],
+    np.float32,
+)
 SIZE = np.array([90, 180], np.float32)
 COLOURS = np.array([(55 + 100 * (k % 3), 55 + 100 * (k // 3 % 3), 55 + 100 * (k // 9)) for k in range(17)])
 
@@ -102,7 +120,7 @@ class TestOneFrame:
     def test_across_the_edge(self) -> None:
         """Joints outside the picture are not seen; the box ends with the picture."""
         (person,) = HRNetPose2D(Dots(), Detector(box((-45, 100))))(frame(0, picture((-45, 100))))
-        outside = (FIGURE[:, 0] < 0.4)  # fmt: skip
+        outside = FIGURE[:, 0] < 0.4
         assert person.score[outside].max() < 0.3
         assert person.box_px[0] == 0
 

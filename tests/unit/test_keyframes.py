@@ -60,8 +60,15 @@ def take_of(lifter: Lifter, film: Film, eyes: Eyes, every: int, stop_after: int 
         stop.asked = done == stop_after
 
     return analyse(
-        film, eyes, lifter, every=every, max_people=4, timings=Timings(), stop=stop, progress=progress  # type: ignore[arg-type]
-    )  # fmt: skip
+        film,
+        eyes,
+        lifter,
+        every=every,
+        max_people=4,
+        timings=Timings(),
+        stop=stop,
+        progress=progress,  # type: ignore[arg-type]
+    )
 
 
 @pytest.mark.parametrize("every", range(1, 11))

@@ -159,9 +159,17 @@ POINTS = st.one_of(
 )
 #: What stands where a single number should.
 SINGLE = st.one_of(
-    st.floats(), st.integers(-5, 5000), st.integers(-(2**63), 2**64 - 1), st.booleans(), st.text(max_size=5),
-    st.binary(max_size=5), st.just([25.0, 30.0]), st.just([]), st.complex_numbers(), arrays(KINDS, SHAPES),
-)  # fmt: skip
+    st.floats(),
+    st.integers(-5, 5000),
+    st.integers(-(2**63), 2**64 - 1),
+    st.booleans(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.just([25.0, 30.0]),
+    st.just([]),
+    st.complex_numbers(),
+    arrays(KINDS, SHAPES),
+)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,13 +177,16 @@ SINGLE = st.one_of(
     fields=st.fixed_dictionaries(
         {},
         optional={
-            "keypoints": POINTS, "fps": st.one_of(st.just(25.0), SINGLE), "width": st.one_of(st.just(640), SINGLE),
-            "height": st.one_of(st.just(480), SINGLE), "fov_deg": st.one_of(st.just(60.0), SINGLE),
+            "keypoints": POINTS,
+            "fps": st.one_of(st.just(25.0), SINGLE),
+            "width": st.one_of(st.just(640), SINGLE),
+            "height": st.one_of(st.just(480), SINGLE),
+            "fov_deg": st.one_of(st.just(60.0), SINGLE),
             "skeleton": st.one_of(st.sampled_from(["h36m17", "coco17", "mediapipe33", b"coco17"]), SINGLE),
             "else": SINGLE,
         },
     )
-)  # fmt: skip
+)
 def test_whatever_the_file_holds_it_is_poses_or_one_sentence(tmp_path: Path, fields: dict[str, Any]) -> None:
     np.savez(tmp_path / "in.npz", **fields)
     with warnings.catch_warnings():

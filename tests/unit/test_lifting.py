@@ -116,9 +116,27 @@ def person(frames: int, seed: int = 0) -> np.ndarray:
     """A plausible moving stick figure in pixels."""
     rng = np.random.default_rng(seed)
     rest = np.array(
-        [[0, 0], [-14, 2], [-15, 45], [-16, 88], [14, 2], [15, 45], [16, 88], [0, -25], [0, -50], [2, -62], [0, -75],
-         [18, -48], [30, -20], [32, 6], [-18, -48], [-30, -20], [-32, 6]], np.float32,
-    )  # fmt: skip
+        [
+            [0, 0],
+            [-14, 2],
+            [-15, 45],
+            [-16, 88],
+            [14, 2],
+            [15, 45],
+            [16, 88],
+            [0, -25],
+            [0, -50],
+            [2, -62],
+            [0, -75],
+            [18, -48],
+            [30, -20],
+            [32, 6],
+            [-18, -48],
+            [-30, -20],
+            [-32, 6],
+        ],
+        np.float32,
+    )
     sway = np.cumsum(rng.normal(0, 0.4, (frames, 17, 2)), 0)
     drift = np.arange(frames)[:, None, None] * [1.5, 0.1]
     xy = (rest + sway + drift + [400, 300]).astype(np.float32)

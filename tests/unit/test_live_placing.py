@@ -19,9 +19,13 @@ def body() -> np.ndarray:
     """(17, 3) a person standing upright, facing axes, metres from the pelvis, y down."""
     joints = np.zeros((17, 3), np.float32)
     for name, (x, y) in {
-        "HIP": (0.13, 0.0), "KNEE": (0.13, 0.45), "ANKLE": (0.13, 0.87), "SHOULDER": (0.18, -0.45),
-        "ELBOW": (0.3, -0.2), "WRIST": (0.35, 0.05),
-    }.items():  # fmt: skip
+        "HIP": (0.13, 0.0),
+        "KNEE": (0.13, 0.45),
+        "ANKLE": (0.13, 0.87),
+        "SHOULDER": (0.18, -0.45),
+        "ELBOW": (0.3, -0.2),
+        "WRIST": (0.35, 0.05),
+    }.items():
         joints[H36M[f"LEFT_{name}"]] = x, y, 0
         joints[H36M[f"RIGHT_{name}"]] = -x, y, 0
     joints[H36M.SPINE, 1], joints[H36M.THORAX, 1], joints[H36M.NOSE, 1], joints[H36M.HEAD_TOP, 1] = (

@@ -26,10 +26,17 @@ pytestmark = pytest.mark.timing
 @pytest.mark.parametrize(
     ("source", "live"),
     [
-        ("0", True), ("12", True), ("/dev/video0", True), ("rtsp://cam/1", True), ("HTTP://x/y.mjpg", True),
-        ("clip.mp4", False), ("./0", False), ("/home/dev/video.mp4", False), ("C:\\clips\\a.mp4", False),
+        ("0", True),
+        ("12", True),
+        ("/dev/video0", True),
+        ("rtsp://cam/1", True),
+        ("HTTP://x/y.mjpg", True),
+        ("clip.mp4", False),
+        ("./0", False),
+        ("/home/dev/video.mp4", False),
+        ("C:\\clips\\a.mp4", False),
     ],
-)  # fmt: skip
+)
 def test_what_is_live(source: str, live: bool) -> None:
     assert is_live(source) is live
 

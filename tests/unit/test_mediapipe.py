@@ -318,8 +318,11 @@ def test_never_closing_it_leaves_no_traceback(model: Path) -> None:
     """Nobody silences Python: MediaPipe's own clean-up, too late at the interpreter's end, must not be what closes."""
     done = subprocess.run(
         [sys.executable, "-c", f"{HERE}b = use(opened())", str(model)],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
 

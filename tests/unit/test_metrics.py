@@ -23,7 +23,7 @@ from sasmamba.training.metrics import (
     p_mpjpe,
     pck,
     procrustes,
-)  # fmt: skip
+)
 from sasmamba.training.robustness import shuffled_scores
 
 
@@ -139,8 +139,9 @@ def test_joint_errors_name_the_joint() -> None:
 def test_per_joint_and_mean_agree() -> None:
     target, predicted = pose(6), pose(6)
     assert joint_errors(predicted, target)[..., 1:].mean().item() == pytest.approx(mpjpe(predicted, target))
-    assert math.isclose(metrics.p_joint_errors(predicted, target)[..., 1:].mean().item(), p_mpjpe(predicted, target),
-                        rel_tol=1e-5)  # fmt: skip
+    assert math.isclose(
+        metrics.p_joint_errors(predicted, target)[..., 1:].mean().item(), p_mpjpe(predicted, target), rel_tol=1e-5
+    )
 
 
 def test_angle_errors_of_known_turns() -> None:
@@ -179,8 +180,12 @@ def test_shuffled_scores_cost_whoever_reads_them() -> None:
     bad = torch.rand(1, 30, 17, generator=g) < 0.3
     bad[..., H36M.PELVIS] = False  # errors are relative to it
     shown = target + 0.2 * bad[..., None]
-    w = Windows(torch.cat([shown[..., :2], (1 - 0.9 * bad.float())[..., None]], -1), target,
-                torch.eye(3).expand(1, 30, 3, 3), ["walk"])  # fmt: skip
+    w = Windows(
+        torch.cat([shown[..., :2], (1 - 0.9 * bad.float())[..., None]], -1),
+        target,
+        torch.eye(3).expand(1, 30, 3, 3),
+        ["walk"],
+    )
 
     def reads(xyc: torch.Tensor) -> torch.Tensor:
         return torch.where(xyc[..., 2:] > 0.5, shown, target)

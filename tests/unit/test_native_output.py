@@ -28,7 +28,7 @@ CHATTER = {
     "x264": b"[libx264 @ 0x55d5c0] using cpu capabilities: MMX2 SSE2Fast SSSE3 SSE4.2 AVX FMA3 BMI2 AVX2\n",
     "swscale": b"[swscaler @ 0x55d5c0] deprecated pixel format used, make sure you did set range correctly\n",
     "webcam": b"Corrupt JPEG data: 2 extraneous bytes before marker 0xd9\n",
-}  # fmt: skip
+}
 
 NEWS = {
     "absl error": b"E0000 00:00:1764343253.123456  4711 graph.cc:114] real error\n",
@@ -43,7 +43,7 @@ NEWS = {
     "a word in the middle": b"the log says INFO: nothing\n",
     "not text": b"\xff\xfe\x00\n",
     "nothing": b"\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,13 @@ LIVES = {
     "a thread": ("t = threading.Thread(target=say); t.start(); t.join()", ["E0000 news"]),
     "a child": ("subprocess.run([sys.executable, '-c', sys.argv[1] + 'say()', sys.argv[1]])", ["E0000 news"]),
     "a child of its own mind": (
-        "subprocess.run([sys.executable, '-c', sys.argv[1] + 'silence(); say()'])", ["E0000 news"],
+        "subprocess.run([sys.executable, '-c', sys.argv[1] + 'silence(); say()'])",
+        ["E0000 news"],
     ),
     "a fork": ("p = multiprocessing.get_context('fork').Process(target=say); p.start(); p.join()", ["E0000 news"]),
     "a child that lives longer": (
-        "subprocess.Popen([sys.executable, '-c', sys.argv[1] + 'time.sleep(0.5); say()'])", ["E0000 news"],
+        "subprocess.Popen([sys.executable, '-c', sys.argv[1] + 'time.sleep(0.5); say()'])",
+        ["E0000 news"],
     ),
     "the very end": ("atexit.register(say)", ["E0000 news"]),
     "an end at once": ("say(); os._exit(3)", ["E0000 news"]),
@@ -131,10 +133,11 @@ LIVES = {
     "Python in a native disguise": ("print('INFO: of Python', file=sys.stderr)", ["INFO: of Python"]),
     "Python's other stream": ("say(); print('WARNING: too', file=sys.__stderr__)", ["E0000 news", "WARNING: too"]),
     "more than a pipe holds, the interpreter locked": (
-        "ctypes.PyDLL(None).write(2, b'INFO: 9\\n' * 200_000, 1_600_000); say()", ["E0000 news"],
+        "ctypes.PyDLL(None).write(2, b'INFO: 9\\n' * 200_000, 1_600_000); say()",
+        ["E0000 news"],
     ),
     "twice": ("silence(); silence(); say()", ["E0000 news"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("code", "said"), LIVES.values(), ids=LIVES)
@@ -187,10 +190,7 @@ def test_ctrl_c_does_not_reach_the_filter() -> None:
 def test_nobody_reads_any_more() -> None:
     """`2>&1 | head`: what cannot be told is lost, but nobody waits for it."""
     reading, writing = os.pipe()
-    code = (
-        f"{SAY}silence(); print('ready', flush=True); sys.stdin.read()\n"
-        "os.write(2, news * 200_000); print('done')\n"
-    )
+    code = f"{SAY}silence(); print('ready', flush=True); sys.stdin.read()\nos.write(2, news * 200_000); print('done')\n"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writing
     )

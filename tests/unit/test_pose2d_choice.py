@@ -113,9 +113,13 @@ class TestAuto:
 
     @pytest.mark.parametrize(("device", "asked"), [("cpu", ["movenet"]), ("cuda", ["hrnet-w32", "movenet"])])
     def test_live(
-        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, movenet: list[str], device: str,
+        self,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+        movenet: list[str],
+        device: str,
         asked: list[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         names: list[str] = []
 
         def obtain(name: str) -> Path | None:
@@ -247,7 +251,7 @@ class TestOthers:
             ("hrnet", "yolox-tiny", (), ["hrnet-w32", "yolox-tiny"]),
             ("hrnet", "mediapipe", (), ["hrnet-w32", "pose-landmarker-full"]),
             ("openmmlab", "rtmdet", (), []),
-        ):  # fmt: skip
+        ):
             monkeypatch.setattr(weights, "obtain", lambda name, here=here: Path(name) if name in here else None)
             ensure_models(backend, detector)  # type: ignore[arg-type]
             assert asked == want, (backend, detector, here)

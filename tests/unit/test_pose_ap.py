@@ -39,12 +39,15 @@ def test_head_size() -> None:
 @pytest.mark.parametrize(
     ("right", "wanted", "expected"),
     [
-        ([1], 1, 1), ([0], 1, 0), ([], 2, 0), ([1], 2, 0.5),
+        ([1], 1, 1),
+        ([0], 1, 0),
+        ([], 2, 0),
+        ([1], 2, 0.5),
         ([1, 0, 1], 2, 0.5 * 1 + 0.5 * 2 / 3),  # precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1
         ([0, 1, 1], 2, 2 / 3),  # 0, 1/2, 2/3: made monotonous, 2/3 everywhere
         ([0, 1], 4, 0.25 * 0.5),
     ],
-)  # fmt: skip
+)
 def test_area(right: list[int], wanted: int, expected: float) -> None:
     score = -np.arange(len(right), dtype=np.float32)
     assert area(score, np.array(right, bool), wanted) == pytest.approx(expected)
@@ -144,8 +147,10 @@ def test_against_a_slow_count() -> None:
                     ok = owner[i] is not None and _right(f.people[owner[i]], q, joint)
                     events.append((float(q.score[joint]), ok))
         events.sort(reverse=True)
-        curve = [(sum(ok for _, ok in events[:n]) / wanted, sum(ok for _, ok in events[:n]) / n)
-                 for n in range(1, len(events) + 1)]  # fmt: skip
+        curve = [
+            (sum(ok for _, ok in events[:n]) / wanted, sum(ok for _, ok in events[:n]) / n)
+            for n in range(1, len(events) + 1)
+        ]
         expected = 0.0
         for k in range(1, wanted + 1):  # each one that could be found adds the best precision of those who find so many
             expected += max((p for r, p in curve if r >= k / wanted - 1e-9), default=0.0) / wanted
@@ -176,8 +181,11 @@ def _right(who: Person, q: PredictedPose, joint: int) -> bool:
 
 
 def _owners_slowly(f: FrameResult) -> list[int | None]:
-    share = {(i, k): sum(_right(p, q, j) for j in range(15)) / max(1, p.visible.sum())
-             for i, q in enumerate(f.poses) for k, p in enumerate(f.people)}  # fmt: skip
+    share = {
+        (i, k): sum(_right(p, q, j) for j in range(15)) / max(1, p.visible.sum())
+        for i, q in enumerate(f.poses)
+        for k, p in enumerate(f.people)
+    }
     owner: list[int | None] = [None] * len(f.poses)
     if not f.people:
         return owner

@@ -99,8 +99,11 @@ def offsets(content: dict[str, Any], tmp_path: Path, span: int = 2) -> dict[int,
 def test_clips_of_five_frames(tmp_path: Path) -> None:
     content = video(1, frames=7, labelled=(0, 1, 3, 6))
     assert offsets(content, tmp_path) == {
-        0: [0, 0, 0, 1, 2], 1: [-1, -1, 0, 1, 2], 3: [-2, -1, 0, 1, 2], 6: [-2, -1, 0, 0, 0],
-    }  # fmt: skip
+        0: [0, 0, 0, 1, 2],
+        1: [-1, -1, 0, 1, 2],
+        3: [-2, -1, 0, 1, 2],
+        6: [-2, -1, 0, 0, 0],
+    }
 
 
 def test_clips_bridge_gaps_with_the_nearest_frame_and_never_go_too_far(tmp_path: Path) -> None:

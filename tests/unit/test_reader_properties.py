@@ -27,9 +27,7 @@ BVH = """HIERARCHY ROOT Hips { OFFSET 0 0 0 CHANNELS 6 Xposition Yposition Zposi
 JOINT Spine { OFFSET 0 10 0 CHANNELS 3 Zrotation Xrotation Yrotation End Site { OFFSET 0 5 0 } } }
 MOTION Frames: 2 Frame Time: 0.01 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9"""
 RIG = {
-    "intrinsics": [
-        {"id": "a", "fx": 1, "fy": 1, "width": 10, "height": 10, "radial": [0, 0, 0], "tangential": [0, 0]}
-    ],
+    "intrinsics": [{"id": "a", "fx": 1, "fy": 1, "width": 10, "height": 10, "radial": [0, 0, 0], "tangential": [0, 0]}],
     "extrinsics": {"S1": [{"id": "a", "rotation": [1, 0, 0, 0], "translation": [0, 0, 1]}]},
 }
 

@@ -10,15 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from sasmamba.app.rendering import (
-    SIDE_COLORS,
-    RenderConfig,
-    Renderer,
-    Scene,
-    camera_to_world,
-    capsules,
-    track_color,
-)
+from sasmamba.app.rendering import SIDE_COLORS, RenderConfig, Renderer, Scene, camera_to_world, capsules, track_color
 from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import COCO, H36M
 
@@ -32,12 +24,24 @@ def grey_frame(meta: VideoMeta = META, level: int = 90) -> Frame:
 def standing(track_id: int = 1, observed: bool = True) -> Pose3D:
     """A person facing the camera (whose left is at +x in the image), in camera axes, metres."""
     at = {
-        "PELVIS": (0, 0), "RIGHT_HIP": (-0.13, 0), "RIGHT_KNEE": (-0.14, 0.45), "RIGHT_ANKLE": (-0.15, 0.88),
-        "LEFT_HIP": (0.13, 0), "LEFT_KNEE": (0.14, 0.45), "LEFT_ANKLE": (0.15, 0.88), "SPINE": (0, -0.24),
-        "THORAX": (0, -0.48), "NOSE": (0, -0.58), "HEAD_TOP": (0, -0.70), "LEFT_SHOULDER": (0.16, -0.45),
-        "LEFT_ELBOW": (0.35, -0.45), "LEFT_WRIST": (0.6, -0.45), "RIGHT_SHOULDER": (-0.16, -0.45),
-        "RIGHT_ELBOW": (-0.35, -0.45), "RIGHT_WRIST": (-0.6, -0.45),
-    }  # fmt: skip
+        "PELVIS": (0, 0),
+        "RIGHT_HIP": (-0.13, 0),
+        "RIGHT_KNEE": (-0.14, 0.45),
+        "RIGHT_ANKLE": (-0.15, 0.88),
+        "LEFT_HIP": (0.13, 0),
+        "LEFT_KNEE": (0.14, 0.45),
+        "LEFT_ANKLE": (0.15, 0.88),
+        "SPINE": (0, -0.24),
+        "THORAX": (0, -0.48),
+        "NOSE": (0, -0.58),
+        "HEAD_TOP": (0, -0.70),
+        "LEFT_SHOULDER": (0.16, -0.45),
+        "LEFT_ELBOW": (0.35, -0.45),
+        "LEFT_WRIST": (0.6, -0.45),
+        "RIGHT_SHOULDER": (-0.16, -0.45),
+        "RIGHT_ELBOW": (-0.35, -0.45),
+        "RIGHT_WRIST": (-0.6, -0.45),
+    }
     joints = np.array([(*at[j.name], 0) for j in H36M], np.float32)
     return Pose3D(0, track_id, joints, observed)
 

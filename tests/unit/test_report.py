@@ -380,14 +380,16 @@ def window() -> Iterator[Browser]:
 
 def drawn(window: Browser) -> NDArray:
     """The 3D view's pixels, small, after it has been drawn."""
-    return np.array(window.run("""
+    return np.array(
+        window.run("""
         view.paint();
         const small = document.createElement("canvas");
         small.width = 160; small.height = 90;
         const pen = small.getContext("2d");
         pen.drawImage(document.getElementById("view"), 0, 0, 160, 90);
         return Array.from(pen.getImageData(0, 0, 160, 90).data);
-    """)).reshape(90, 160, 4)[..., :3]  # fmt: skip
+    """)
+    ).reshape(90, 160, 4)[..., :3]
 
 
 def differ(a: NDArray, b: NDArray) -> float:
@@ -427,8 +429,10 @@ def test_in_a_browser(tmp_path: Path, window: Browser) -> None:
 
     # a frame sought is the frame shown, in the video, too: its grey says which
     for frame in (17, 59, 3):
-        window.run("const s = document.getElementById('scrub'); s.value = arguments[0];"
-                   "s.dispatchEvent(new Event('input'))", frame)  # fmt: skip
+        window.run(
+            "const s = document.getElementById('scrub'); s.value = arguments[0];s.dispatchEvent(new Event('input'))",
+            frame,
+        )
         window.until("return !video.seeking && video.readyState >= 2")
         grey = window.run("""const c = document.createElement("canvas"); c.width = c.height = 8;
             const p = c.getContext("2d"); p.drawImage(video, 0, 0, 8, 8); return p.getImageData(4, 4, 1, 1).data[0]""")

@@ -102,8 +102,11 @@ def test_the_camera_sees_the_3d_joints_where_the_2d_ones_are(tmp_path: Path) -> 
     R = np.array(pose["Transform3D:mat3x3"][0][0]).reshape(3, 3).T  # by columns
     K = np.array(found["/world/camera/image", True]["Pinhole:image_from_camera"][0][0]).reshape(3, 3).T
     assert found["/world/camera/image", True]["Pinhole:camera_xyz"] == [[[3, 2, 5]]]  # right, down, forward
-    joints = dict(zip(found["/world/person_1", False]["frame"], found["/world/person_1", False]["Points3D:positions"],
-                      strict=True))  # fmt: skip
+    joints = dict(
+        zip(
+            found["/world/person_1", False]["frame"], found["/world/person_1", False]["Points3D:positions"], strict=True
+        )
+    )
     flat = found["/world/camera/image/person_1", False]
     assert flat["frame"] == [0, 2, 4, 6, 8]
     compared = 0

@@ -15,8 +15,9 @@ LEAN = SasMambaConfig(block=BlockConfig(width=16, states=2), blocks=4, frames=27
 
 @pytest.mark.parametrize(
     ("config", "counted", "every", "published"),
-    [(SASMAMBA, 637_751, 962_871, 0.64e6), (SASMAMBA_L, 4_187_499, 5_618_539, 4.1e6)], ids=["S", "L"],
-)  # fmt: skip
+    [(SASMAMBA, 637_751, 962_871, 0.64e6), (SASMAMBA_L, 4_187_499, 5_618_539, 4.1e6)],
+    ids=["S", "L"],
+)
 def test_parameter_counts(config: SasMambaConfig, counted: int, every: int, published: float) -> None:
     """To the parameter by the arithmetic of the architecture, and what Table 1 prints of it."""
     assert count_parameters(SasMamba(config)) == (counted, every)
@@ -31,12 +32,16 @@ def test_structure_aware_convolution_costs_what_table_5_says() -> None:
 
 
 VARIANTS = {
-    "K=1": {"taps_side": 1}, "K=5": {"taps_side": 5}, "no SA-conv": {"local": "depthwise"},
-    "no stride": {"scan_input": "plain"}, "summed strides": {"scan_input": "stride_sum"},
-    "limb scan": {"scan_input": "limb"}, "spatial forward": {"directions": ("spatial_forward",)},
+    "K=1": {"taps_side": 1},
+    "K=5": {"taps_side": 5},
+    "no SA-conv": {"local": "depthwise"},
+    "no stride": {"scan_input": "plain"},
+    "summed strides": {"scan_input": "stride_sum"},
+    "limb scan": {"scan_input": "limb"},
+    "spatial forward": {"directions": ("spatial_forward",)},
     "temporal": {"directions": ("temporal_forward", "temporal_backward")},
     "summed strides, temporal": {"scan_input": "stride_sum", "directions": ("temporal_forward",)},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
@@ -129,9 +134,17 @@ def test_windows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"taps_side": 2}, {"local": "x"}, {"scan_input": "x"}, {"directions": ()}, {"width": 15},
-            {"directions": ("temporal_forward", "spatial_forward")}], ids=str,
-)  # fmt: skip
+    "bad",
+    [
+        {"taps_side": 2},
+        {"local": "x"},
+        {"scan_input": "x"},
+        {"directions": ()},
+        {"width": 15},
+        {"directions": ("temporal_forward", "spatial_forward")},
+    ],
+    ids=str,
+)
 def test_unknown_block_settings_are_refused(bad: dict) -> None:
     with pytest.raises(ValueError, match="want"):
         BlockConfig(**bad)

@@ -12,14 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers_video import (
-    MATRICES,
-    corner_of,
-    grey_of,
-    set_display_matrix,
-    write_sound_only,
-    write_video,
-)
+from helpers_video import MATRICES, corner_of, grey_of, set_display_matrix, write_sound_only, write_video
 
 from sasmamba.app.sources import VideoFile, prefetch
 from sasmamba.app.types import UserError

@@ -40,9 +40,7 @@ def test_everybody_has_one_size_and_their_own_proportions(tmp_path: Path) -> Non
     torch.testing.assert_close(people.lengths, people.lengths[:, list(H36M_MIRROR)])
 
 
-def test_men_women_and_children_are_drawn_in_the_stated_shares(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_men_women_and_children_are_drawn_in_the_stated_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "_UNCERTAIN", 0.0)
     monkeypatch.setattr(bodies, "_ASYMMETRY_M", 0.0)
     people = load_bodies(write_people(tmp_path / "b.npz", ("m", "m", "m", "f", "u")), 3.9)

@@ -30,8 +30,13 @@ from sasmamba.training.ema import Ema
 from sasmamba.training.loop import train
 from sasmamba.training.motion import load_motion
 
-TINY = {"blocks": 2, "in_channels": 3, "drop_path": 0.1, "frames": 27,
-        "block": {"width": 16, "states": 1, "local": "depthwise"}}  # fmt: skip
+TINY = {
+    "blocks": 2,
+    "in_channels": 3,
+    "drop_path": 0.1,
+    "frames": 27,
+    "block": {"width": 16, "states": 1, "local": "depthwise"},
+}
 
 
 def silent(_: str) -> None:
@@ -47,9 +52,14 @@ def data(tmp_path: Path) -> Path:
 
 def config(**changes: object) -> TrainConfig:
     base = TrainConfig(
-        data={"m.npz": 1.0}, cameras="c.json", model=TINY, steps=12, warmup=4, eval_windows=1,
+        data={"m.npz": 1.0},
+        cameras="c.json",
+        model=TINY,
+        steps=12,
+        warmup=4,
+        eval_windows=1,
         phases=(Phase(0.5, 2, 5, (1, 8)), Phase(0.5, 2, 9, (1, 4))),
-    )  # fmt: skip
+    )
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -143,8 +153,22 @@ def test_sigkill(data: Path) -> None:
         "model = {blocks = 2, in_channels = 3, frames = 27, block = {width = 16, states = 1, local = 'depthwise'}}\n"
         '[data]\n"m.npz" = 1.0\n[[phases]]\nshare = 1\nbatch = 1\nframes = 3\nstride = [1, 8]\n'
     )
-    command = [sys.executable, "-m", "sasmamba.training", "train", "--config", str(data / "t.toml"), "--data-root",
-               str(data), "--out", str(data / "run"), "--device", "cpu", "--threads", "1"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "sasmamba.training",
+        "train",
+        "--config",
+        str(data / "t.toml"),
+        "--data-root",
+        str(data),
+        "--out",
+        str(data / "run"),
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
@@ -157,8 +181,9 @@ def test_sigkill(data: Path) -> None:
     progress, _ = state.load_state(data / "run/state.pt")
     assert progress.step > 0
     load_lifter(data / "run/last.safetensors")
-    resumed = subprocess.run([*command, "--resume", "--steps", str(progress.step + 3)], check=True, capture_output=True,
-                             text=True)  # fmt: skip
+    resumed = subprocess.run(
+        [*command, "--resume", "--steps", str(progress.step + 3)], check=True, capture_output=True, text=True
+    )
     assert f"step {progress.step + 3}" in resumed.stdout
 
 

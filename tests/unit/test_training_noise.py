@@ -47,9 +47,16 @@ def test_silent_when_told() -> None:
 
 @pytest.mark.parametrize(
     ("joint", "sigma"),
-    [(COCO.LEFT_HIP, 0.010), (COCO.RIGHT_KNEE, 0.012), (COCO.LEFT_ANKLE, 0.010), (COCO.NOSE, 0.015),
-     (COCO.LEFT_SHOULDER, 0.010), (COCO.LEFT_ELBOW, 0.012), (COCO.RIGHT_WRIST, 0.012)],
-)  # fmt: skip
+    [
+        (COCO.LEFT_HIP, 0.010),
+        (COCO.RIGHT_KNEE, 0.012),
+        (COCO.LEFT_ANKLE, 0.010),
+        (COCO.NOSE, 0.015),
+        (COCO.LEFT_SHOULDER, 0.010),
+        (COCO.LEFT_ELBOW, 0.012),
+        (COCO.RIGHT_WRIST, 0.012),
+    ],
+)
 def test_drift_sigma(monkeypatch: pytest.MonkeyPatch, joint: COCO, sigma: float) -> None:
     monkeypatch.setattr(noise, "_BIAS_NORM", 0.0)
     monkeypatch.setattr(noise, "_JITTER", (0.0, 0.0))

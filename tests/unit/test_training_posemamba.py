@@ -18,8 +18,12 @@ from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig, count_p
 from sasmamba.training import loop, state
 from sasmamba.training.config import Phase, TrainConfig, load_config
 
-TINY = {"blocks": 2, "in_channels": 3, "frames": 27,
-        "block": {"width": 16, "states": 1, "local": "depthwise", "scan_input": "limb"}}  # fmt: skip
+TINY = {
+    "blocks": 2,
+    "in_channels": 3,
+    "frames": 27,
+    "block": {"width": 16, "states": 1, "local": "depthwise", "scan_input": "limb"},
+}
 
 
 @pytest.mark.parametrize(
@@ -55,10 +59,12 @@ def test_the_lean_twin_differs_in_the_scan_and_the_budget_alone() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [({"loss": "mixste"}, r"loss: want one of \('sasmamba', 'posemamba'\), got 'mixste'"),
-     ({"reprojection_weight": -1.0}, "reprojection_weight: want 0 or more"),
-     ({"tcl_weight": float("nan")}, "tcl_weight: want 0 or more")],
-)  # fmt: skip
+    [
+        ({"loss": "mixste"}, r"loss: want one of \('sasmamba', 'posemamba'\), got 'mixste'"),
+        ({"reprojection_weight": -1.0}, "reprojection_weight: want 0 or more"),
+        ({"tcl_weight": float("nan")}, "tcl_weight: want 0 or more"),
+    ],
+)
 def test_settings_that_cannot_be(setting: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TrainConfig(data={"m.npz": 1.0}, **setting)
@@ -75,9 +81,16 @@ def test_training_takes_the_loss_it_is_told(tmp_path: Path, monkeypatch: pytest.
     write_motion(tmp_path / "m.npz", [("S1", "walk", 120), ("S8", "walk", 60)])
     write_rig(tmp_path / "c.json", ["S1", "S8"])
     base = TrainConfig(
-        data={"m.npz": 1.0}, cameras="c.json", model=TINY, steps=3, warmup=1, eval_windows=1, loss="posemamba",
-        eval_minutes=10.0, phases=(Phase(1, 2, 9, (1, 4)),),
-    )  # fmt: skip
+        data={"m.npz": 1.0},
+        cameras="c.json",
+        model=TINY,
+        steps=3,
+        warmup=1,
+        eval_windows=1,
+        loss="posemamba",
+        eval_minutes=10.0,
+        phases=(Phase(1, 2, 9, (1, 4)),),
+    )
     asked: list[torch.Size] = []
     true_loss = loop.posemamba_loss
 
@@ -88,9 +101,13 @@ def test_training_takes_the_loss_it_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(loop, "posemamba_loss", watched)
     ends = {}
     for name, change in {
-        "own": {}, "again": {}, "no tcl": {"tcl_weight": 0.0}, "no mpjve": {"mpjve_weight": 0.0},
-        "no 2D": {"reprojection_weight": 0.0}, "sasmamba": {"loss": "sasmamba"},
-    }.items():  # fmt: skip
+        "own": {},
+        "again": {},
+        "no tcl": {"tcl_weight": 0.0},
+        "no mpjve": {"mpjve_weight": 0.0},
+        "no 2D": {"reprojection_weight": 0.0},
+        "sasmamba": {"loss": "sasmamba"},
+    }.items():
         out = tmp_path / name
         loop.train(replace(base, **change), out, root=tmp_path, say=lambda _: None)
         ends[name] = state.load_state(out / "state.pt")[1]["model"]["head.1.weight"]

@@ -172,8 +172,13 @@ def test_flipping_the_input_mirrors_the_truth(simulator: Simulator) -> None:
     lens = simulator.rig
     assert lens is not None
     ideal = lens.pick(torch.tensor([0]))
-    ideal = replace(ideal, R_world_cam=torch.eye(3)[None], position=torch.zeros(1, 3),
-                    focal=torch.ones(1, 2), distortion=torch.zeros(1, 5))  # fmt: skip
+    ideal = replace(
+        ideal,
+        R_world_cam=torch.eye(3)[None],
+        position=torch.zeros(1, 3),
+        focal=torch.ones(1, 2),
+        distortion=torch.zeros(1, 5),
+    )
     mirror = torch.tensor([-1.0, 1, 1])
     time = torch.arange(8.0)[None]
     seen = [
@@ -224,8 +229,10 @@ def test_tumble_turns_some_bodies_rigidly_and_leaves_the_others() -> None:
     torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(
         torch.cdist(turned[changed].flatten(0, 1), turned[changed].flatten(0, 1)),
-        torch.cdist(joints[changed].flatten(0, 1), joints[changed].flatten(0, 1)), atol=1e-4, rtol=1e-4,
-    )  # fmt: skip
+        torch.cdist(joints[changed].flatten(0, 1), joints[changed].flatten(0, 1)),
+        atol=1e-4,
+        rtol=1e-4,
+    )
 
     # about half of them go on turning
     def lean(x: torch.Tensor) -> torch.Tensor:

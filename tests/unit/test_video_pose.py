@@ -37,8 +37,17 @@ from sasmamba.training.video_pose import (
 from sasmamba.training.video_training import train_2d
 
 INPUT = (48, 64)
-MODEL = {"width": 16, "frames": 3, "gsm_blocks": 1, "lrm_blocks": 1, "window": [8, 6], "deconv_channels": [16, 16],
-         "states": 2, "ffn_ratio": 2, "offset_channels": 4}  # fmt: skip
+MODEL = {
+    "width": 16,
+    "frames": 3,
+    "gsm_blocks": 1,
+    "lrm_blocks": 1,
+    "window": [8, 6],
+    "deconv_channels": [16, 16],
+    "states": 2,
+    "ffn_ratio": 2,
+    "offset_channels": 4,
+}
 RECORD = BackboneRecord("vit", "abc")
 
 
@@ -64,9 +73,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(**changes: Any) -> VideoPoseConfig:
     base = VideoPoseConfig(
-        train=("annotations/train",), validate=("annotations/train",), model=MODEL, input_px=INPUT, batch=2, steps=4,
-        sigma=1.0, lr=3e-3, lr_drops=(), validate_epochs=1,
-    )  # fmt: skip
+        train=("annotations/train",),
+        validate=("annotations/train",),
+        model=MODEL,
+        input_px=INPUT,
+        batch=2,
+        steps=4,
+        sigma=1.0,
+        lr=3e-3,
+        lr_drops=(),
+        validate_epochs=1,
+    )
     return replace(base, **changes)
 
 
@@ -251,7 +268,7 @@ def _no_heads(folder: Path) -> None:
         (_no_heads, {}, "lack boxes around heads"),
         (lambda d: next(d.rglob("*000003.jpg")).write_bytes(b"x"), {}, "not a readable picture"),
     ],
-)  # fmt: skip
+)
 def test_says_what_is_wrong(data: Path, tmp_path: Path, change, settings: dict, says: str) -> None:  # type: ignore[no-untyped-def]
     broken = changed(data, tmp_path / "data", change)
     with pytest.raises(UserError, match=re.escape(says)):
@@ -271,7 +288,7 @@ def test_says_what_is_wrong(data: Path, tmp_path: Path, change, settings: dict, 
         ("lr_drops = [[12, 1e-5], [6, 1e-6]]", "lr_drops: want"),
         ("batch = ", "not a usable configuration"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_cannot_be_used(tmp_path: Path, toml: str, says: str) -> None:
     (tmp_path / "c.toml").write_text(toml)
     with pytest.raises(UserError, match=re.escape(says)) as told:

@@ -195,9 +195,13 @@ class TestOnlyTheFirstDigitsPublished:
 
     @pytest.mark.parametrize(
         ("path", "reason"),
-        [("/missing", "answers 404"), ("/wrong", "do not match the checksum"), ("/long", "do not match the checksum"),
-         ("/stall", "stalled")],
-    )  # fmt: skip
+        [
+            ("/missing", "answers 404"),
+            ("/wrong", "do not match the checksum"),
+            ("/long", "do not match the checksum"),
+            ("/stall", "stalled"),
+        ],
+    )
     def test_a_bad_source(self, server: FaultyServer, tmp_path: Path, path: str, reason: str) -> None:
         store = store_of(tmp_path, self.at(server, path))
         with pytest.raises(UserError, match=reason):
