@@ -40,11 +40,10 @@ test: lint types unit wheel-check
 lint: $(READY)
 	$(BIN)/ruff check .
 
-# Type checkers do not follow setuptools' mapping of folders to import names; one link shows them the same tree.
 types: $(READY)
-	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
+	tools/link_rooms.sh
 	cd build/types && MYPYPATH=. $(abspath $(BIN))/mypy --config-file ../../pyproject.toml \
-		-p sasmamba.app -p sasmamba.models -p sasmamba.training
+		-p sasmamba
 
 COVER := --cov --cov-report= --cov-fail-under=0
 
@@ -82,12 +81,12 @@ $(OPENMMLAB)/.done:
 	touch $@
 
 parity: $(OPENMMLAB)/.done
-	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
+	tools/link_rooms.sh
 	PYTHONPATH=build/types $(OPENMMLAB)/bin/python tests/parity_openmmlab/compare_hrnet.py
 
 # MMDetection's detectors beside MMDetection itself, where tools/install_openmmlab.sh --with-mmdet has made $(OPENMMLAB).
 parity-mmdet:
-	mkdir -p build/types && ln -sfn ../.. build/types/sasmamba
+	tools/link_rooms.sh
 	PYTHONPATH=build/types $(OPENMMLAB)/bin/python tests/parity_openmmlab/compare_detectors.py
 
 bench: $(VENV)/.run

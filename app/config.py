@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from sasmamba.app.placing import Intrinsics, check_heights
+from sasmamba.app.io.video_file import check_part
+from sasmamba.app.motion.placing import Intrinsics, check_heights
 from sasmamba.app.pose2d import GLSMAMBA_NEEDS, Backend2D
 from sasmamba.app.pose2d.detectors import DetectorName
-from sasmamba.app.sinks.atomic import same_file
-from sasmamba.app.sources import check_part
 from sasmamba.app.types import UserError
+from sasmamba.common.files import same_file
 
 if TYPE_CHECKING:
-    from sasmamba.app.live.run import LiveConfig
+    from sasmamba.app.live.run_live import LiveConfig
 
 #: The shipped lifter that runs unless another is asked for.
 DEFAULT_LIFTER = "sasmamba-lean"

@@ -21,20 +21,20 @@ from typing import Any
 import numpy as np
 
 from sasmamba.app.config import RunConfig, resolve_device
-from sasmamba.app.lifting import Lifter, Lifting
-from sasmamba.app.placing import Placement, place
+from sasmamba.app.export.motion_table import VIEWS, Outcome, export_motion, export_paths
+from sasmamba.app.io.renders import open_render
+from sasmamba.app.io.video_file import VideoFile, prefetch
+from sasmamba.app.lifting.offline import Lifter, Lifting
+from sasmamba.app.motion.placing import Placement, place
+from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.rendering import RenderConfig, Renderer, Scene
-from sasmamba.app.sinks import open_render
-from sasmamba.app.sinks.atomic import check_writable
-from sasmamba.app.sinks.motion import VIEWS, Outcome, export_motion, export_paths
-from sasmamba.app.smoothing import smooth_take
-from sasmamba.app.sources import VideoFile, prefetch
+from sasmamba.app.render.renderer import RenderConfig, Renderer, Scene
 from sasmamba.app.take import Take, save_poses
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, UserError
+from sasmamba.common.files import check_writable
 
 #: progress(stage, frames done, frames in all or None)
 Progress = Callable[[str, int, int | None], None]

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.sinks.atomic import atomic_path
 from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
+from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import coco17_to_h36m17
 
 

@@ -32,14 +32,14 @@ from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig, count_parameters
 from sasmamba.training import ema as averaging
 from sasmamba.training.cameras import load_rig, surrounding_rig
-from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
-from sasmamba.training.journal import draw_curves
 from sasmamba.training.loop import split
 from sasmamba.training.losses import sasmamba_loss
 from sasmamba.training.motion import load_motion
 from sasmamba.training.simulate import Simulator, body_lengths, dressed
+from sasmamba.training.train_config import TrainConfig, load_config
+from sasmamba.training.training_log import draw_curves
 
 #: Width, blocks and states of SasMamba at each scale, and channels of the temporal convolution.
 SCALES = {"tiny": (16, 2, 1, 64), "lean": (32, 6, 1, 256), "paper": (64, 10, 16, 1024)}

@@ -32,7 +32,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sasmamba.app.pose2d.topdown import decode, normalised
-from sasmamba.app.sinks.atomic import atomic_path
+from sasmamba.common.files import atomic_path
 from sasmamba.models.glsmamba import GLSMamba, GLSMambaConfig, SingleFrameHead
 from sasmamba.training.articulated import ClipStyle
 from sasmamba.training.crops import STRIDE

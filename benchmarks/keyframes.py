@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sasmamba.app.bench import machine, whole_run
+from sasmamba.app.cli.bench import machine, whole_run
 from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.training.cameras import rig_from

@@ -21,10 +21,10 @@ from typing import Any
 
 import av
 
-from sasmamba.app.bench import machine
-from sasmamba.app.live.run import Delays, LiveConfig, run_live
+from sasmamba.app.cli.bench import machine
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.live.run_live import Delays, LiveConfig, run_live
 from sasmamba.app.live.session import Shown
-from sasmamba.app.sources import VideoFile
 
 
 def to_and_fro(source: Path, path: Path, seconds: float, height: int = 720) -> None:

@@ -12,10 +12,10 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from sasmamba.app.bench import machine, whole_run
-from sasmamba.app.sinks.mp4 import Mp4Sink
-from sasmamba.app.sources import VideoFile
-from sasmamba.app.weights import ensure
+from sasmamba.app.cli.bench import machine, whole_run
+from sasmamba.app.io.mp4 import Mp4Sink
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.weights.store import ensure
 
 
 def repeat(video: Path, times: int, out: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.sources import VideoFile
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Person2D
 

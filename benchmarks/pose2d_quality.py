@@ -37,8 +37,7 @@ import numpy as np
 import torch
 from pose2d_clips import SIDES, clip_row
 
-from sasmamba.app import weights
-from sasmamba.app.bench import machine
+from sasmamba.app.cli.bench import machine
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
@@ -47,6 +46,7 @@ from sasmamba.app.pose2d.movenet_networks import PoseNetwork, open_lightning, op
 from sasmamba.app.pose2d.overlap import COCO_SIGMAS
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import FloatArray, Frame
+from sasmamba.app.weights import store as weights
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, load_hrnet
 
 #: COCO looks at so many people of a picture, and at these similarities.

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sasmamba.app import weights
-from sasmamba.app.bench import machine
+from sasmamba.app.cli.bench import machine
+from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS, Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime
 from sasmamba.app.pose2d.hrnet import DETECT_EVERY, HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
-from sasmamba.app.sources import VideoFile
 from sasmamba.app.types import FloatArray, Frame, UserError
+from sasmamba.app.weights import store as weights
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig, load_hrnet
 
 #: By the name of their weights: the network and its input, width and height.

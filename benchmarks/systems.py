@@ -40,7 +40,7 @@ from sasmamba.models.checkpoint import config_from_dict
 from sasmamba.models.glsmamba import GLSMAMBA_B, GLSMAMBA_H, GLSMamba
 from sasmamba.models.posemamba import POSEMAMBA
 from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig, count_parameters
-from sasmamba.training.config import load_config
+from sasmamba.training.train_config import load_config
 
 FRAMES = 243
 LEAN = "sasmamba-lean"

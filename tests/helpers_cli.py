@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from helpers_video import MATRICES, set_display_matrix
 
-from sasmamba.app import cli
+from sasmamba.app.cli import main as cli
 from sasmamba.app.types import Frame, Person2D
 
-MAIN = "from sasmamba.app.cli import main; main()"
+MAIN = "from sasmamba.app.cli.main import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def command(*arguments: object) -> Result:
     before = signal.getsignal(signal.SIGTERM)
     with (
         patch.object(sys, "argv", ["sasmamba-demo", *map(str, arguments)]),
-        patch("sasmamba.app.native_output.silence"),  # to the end of the process it would be, and this one goes on
+        patch("sasmamba.common.native_output.silence"),  # to the end of the process it would be, and this one goes on
         redirect_stdout(out),
         redirect_stderr(err),
     ):

@@ -33,13 +33,15 @@ NOT_SOURCE = (
 )
 
 REQUIRED = (
+    "sasmamba/__init__.py",
+    "sasmamba/py.typed",
     "sasmamba/app/py.typed",
     "sasmamba/models/py.typed",
-    "sasmamba/app/cli.py",
-    "sasmamba/app/sinks/mp4.py",
-    "sasmamba/app/report/page.html",
-    "sasmamba/app/report/page.css",
-    "sasmamba/app/report/view.js",
+    "sasmamba/app/cli/main.py",
+    "sasmamba/app/io/mp4.py",
+    "sasmamba/app/export/report/page.html",
+    "sasmamba/app/export/report/page.css",
+    "sasmamba/app/export/report/view.js",
     "sasmamba/app/pose2d/mediapipe.py",
     "sasmamba/models/scan/__init__.py",
     "sasmamba/training/__init__.py",
@@ -70,10 +72,10 @@ sys.path.insert(0, folder)
 import numpy as np
 import torch
 torch.set_num_threads(1)
-import sasmamba.app.cli, sasmamba.models.sasmamba, sasmamba.training
-from sasmamba.app import lifting, weights
+import sasmamba.app.cli.main, sasmamba.models.sasmamba, sasmamba.training
+from sasmamba.app.lifting import offline as lifting; from sasmamba.app.weights import store as weights
 from sasmamba.models import kernels as native
-for module in (sasmamba.app.cli, sasmamba.models.sasmamba, sasmamba.training, lifting, native):
+for module in (sasmamba.app.cli.main, sasmamba.models.sasmamba, sasmamba.training, lifting, native):
     assert module.__file__.startswith(folder), f"{module.__name__} comes from {module.__file__}"
 assert str(weights.verify("sasmamba-lean").path).startswith(folder)
 library, sentence = native.load()
@@ -85,7 +87,7 @@ np.savez("in.npz", keypoints=keypoints, fps=25.0, width=640, height=480, skeleto
 for arguments in (["--version"], ["lift", "in.npz", "out.npz"]):
     sys.argv = ["sasmamba-demo", *arguments]
     try:
-        sasmamba.app.cli.main()
+        sasmamba.app.cli.main.main()
     except SystemExit as end:
         assert not end.code, end.code
 joints = np.load("out.npz")["joints3d"]

@@ -45,9 +45,9 @@ def train(
     import torch
 
     from sasmamba.app.config import resolve_device
-    from sasmamba.training.config import load_config, with_settings
     from sasmamba.training.loop import find_weights
     from sasmamba.training.loop import train as run
+    from sasmamba.training.train_config import load_config, with_settings
 
     if threads:
         torch.set_num_threads(threads)
@@ -174,8 +174,8 @@ def evaluate(
 ) -> None:
     """Measure a lifter on motion capture: errors in mm and degrees, and what damaged 2D costs."""
     from sasmamba.app.config import resolve_device
+    from sasmamba.training.evaluate import evaluate_file
     from sasmamba.training.evaluation import COLUMNS
-    from sasmamba.training.report import evaluate_file
 
     with _Lines("lifting windows") as watch:
         result = evaluate_file(

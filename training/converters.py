@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from sasmamba.app.types import UserError
 from sasmamba.models.skeletons import H36M, H36M_PARENTS
-from sasmamba.training.bvh import read_bvh
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.pickles import read_object_npz, read_pickle
+from sasmamba.training.read_bvh import read_bvh
 from sasmamba.training.schema import Clip, write_motion_file
 
 #: Joints of Human3.6M's own 32 that make up H36M-17, in its order.

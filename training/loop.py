@@ -21,17 +21,17 @@ from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
 from sasmamba.training.bodies import load_bodies
 from sasmamba.training.cameras import load_rig, rig_from
-from sasmamba.training.config import TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
-from sasmamba.training.journal import draw_curves, draw_joints
 from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
 from sasmamba.training.metrics import joint_errors
 from sasmamba.training.motion import Motion, load_motion
+from sasmamba.training.processes import Workers
 from sasmamba.training.simulate import Simulator, body_lengths
 from sasmamba.training.state import save_weights
+from sasmamba.training.train_config import TrainConfig, load_config
 from sasmamba.training.trainer import Trainer, refuse_another_run
-from sasmamba.training.workers import Workers
+from sasmamba.training.training_log import draw_curves, draw_joints
 
 __all__ = ["LifterTrainer", "load_config", "split", "train"]
 
@@ -353,7 +353,7 @@ def train(
 def find_weights(name: str, root: Path = Path()) -> Path:
     """A checkpoint by path (a name with a suffix), relative to here or to `root`, or a shipped lifter by name."""
     if not name.endswith(".safetensors"):
-        from sasmamba.app import weights
+        from sasmamba.app.weights import store as weights
 
         return weights.ensure(name)
     path = Path(name)

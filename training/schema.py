@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.sinks.atomic import atomic_path
 from sasmamba.app.types import UserError
+from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M
 
 #: Shortest and longest plausible stature (pelvis to head plus pelvis to ankle, metres): a wrong unit falls outside.

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.sinks.atomic import disk_errors_explained
 from sasmamba.app.types import UserError
-from sasmamba.training.journal import Journal
+from sasmamba.common.files import disk_errors_explained
 from sasmamba.training.state import Progress, load_state, save_state
+from sasmamba.training.training_log import Journal
 
 
 class Settings(Protocol):

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sasmamba.app.sinks.atomic import disk_errors_explained
 from sasmamba.app.types import UserError
+from sasmamba.common.files import disk_errors_explained
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, config_from_dict, load_glsmamba, save_glsmamba
 from sasmamba.models.tensorfile import CheckpointError

@@ -1,1 +1,1 @@
-"""Shipped weights and the manifest of everything that can be fetched; read through sasmamba.app.weights."""
+"""Shipped weights and the manifest of everything that can be fetched; read through sasmamba.app.weights.store."""

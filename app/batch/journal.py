@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sasmamba.app.sinks.atomic import disk_errors_explained
+from sasmamba.common.files import disk_errors_explained
 
 _CHUNK = 1 << 20
 

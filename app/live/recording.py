@@ -13,7 +13,7 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from sasmamba.app.sinks import Mp4Sink
+from sasmamba.app.io.renders import Mp4Sink
 from sasmamba.app.types import UserError
 
 #: What went wrong stands in the picture for so long, in lines of so many letters.

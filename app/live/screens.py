@@ -16,7 +16,7 @@ from typing import Self
 import cv2
 from numpy.typing import NDArray
 
-from sasmamba.app.rendering import font_folder
+from sasmamba.app.render.renderer import font_folder
 from sasmamba.app.types import UserError
 
 _TITLE = "sasmamba-demo"

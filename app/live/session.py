@@ -16,9 +16,9 @@ from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from sasmamba.app.live.lifting import LiveLifting
-from sasmamba.app.live.placing import LivePlacing
-from sasmamba.app.live.sources import LiveFrame, LiveSource
+from sasmamba.app.io.live_sources import LiveFrame, LiveSource
+from sasmamba.app.lifting.online import LiveLifting
+from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import FloatArray, Person2D, Pose3D

@@ -106,7 +106,7 @@ def open_pose2d(
 
 
 def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool) -> Pose2D:
-    from sasmamba.app import weights
+    from sasmamba.app.weights import store as weights
 
     slow = live and device == "cpu"
     path = None if slow else weights.obtain(DEFAULT_HRNET)
@@ -187,7 +187,7 @@ def _hrnet_weights(name: str, input_px: tuple[int, int] | None) -> tuple[Path, t
     Raises:
         UserError: there is no such file, or nothing says the size (exit code 2), or two things say it differently.
     """
-    from sasmamba.app import weights
+    from sasmamba.app.weights import store as weights
 
     if Path(name).suffix:
         path = _file(name)
@@ -216,7 +216,7 @@ def _hrnet_weights(name: str, input_px: tuple[int, int] | None) -> tuple[Path, t
 
 def _published_px(path: Path) -> tuple[int, int] | None:
     """The size that a file of the weights manifest wants, by its content and not its name; None of other files."""
-    from sasmamba.app import weights
+    from sasmamba.app.weights import store as weights
 
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -237,8 +237,8 @@ def ensure_models(
     Raises:
         UserError: they cannot be had, with what to do.
     """
-    from sasmamba.app import weights
     from sasmamba.app.pose2d.detectors import choose_detector
+    from sasmamba.app.weights import store as weights
 
     if backend == "auto":
         here = (name for name, files in _AUTO if weights.obtain(files) is not None)

@@ -168,7 +168,7 @@ def choose_detector(name: DetectorName) -> tuple[DetectorName, Path | None]:
     Raises:
         UserError: as `open_detector`.
     """
-    from sasmamba.app import weights
+    from sasmamba.app.weights import store as weights
 
     if name == "auto":
         if not has_onnxruntime():

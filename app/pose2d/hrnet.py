@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.closing import Closing
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.detectors import Detector, session_options
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.common.closing import Closing
 from sasmamba.models.hrnet import HRNet
 
 Runtime = Literal["onnxruntime", "torch"]

@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sasmamba.app.closing import Closing
 from sasmamba.app.pose2d.landmarker import GREY, Landmarker, Picture
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
 from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.common.closing import Closing
 from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
 
 #: The side of a view is this many times the longer side of the person's box: room to move before it must move too.
@@ -71,7 +71,7 @@ class MediaPipePose2D(Closing):
         if max_people < 1 or every < 1:
             raise ValueError(f"max_people and every: want 1 or more, got {max_people} and {every}")
         if model is None:
-            from sasmamba.app import weights
+            from sasmamba.app.weights import store as weights
 
             model = weights.ensure("pose-landmarker-full")
         self._model = model

@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.closing import Closing
 from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.multipose import Finder, find_people
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
 from sasmamba.app.pose2d.squares import Square, unmirrored
 from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.common.closing import Closing
 
 #: MultiPose looks after so many seconds, and sooner for so long after somebody came or was lost.
 FIND_S, FIND_SOON_S, SOON_FOR_S = 0.3, 0.1, 1.0

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sasmamba.app import weights
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.detectors import PERSON, Detector, people_in
 from sasmamba.app.pose2d.hrnet import BATCH, HRNetPose2D
 from sasmamba.app.types import FloatArray, Frame, UserError
+from sasmamba.app.weights import store as weights
 from sasmamba.models.hrnet import read_tensors
 from sasmamba.models.skeletons import COCO
 from sasmamba.models.tensorfile import CheckpointError

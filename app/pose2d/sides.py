@@ -20,8 +20,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.runs import runs
 from sasmamba.app.types import FloatArray, Person2D
+from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import COCO, COCO_MIRROR
 
 #: Joints that are exchanged together, by what a person calls them. Detectors exchange legs with and without the hips.

@@ -15,8 +15,8 @@ import pytest
 from helpers_cli import MAIN, Result, command, start, walk_clip, walker, walker_2d
 from helpers_video import MATRICES, corner_of, set_display_matrix, write_video
 
-from sasmamba.app.live.run import LiveConfig
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.live.run_live import LiveConfig
 from sasmamba.models.skeletons import H36M, MEDIAPIPE33_OF_COCO17, coco17_to_h36m17
 
 
@@ -159,7 +159,7 @@ from helpers_cli import walker_2d
 from sasmamba.app import pipeline
 pipeline.open_pose2d = walker_2d
 try:
-    from sasmamba.app.cli import main; main()
+    from sasmamba.app.cli.main import main; main()
 finally:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "linux" else 1 << 20))
 """
@@ -284,7 +284,7 @@ def test_the_words_for_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arg
     def run_live(config: LiveConfig, *_: object) -> None:
         raise Shown(config.source, config.lookahead)
 
-    monkeypatch.setattr("sasmamba.app.live.run.run_live", run_live)
+    monkeypatch.setattr("sasmamba.app.live.run_live.run_live", run_live)
     clip = str(tmp_path / "clip.mp4")
     with pytest.raises(Shown) as shown:
         command(*(a.format(clip=clip) for a in arguments), "--lookahead", 5)

@@ -12,8 +12,8 @@ import pytest
 from helpers_cli import command, left_in, mounted_disk, one_sentence
 from helpers_video import write_sound_only, write_video
 
-from sasmamba.app.batch.run import BatchReport
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.batch.run_batch import BatchReport
+from sasmamba.app.io.video_file import VideoFile
 
 
 def test_a_folder_becomes_a_folder(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_odd_names_broken_clips_and_links(tmp_path: Path) -> None:
 
 def test_a_disk_that_fills_up_half_way(tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch stops, says so, and what is there is whole; with more room it goes on."""
-    monkeypatch.setattr("sasmamba.app.batch.run._LEAST_FREE_BYTES", 0)
+    monkeypatch.setattr("sasmamba.app.batch.run_batch._LEAST_FREE_BYTES", 0)
     (tmp_path / "clips").mkdir()
     for i in range(4):
         write_video(tmp_path / f"clips/{i}.mp4", 6, size=(160, 120))
@@ -118,7 +118,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_folders_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
     monkeypatch.setattr(
-        "sasmamba.app.batch.command.run_batch",
+        "sasmamba.app.cli.folder.run_batch",
         lambda folder, out, *_, **__: asked.append(out) or BatchReport([], 0, []),
     )
     (tmp_path / "clips/deep").mkdir(parents=True)

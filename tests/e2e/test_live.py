@@ -18,19 +18,19 @@ import pytest
 from helpers_cli import MAIN, command, left_in, mounted_disk, one_sentence, start, walker_2d
 from helpers_video import write_video
 
-from sasmamba.app.live import run as live_run
+from sasmamba.app.io.live_sources import LiveFrame
+from sasmamba.app.io.renders import Mp4Sink
+from sasmamba.app.live import run_live as live_run
 from sasmamba.app.live.recording import Recorder
-from sasmamba.app.live.run import LiveConfig, run_live
+from sasmamba.app.live.run_live import LiveConfig, run_live
 from sasmamba.app.live.screens import Server
-from sasmamba.app.live.sources import LiveFrame
-from sasmamba.app.sinks import Mp4Sink
 from sasmamba.app.types import Frame, UserError, VideoMeta
 
 pytestmark = pytest.mark.timing
 
 #: The command with a 2D stage that costs nothing, so that what is measured here is live mode itself.
 WALKER = f"""
-from sasmamba.app.live import run
+from sasmamba.app.live import run_live as run
 import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from helpers_cli import walker_2d
 run.open_pose2d = walker_2d

@@ -12,11 +12,11 @@ import pytest
 from helpers_cli import Walker2D, command, left_in, one_sentence, walker
 from helpers_video import write_video
 
-from sasmamba.app.batch.crew import Failed
-from sasmamba.app.batch.task import do_clip
+from sasmamba.app.batch.executor import Failed
+from sasmamba.app.batch.run_clip import do_clip
 from sasmamba.app.config import RunConfig
-from sasmamba.app.lifting import Lifter
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.lifting.offline import Lifter
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models.skeletons import H36M
 

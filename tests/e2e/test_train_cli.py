@@ -10,7 +10,7 @@ import pytest
 from helpers_motion import walker, write_motion, write_rig
 from typer.testing import CliRunner
 
-from sasmamba.app.cli import app as demo
+from sasmamba.app.cli.main import app as demo
 from sasmamba.app.types import UserError
 from sasmamba.training.__main__ import app as training
 

@@ -14,7 +14,7 @@ import pytest
 from helpers_cli import command, left_in, one_sentence
 from helpers_video import add_tone, write_sound_only, write_video
 
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.io.video_file import VideoFile
 
 
 def without_frames(path: Path) -> None:

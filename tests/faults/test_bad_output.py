@@ -117,7 +117,7 @@ def test_a_disk_that_fails_after_some_frames(
 
     really = av.open
     monkeypatch.setattr(
-        "sasmamba.app.sinks.mp4.av.open",
+        "sasmamba.app.io.mp4.av.open",
         lambda *a, **k: Failing(really(*a, **k)) if "w" in a else really(*a, **k),
     )
     result = command(video, "--out", tmp_path / "r.mp4", "--quiet")

@@ -21,11 +21,11 @@ from helpers_cli import command, one_sentence, start
 from helpers_crew import copy_clip
 from helpers_video import write_video
 
-from sasmamba.app.batch import cluster as cluster_module
-from sasmamba.app.batch import run as batch_run
+from sasmamba.app.batch import ray_client as cluster_module
+from sasmamba.app.batch import run_batch as batch_run
 from sasmamba.app.batch.clips import Clip
-from sasmamba.app.batch.cluster import ClusterCrew
-from sasmamba.app.batch.run import BatchReport, run_batch
+from sasmamba.app.batch.ray_client import ClusterCrew
+from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
 
@@ -201,7 +201,7 @@ def test_a_node_that_does_not_see_the_files_gets_no_more(tmp_path: Path, cluster
 def test_a_node_with_another_version_gets_nothing(
     tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sasmamba.app.batch.cluster.version", lambda name: "99.1")
+    monkeypatch.setattr("sasmamba.app.batch.ray_client.version", lambda name: "99.1")
     clips = clips_of(tmp_path, {"a.mp4": "0.1"})
     report = run_batch(clips, tmp_path / "out", TEMPLATE, cluster=cluster.address)
     assert re.fullmatch(r"Node .* has sasmamba-demo .*: install 99.1 there\.", report.stopped)
@@ -297,7 +297,7 @@ def test_a_relative_folder_of_weights_is_resolved_before_it_travels(
 def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "clips").mkdir()
     write_video(tmp_path / "clips/a.mp4", 2)
-    monkeypatch.setattr("sasmamba.app.batch.cluster.find_spec", lambda name: True)
+    monkeypatch.setattr("sasmamba.app.batch.ray_client.find_spec", lambda name: True)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -310,7 +310,7 @@ def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pyt
         told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", wrong, "--quiet")
         assert told.code == 2
         assert one_sentence(told.err).startswith("--cluster wants auto or the head node's HOST:PORT")
-    monkeypatch.setattr("sasmamba.app.batch.cluster.find_spec", lambda name: None)
+    monkeypatch.setattr("sasmamba.app.batch.ray_client.find_spec", lambda name: None)
     told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", "auto", "--quiet")
     assert told.code == 1
     assert (
@@ -326,7 +326,7 @@ def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pyt
 
 @needs_ray
 def test_somebody_else_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sasmamba.app.batch.cluster._JOIN_S", 3.0)
+    monkeypatch.setattr("sasmamba.app.batch.ray_client._JOIN_S", 3.0)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen(8)

@@ -16,8 +16,8 @@ import pytest
 from helpers_cli import MAIN, command, left_in, start, walker_2d
 from helpers_video import write_video
 
-from sasmamba.app import cli
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.cli import main as cli
+from sasmamba.app.io.video_file import VideoFile
 
 pytestmark = [
     pytest.mark.timing,
@@ -84,7 +84,7 @@ SLOW = (
     """
 import time
 from helpers_cli import walker_2d
-from sasmamba.app import pipeline, rendering
+from sasmamba.app import pipeline; from sasmamba.app.render import renderer as rendering
 pipeline.open_pose2d = walker_2d
 draw = rendering.Renderer.draw
 rendering.Renderer.draw = lambda *a, **k: (time.sleep(0.05), draw(*a, **k))[1]

@@ -16,8 +16,8 @@ from helpers_cli import walker
 from numpy.typing import NDArray
 
 from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.export import export_lifter
-from sasmamba.app.lifting import Lifter
+from sasmamba.app.lifting.export_onnx import export_lifter
+from sasmamba.app.lifting.offline import Lifter
 from sasmamba.app.types import UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import save_lifter

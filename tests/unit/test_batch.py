@@ -17,13 +17,13 @@ import pytest
 from helpers_cli import not_as_root
 from helpers_video import write_video
 
-from sasmamba.app.batch import run as batch_run
+from sasmamba.app.batch import run_batch as batch_run
 from sasmamba.app.batch.clips import Clip, find_clips
-from sasmamba.app.batch.crew import Failed
+from sasmamba.app.batch.executor import Failed
 from sasmamba.app.batch.journal import Journal, Record, fingerprint
-from sasmamba.app.batch.run import BatchReport, run_batch
+from sasmamba.app.batch.local_pool import LocalCrew
+from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.settings import digest, same_everywhere
-from sasmamba.app.batch.workers import LocalCrew
 from sasmamba.app.config import RunConfig
 from sasmamba.app.types import UserError
 
@@ -209,7 +209,7 @@ def test_a_process_that_is_killed_costs_one_try(folder: Path) -> None:
 BATCH = """
 import sys
 from pathlib import Path
-from sasmamba.app.batch.run import run_batch
+from sasmamba.app.batch.run_batch import run_batch
 from sasmamba.app.config import RunConfig
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sasmamba.app.live.names import is_live, is_stream
-from sasmamba.app.live.sources import _Grid, _Pace
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.io.live_sources import _Grid, _Pace
+from sasmamba.app.io.source_names import is_live, is_stream
+from sasmamba.app.io.video_file import VideoFile
 
 PICTURE = np.zeros((1, 1, 3), np.uint8)
 RATES = st.sampled_from([Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(240)])

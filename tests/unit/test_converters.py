@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from sasmamba.app.types import UserError
 from sasmamba.models.skeletons import H36M, H36M_PARENTS
-from sasmamba.training.bvh import read_bvh
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.converters import H36M_OF_3DHP, H36M_OF_32, convert_files
 from sasmamba.training.pairs import has_pairs, paired_windows
+from sasmamba.training.read_bvh import read_bvh
 from sasmamba.training.schema import read_motion_file
 
 T = 50

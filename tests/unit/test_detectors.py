@@ -233,7 +233,9 @@ class TestChoice:
     @pytest.mark.parametrize(("here", "want"), [(True, "YOLOX-S"), (False, "MediaPipe")])
     def test_auto(self, here: bool, want: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = graph(tmp_path / "yolox.onnx", NEAR)
-        monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: path if here and name == "yolox-s" else None)
+        monkeypatch.setattr(
+            "sasmamba.app.weights.store.obtain", lambda name: path if here and name == "yolox-s" else None
+        )
         detector, name = open_detector("auto", max_people=1)
         detector.close()
         assert name == want
@@ -243,7 +245,7 @@ class TestChoice:
         networks = ModuleType("movenet_networks")
         networks.open_multipose = lambda threads: lambda rgb: []  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "sasmamba.app.pose2d.movenet_networks", networks)
-        monkeypatch.setattr("sasmamba.app.weights.obtain", {"movenet": Path("movenet.zip")}.get)
+        monkeypatch.setattr("sasmamba.app.weights.store.obtain", {"movenet": Path("movenet.zip")}.get)
         detector, name = open_detector(asked, max_people=1)
         assert name == "MoveNet MultiPose"
         assert detector(frame(64, 48)).shape == (0, 5)

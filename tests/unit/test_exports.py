@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from helpers_motion import walker
 
-from sasmamba.app.placing import Placement
-from sasmamba.app.rendering import R_WORLD_CAM
-from sasmamba.app.sinks import motion as exports
-from sasmamba.app.sinks.motion import JOINTS, export_motion, export_paths, parse_formats
+from sasmamba.app.export import motion_table as exports
+from sasmamba.app.export.motion_table import JOINTS, export_motion, export_paths, parse_formats
+from sasmamba.app.motion.placing import Placement
+from sasmamba.app.render.renderer import R_WORLD_CAM
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
 from sasmamba.models.skeletons import H36M
@@ -322,7 +322,7 @@ def test_a_missing_package_is_named_before_any_work(monkeypatch: pytest.MonkeyPa
 
 def test_c3d_counts_so_many_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ezc3d", reason="ezc3d, which writes C3D, is not installed")
-    from sasmamba.app.sinks import c3d
+    from sasmamba.app.export import c3d
 
     monkeypatch.setattr(c3d, "MOST_FRAMES", 9)
     take, placement = scene({1: walking(10)})

@@ -20,7 +20,7 @@ from torch import nn
 
 from sasmamba.app import pose2d
 from sasmamba.app.config import RunConfig
-from sasmamba.app.lifting import Lifter
+from sasmamba.app.lifting.offline import Lifter
 from sasmamba.app.pipeline import Stop, Timings, analyse
 from sasmamba.app.pose2d import open_pose2d, topdown
 from sasmamba.app.pose2d.foresight import with_foresight
@@ -455,7 +455,7 @@ class TestOpening:
         assert "pip install 'sasmamba-demo[vitpose]'; or pass another --pose2d." in sentence
 
     def test_doctor(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from sasmamba.app.doctor import examine
+        from sasmamba.app.cli.doctor import examine
 
         monkeypatch.setitem(sys.modules, "transformers", None)
         (found,) = [f for f in examine() if f.part == "2D glsmamba"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers_cli import walker
 
-from sasmamba.app.lifting import Lifter
+from sasmamba.app.lifting.offline import Lifter
 from sasmamba.app.pipeline import Stop, Timings, analyse
 from sasmamba.app.take import Take, save_poses
 from sasmamba.app.types import Frame, Person2D, VideoMeta

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sasmamba.app.keypoints import lift_file, read_keypoints
-from sasmamba.app.lifting import Lifter
+from sasmamba.app.io.keypoints import lift_file, read_keypoints
+from sasmamba.app.lifting.offline import Lifter
 from sasmamba.app.types import UserError
 
 

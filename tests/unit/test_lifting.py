@@ -11,7 +11,7 @@ from helpers_cli import command, walker_2d
 from helpers_video import write_video
 
 from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.lifting import Lifter, Lifting, lift_sequence
+from sasmamba.app.lifting.offline import Lifter, Lifting, lift_sequence
 from sasmamba.app.types import Person2D, UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import save_lifter

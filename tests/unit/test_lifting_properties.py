@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sasmamba.app.lifting import Lifting, lift_sequence
+from sasmamba.app.lifting.offline import Lifting, lift_sequence
 from sasmamba.app.types import Pose3D
 
 #: Frames in which somebody was seen.

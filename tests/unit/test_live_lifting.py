@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sasmamba.app.live.lifting import CARRIED_FRAMES, LiveLifting
+from sasmamba.app.lifting.online import CARRIED_FRAMES, LiveLifting
 from sasmamba.models.sasmamba import SasMambaConfig
 
 

@@ -14,14 +14,14 @@ import pytest
 from helpers_cli import Walker2D
 
 from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.lifting import Lifter
+from sasmamba.app.io.live_sources import LiveFrame
+from sasmamba.app.lifting.offline import Lifter
+from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live import screens
-from sasmamba.app.live.lifting import LiveLifting
-from sasmamba.app.live.placing import LivePlacing
-from sasmamba.app.live.run import Delays
+from sasmamba.app.live.run_live import Delays
 from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Newest, Session, Shown
-from sasmamba.app.live.sources import LiveFrame
+from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, UserError, VideoMeta
 

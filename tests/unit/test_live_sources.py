@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from helpers_video import grey_of, write_video
 
-from sasmamba.app.live import sources
-from sasmamba.app.live.names import is_live
+from sasmamba.app.io import live_sources as sources
+from sasmamba.app.io.live_sources import CameraSource, PacedFile, StreamSource, open_live
+from sasmamba.app.io.source_names import is_live
 from sasmamba.app.live.screens import Server
-from sasmamba.app.live.sources import CameraSource, PacedFile, StreamSource, open_live
 from sasmamba.app.types import UserError
 
 pytestmark = pytest.mark.timing

@@ -16,10 +16,10 @@ import pytest
 from helpers_cli import left_in, start
 from helpers_video import write_video
 
-from sasmamba.app import weights
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _Follower
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import Frame, Person2D, UserError
+from sasmamba.app.weights import store as weights
 from sasmamba.models.skeletons import COCO
 
 #: A name, a picture, and the people annotated in it.
@@ -277,7 +277,7 @@ def test_closing_twice_is_fine(model: Path) -> None:
 
 HERE = (
     "import sys, threading; import numpy as np; from pathlib import Path; from fractions import Fraction\n"
-    "from sasmamba.app.native_output import silence, silenced\n"
+    "from sasmamba.common.native_output import silence, silenced\n"
     "from sasmamba.app.pose2d.mediapipe import MediaPipePose2D; from sasmamba.app.types import Frame\n"
     "def opened(): return MediaPipePose2D(Path(sys.argv[1]))\n"
     "def use(b): b(Frame(0, Fraction(0), np.zeros((90, 90, 3), np.uint8))); return b\n"

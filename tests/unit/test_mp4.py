@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from helpers_video import add_tone, grey_of, write_sound_only, write_video
 
-from sasmamba.app.sinks.atomic import atomic_path
-from sasmamba.app.sinks.gif import GifSink
-from sasmamba.app.sinks.mp4 import Mp4Sink, ticks_per_second
-from sasmamba.app.sources import VideoFile
+from sasmamba.app.io.gif import GifSink
+from sasmamba.app.io.mp4 import Mp4Sink, ticks_per_second
+from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.types import UserError
+from sasmamba.common.files import atomic_path
 
 NTSC = Fraction(30000, 1001)
 

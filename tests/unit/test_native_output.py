@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sasmamba.app.native_output import LineFilter, silenced
+from sasmamba.common.native_output import LineFilter, silenced
 
 CHATTER = {
     "absl": b"W0000 00:00:1764343253.123456  4711 inference_feedback_manager.cc:114] Feedback manager requires\n",
@@ -104,7 +104,7 @@ def test_lines_of_two_threads_mixed(mixed: bytes, left: bytes) -> None:
 
 SAY = (
     "import atexit, ctypes, faulthandler, multiprocessing, os, signal, subprocess, sys, threading, time\n"
-    "from sasmamba.app.native_output import silence, silenced\n"
+    "from sasmamba.common.native_output import silence, silenced\n"
     "chatter, news = b'INFO: chatter\\n', b'E0000 news\\n'\n"
     "def say(): os.write(2, chatter + news)\n"
 )
@@ -269,7 +269,7 @@ def test_without_a_filter_everything_is_printed(
 def test_importing_replaces_nothing() -> None:
     code = (
         "import os, sys; before = os.fstat(2), sys.stderr\n"
-        "import sasmamba.app.cli, sasmamba.app.pose2d.mediapipe, sasmamba.app.native_output\n"
+        "import sasmamba.app.cli.main, sasmamba.app.pose2d.mediapipe, sasmamba.common.native_output\n"
         "assert (os.fstat(2), sys.stderr) == before\n"
     )
     subprocess.run([sys.executable, "-c", code], timeout=60, check=True, stderr=subprocess.PIPE)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.placing import Intrinsics, level, place, to_camera_axes, with_constant_bones
+from sasmamba.app.motion.placing import Intrinsics, level, place, to_camera_axes, with_constant_bones
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
 from sasmamba.models.geometry import facing_rotation

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app import pose2d, weights
+from sasmamba.app import pose2d
 from sasmamba.app.pose2d import HRNET_INPUT_PX, ensure_models, open_pose2d
 from sasmamba.app.types import UserError
+from sasmamba.app.weights import store as weights
 from sasmamba.models.hrnet import HRNET_W32, HRNet
 
 

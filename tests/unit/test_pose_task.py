@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from sasmamba.app.pose2d.pose_task import build_pose_task, with_normalization
+from sasmamba.app.weights.pose_task import build_pose_task, with_normalization
 
 schema = pytest.importorskip("mediapipe.tasks.metadata.schema_py_generated")
 metadata_schema = pytest.importorskip("mediapipe.tasks.metadata.metadata_schema_py_generated")

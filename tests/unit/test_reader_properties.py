@@ -13,11 +13,11 @@ from helpers_posetrack import video
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sasmamba.app import weights
 from sasmamba.app.types import UserError
-from sasmamba.training.bvh import read_bvh
+from sasmamba.app.weights import store as weights
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.posetrack import clips, read_posetrack
+from sasmamba.training.read_bvh import read_bvh
 
 SHIPPED = Path(__file__).parents[2] / "weights/manifest.toml"
 

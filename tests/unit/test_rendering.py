@@ -10,7 +10,15 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from sasmamba.app.rendering import SIDE_COLORS, RenderConfig, Renderer, Scene, camera_to_world, capsules, track_color
+from sasmamba.app.render.renderer import (
+    SIDE_COLORS,
+    RenderConfig,
+    Renderer,
+    Scene,
+    camera_to_world,
+    capsules,
+    track_color,
+)
 from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import COCO, H36M
 

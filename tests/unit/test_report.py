@@ -23,16 +23,16 @@ from helpers_video import write_video
 from numpy.typing import NDArray
 from test_exports import scene, tumbling, walking
 
-from sasmamba.app.angles import ANGLES, joint_angles
 from sasmamba.app.config import RunConfig
-from sasmamba.app.footing import Footing
+from sasmamba.app.export.motion_table import Outcome, export_motion, motions
+from sasmamba.app.export.report import findings, page
+from sasmamba.app.export.report.plots import lone, shaded, thinned, unwound
+from sasmamba.app.io.gif import GifSink
+from sasmamba.app.io.mp4 import Mp4Sink
+from sasmamba.app.motion.angles import ANGLES, joint_angles
+from sasmamba.app.motion.footing import Footing
+from sasmamba.app.motion.placing import Placement
 from sasmamba.app.pipeline import run
-from sasmamba.app.placing import Placement
-from sasmamba.app.report import findings, page
-from sasmamba.app.report.plots import lone, shaded, thinned, unwound
-from sasmamba.app.sinks.gif import GifSink
-from sasmamba.app.sinks.motion import Outcome, export_motion, motions
-from sasmamba.app.sinks.mp4 import Mp4Sink
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, UserError
 from sasmamba.models.skeletons import H36M

@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sasmamba.app.runs import stretches
-from sasmamba.app.smoothing import OneEuro, smooth_take, zero_phase
+from sasmamba.app.motion.smoothing import OneEuro, smooth_take, zero_phase
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D, VideoMeta
+from sasmamba.common.runs import stretches
 
 RNG = np.random.default_rng(0)
 

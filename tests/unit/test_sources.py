@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from helpers_video import MATRICES, corner_of, grey_of, set_display_matrix, write_sound_only, write_video
 
-from sasmamba.app.sources import VideoFile, prefetch
+from sasmamba.app.io.video_file import VideoFile, prefetch
 from sasmamba.app.types import UserError
 
 

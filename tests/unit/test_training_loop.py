@@ -25,10 +25,10 @@ from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import config_from_dict, load_lifter, save_lifter
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 from sasmamba.training import loop, state
-from sasmamba.training.config import Phase, TrainConfig, load_config
 from sasmamba.training.ema import Ema
 from sasmamba.training.loop import train
 from sasmamba.training.motion import load_motion
+from sasmamba.training.train_config import Phase, TrainConfig, load_config
 
 TINY = {
     "blocks": 2,

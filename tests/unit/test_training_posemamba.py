@@ -16,7 +16,7 @@ from sasmamba.models.checkpoint import config_from_dict, read_metadata
 from sasmamba.models.posemamba import POSEMAMBA, POSEMAMBA_B, POSEMAMBA_L, POSEMAMBA_S, POSEMAMBA_X, is_posemamba
 from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig, count_parameters
 from sasmamba.training import loop, state
-from sasmamba.training.config import Phase, TrainConfig, load_config
+from sasmamba.training.train_config import Phase, TrainConfig, load_config
 
 TINY = {
     "blocks": 2,

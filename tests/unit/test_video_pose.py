@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from sasmamba.app.cli import app as demo
+from sasmamba.app.cli.main import app as demo
 from sasmamba.app.types import UserError
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, load_glsmamba

@@ -22,10 +22,10 @@ import pytest
 from helpers_cli import command
 from helpers_http import FaultyServer, faulty_server
 
-from sasmamba.app import weights
 from sasmamba.app.types import UserError
-from sasmamba.app.weights import Entry, Member, Source, Store, Wheel
-from sasmamba.app.weights_npm import NpmMember, NpmPackage, bundle
+from sasmamba.app.weights import store as weights
+from sasmamba.app.weights.npm import NpmMember, NpmPackage, bundle
+from sasmamba.app.weights.store import Entry, Member, Source, Store, Wheel
 
 BODY = bytes(range(256)) * 1200  # 300 kB
 

@@ -1,0 +1,1 @@
+"""Any video of people to their motion in 3D."""

@@ -1,0 +1,51 @@
+"""One clip of a batch, done in a process that serves the batch, with whatever happens turned into a message."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import asdict
+
+from sasmamba.app.batch.executor import Done, Failed, Message, Progress
+from sasmamba.app.config import RunConfig
+from sasmamba.app.types import UserError
+
+#: Frames between two messages of progress.
+_TELL_EVERY = 15
+
+
+def do_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
+    """Runs the pipeline on one thread of torch; tells progress, and at last Done or Failed."""
+    import torch
+
+    from sasmamba.app.pipeline import run
+    from sasmamba.common import native_output
+
+    native_output.silence()
+
+    torch.set_num_threads(1)
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if done % _TELL_EVERY == 0 or done == total:
+            tell(Progress(stage, done, total))
+
+    ended: Message
+    try:
+        report = run(config, progress)
+        ended = Done(asdict(report) | {"fps": report.fps})
+    except UserError as error:
+        ended = failure(error)
+    except Exception as error:
+        # one clip's bug must not end the night's work; the journal keeps what it was
+        ended = Failed(f"{type(error).__name__}: {error}. This is a bug; please report it with the clip.")
+    tell(ended)
+
+
+def failure(error: UserError) -> Failed:
+    """The message of an error: what a person has to mend does not mend itself, what the system refused may pass."""
+    return Failed(str(error), for_want_of_room(error), final=not isinstance(error.__cause__, OSError))
+
+
+def for_want_of_room(error: UserError) -> bool:
+    """Whether it was a full disk, or a quota."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,43 @@
+"""JSON: everything that is known, for programs of one's own."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sasmamba.app.export.motion_table import Motion
+from sasmamba.common.files import atomic_path
+from sasmamba.models.skeletons import H36M_PARENTS
+
+
+def write_json(path: Path, people: list[Motion], fps: Fraction, notes: dict[str, Any]) -> None:
+    """Writes one object: what `sinks.motion.about` tells (units metres; axes x right, y away from the camera, z up,
+    floor at z = 0; joint names; assumptions), `parents` of the joints, and `people`, each with `track_id` and `frames`:
+    a list of {frame, time_s, observed, joints: 17 × [x, y, z], score: 17 × 0..1 of the 2D joints}.
+
+    Times are the video's own; frames without a pose are left out. One line per frame, written as it goes: memory does
+    not grow with the video.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    head = json.dumps({"format": "sasmamba-motion/1", **notes, "parents": list(H36M_PARENTS)}, indent=1)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+        out.write(head.removesuffix("\n}") + ',\n "people": [')
+        for p, person in enumerate(people):
+            out.write(("," if p else "") + f'\n  {{"track_id": {person.track_id}, "frames": [')
+            for k, f in enumerate(np.flatnonzero(np.isfinite(person.joints).all((1, 2))).tolist()):
+                row = {
+                    "frame": int(person.frame[f]),
+                    "time_s": round(float(person.times_s[f]), 6),
+                    "observed": bool(person.observed[f]),
+                    "joints": np.round(person.joints[f].astype(float), 4).tolist(),
+                    "score": np.round(person.score[f].astype(float), 3).tolist(),
+                }
+                out.write((",\n   " if k else "\n   ") + json.dumps(row))
+            out.write("]}")
+        out.write("]\n}\n")

@@ -1,0 +1,190 @@
+"""2D poses of a user's own: read, lifted, written, without a video."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.lifting.offline import Lifter, lift_sequence
+from sasmamba.app.motion.placing import to_camera_axes
+from sasmamba.app.motion.smoothing import POSE_S, zero_phase
+from sasmamba.app.take import write_npz
+from sasmamba.app.types import FloatArray, UserError
+from sasmamba.common.files import check_writable, same_file
+from sasmamba.common.runs import runs
+from sasmamba.models.normalise import mask_missing
+from sasmamba.models.skeletons import H36M, coco17_to_h36m17, mediapipe33_to_coco17
+
+#: Input skeletons, and how many joints each has.
+SKELETONS = {"h36m17": 17, "coco17": 17, "mediapipe33": 33}
+
+_NEEDED = ("keypoints", "fps", "width", "height", "skeleton")
+#: Beyond these something else was meant, and times and angles would overflow.
+_MOST_FPS, _MOST_PX = 10_000, 1_000_000
+#: Where nine in ten coordinates are smaller than this the picture's corner would have to hold everybody, and in no
+#: picture but a tiny one could they be pixels; normalised ones, in whatever way, do not reach it.
+_NORMALISED, _SMALLEST_PX = 2.5, 32
+
+#: What numpy raises for files that are no NPZ, cut off, altered, or that claim more than memory holds.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    AttributeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """2D poses: xyc (P, F, 17, 3) H36M-17 x px, y px, score; fps; width, height in pixels; fov_deg, the field of view
+    along the picture's longer side, where it is known; one_person where the file had no axis over people."""
+
+    xyc: FloatArray
+    fps: float
+    width: int
+    height: int
+    fov_deg: float | None = None
+    one_person: bool = True
+
+
+def read_keypoints(path: Path) -> Keypoints:
+    """Reads `lift`'s input: keypoints (F, J, 3) or (P, F, J, 3) x px, y px, score; fps, width, height, skeleton; and
+    fov_deg if it is known.
+
+    A score of 0 or NaN, or a NaN position, marks a missing joint. Other arrays of the file are not read.
+
+    Raises:
+        UserError: the file is missing or breaks the format, with what is expected.
+    """
+    if not os.path.exists(path):  # not Path.exists, which raises for a name too long for the disk
+        raise UserError(f"{path} does not exist.", exit_code=2)
+    fields = _read_fields(path)
+    skeleton = _skeleton(path, fields["skeleton"])
+    points = fields["keypoints"]
+    if points.ndim not in (3, 4) or points.shape[-2:] != (SKELETONS[skeleton], 3) or 0 in points.shape:
+        raise UserError(
+            f"{path}: keypoints for {skeleton} must have shape (frames, {SKELETONS[skeleton]}, 3), got {points.shape}."
+        )
+    if points.dtype.kind not in "fiu":
+        raise UserError(f"{path}: keypoints must be numbers, got {points.dtype}.")
+    try:
+        fps, width, height = float(fields["fps"].item()), int(fields["width"].item()), int(fields["height"].item())
+        fov_deg = float(fields["fov_deg"].item()) if "fov_deg" in fields else None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: fps, width, height and fov_deg must be single numbers.") from error
+    if fov_deg is not None and not 10 <= fov_deg <= 150:
+        raise UserError(f"{path}: fov_deg must lie between 10 and 150 degrees, got {fov_deg:g}.")
+    if not (1 / _MOST_FPS <= fps <= _MOST_FPS and 1 <= width <= _MOST_PX and 1 <= height <= _MOST_PX):
+        raise UserError(
+            f"{path}: fps must lie between {1 / _MOST_FPS:g} and {_MOST_FPS}, width and height between 1 and "
+            f"{_MOST_PX}, got {fps:g}, {width:.6g}, {height:.6g}."
+        )
+    points = mask_missing(points)
+    _check_pixels(path, points, width, height)
+    xy, score = points[..., :2], points[..., 2]
+    if skeleton == "mediapipe33":
+        xy, score = mediapipe33_to_coco17(xy, score)
+    if skeleton != "h36m17":
+        xy, score = coco17_to_h36m17(xy, score)
+    if not (score > 0).any():
+        raise UserError(f"{path}: every joint is missing in every frame, there is nothing to lift.")
+    xyc = np.concatenate([xy, score[..., None]], -1)
+    return Keypoints(xyc if xyc.ndim == 4 else xyc[None], fps, width, height, fov_deg, one_person=xyc.ndim == 3)
+
+
+def _read_fields(path: Path) -> dict[str, NDArray]:
+    """The arrays of the format, and none besides, which may be large or hold Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            fields = {name: np.asarray(archive[name]) for name in (*_NEEDED, "fov_deg") if name in archive.files}
+    except _UNREADABLE as error:
+        raise UserError(f"{path} is not a readable NPZ file; write one with numpy.savez.") from error
+    if missing := [name for name in _NEEDED if name not in fields]:
+        raise UserError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(_NEEDED)}.")
+    return fields
+
+
+def _skeleton(path: Path, given: NDArray) -> str:
+    name = given.item() if given.size == 1 else given.tolist()
+    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    if name not in SKELETONS:
+        raise UserError(f"{path}: skeleton {name!r:.60} is unknown; use one of {', '.join(SKELETONS)}.")
+    return name
+
+
+def _check_pixels(path: Path, points: NDArray[np.float32], width: int, height: int) -> None:
+    """Refuses positions that cannot be pixels, since all of them lie in the picture's corner: normalised ones.
+
+    They are not scaled without asking: 0…1 of width and height is MediaPipe's convention, and there are others.
+    """
+    found = np.abs(points[points[..., 2] > 0, :2])
+    if max(width, height) < _SMALLEST_PX or not found.size or np.quantile(found, 0.9) > _NORMALISED:
+        return
+    raise UserError(
+        f"{path}: keypoints must be pixels of the {width} × {height} picture, and these look normalised. "
+        f"Where they run from 0 to 1, as MediaPipe's do, multiply x by {width} and y by {height}."
+    )
+
+
+def lift_file(
+    source: Path,
+    out: Path,
+    lifter: Lifter,
+    smooth: bool = True,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> int:
+    """Lifts a file of 2D poses (see `read_keypoints`) and returns the number of frames.
+
+    Writes joints3d float32 (F, 17, 3), or (P, F, 17, 3) where the input has people, metres relative to the pelvis, x
+    right, y down, z forward, NaN where nothing was there to lift; fps; skeleton; model; axes: "facing", those of a
+    camera that looks straight at the person, or "camera", the camera's own, where the input holds `fov_deg`.
+
+    Args:
+        smooth: take the jitter out, each stretch without a gap by itself (`smoothing.zero_phase`).
+        progress: told the stage, "lift", and of how many frames so many are done; each person has frames of their own.
+
+    Raises:
+        UserError: the input breaks the format or the output cannot be written.
+    """
+    if out.suffix.lower() != ".npz":
+        raise UserError(f"Poses are saved as .npz, not {out.name!r}.", exit_code=2)
+    if same_file(source, out):
+        raise UserError(f"The poses would overwrite {source}; choose another OUT.npz.", exit_code=2)
+    given = read_keypoints(source)
+    check_writable(out)
+    people, frames = given.xyc.shape[:2]
+
+    def tell(before: int) -> Callable[[int], None] | None:
+        return progress and (lambda done: progress("lift", before + done, people * frames))
+
+    joints = np.stack([lift_sequence(lifter, xyc, progress=tell(i * frames)) for i, xyc in enumerate(given.xyc)])
+    if smooth:
+        for person in joints:
+            for begin, end in runs(np.isfinite(person).all((1, 2))):
+                person[begin:end] = zero_phase(np.arange(begin, end) / given.fps, person[begin:end], POSE_S)
+    if given.fov_deg is not None:
+        pelves = given.xyc[:, :, H36M.PELVIS]
+        size = given.width, given.height
+        joints = np.stack([to_camera_axes(j, p, size, given.fov_deg) for j, p in zip(joints, pelves, strict=True)])
+    write_npz(
+        out,
+        {
+            "joints3d": joints[0] if given.one_person else joints,
+            "fps": np.array(given.fps),
+            "skeleton": np.array("h36m17"),
+            "axes": np.array("facing" if given.fov_deg is None else "camera"),
+            "model": np.array(lifter.name),
+        },
+    )
+    return joints.shape[1]

@@ -1,0 +1,164 @@
+"""Lifting while it happens: each person's newest frames, and a pose for the frame `lookahead` behind the newest.
+
+A lifter that has seen what comes next knows better where a limb is now. So the look-ahead trades delay for accuracy:
+0 answers at once; benchmarks/lookahead.py measures what each frame of waiting buys.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sasmamba.app.lifting.offline import Lifter, tracked_rows
+from sasmamba.app.motion.smoothing import OneEuro
+from sasmamba.app.types import FloatArray, Person2D, Pose3D
+
+#: Somebody unseen is carried for so many frames, then not shown until seen again.
+CARRIED_FRAMES = 10
+#: So many dropped frames in a row are bridged straight; a longer way is left to the lifter. Masked, they cost it more.
+_BRIDGED_FRAMES = 9
+#: What is left of a velocity, per frame, where a pose is carried beyond the last window.
+_DAMPING = 0.8
+
+
+@dataclass(slots=True)
+class _Life:
+    """One person's newest frames, the last window's result for them, and the filter of the poses given out."""
+
+    first: int
+    rows: list[FloatArray] = field(default_factory=list)
+    seen: list[bool] = field(default_factory=list)
+    last_seen: int = 0
+    estimate_first: int = 0
+    estimate: FloatArray | None = None
+    calm: OneEuro = field(default_factory=OneEuro)
+
+    @property
+    def estimate_end(self) -> int:
+        """The frame after the last one that the last window saw."""
+        return self.estimate_first + (0 if self.estimate is None else len(self.estimate))
+
+    def at(self, frame: int) -> FloatArray | None:
+        """The pose of a frame by the last window, carried on with a fading velocity beyond its end."""
+        joints, i = self.estimate, frame - self.estimate_first
+        if joints is None or i < 0:
+            return None
+        if i < len(joints):
+            return joints[i]
+        ahead = i - len(joints) + 1
+        if ahead > CARRIED_FRAMES or len(joints) < 2:
+            return joints[-1] if ahead <= CARRIED_FRAMES else None
+        reach = _DAMPING * (1 - _DAMPING**ahead) / (1 - _DAMPING)
+        return joints[-1] + np.float32(reach) * (joints[-1] - joints[-2])
+
+
+def _between(a: FloatArray, b: FloatArray, share: np.float32) -> FloatArray:
+    """Joints (17, 3) on the straight way from a to b; one that either lacks is missing."""
+    row = a + share * (b - a)
+    row[:, 2] = np.minimum(a[:, 2], b[:, 2])
+    row[row[:, 2] <= 0] = 0
+    return row
+
+
+class LiveLifting:
+    """Poses of tracked people, frame by frame, while frames still arrive.
+
+    Frames are numbered on the source's own clock. A number that was never pushed is a frame that was dropped: the
+    window holds it all the same, people on the straight way between the frames around, so that time is not distorted.
+
+    Args:
+        lifter: lifts one window.
+        lookahead: frames after the one asked for that the lifter gets to see first; they delay the answer.
+        window: frames per window; a window's cost grows with it. At least lookahead + 2.
+        fps: frames per second that the numbers of frames count.
+        smooth: take out the jitter between one window and the next, with the 1-Euro filter.
+        max_gap: a person unseen for more frames than this starts anew.
+    """
+
+    def __init__(
+        self,
+        lifter: Lifter,
+        *,
+        lookahead: int = 0,
+        window: int = 81,
+        fps: float = 30.0,
+        smooth: bool = True,
+        max_gap: int = 30,
+    ) -> None:
+        limit = lifter.model.config.frames
+        if not 2 <= window <= limit:
+            raise ValueError(f"window: want 2..{limit}, got {window}")
+        if not 0 <= lookahead <= window - 2:
+            raise ValueError(f"lookahead: want 0..{window - 2}, got {lookahead}")
+        if not fps > 0:
+            raise ValueError(f"fps: want above 0, got {fps}")
+        self.lifter, self.lookahead, self.window = lifter, lookahead, window
+        self.fps, self.smooth, self.max_gap = fps, smooth, max_gap
+        self._lives: dict[int, _Life] = {}
+        self._newest = -1
+
+    def push(self, frame: int, people: Iterable[Person2D]) -> None:
+        """Takes one frame's tracked people; frames must come in order."""
+        self.push_joints(frame, tracked_rows(people))
+
+    def push_joints(self, frame: int, rows: dict[int, FloatArray]) -> None:
+        """As `push`, for people given as H36M-17 x px, y px, score (17, 3) by track id."""
+        if frame <= self._newest:
+            raise ValueError(f"frame: want one after {self._newest}, got {frame}")
+        self._newest = frame
+        for track_id, life in list(self._lives.items()):
+            # coming back after more than max_gap frames is too late, too
+            if frame - life.last_seen > self.max_gap + (track_id in rows):
+                del self._lives[track_id]
+        for track_id in rows.keys() - self._lives.keys():
+            self._lives[track_id] = _Life(frame)
+        nothing = np.zeros((17, 3), np.float32)
+        for track_id, life in self._lives.items():
+            row = rows.get(track_id)
+            missing = frame - life.first - len(life.rows)
+            if row is not None and 0 < missing <= _BRIDGED_FRAMES and life.seen[-1]:
+                before, steps = life.rows[-1], np.linspace(0, 1, missing + 2, dtype=np.float32)[1:-1]
+                life.rows += [_between(before, row, share) for share in steps]
+            else:
+                life.rows += [nothing] * missing
+            life.rows.append(nothing if row is None else row)
+            life.seen += [False] * missing + [row is not None]
+            if row is not None:
+                life.last_seen = frame
+            surplus = len(life.rows) - self.window
+            if surplus > 0:
+                del life.rows[:surplus], life.seen[:surplus]
+                life.first += surplus
+
+    def lift(self, budget_s: float = float("inf")) -> None:
+        """Runs the window of everybody, whose estimate is oldest first, until the time is used up; one at least.
+
+        Who had to wait is carried on by `poses` from the window before.
+        """
+        begin = time.perf_counter()
+        waiting = [life for life in self._lives.values() if life.estimate_end <= self._newest]
+        for life in sorted(waiting, key=lambda some: some.estimate_end if some.estimate is not None else -1):
+            life.estimate, life.estimate_first = self.lifter(np.stack(life.rows)), life.first
+            if time.perf_counter() - begin > budget_s:
+                break
+
+    def poses(self, frame: int) -> tuple[Pose3D, ...]:
+        """Everybody's pose in a frame, `lookahead` or more frames behind the newest for the accuracy that promises.
+
+        Frames must be asked for in order, each once: answers are smoothed by those before.
+        """
+        out = []
+        for track_id, life in self._lives.items():
+            if not life.first <= frame <= life.last_seen + CARRIED_FRAMES:
+                continue
+            joints = life.at(frame)
+            if joints is None:
+                continue
+            if self.smooth:
+                joints = life.calm(frame / self.fps, joints)
+            i = frame - life.first
+            out.append(Pose3D(frame, track_id, joints.copy(), observed=i < len(life.seen) and life.seen[i]))
+        return tuple(out)

@@ -1,0 +1,325 @@
+"""One live run: opens what the configuration names, draws the newest result, listens to keys, measures the delay."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.config import DEFAULT_LIFTER, check_common, resolve_device
+from sasmamba.app.io.live_sources import LiveSource, open_live
+from sasmamba.app.lifting.offline import Lifter
+from sasmamba.app.lifting.online import LiveLifting
+from sasmamba.app.live.recording import Recorder
+from sasmamba.app.live.screens import Server, Window, can_show
+from sasmamba.app.live.session import Session, Shown
+from sasmamba.app.motion.online_placing import LivePlacing, Stage
+from sasmamba.app.pipeline import Stop
+from sasmamba.app.pose2d import Backend2D, open_pose2d
+from sasmamba.app.pose2d.detectors import DetectorName
+from sasmamba.app.render.renderer import RenderConfig, Renderer
+from sasmamba.app.tracking import Tracker
+from sasmamba.app.types import UserError
+from sasmamba.common.files import check_writable, same_file
+
+#: Frames of a live window: by benchmarks/lookahead.py a third of the longest is nearly as accurate at a third the cost.
+LIVE_WINDOW = 81
+#: The longest look-ahead: half the longest window, more than which changes nothing.
+MOST_LOOKAHEAD = 121
+#: Where the page is served when nobody says and there is no display.
+DEFAULT_PORT = 8477
+#: Numbers in the picture are renewed every so many frames; faster ones cannot be read.
+_HUD_EVERY = 10
+_TURN_DEG, _HELP_S = 10.0, 6.0
+_HELP = "q quit   space pause   r record   arrows turn"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """One live run.
+
+    Attributes:
+        source: camera number or device, stream address, or a file to play at its own pace.
+        out: record the picture here from the start (.mp4), or None.
+        serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
+        window: open a window; None: where there is a display.
+        lookahead: frames the lifter sees of the future; they delay the picture.
+        seconds: end after so long, None: when the source ends or the user stops.
+        patience_s: how long a lost camera or stream is waited for.
+        pose2d, pose2d_weights, pose2d_px, detector, max_people, lifter, device, fov_deg, height, start_s: as in
+            RunConfig; without a GPU `auto` is MoveNet here where that can be had.
+    """
+
+    source: str
+    out: Path | None = None
+    serve: int | None = None
+    window: bool | None = None
+    lookahead: int = 0
+    seconds: float | None = None
+    patience_s: float = 60.0
+    pose2d: Backend2D = "auto"
+    pose2d_weights: str | None = None
+    pose2d_px: tuple[int, int] | None = None
+    detector: DetectorName = "auto"
+    max_people: int = 2
+    lifter: str = DEFAULT_LIFTER
+    device: str = "auto"
+    fov_deg: float = 60.0
+    height: int = 720
+    start_s: float | None = None
+
+    def __post_init__(self) -> None:
+        def usage(sentence: str) -> UserError:
+            return UserError(sentence, exit_code=2)
+
+        if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
+            raise usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
+        if self.out is not None and self.out.suffix.lower() != ".mp4":
+            raise usage(f"A live recording must end in .mp4, not {self.out.name!r}.")
+        if self.out is not None and same_file(self.out, Path(self.source)):
+            raise usage(f"The recording would overwrite {self.source}; choose another --out.")
+        if self.serve is not None and not 0 <= self.serve <= 65535:
+            raise usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
+        if self.seconds is not None and not self.seconds > 0:
+            raise usage(f"--seconds must be more than 0, not {self.seconds:g}.")
+        check_common(self)
+
+
+class Delays:
+    """Delays in milliseconds, counted in bins of one: a year of them takes no more room than a second's."""
+
+    def __init__(self) -> None:
+        self._bins = np.zeros(20_001, np.int64)
+
+    def add(self, seconds: float) -> None:
+        """Counts one; the last bin holds all that are longer."""
+        self._bins[min(max(round(1000 * seconds), 0), len(self._bins) - 1)] += 1
+
+    def percentile(self, share: float) -> float:
+        """The delay in ms that `share` of all (0..1) do not exceed; NaN before the first."""
+        total = self._bins.sum()
+        return float(np.searchsorted(np.cumsum(self._bins), max(1, share * total))) if total else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReport:
+    """What a live run did.
+
+    Attributes:
+        captured: frames the source gave. shown: frames drawn. dropped: frames that never went through the chain because
+            a newer one had come. undrawn: frames that did, but were overtaken before they were drawn.
+        seconds: from the first to the last picture. delay_ms, delay_95_ms: capture to display, median and 95th
+            percentile, the look-ahead included. stage_ms: of each stage, over the last frames.
+        files: recordings. people: how many identities were shown. problems: recordings that failed, a sentence each.
+    """
+
+    captured: int
+    shown: int
+    dropped: int
+    undrawn: int
+    seconds: float
+    delay_ms: float
+    delay_95_ms: float
+    lookahead: int
+    stage_ms: dict[str, float]
+    people: int
+    files: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def fps(self) -> float:
+        """Pictures shown per second."""
+        return (self.shown - 1) / self.seconds if self.seconds > 0 else 0.0
+
+
+class _Picture:
+    """Draws results and keeps the numbers that stand in the picture."""
+
+    def __init__(self, session: Session, source: LiveSource, config: LiveConfig) -> None:
+        self._session, self._lookahead = session, config.lookahead
+        self._stage = Stage()
+        self._angles = RenderConfig().azimuth_deg, RenderConfig().elevation_deg
+        self.renderer = Renderer(source.meta, RenderConfig(height=config.height), self._stage.scene)
+        self.delays, self.people = Delays(), set[int]()
+        self.shown, self._fps, self._recent_s, self._delay_s = 0, 0.0, 0.0, 0.0
+        self.first_s = self.last_s = time.monotonic()
+        self._hud = ""
+
+    def draw(self, shown: Shown, recording: bool, remarks: str) -> NDArray:
+        """The picture of one result; remarks: lines to stand below the numbers."""
+        begin = time.perf_counter()
+        if self._stage.follow(shown.roots):
+            self.renderer.look(*self._angles, self._stage.scene)
+        self.people.update(p.track_id for p in shown.poses)
+        if self.shown % _HUD_EVERY == 0:
+            session = self._session
+            stages = "   ".join(f"{k} {ms:.0f} ms" for k, ms in session.stage_ms.items())
+            self._hud = (
+                f"{self._fps:4.1f} fps   delay {1000 * self._delay_s:.0f} ms   look-ahead {self._lookahead}\n"
+                f"dropped {session.dropped} of {session.captured}   {stages}"
+            )
+        hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
+        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
+        self._session.note("draw", time.perf_counter() - begin)
+        return picture
+
+    def displayed(self, shown: Shown) -> float:
+        """Books that the picture of this result is before the user's eyes now; returns its delay in seconds."""
+        now = time.monotonic()
+        delay = now - shown.live.captured_s
+        self.delays.add(delay)
+        if self.shown:
+            self._recent_s += 0.1 * (now - self.last_s - self._recent_s) if self._recent_s else now - self.last_s
+            self._fps = 1 / self._recent_s if self._recent_s > 0 else 0.0
+            self._delay_s += 0.1 * (delay - self._delay_s)
+        else:
+            self.first_s, self._delay_s = now, delay
+        self.shown, self.last_s = self.shown + 1, now
+        return delay
+
+    def turn(self, right: float, up: float) -> None:
+        """Walks the viewer of the 3D panel around the people."""
+        azimuth, elevation = self._angles
+        self._angles = (azimuth + right + 180) % 360 - 180, min(max(elevation + up, 2.0), 80.0)
+        self.renderer.look(*self._angles)
+
+
+def run_live(
+    config: LiveConfig, tell: Callable[[str], None] = _log.info, watch: Callable[[Shown, float], None] | None = None
+) -> LiveReport:
+    """Runs until the source ends, the time is up, or the user stops.
+
+    Args:
+        tell: told where the picture can be watched.
+        watch: told of every picture that was shown, and its delay in seconds.
+
+    Raises:
+        UserError: anything a person can mend. What was recorded before stays, whole. A recording that fails ends the
+            run only where nobody sees anything else of it; elsewhere it is one of the report's `problems`.
+    """
+    wants_window = can_show()[0] if config.window is None else config.window
+    with ExitStack() as stack:
+        stop = stack.enter_context(Stop.on_interrupt())
+        if config.out is not None:
+            check_writable(config.out)
+        source = stack.enter_context(open_live(config.source, start_s=config.start_s, patience_s=config.patience_s))
+        device = resolve_device(config.device)
+        lifter = Lifter.load(config.lifter, device, flip=False, refine=False)  # here every millisecond shows
+        longest = lifter.model.config.frames
+        lookahead = min(config.lookahead, longest - 2)
+        # as much past as future, and a third of the longest window at least
+        window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
+        lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
+        window_ = stack.enter_context(Window()) if wants_window else None
+        pose2d = stack.enter_context(
+            open_pose2d(
+                config.pose2d,
+                max_people=config.max_people,
+                detector=config.detector,
+                weights=config.pose2d_weights,
+                input_px=config.pose2d_px,
+                device=device,
+                live=True,
+            )
+        )
+        server = _server(config, wants_window)
+        if server:
+            stack.enter_context(server)
+            tell(f"Watch at {server.url}")
+        session = Session(
+            source, pose2d, Tracker(max_people=config.max_people), lifting, LivePlacing(source.meta, config.fov_deg)
+        )
+        picture = _Picture(session, source, config)
+        alone = window_ is None and server is None and watch is None
+        recorder = Recorder(source.meta.fps, picture.renderer.size, alone=alone)
+        with session:
+            try:
+                if config.out is not None:
+                    recorder.start(config.out)
+                _show(config, session, picture, recorder, window_, server, stop, watch)
+            finally:
+                recorder.stop()
+        session.raise_failure()
+        return LiveReport(
+            captured=session.captured,
+            shown=picture.shown,
+            dropped=session.dropped,
+            undrawn=session.results.dropped,
+            seconds=picture.last_s - picture.first_s,
+            delay_ms=picture.delays.percentile(0.5),
+            delay_95_ms=picture.delays.percentile(0.95),
+            lookahead=lookahead,
+            stage_ms=dict(session.stage_ms),
+            people=len(picture.people),
+            files=recorder.files,
+            problems=recorder.problems,
+            interrupted=stop.asked,
+        )
+
+
+def _server(config: LiveConfig, has_window: bool) -> Server | None:
+    if config.serve is not None:
+        return Server(config.serve)
+    if has_window or config.out is not None:
+        return None
+    try:
+        return Server(DEFAULT_PORT)
+    except UserError:  # somebody else watches there already
+        return Server(0)
+
+
+def _show(
+    config: LiveConfig,
+    session: Session,
+    picture: _Picture,
+    recorder: Recorder,
+    window: Window | None,
+    server: Server | None,
+    stop: Stop,
+    watch: Callable[[Shown, float], None] | None,
+) -> None:
+    """Draws the newest result again and again; returns when it is over."""
+    begin = time.monotonic()
+    while not stop.asked and not session.results.over:
+        now = time.monotonic()
+        if config.seconds is not None and now - begin > config.seconds:
+            return
+        shown = session.results.get(timeout=0.02)
+        if shown is not None:
+            help_text = _HELP if window and now - begin < _HELP_S else ""
+            image = picture.draw(shown, recorder.on, recorder.notice or help_text)
+            if server:
+                server.show(image)
+            if window:
+                window.show(image)
+        key = window.key() if window else ""
+        if shown is not None:
+            delay = picture.displayed(shown)
+            if watch:
+                watch(shown, delay)
+            recorder.write(image, shown.live.frame.time_s)
+        if key == "q":
+            return
+        if key == " ":
+            session.paused.clear() if session.paused.is_set() else session.paused.set()
+        elif key == "r":
+            recorder.toggle()
+        elif key in _TURNS:
+            picture.turn(*_TURNS[key])
+
+
+_TURNS = {
+    "left": (-_TURN_DEG, 0.0),
+    "right": (_TURN_DEG, 0.0),
+    "up": (0.0, _TURN_DEG / 2),
+    "down": (0.0, -_TURN_DEG / 2),
+}

@@ -1,0 +1,1 @@
+"""What happens to poses after lifting: smoothing, places in the world, feet, joint angles."""

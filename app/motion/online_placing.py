@@ -1,0 +1,146 @@
+"""Where people stand while they still move: what app/motion/placing.py settles once per take, estimated as it goes.
+
+Assumptions: the camera is level and has the given field of view; people are of the size the lifter learned; the lowest
+that somebody's feet were in the last two seconds is the floor under them, so that a jump is a jump.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.placing import ANKLE_HEIGHT_M, MIN_SCORE, UNKNOWN_DEPTH_M, Intrinsics, from_facing
+from sasmamba.app.render.renderer import R_WORLD_CAM, Scene
+from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
+from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+
+#: Time constants of the smoothing: across the picture, in depth, which 2D shows far less well, and of the floor.
+_ACROSS_S, _DEPTH_S, _FLOOR_S = 0.05, 0.6, 0.4
+#: How long the feet are watched for the floor.
+_WATCHED_S = 2.0
+#: Somebody not placed for so long is forgotten.
+_FORGOTTEN_S = 5.0
+#: The scene is framed anew when somebody comes within so much of its edge, with so much room around everybody.
+_EDGE_M, _ROOM_M = 0.3, 0.7
+
+
+@dataclass(slots=True)
+class _Spot:
+    """One person's place, smoothed: pelvis ray and log depth, and the floor under the feet."""
+
+    time_s: float
+    ray: NDArray
+    log_depth: float
+    floor_m: float = math.nan
+    feet: deque[tuple[float, float]] = field(default_factory=deque)
+
+
+def _sighted(person: Person2D, joints: FloatArray, camera: Intrinsics) -> tuple[NDArray[np.float64], float]:
+    """Where one sighting puts the pelvis: its ray (2,), x and y at depth 1, and the logarithm of its depth in metres.
+
+    NaN where the hips, or enough of the body, were not found.
+
+    Args:
+        joints: (17, 3) the pose there, metres from the pelvis, facing axes.
+    """
+    found_px, score = coco17_to_h36m17(person.joints_px, person.score)
+    if score[H36M.PELVIS] <= 0:
+        return np.full(2, np.nan), math.nan
+    rays, found = camera.rays(found_px), score > MIN_SCORE
+    flat, body = (rays - rays[H36M.PELVIS])[found], joints[found, :2]
+    # metres to a length at depth 1, the least-squares factor between the pose and its picture
+    factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
+    log_depth = -math.log(factor) if found.sum() >= 4 and factor > 0 else math.nan
+    return rays[H36M.PELVIS], log_depth
+
+
+def _share(dt: float, constant_s: float) -> float:
+    """Share of a new value in an exponential average after dt seconds."""
+    return 1 - math.exp(-dt / constant_s)
+
+
+class LivePlacing:
+    """Turns poses into the camera's axes and tells where each pelvis is.
+
+    Args:
+        meta: of the source. fov_deg: assumed field of view along the picture's longer side.
+    """
+
+    def __init__(self, meta: VideoMeta, fov_deg: float) -> None:
+        self._camera = Intrinsics.assumed(meta, fov_deg)
+        self._spots: dict[int, _Spot] = {}
+
+    def __call__(
+        self, time_s: float, people: Iterable[Person2D], poses: Iterable[Pose3D]
+    ) -> tuple[tuple[Pose3D, ...], dict[int, FloatArray]]:
+        """Poses of one frame in camera axes, and pelvis positions (3,) in world axes, metres, floor at z = 0."""
+        seen = {person.track_id: person for person in people}
+        placed: list[Pose3D] = []
+        roots: dict[int, FloatArray] = {}
+        for pose in poses:
+            spot = self._move(time_s, pose, seen.get(pose.track_id))
+            pelvis = np.append(spot.ray, 1) * math.exp(spot.log_depth)
+            turned = from_facing(pose.joints, pelvis.astype(np.float32))
+            placed.append(replace(pose, joints=turned, space="camera_root_relative_m"))
+            roots[pose.track_id] = self._stand(time_s, spot, (pelvis @ R_WORLD_CAM.T), turned)
+        for track_id in [i for i, s in self._spots.items() if time_s - s.time_s > _FORGOTTEN_S]:
+            del self._spots[track_id]
+        return tuple(placed), roots
+
+    def _move(self, time_s: float, pose: Pose3D, person: Person2D | None) -> _Spot:
+        ray, log_depth = np.full(2, np.nan), math.nan
+        if person is not None:
+            ray, log_depth = _sighted(person, pose.joints, self._camera)
+        spot = self._spots.get(pose.track_id)
+        if spot is None:
+            known = np.isfinite(ray).all()
+            depth = log_depth if math.isfinite(log_depth) else math.log(UNKNOWN_DEPTH_M)
+            spot = self._spots[pose.track_id] = _Spot(time_s, ray if known else np.zeros(2), depth)
+            return spot
+        dt = max(0.0, time_s - spot.time_s)
+        spot.time_s = time_s
+        if np.isfinite(ray).all():
+            spot.ray = spot.ray + _share(dt, _ACROSS_S) * (ray - spot.ray)
+        if math.isfinite(log_depth):
+            spot.log_depth += _share(dt, _DEPTH_S) * (log_depth - spot.log_depth)
+        return spot
+
+    @staticmethod
+    def _stand(time_s: float, spot: _Spot, root: NDArray, joints: FloatArray) -> FloatArray:
+        """Puts the root (3,), world axes above the camera's height, onto the floor under the person."""
+        ankles = joints[[H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]] @ R_WORLD_CAM.T
+        spot.feet.append((time_s, float(root[2] + ankles[:, 2].min()) - ANKLE_HEIGHT_M))
+        while time_s - spot.feet[0][0] > _WATCHED_S:
+            spot.feet.popleft()
+        lowest = min(z for _, z in spot.feet)
+        if math.isnan(spot.floor_m):
+            spot.floor_m = lowest
+        dt = time_s - spot.feet[-2][0] if len(spot.feet) > 1 else 0.0
+        spot.floor_m += _share(dt, _FLOOR_S) * (lowest - spot.floor_m)
+        return np.array([root[0], root[1], root[2] - spot.floor_m], np.float32)
+
+
+class Stage:
+    """The part of the floor that is shown: framed anew only when somebody leaves it, so that the view is steady."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        self._empty = True
+
+    def follow(self, roots: dict[int, FloatArray]) -> bool:
+        """Whether the scene had to change for these pelvis positions."""
+        places = np.array([root[:2] for root in roots.values() if np.isfinite(root).all()]).reshape(-1, 2)
+        if not len(places):
+            return False
+        away = np.linalg.norm(places - self.scene.centre, axis=1).max()
+        if not self._empty and away < self.scene.radius_m - _EDGE_M:
+            return False
+        corners = [place + np.array(c) * _ROOM_M for place in places for c in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
+        self.scene = Scene(tuple((float(x), float(y)) for x, y in corners))
+        self._empty = False
+        return True
