@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from sasmamba.app.io.video_file import check_part
-from sasmamba.app.motion.placing import Intrinsics, check_heights
-from sasmamba.app.pose2d import GLSMAMBA_NEEDS, Backend2D
-from sasmamba.app.pose2d.detectors import DetectorName
-from sasmamba.app.types import UserError
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.placing import check_heights
+from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import same_file
-
-if TYPE_CHECKING:
-    from sasmamba.app.live.run_live import LiveConfig
-
-#: The shipped lifter that runs unless another is asked for.
-DEFAULT_LIFTER = "sasmamba-lean"
 
 #: Farther apart than this the 2D stage's looks are too few to tell people and motion by: a third of a second.
 MOST_POSE2D_EVERY = 10
@@ -143,10 +138,56 @@ def default_out(source: Path) -> Path:
     return source.with_name(f"{source.stem}_3d.mp4")
 
 
-def resolve_device(device: str) -> str:
-    """cpu or cuda for auto, cpu or cuda; UserError when cuda is asked for and not there."""
-    import torch
+#: The longest look-ahead: half the longest window, more than which changes nothing.
+MOST_LOOKAHEAD = 121
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: this torch sees no CUDA GPU; use --device cpu, or install torch with CUDA.")
-    return "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+
+@dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """One live run.
+
+    Attributes:
+        source: camera number or device, stream address, or a file to play at its own pace.
+        out: record the picture here from the start (.mp4), or None.
+        serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
+        window: open a window; None: where there is a display.
+        lookahead: frames the lifter sees of the future; they delay the picture.
+        seconds: end after so long, None: when the source ends or the user stops.
+        patience_s: how long a lost camera or stream is waited for.
+        pose2d, pose2d_weights, pose2d_px, detector, max_people, lifter, device, fov_deg, height, start_s: as in
+            RunConfig; without a GPU `auto` is MoveNet here where that can be had.
+    """
+
+    source: str
+    out: Path | None = None
+    serve: int | None = None
+    window: bool | None = None
+    lookahead: int = 0
+    seconds: float | None = None
+    patience_s: float = 60.0
+    pose2d: Backend2D = "auto"
+    pose2d_weights: str | None = None
+    pose2d_px: tuple[int, int] | None = None
+    detector: DetectorName = "auto"
+    max_people: int = 2
+    lifter: str = DEFAULT_LIFTER
+    device: str = "auto"
+    fov_deg: float = 60.0
+    height: int = 720
+    start_s: float | None = None
+
+    def __post_init__(self) -> None:
+        def usage(sentence: str) -> UserError:
+            return UserError(sentence, exit_code=2)
+
+        if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
+            raise usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
+        if self.out is not None and self.out.suffix.lower() != ".mp4":
+            raise usage(f"A live recording must end in .mp4, not {self.out.name!r}.")
+        if self.out is not None and same_file(self.out, Path(self.source)):
+            raise usage(f"The recording would overwrite {self.source}; choose another --out.")
+        if self.serve is not None and not 0 <= self.serve <= 65535:
+            raise usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
+        if self.seconds is not None and not self.seconds > 0:
+            raise usage(f"--seconds must be more than 0, not {self.seconds:g}.")
+        check_common(self)

@@ -7,37 +7,38 @@ poses themselves, and the view, the floor and the identities are settled before 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import numpy as np
 
-from sasmamba.app.config import RunConfig, resolve_device
-from sasmamba.app.export.motion_table import VIEWS, Outcome, export_motion, export_paths
+from sasmamba.app.config import RunConfig
+from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
+from sasmamba.app.export.motion_table import Outcome
+from sasmamba.app.export.poses import save_poses
+from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
-from sasmamba.app.io.video_file import VideoFile, prefetch
-from sasmamba.app.lifting.offline import Lifter, Lifting
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.offline import Lifting
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.render.renderer import RenderConfig, Renderer, Scene
-from sasmamba.app.take import Take, save_poses
+from sasmamba.app.render.renderer import RenderConfig, Renderer
+from sasmamba.app.render.scene import Scene
+from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Frame, UserError
+from sasmamba.app.types import Frame
+from sasmamba.common.device import resolve_device
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable
-
-#: progress(stage, frames done, frames in all or None)
-Progress = Callable[[str, int, int | None], None]
+from sasmamba.common.interrupts import Stop
+from sasmamba.common.progress import Progress
+from sasmamba.common.timings import Timings
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
@@ -47,63 +48,6 @@ _GHOST_FRAMES = 8
 _MAX_GAP = 30
 
 _log = logging.getLogger(__name__)
-
-
-class Timings:
-    """Seconds spent per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - start
-
-    def waiting(self, stage: str, items: Iterator[Any]) -> Iterator[Any]:
-        """Passes items on and books the time spent waiting for them."""
-        while True:
-            with self(stage):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
-            yield item
-
-    def per_frame_ms(self, analysed: int, written: int) -> dict[str, float]:
-        """Milliseconds per frame of every stage; "read" is what was spent waiting for frames, in both readings."""
-        frames = {"draw": written, "encode": written}
-        return {stage: 1000 * s / max(frames.get(stage, analysed), 1) for stage, s in self.seconds.items()}
-
-
-class Stop:
-    """Whether the user has asked to stop; a first Ctrl-C asks, a second one does not ask."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @classmethod
-    @contextmanager
-    def on_interrupt(cls) -> Iterator[Stop]:
-        """Listens for Ctrl-C while the block runs (in the main thread; elsewhere it only passes a Stop on)."""
-        stop = cls()
-        if threading.current_thread() is not threading.main_thread():
-            yield stop
-            return
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            if stop.asked:
-                raise KeyboardInterrupt
-            stop.asked = True
-
-        before = signal.signal(signal.SIGINT, ask)
-        try:
-            yield stop
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True, slots=True)

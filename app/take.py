@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
-from sasmamba.common.files import atomic_path
-from sasmamba.models.skeletons import coco17_to_h36m17
+from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.common.arrays import FloatArray
 
 
 @dataclass(slots=True)
@@ -97,50 +95,3 @@ def _between(a: Person2D, b: Person2D, share: float) -> Person2D:
     from_a = np.where(a.score[:, None] > 0, a.joints_px, b.joints_px)
     from_b = np.where(b.score[:, None] > 0, b.joints_px, a.joints_px)
     return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=mix(from_a, from_b), score=mix(a.score, b.score))
-
-
-def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
-    """Writes a compressed NPZ whole or not at all, byte for byte the same for the same arrays."""
-    with atomic_path(path) as temporary, temporary.open("wb") as out:
-        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
-
-
-def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None) -> None:
-    """Writes the take's poses in the format of `lift`, which reads and writes it too.
-
-    joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
-    that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
-    H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in which frame; track_id int64
-    (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage looked at every so
-    many frames and at the last, nobody was observed in the others; skeleton, axes, model str. more: arrays to add.
-    """
-    tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
-    P, F = len(tracks), take.frames
-    joints3d = np.full((P, F, 17, 3), np.nan, np.float32)
-    keypoints = np.zeros((P, F, 17, 3), np.float32)
-    observed = np.zeros((P, F), bool)
-    for p, track in enumerate(tracks):
-        for f, pose in track.poses.items():
-            joints3d[p, f] = pose.joints
-        for f, person in track.people.items():
-            joints, score = coco17_to_h36m17(person.joints_px, person.score)
-            keypoints[p, f] = np.concatenate([joints, score[:, None]], 1)
-            observed[p, f] = True
-    write_npz(
-        path,
-        {
-            "joints3d": joints3d,
-            "keypoints": keypoints,
-            "observed": observed,
-            "track_id": np.array([t.track_id for t in tracks], np.int64),
-            "times_s": np.array([float(t) for t in take.times_s]),
-            "fps": np.array(float(take.meta.fps)),
-            "width": np.array(take.meta.width),
-            "height": np.array(take.meta.height),
-            "pose2d_every": np.array(take.pose2d_every),
-            "skeleton": np.array("h36m17"),
-            "axes": np.array("facing"),
-            "model": np.array(take.model),
-            **(more or {}),
-        },
-    )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.appearance import clothes_alike, torso_histogram
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
-from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common.arrays import FloatArray
 
 #: Tolerance of the similarity between a predicted and a seen person, in units of the COCO measure's. Wide, because a
 #: prediction is off by a step or so, and a pair must be comparable before it can be told apart.

@@ -9,16 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from sasmamba.common.arrays import FloatArray, _want
 
 #: Metres from the pelvis, x right, y down, z forward: in the axes of a camera that looks straight at the person, as a
 #: lifter answers, or in those of the camera that was there.
 Space = Literal["facing_root_relative_m", "camera_root_relative_m"]
-
-
-def _want(name: str, array: NDArray, shape: tuple[int | None, ...]) -> None:
-    if array.ndim != len(shape) or any(w is not None and w != g for w, g in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{name}: want {shape}, got {array.shape}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +91,3 @@ class Pose3D:
 
     def __post_init__(self) -> None:
         _want("joints", self.joints, (17, 3))
-
-
-class UserError(Exception):
-    """Something a person can mend. Its text is one sentence that says what to do; exit_code 1 failure, 2 usage."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code

@@ -25,14 +25,16 @@ import torch
 from numpy.typing import NDArray
 
 from sasmamba.app.cli.bench import machine
-from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.offline import Lifter
-from sasmamba.app.pipeline import Stop, Timings, analyse
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.pipeline import analyse
 from sasmamba.app.pose2d.landmarker import Landmarker
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.take import Take
 from sasmamba.app.types import Frame, Person2D
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.interrupts import Stop
+from sasmamba.common.timings import Timings
 from sasmamba.models.skeletons import COCO_TO_H36M, H36M_MIRROR, H36M_PARENTS, coco17_to_h36m17, mediapipe33_to_coco17
 
 #: Bones of limbs, by the joint at their end: those of the head and the trunk are derived differently in both.

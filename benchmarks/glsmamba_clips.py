@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d.topdown import normalised
+from sasmamba.models.heatmap_codec import normalised
 from sasmamba.training.articulated import ClipStyle, draw_clip
 from sasmamba.training.crops import heatmap_targets
 from sasmamba.training.motion import Motion

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d.topdown import decode, normalised
 from sasmamba.common.files import atomic_path
 from sasmamba.models.glsmamba import GLSMamba, GLSMambaConfig, SingleFrameHead
+from sasmamba.models.heatmap_codec import decode, normalised
 from sasmamba.training.articulated import ClipStyle
 from sasmamba.training.crops import STRIDE
 from sasmamba.training.motion import load_motion

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sasmamba.app.cli.bench import machine, whole_run
-from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import measure, model_lift, windows

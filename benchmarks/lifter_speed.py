@@ -15,8 +15,8 @@ from dataclasses import replace
 import torch
 
 from sasmamba.app.cli.bench import FRAMES, JOINTS, lifter_ms_per_frame, machine, median_ms, scan_ms
-from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.weights.store import ensure
+from sasmamba.app.weights import ensure
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba
 

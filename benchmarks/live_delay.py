@@ -22,8 +22,9 @@ from typing import Any
 import av
 
 from sasmamba.app.cli.bench import machine
+from sasmamba.app.config import LiveConfig
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.live.run_live import Delays, LiveConfig, run_live
+from sasmamba.app.live.run_live import Delays, run_live
 from sasmamba.app.live.session import Shown
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.lifting.offline import Lifter, lift_sequence
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.offline import lift_sequence
 from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live.run_live import LIVE_WINDOW
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, windows
 from sasmamba.training.motion import load_motion

@@ -28,8 +28,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sasmamba.app.cli.bench import median_ms
-from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.weights.store import ensure
+from sasmamba.app.weights import ensure
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models import blocks, kernels, s6
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig

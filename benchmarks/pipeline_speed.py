@@ -15,7 +15,7 @@ from pathlib import Path
 from sasmamba.app.cli.bench import machine, whole_run
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.weights.store import ensure
+from sasmamba.app.weights import ensure
 
 
 def repeat(video: Path, times: int, out: Path) -> None:

@@ -37,16 +37,18 @@ import numpy as np
 import torch
 from pose2d_clips import SIDES, clip_row
 
+from sasmamba.app import weights as app_weights
 from sasmamba.app.cli.bench import machine
-from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import PoseNetwork, open_lightning, open_multipose, open_thunder
 from sasmamba.app.pose2d.overlap import COCO_SIGMAS
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.types import FloatArray, Frame
-from sasmamba.app.weights import store as weights
+from sasmamba.app.types import Frame
+from sasmamba.common import arrays
+from sasmamba.common.arrays import FloatArray
+from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, load_hrnet
 
 #: COCO looks at so many people of a picture, and at these similarities.
@@ -63,7 +65,7 @@ class Truth:
     """Annotated people of one picture: joints (n, 17, 3) x, y and 0 where not annotated; boxes (n, 4) x0, y0, x1, y1;
     area (n,) of the outline in px²; crowd (n,); ignored (n,): a crowd, or nobody whose joints are known."""
 
-    bgr: topdown.Picture
+    bgr: arrays.Picture
     joints: FloatArray
     boxes: FloatArray
     area: FloatArray
@@ -161,7 +163,7 @@ def print_rows(rows: list[Row]) -> None:
 
 def located(name: str) -> Path | None:
     """The file of a manifest's entry if it is here; nothing is fetched."""
-    return weights.locate(name) if name in {entry.name for entry in weights.entries()} else None
+    return app_weights.locate(name) if name in {entry.name for entry in app_weights.entries()} else None
 
 
 def mediapipe_row(truths: list[Truth]) -> Row:
@@ -211,7 +213,7 @@ def by_itself(backend: Pose2D) -> Backend:
 def hrnet_rows(name: str, truths: list[Truth], path: Path) -> list[Row]:
     network = load_hrnet(path)
     input_px = (288, 384) if "384x288" in path.name else (192, 256)
-    ways: list[tuple[topdown.Decode, bool]] = [("quarter", False), ("dark", False), ("dark", True)]
+    ways: list[tuple[heatmap_codec.Decode, bool]] = [("quarter", False), ("dark", False), ("dark", True)]
     rows = []
     for decode, flip in ways:
         backend = HRNetPose2D(network, NoDetector(), input_px=input_px, decode=decode, flip=flip)

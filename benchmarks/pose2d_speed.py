@@ -23,13 +23,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from sasmamba.app import weights
 from sasmamba.app.cli.bench import machine
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS, Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime
+from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
+from sasmamba.app.pose2d.detectors import Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime
 from sasmamba.app.pose2d.hrnet import DETECT_EVERY, HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
-from sasmamba.app.types import FloatArray, Frame, UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app.types import Frame
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig, load_hrnet
 
 #: By the name of their weights: the network and its input, width and height.

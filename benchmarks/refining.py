@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models import refining
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.normalise import normalise_window

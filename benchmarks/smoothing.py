@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.motion.placing import with_constant_bones
 from sasmamba.app.motion.smoothing import POSE_S, zero_phase
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, model_lift, windows

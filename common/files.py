@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sasmamba.app.types import UserError
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.common.errors import UserError
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -85,3 +89,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    """Writes a compressed NPZ whole or not at all, byte for byte the same for the same arrays."""
+    with atomic_path(path) as temporary, temporary.open("wb") as out:
+        np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -27,7 +27,7 @@ def _threads() -> None:
 @pytest.fixture(autouse=True)
 def _mediapipe_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     # `--pose2d auto` would fetch HRNet where there is a network, and tests would see other joints there than elsewhere
-    monkeypatch.setattr("sasmamba.app.weights.store.obtain", lambda name: None)
+    monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: None)
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def demo_clip() -> Path:
     """The clip of the quick start: a woman walks through a park, from frame 46 on; a man stands behind her."""
-    from sasmamba.app.types import UserError
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
+    from sasmamba.common.errors import UserError
 
     try:
         return weights.ensure("demo-clip")

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from helpers_video import MATRICES, set_display_matrix
 
-from sasmamba.app.cli import main as cli
+from sasmamba.app.cli import main
 from sasmamba.app.types import Frame, Person2D
 
 MAIN = "from sasmamba.app.cli.main import main; main()"
@@ -81,7 +81,7 @@ def command(*arguments: object) -> Result:
         redirect_stderr(err),
     ):
         try:
-            cli.main()
+            main.main()
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)

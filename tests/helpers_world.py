@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 from helpers_crossings import figure
 
-from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common.arrays import FloatArray
 
 WIDTH, HEIGHT = 1020, 510
 

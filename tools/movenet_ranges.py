@@ -17,8 +17,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from sasmamba.app import weights
 from sasmamba.app.pose2d.movenet_networks import QUANTISED, SIDES, graph_files
-from sasmamba.app.weights import store as weights
 from sasmamba.models.movenet import to_onnx
 from sasmamba.models.movenet_int8 import activations
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.training import commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)

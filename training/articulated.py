@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sasmamba.app.pose2d.topdown import PADDING
+from sasmamba.common.arrays import Picture
+from sasmamba.models.heatmap_codec import PADDING
 from sasmamba.models.skeletons import H36M, POSETRACK
 from sasmamba.training.motion import Motion
 
-Picture = NDArray[np.uint8]
 Points = NDArray[np.floating[Any]]
 Colour = tuple[int, int, int]
 

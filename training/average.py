@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training.state import save_weights

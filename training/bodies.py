@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M_MIRROR
 
 #: Segment that leads to each H36M-17 joint, as the file of bodies names them; the pelvis has none.

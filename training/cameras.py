@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 
 @dataclass(frozen=True)

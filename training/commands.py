@@ -44,7 +44,7 @@ def train(
     """Train or fine-tune a lifter on motion capture."""
     import torch
 
-    from sasmamba.app.config import resolve_device
+    from sasmamba.common.device import resolve_device
     from sasmamba.training.loop import find_weights
     from sasmamba.training.loop import train as run
     from sasmamba.training.train_config import load_config, with_settings
@@ -119,7 +119,7 @@ def train_2d(
     """Train GLSMamba, 2D poses from video, on annotations of the PoseTrack format."""
     import torch
 
-    from sasmamba.app.config import resolve_device
+    from sasmamba.common.device import resolve_device
     from sasmamba.models.glsmamba_checkpoint import BackboneRecord
     from sasmamba.training.video_pose import load_video_config, with_settings
     from sasmamba.training.video_training import open_backbone
@@ -173,7 +173,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Measure a lifter on motion capture: errors in mm and degrees, and what damaged 2D costs."""
-    from sasmamba.app.config import resolve_device
+    from sasmamba.common.device import resolve_device
     from sasmamba.training.evaluate import evaluate_file
     from sasmamba.training.evaluation import COLUMNS
 

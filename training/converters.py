@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M, H36M_PARENTS
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.pickles import read_object_npz, read_pickle

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.pose2d.topdown import PADDING
-from sasmamba.app.types import FloatArray
+from sasmamba.common.arrays import FloatArray
+from sasmamba.models.heatmap_codec import PADDING
 
 #: A heatmap has a quarter of the crop's sides.
 STRIDE = 4

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training.cameras import rig_from

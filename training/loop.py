@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.types import UserError
-from sasmamba.models.checkpoint import config_from_dict, load_lifter
+from sasmamba.common.errors import UserError
+from sasmamba.models.checkpoint import config_from_dict, load_lifter, shipped_lifter
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.tensorfile import CheckpointError
@@ -353,8 +353,6 @@ def train(
 def find_weights(name: str, root: Path = Path()) -> Path:
     """A checkpoint by path (a name with a suffix), relative to here or to `root`, or a shipped lifter by name."""
     if not name.endswith(".safetensors"):
-        from sasmamba.app.weights import store as weights
-
-        return weights.ensure(name)
+        return shipped_lifter(name)
     path = Path(name)
     return path if path.exists() else root / path

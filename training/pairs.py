@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
 from sasmamba.training.evaluation import Windows
 from sasmamba.training.schema import read_motion_file

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 #: Everything that numpy's own pickles name, under its old and its new module paths.
 _ALLOWED = {

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import FloatArray, UserError
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import POSETRACK
 
 _NAMES15 = tuple(j.name.lower() for j in POSETRACK)

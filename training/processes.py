@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 
 class Workers:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 #: Shortest and longest time between frames that is taken for one, seconds.
 _SECONDS = (1e-6, 1e6)

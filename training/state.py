@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path, disk_errors_explained
 from sasmamba.models.checkpoint import save_lifter
 from sasmamba.models.sasmamba import SasMamba

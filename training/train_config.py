@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.training.losses import Loss
 
 Precision = Literal["float32", "bfloat16"]

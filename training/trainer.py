@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import disk_errors_explained
 from sasmamba.training.state import Progress, load_state, save_state
 from sasmamba.training.training_log import Journal

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path, disk_errors_explained
 from sasmamba.models.skeletons import H36M
 

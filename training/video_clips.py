@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sasmamba.app.pose2d.topdown import decode, normalised
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
+from sasmamba.models.heatmap_codec import decode, normalised
 from sasmamba.models.skeletons import POSETRACK, POSETRACK_MIRROR
 from sasmamba.training.crops import STRIDE, View, heatmap_targets, mirrored, plain_view, random_view
 from sasmamba.training.pose_ap import FrameResult, PredictedPose, average_precision

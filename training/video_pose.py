@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.training.crops import Augmentation
 from sasmamba.training.train_config import config_file, named
 from sasmamba.training.trainer import Trainer, refuse_another_run

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import disk_errors_explained
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, config_from_dict, load_glsmamba, save_glsmamba

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import same_file
 
 #: What is taken for a video by its name. Pictures are not: folders of clips hold covers and thumbnails.

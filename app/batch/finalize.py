@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path, disk_errors_explained
 
 

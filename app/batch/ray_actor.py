@@ -14,7 +14,7 @@ from typing import Any
 from sasmamba.app.batch.executor import Failed, Message
 from sasmamba.app.batch.settings import files_named
 from sasmamba.app.config import RunConfig
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def cannot(why: str, version: str) -> str:
 
 def _lacking(config: RunConfig) -> str:
     """Why no clip can be done here, or nothing: what the node does not have, every clip would fail by."""
-    from sasmamba.app.export.motion_table import parse_formats
+    from sasmamba.app.export.formats import parse_formats
 
     for path in (config.source, config.out.parent, *files_named(config)):  # all were there when it was handed out
         if not os.path.exists(path):

@@ -14,13 +14,13 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+from sasmamba.app import weights
 from sasmamba.app.batch.executor import CrewGone, Message, Progress
 from sasmamba.app.batch.ray_driver import Orders, Room, Trouble, Unfit, serve
 from sasmamba.app.batch.run_clip import do_clip
 from sasmamba.app.batch.spawn import spawn
 from sasmamba.app.config import RunConfig
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.common.errors import UserError
 
 #: A head node that does not answer a call within this is not there; Ray itself would try for two minutes.
 _CALL_S = 3.0

@@ -24,10 +24,11 @@ from sasmamba.app.batch.local_pool import LocalCrew
 from sasmamba.app.batch.run_clip import failure, for_want_of_room
 from sasmamba.app.batch.settings import digest, same_everywhere
 from sasmamba.app.config import RunConfig
-from sasmamba.app.pipeline import Stop, outputs
+from sasmamba.app.pipeline import outputs
 from sasmamba.app.pose2d import ensure_models
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, disk_errors_explained
+from sasmamba.common.interrupts import Stop
 
 #: Times a clip is tried before it counts as failed.
 _TRIES = 2

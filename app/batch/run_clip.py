@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from sasmamba.app.batch.executor import Done, Failed, Message, Progress
 from sasmamba.app.config import RunConfig
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 #: Frames between two messages of progress.
 _TELL_EVERY = 15

@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from sasmamba.app import weights
 from sasmamba.app.batch.journal import fingerprint
 from sasmamba.app.config import RunConfig
-from sasmamba.app.pose2d import DEFAULT_HRNET, file_and_folder
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app.pose2d.choices import DEFAULT_HRNET, file_and_folder
+from sasmamba.common.errors import UserError
 
 #: Settings that say where, not how.
 _PLACES = ("source", "out", "poses")
@@ -54,7 +54,7 @@ def digest(template: RunConfig, save_poses: bool) -> str:
     Raises:
         UserError: weights that are not there or cannot be read.
     """
-    from sasmamba.app.lifting.offline import lifter_path
+    from sasmamba.app.weights.lifters import lifter_path
 
     settings = {k: str(v) for k, v in asdict(template).items() if k not in _PLACES}
     settings |= {

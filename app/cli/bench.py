@@ -25,11 +25,14 @@ import cv2
 import numpy as np
 import torch
 
-from sasmamba.app.config import DEFAULT_LIFTER
+from sasmamba.app import weights
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.render.renderer import Renderer, Scene
-from sasmamba.app.types import FloatArray, Frame, Person2D, Pose3D, UserError, VideoMeta
-from sasmamba.app.weights import store as weights
+from sasmamba.app.render.renderer import Renderer
+from sasmamba.app.render.scene import Scene
+from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.sasmamba import SasMamba

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from sasmamba.app.pose2d import DEFAULT_HRNET, MEDIAPIPE_MODEL
+from sasmamba.app.pose2d import MEDIAPIPE_MODEL
+from sasmamba.app.pose2d.choices import DEFAULT_HRNET
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def verdict(findings: list[Finding]) -> Finding:
 
 
 def _offline() -> bool:
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     return weights.default_store().offline
 
@@ -114,12 +115,13 @@ def _scan() -> list[Finding]:
 
 
 def _pose2d() -> list[Finding]:
-    from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS, load_onnxruntime
+    from sasmamba.app import weights
+    from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
+    from sasmamba.app.pose2d.detectors import load_onnxruntime
     from sasmamba.app.pose2d.glsmamba import load_transformers
     from sasmamba.app.pose2d.landmarker import load_mediapipe
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
     from sasmamba.app.pose2d.openmmlab import load_mmpose
-    from sasmamba.app.weights import store as weights
 
     def mediapipe() -> str:
         found, _ = load_mediapipe()
@@ -150,7 +152,7 @@ def _pose2d() -> list[Finding]:
 
 def _with_weights(part: Finding, name: str) -> Finding:
     """A part that works as far as packages go, with what is known of its weights: without them it finds nobody."""
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     if not part.ok:
         return part
@@ -162,7 +164,7 @@ def _with_weights(part: Finding, name: str) -> Finding:
 
 def _tried(part: str, what: Callable[[], str], *, optional: bool = False) -> Finding:
     """What a part says of itself; where it does not work, why and what to do."""
-    from sasmamba.app.types import UserError
+    from sasmamba.common.errors import UserError
 
     try:
         return Finding(part, True, what(), optional=optional)
@@ -182,7 +184,7 @@ def _video() -> list[Finding]:
 
 
 def _weights() -> list[Finding]:
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     findings = []
     for entry in weights.entries():

@@ -14,7 +14,7 @@ from rich.table import Table
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.cli.bars import FolderBars
 from sasmamba.app.config import RENDER_SUFFIXES, RunConfig
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 _out = Console()
 _err = Console(stderr=True)

@@ -22,8 +22,8 @@ from typer.core import TyperGroup
 
 from sasmamba.app.cli.bars import Bars as _Bars
 from sasmamba.app.io.source_names import is_live
-from sasmamba.app.types import UserError
 from sasmamba.common import native_output
+from sasmamba.common.errors import UserError
 from sasmamba.training import commands as training_commands
 
 _POSE2D_HELP = (
@@ -188,10 +188,11 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Render a video beside its people in 3D (the word `run` may be left out)."""
-    from sasmamba.app.config import DEFAULT_LIFTER, RunConfig, default_out
-    from sasmamba.app.export.motion_table import parse_formats
+    from sasmamba.app.config import RunConfig, default_out
+    from sasmamba.app.export.formats import parse_formats
     from sasmamba.app.pipeline import Report
     from sasmamba.app.pipeline import run as run_pipeline
+    from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
     for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
@@ -254,7 +255,7 @@ def run(
 
 
 def _intrinsics(text: str) -> Any:
-    from sasmamba.app.motion.placing import Intrinsics
+    from sasmamba.app.motion.camera import Intrinsics
 
     if not text:
         return None
@@ -354,8 +355,9 @@ def live(
 
     Keys in the window: q quit, space pause, r record, arrows turn the 3D view.
     """
-    from sasmamba.app.config import DEFAULT_LIFTER
-    from sasmamba.app.live.run_live import LiveConfig, run_live
+    from sasmamba.app.config import LiveConfig
+    from sasmamba.app.live.run_live import run_live
+    from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
     config = LiveConfig(
         source=source,
@@ -417,9 +419,10 @@ def lift(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Lift 2D poses of your own to 3D."""
-    from sasmamba.app.config import DEFAULT_LIFTER, resolve_device
-    from sasmamba.app.io.keypoints import lift_file
-    from sasmamba.app.lifting.offline import Lifter
+    from sasmamba.app.lift_file import lift_file
+    from sasmamba.app.lifting.lifter import Lifter
+    from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+    from sasmamba.common.device import resolve_device
 
     _listen(quiet)
     chosen = Lifter.load(lifter or DEFAULT_LIFTER, resolve_device(device), flip, refine=refine)
@@ -491,7 +494,7 @@ def bench(
 @weights_app.command("list")
 def weights_list() -> None:
     """All model files with size, licence, how they are checked and whether they are here."""
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     table = _table("name", "state", "MB", "check", "licence", "purpose")
     for entry in weights.entries():
@@ -509,7 +512,7 @@ def weights_fetch(
     offline: Annotated[bool, typer.Option("--offline", help="Touch no network: only say what is missing.")] = False,
 ) -> None:
     """Get model files that are not here yet."""
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     for name in names or [e.name for e in weights.entries()]:
         path = weights.ensure(name, offline=offline or None, tell=lambda s: _err.print(s, highlight=False))
@@ -521,7 +524,7 @@ def weights_verify(
     names: Annotated[list[str] | None, typer.Argument(help="Which; all when none is named.")] = None,
 ) -> None:
     """Check the files that are here against their checksums; exit code 1 if one is damaged."""
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     states = [weights.verify(name) for name in names or [e.name for e in weights.entries()]]
     for status in states:
@@ -533,7 +536,7 @@ def weights_verify(
 @weights_app.command("where")
 def weights_where(name: Annotated[str, typer.Argument(help="Which.")]) -> None:
     """Print where a file lies or would lie."""
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     _out.print(str(weights.verify(name).path), highlight=False, soft_wrap=True)
 

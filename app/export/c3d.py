@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sasmamba.app.export.motion_table import AXES, JOINTS, Motion, at_fixed_rate
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
 
 #: The header counts frames in 16 bits.

@@ -5,22 +5,16 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.lifting.offline import Lifter, lift_sequence
-from sasmamba.app.motion.placing import to_camera_axes
-from sasmamba.app.motion.smoothing import POSE_S, zero_phase
-from sasmamba.app.take import write_npz
-from sasmamba.app.types import FloatArray, UserError
-from sasmamba.common.files import check_writable, same_file
-from sasmamba.common.runs import runs
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.normalise import mask_missing
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17, mediapipe33_to_coco17
+from sasmamba.models.skeletons import coco17_to_h36m17, mediapipe33_to_coco17
 
 #: Input skeletons, and how many joints each has.
 SKELETONS = {"h36m17": 17, "coco17": 17, "mediapipe33": 33}
@@ -135,56 +129,3 @@ def _check_pixels(path: Path, points: NDArray[np.float32], width: int, height: i
         f"{path}: keypoints must be pixels of the {width} × {height} picture, and these look normalised. "
         f"Where they run from 0 to 1, as MediaPipe's do, multiply x by {width} and y by {height}."
     )
-
-
-def lift_file(
-    source: Path,
-    out: Path,
-    lifter: Lifter,
-    smooth: bool = True,
-    progress: Callable[[str, int, int | None], None] | None = None,
-) -> int:
-    """Lifts a file of 2D poses (see `read_keypoints`) and returns the number of frames.
-
-    Writes joints3d float32 (F, 17, 3), or (P, F, 17, 3) where the input has people, metres relative to the pelvis, x
-    right, y down, z forward, NaN where nothing was there to lift; fps; skeleton; model; axes: "facing", those of a
-    camera that looks straight at the person, or "camera", the camera's own, where the input holds `fov_deg`.
-
-    Args:
-        smooth: take the jitter out, each stretch without a gap by itself (`smoothing.zero_phase`).
-        progress: told the stage, "lift", and of how many frames so many are done; each person has frames of their own.
-
-    Raises:
-        UserError: the input breaks the format or the output cannot be written.
-    """
-    if out.suffix.lower() != ".npz":
-        raise UserError(f"Poses are saved as .npz, not {out.name!r}.", exit_code=2)
-    if same_file(source, out):
-        raise UserError(f"The poses would overwrite {source}; choose another OUT.npz.", exit_code=2)
-    given = read_keypoints(source)
-    check_writable(out)
-    people, frames = given.xyc.shape[:2]
-
-    def tell(before: int) -> Callable[[int], None] | None:
-        return progress and (lambda done: progress("lift", before + done, people * frames))
-
-    joints = np.stack([lift_sequence(lifter, xyc, progress=tell(i * frames)) for i, xyc in enumerate(given.xyc)])
-    if smooth:
-        for person in joints:
-            for begin, end in runs(np.isfinite(person).all((1, 2))):
-                person[begin:end] = zero_phase(np.arange(begin, end) / given.fps, person[begin:end], POSE_S)
-    if given.fov_deg is not None:
-        pelves = given.xyc[:, :, H36M.PELVIS]
-        size = given.width, given.height
-        joints = np.stack([to_camera_axes(j, p, size, given.fov_deg) for j, p in zip(joints, pelves, strict=True)])
-    write_npz(
-        out,
-        {
-            "joints3d": joints[0] if given.one_person else joints,
-            "fps": np.array(given.fps),
-            "skeleton": np.array("h36m17"),
-            "axes": np.array("facing" if given.fov_deg is None else "camera"),
-            "model": np.array(lifter.name),
-        },
-    )
-    return joints.shape[1]

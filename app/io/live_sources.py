@@ -23,9 +23,11 @@ import cv2
 import numpy as np
 
 from sasmamba.app.io.source_names import is_live, is_stream
-from sasmamba.app.io.video_file import VideoFile, upright
-from sasmamba.app.types import Frame, UserError, VideoMeta
+from sasmamba.app.io.upright import upright
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.closing import Closing
+from sasmamba.common.errors import UserError
 
 #: What a camera or a stream is taken to deliver when it does not say, or says nonsense.
 _DEFAULT_FPS = Fraction(30)

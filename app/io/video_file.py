@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from queue import Empty, Full, Queue
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import av
-import cv2
-import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
-from numpy.typing import NDArray
 
-from sasmamba.app.types import Frame, UserError, VideoMeta
-
-T = TypeVar("T")
+from sasmamba.app.io.upright import _Upright
+from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.common.errors import UserError
 
 #: FFmpeg reads these text files as "video" (terminal art); a person who passes one has made a mistake.
 _TEXT_FORMATS = {"tty", "srt", "ass", "webvtt", "microdvd", "subviewer", "lrc"}
@@ -29,55 +24,6 @@ _TEXT_FORMATS = {"tty", "srt", "ass", "webvtt", "microdvd", "subviewer", "lrc"}
 _DEFAULT_FPS = Fraction(25)
 #: A clock that jumps back by more than this has been restarted; by less, single stamps are out of order.
 _CLOCK_JUMP_S = Fraction(1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Upright:
-    """How coded pictures become displayed ones: scale to square pixels, then transpose, then mirror."""
-
-    width: int  # of the coded picture scaled to square pixels
-    height: int
-    transpose: bool
-    flip_x: bool
-    flip_y: bool
-
-    @property
-    def displayed(self) -> tuple[int, int]:
-        """Width and height as displayed."""
-        return (self.height, self.width) if self.transpose else (self.width, self.height)
-
-    @classmethod
-    def of(cls, picture: av.VideoFrame, pixel_aspect: Fraction | None) -> _Upright:
-        """Reads the display matrix of a decoded picture; pixel_aspect is pixel width over height."""
-        width, height = picture.width, picture.height
-        # Nonsense aspects are common in old files; never throw pixels away, so stretch the shorter axis.
-        if pixel_aspect and pixel_aspect != 1 and Fraction(1, 4) <= pixel_aspect <= 4:
-            if pixel_aspect > 1:
-                width = round(width * pixel_aspect)
-            else:
-                height = round(height / pixel_aspect)
-        side_data: Any = picture.side_data
-        data = side_data.get(SideDataType.DISPLAYMATRIX)
-        if data is None:
-            return cls(width, height, False, False, False)
-        # (x', y') = (a x + c y, b x + d y); 16.16 fixed point, rows (a, b, u), (c, d, v), (x, y, w).
-        a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
-        transpose = abs(b) + abs(c) > abs(a) + abs(d)
-        return cls(width, height, transpose, (c if transpose else a) < 0, (b if transpose else d) < 0)
-
-    def __call__(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
-        """Decoded picture of any size and format to (height, width, 3) uint8 BGR as displayed."""
-        bgr: Any = picture.reformat(width=self.width, height=self.height, format="bgr24").to_ndarray()
-        if self.transpose:
-            bgr = cv2.transpose(bgr)
-        if self.flip_x or self.flip_y:
-            bgr = cv2.flip(bgr, -1 if self.flip_x and self.flip_y else int(self.flip_x))
-        return np.ascontiguousarray(bgr, np.uint8)
-
-
-def upright(picture: av.VideoFrame, pixel_aspect: Fraction | None) -> NDArray[np.uint8]:
-    """A decoded picture as displayed: (height, width, 3) uint8 BGR, rotated and with square pixels."""
-    return _Upright.of(picture, pixel_aspect)(picture)
 
 
 class _Clock:
@@ -309,59 +255,6 @@ class VideoFile:
                 f"({frames} frames could be read)."
             ]
         return [f"{self.path.name} is damaged: {frames} frames could be read, some may be missing or show faults."]
-
-
-def prefetch(frames: Iterable[T], size: int = 4) -> Generator[T, None, None]:
-    """Reads ahead in a thread, at most `size` items, so that decoding and inference overlap.
-
-    Exceptions of `frames` come out where the failing item would have; leaving the generator early stops the thread
-    and closes `frames` in it.
-    """
-    if size < 1:
-        raise ValueError(f"size: want >= 1, got {size}")
-    queue: Queue[tuple[str, Any]] = Queue(size)
-    stop = threading.Event()
-
-    def put(kind: str, value: Any) -> bool:
-        while not stop.is_set():
-            try:
-                queue.put((kind, value), timeout=0.1)
-                return True
-            except Full:
-                continue
-        return False
-
-    def read() -> None:
-        items = iter(frames)
-        try:
-            for item in items:
-                if not put("item", item):
-                    return
-            put("end", None)
-        except BaseException as error:
-            put("error", error)
-        finally:
-            if hasattr(items, "close"):
-                items.close()
-
-    thread = threading.Thread(target=read, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = queue.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-    finally:
-        stop.set()
-        while True:  # a full queue would keep frames alive until the generator is collected
-            try:
-                queue.get_nowait()
-            except Empty:
-                break
-        thread.join()
 
 
 def _pictures(container: Any, stream: Any, tally: _Tally) -> Iterator[av.VideoFrame]:

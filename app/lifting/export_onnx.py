@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sasmamba.app.lifting.offline import Lifter
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app import weights
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path, check_writable
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sasmamba.app.lifting.offline import Lifter, tracked_rows
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.offline import tracked_rows
 from sasmamba.app.motion.smoothing import OneEuro
-from sasmamba.app.types import FloatArray, Person2D, Pose3D
+from sasmamba.app.types import Person2D, Pose3D
+from sasmamba.common.arrays import FloatArray
 
 #: Somebody unseen is carried for so many frames, then not shown until seen again.
 CARRIED_FRAMES = 10

@@ -14,7 +14,7 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from sasmamba.app.io.renders import Mp4Sink
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 #: What went wrong stands in the picture for so long, in lines of so many letters.
 _NOTICE_S, _NOTICE_WIDTH = 10.0, 64

@@ -7,31 +7,29 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.config import DEFAULT_LIFTER, check_common, resolve_device
+from sasmamba.app.config import LiveConfig
 from sasmamba.app.io.live_sources import LiveSource, open_live
-from sasmamba.app.lifting.offline import Lifter
+from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
+from sasmamba.app.live.framing import Stage
 from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Session, Shown
-from sasmamba.app.motion.online_placing import LivePlacing, Stage
-from sasmamba.app.pipeline import Stop
-from sasmamba.app.pose2d import Backend2D, open_pose2d
-from sasmamba.app.pose2d.detectors import DetectorName
+from sasmamba.app.motion.online_placing import LivePlacing
+from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import UserError
-from sasmamba.common.files import check_writable, same_file
+from sasmamba.common.device import resolve_device
+from sasmamba.common.errors import UserError
+from sasmamba.common.files import check_writable
+from sasmamba.common.interrupts import Stop
 
 #: Frames of a live window: by benchmarks/lookahead.py a third of the longest is nearly as accurate at a third the cost.
 LIVE_WINDOW = 81
-#: The longest look-ahead: half the longest window, more than which changes nothing.
-MOST_LOOKAHEAD = 121
 #: Where the page is served when nobody says and there is no display.
 DEFAULT_PORT = 8477
 #: Numbers in the picture are renewed every so many frames; faster ones cannot be read.
@@ -40,57 +38,6 @@ _TURN_DEG, _HELP_S = 10.0, 6.0
 _HELP = "q quit   space pause   r record   arrows turn"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LiveConfig:
-    """One live run.
-
-    Attributes:
-        source: camera number or device, stream address, or a file to play at its own pace.
-        out: record the picture here from the start (.mp4), or None.
-        serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
-        window: open a window; None: where there is a display.
-        lookahead: frames the lifter sees of the future; they delay the picture.
-        seconds: end after so long, None: when the source ends or the user stops.
-        patience_s: how long a lost camera or stream is waited for.
-        pose2d, pose2d_weights, pose2d_px, detector, max_people, lifter, device, fov_deg, height, start_s: as in
-            RunConfig; without a GPU `auto` is MoveNet here where that can be had.
-    """
-
-    source: str
-    out: Path | None = None
-    serve: int | None = None
-    window: bool | None = None
-    lookahead: int = 0
-    seconds: float | None = None
-    patience_s: float = 60.0
-    pose2d: Backend2D = "auto"
-    pose2d_weights: str | None = None
-    pose2d_px: tuple[int, int] | None = None
-    detector: DetectorName = "auto"
-    max_people: int = 2
-    lifter: str = DEFAULT_LIFTER
-    device: str = "auto"
-    fov_deg: float = 60.0
-    height: int = 720
-    start_s: float | None = None
-
-    def __post_init__(self) -> None:
-        def usage(sentence: str) -> UserError:
-            return UserError(sentence, exit_code=2)
-
-        if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
-            raise usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
-        if self.out is not None and self.out.suffix.lower() != ".mp4":
-            raise usage(f"A live recording must end in .mp4, not {self.out.name!r}.")
-        if self.out is not None and same_file(self.out, Path(self.source)):
-            raise usage(f"The recording would overwrite {self.source}; choose another --out.")
-        if self.serve is not None and not 0 <= self.serve <= 65535:
-            raise usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
-        if self.seconds is not None and not self.seconds > 0:
-            raise usage(f"--seconds must be more than 0, not {self.seconds:g}.")
-        check_common(self)
 
 
 class Delays:

@@ -16,8 +16,8 @@ from typing import Self
 import cv2
 from numpy.typing import NDArray
 
-from sasmamba.app.render.renderer import font_folder
-from sasmamba.app.types import UserError
+from sasmamba.app.render.text import font_folder
+from sasmamba.common.errors import UserError
 
 _TITLE = "sasmamba-demo"
 #: A window opens no wider than this; the user may make it larger.

@@ -21,7 +21,8 @@ from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import FloatArray, Person2D, Pose3D
+from sasmamba.app.types import Person2D, Pose3D
+from sasmamba.common.arrays import FloatArray
 
 T = TypeVar("T")
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.placing import ANKLE_HEIGHT_M, MIN_SCORE, UNKNOWN_DEPTH_M, Intrinsics, from_facing
-from sasmamba.app.render.renderer import R_WORLD_CAM, Scene
-from sasmamba.app.types import FloatArray, Person2D, Pose3D, VideoMeta
+from sasmamba.app.motion.axes import R_WORLD_CAM, from_facing
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.placing import ANKLE_HEIGHT_M, MIN_SCORE, UNKNOWN_DEPTH_M
+from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 #: Time constants of the smoothing: across the picture, in depth, which 2D shows far less well, and of the floor.
@@ -25,8 +27,6 @@ _ACROSS_S, _DEPTH_S, _FLOOR_S = 0.05, 0.6, 0.4
 _WATCHED_S = 2.0
 #: Somebody not placed for so long is forgotten.
 _FORGOTTEN_S = 5.0
-#: The scene is framed anew when somebody comes within so much of its edge, with so much room around everybody.
-_EDGE_M, _ROOM_M = 0.3, 0.7
 
 
 @dataclass(slots=True)
@@ -123,24 +123,3 @@ class LivePlacing:
         dt = time_s - spot.feet[-2][0] if len(spot.feet) > 1 else 0.0
         spot.floor_m += _share(dt, _FLOOR_S) * (lowest - spot.floor_m)
         return np.array([root[0], root[1], root[2] - spot.floor_m], np.float32)
-
-
-class Stage:
-    """The part of the floor that is shown: framed anew only when somebody leaves it, so that the view is steady."""
-
-    def __init__(self) -> None:
-        self.scene = Scene()
-        self._empty = True
-
-    def follow(self, roots: dict[int, FloatArray]) -> bool:
-        """Whether the scene had to change for these pelvis positions."""
-        places = np.array([root[:2] for root in roots.values() if np.isfinite(root).all()]).reshape(-1, 2)
-        if not len(places):
-            return False
-        away = np.linalg.norm(places - self.scene.centre, axis=1).max()
-        if not self._empty and away < self.scene.radius_m - _EDGE_M:
-            return False
-        corners = [place + np.array(c) * _ROOM_M for place in places for c in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
-        self.scene = Scene(tuple((float(x), float(y)) for x, y in corners))
-        self._empty = False
-        return True

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.axes import from_facing, level
+from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.footing import (
     ANKLE_HEIGHT_M,
     Body,
@@ -27,7 +29,9 @@ from sasmamba.app.motion.footing import (
 )
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import FloatArray, Pose3D, UserError, VideoMeta
+from sasmamba.app.types import Pose3D
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, coco17_to_h36m17
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
@@ -38,63 +42,12 @@ UNKNOWN_DEPTH_M = 5.0
 #: A frame tells how far somebody is where their pose and its picture are at least so alike (cosine, from the pelvis).
 #: A pose that is right comes to 0.9 and more; one that is turned about, or of nobody, to nothing or below.
 _LEAST_LIKENESS = 0.3
-#: No camera of this tool's has more pixels than this between anything and anything else.
-_MOST_PX = 1e6
-#: Fields of view that pictures of people can have, from a telescope's to a fish-eye's that was made straight.
-_LEAST_FOV_DEG, _MOST_FOV_DEG = 0.2, 170.0
-#: A picture may be cut from a larger one, whose middle then lies so far from its own at most, in longer sides.
-_MOST_BESIDE = 10
 #: 2D joints below this score have no say in where somebody is.
 MIN_SCORE = 0.3
 #: A joint that is so far from where the pose puts it counts half: the lifter's own error is of this size.
 _USUAL_ERROR_M = 0.05
 #: A lifter that is unsure where a bone points makes it shorter, never longer: the length is more than the median.
 _BONE_QUANTILE = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class Intrinsics:
-    """A pinhole camera in pixels: focal lengths fx, fy and the principal point cx, cy from the picture's upper left."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-
-    def __post_init__(self) -> None:
-        near = all(abs(px) <= _MOST_PX for px in (self.fx, self.fy, self.cx, self.cy))  # NaN is not
-        if not (near and self.fx > 0 and self.fy > 0):
-            raise UserError(
-                f"Intrinsics are pixels: fx and fy above 0, cx and cy in or near the picture, none beyond "
-                f"{_MOST_PX:,.0f}; not fx {self.fx:g}, fy {self.fy:g}, cx {self.cx:g}, cy {self.cy:g}.",
-                exit_code=2,
-            )
-
-    @classmethod
-    def assumed(cls, meta: VideoMeta, fov_deg: float) -> Intrinsics:
-        """Square pixels, the axis through the picture's middle, `fov_deg` along its longer side."""
-        focal_px = focal_length_px(meta.width, meta.height, fov_deg)
-        return cls(focal_px, focal_px, meta.width / 2, meta.height / 2)
-
-    def check(self, meta: VideoMeta) -> None:
-        """Raises UserError (exit code 2) for what cannot be the camera of such pictures: of another size, perhaps."""
-        fov, side = self.fov_deg(meta), max(meta.width, meta.height)
-        beside = max(abs(self.cx - meta.width / 2), abs(self.cy - meta.height / 2)) > _MOST_BESIDE * side
-        if beside or not _LEAST_FOV_DEG <= fov <= _MOST_FOV_DEG:
-            why = "its axis would pass far beside it" if beside else f"it would show {fov:.3g}°"
-            raise UserError(
-                f"--intrinsics {self.fx:g},{self.fy:g},{self.cx:g},{self.cy:g} cannot be of a picture of "
-                f"{meta.width}×{meta.height}, {why}: give fx,fy,cx,cy in pixels of this video.",
-                exit_code=2,
-            )
-
-    def fov_deg(self, meta: VideoMeta) -> float:
-        """The field of view along the picture's longer side, about its middle, degrees."""
-        return math.degrees(2 * math.atan(max(meta.width / self.fx, meta.height / self.fy) / 2))
-
-    def rays(self, points_px: NDArray) -> NDArray:
-        """Points (..., 2) in pixels as x and y at depth 1."""
-        return (points_px - [self.cx, self.cy]) / [self.fx, self.fy]
 
 
 @dataclass(frozen=True)
@@ -275,14 +228,6 @@ def _stature(joints: FloatArray) -> float:
     return ANKLE_HEIGHT_M + legs + trunk + length(H36M.THORAX, H36M.HEAD_TOP)
 
 
-def level(up: NDArray) -> FloatArray:
-    """(3, 3) from camera axes to world axes for a camera in whose axes `up` (3,) points up."""
-    z = up / np.linalg.norm(up)
-    x = np.array([1.0, 0, 0]) - z[0] * z
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z]).astype(np.float32)
-
-
 def _sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[NDArray, NDArray]:
     """H36M joints as rays (F, 17, 2), x and y at depth 1, and scores (F, 17), 0 where nobody was seen."""
     rays, score = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17))
@@ -395,37 +340,6 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
         information[:, 0] = 1 / variance[:, :2].sum(1)
         information[:, 1] = 1 / variance[:, free - 1]
     return at, information
-
-
-def from_facing(joints: NDArray, pelvis: NDArray) -> FloatArray:
-    """Joints (..., 17, 3) in the axes of a camera looking straight at the pelvis (..., 3), in the camera's own axes."""
-    x, y, z = np.moveaxis(pelvis / np.linalg.norm(pelvis, axis=-1, keepdims=True), -1, 0)
-    s = 1 / (1 + z)
-    rows = [1 - x * x * s, -x * y * s, -x, -x * y * s, 1 - y * y * s, -y, x, y, z]
-    R_facing_cam = np.stack(rows, -1).reshape(*x.shape, 3, 3)
-    return (joints @ R_facing_cam).astype(np.float32)
-
-
-def to_camera_axes(joints: FloatArray, pelvis: FloatArray, size: tuple[int, int], fov_deg: float) -> FloatArray:
-    """Lifted joints (F, 17, 3) turned from the axes of a camera looking straight at the person into the camera's own.
-
-    Args:
-        pelvis: (F, 3) x px, y px, score; where it was not found (score 0) its place is interpolated.
-        size: width and height of the picture. fov_deg: field of view along its longer side.
-    """
-    focal_px = focal_length_px(*size, fov_deg)
-    found, frame = pelvis[:, 2] > 0, np.arange(len(joints))
-    if not found.any():
-        return joints
-    ray = np.ones((len(joints), 3), np.float32)
-    for k in range(2):
-        ray[:, k] = (np.interp(frame, frame[found], pelvis[found, k]) - size[k] / 2) / focal_px
-    return np.stack([from_facing(pose, at) for pose, at in zip(joints, ray, strict=True)])
-
-
-def focal_length_px(width: int, height: int, fov_deg: float) -> float:
-    """Focal length of a pinhole camera whose view along the picture's longer side is `fov_deg`."""
-    return 0.5 * max(width, height) / math.tan(math.radians(fov_deg) / 2)
 
 
 def _up(poses: Sequence[NDArray]) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import FloatArray
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.runs import stretches
 
 #: Width of the kernel for poses, seconds. From a detector's 2D it takes four tenths off the acceleration error and

@@ -7,20 +7,19 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
+from sasmamba.app.pose2d.choices import DEFAULT_HRNET, GLSMAMBA_NEEDS, Backend2D
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pose2d.detectors import Detector, DetectorName
+    from sasmamba.app.pose2d.choices import DetectorName
+    from sasmamba.app.pose2d.detectors import Detector
     from sasmamba.app.pose2d.hrnet import HRNetPose2D
     from sasmamba.app.pose2d.movenet import MoveNetPose2D
 
-Backend2D = Literal["auto", "movenet", "movenet-lightning", "mediapipe", "hrnet", "openmmlab", "glsmamba"]
 
-#: HRNet's weights unless others are asked for.
-DEFAULT_HRNET = "hrnet-w32"
 #: MoveNet's weights, of all its networks.
 MOVENET = "movenet"
 #: What `auto` tries offline before MediaPipe, and by which weights it tells whether that can run.
@@ -46,11 +45,6 @@ HRNET_INPUT_PX = {
 #: MediaPipe's weights.
 MEDIAPIPE_MODEL = "pose-landmarker-full"
 
-#: Why glsmamba does not run without --pose2d-weights, and what to do.
-GLSMAMBA_NEEDS = (
-    "--pose2d glsmamba needs --pose2d-weights FILE: nobody publishes weights for it; `sasmamba-demo train-2d --help` "
-    "tells how to train some."
-)
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +100,7 @@ def open_pose2d(
 
 
 def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool) -> Pose2D:
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     slow = live and device == "cpu"
     path = None if slow else weights.obtain(DEFAULT_HRNET)
@@ -171,7 +165,7 @@ def _detector(name: DetectorName, max_people: int, device: str) -> Iterator[tupl
     """A detector and what it is; it is the body's from there on, and closed where that fails."""
     import torch
 
-    from sasmamba.app.pose2d.detectors import open_detector
+    from sasmamba.app.pose2d.detector_choice import open_detector
 
     detector, kind = open_detector(name, max_people=max_people, device=device, threads=torch.get_num_threads())
     try:
@@ -187,7 +181,7 @@ def _hrnet_weights(name: str, input_px: tuple[int, int] | None) -> tuple[Path, t
     Raises:
         UserError: there is no such file, or nothing says the size (exit code 2), or two things say it differently.
     """
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     if Path(name).suffix:
         path = _file(name)
@@ -216,7 +210,7 @@ def _hrnet_weights(name: str, input_px: tuple[int, int] | None) -> tuple[Path, t
 
 def _published_px(path: Path) -> tuple[int, int] | None:
     """The size that a file of the weights manifest wants, by its content and not its name; None of other files."""
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -237,8 +231,8 @@ def ensure_models(
     Raises:
         UserError: they cannot be had, with what to do.
     """
-    from sasmamba.app.pose2d.detectors import choose_detector
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
+    from sasmamba.app.pose2d.detector_choice import choose_detector
 
     if backend == "auto":
         here = (name for name, files in _AUTO if weights.obtain(files) is not None)
@@ -282,14 +276,6 @@ def _glsmamba(
     network, backbone = open_glsmamba(weights, device)
     with _detector(detector, max_people, device) as (finder, _):
         return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
-
-
-def file_and_folder(named: str) -> tuple[Path, Path | None]:
-    """What --pose2d-weights says to glsmamba: FILE, or FILE,FOLDER where FOLDER is its backbone's."""
-    file, comma, folder = named.rpartition(",")
-    if not comma or Path(named).is_file():
-        return Path(named), None
-    return Path(file), Path(folder) if folder else None
 
 
 def _file(name: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sasmamba.app.types import FloatArray
+from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
 
 #: A joint whose score is at least this was seen, whatever stands beside it.

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import FloatArray, Person2D
+from sasmamba.app.types import Person2D
+from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
 
 #: The torso is looked at on a grid of so many points a side; fewer than a quarter of them in the picture tell nothing.

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.overlap import box_iou
-from sasmamba.app.types import FloatArray, Frame, UserError
-
-Picture = NDArray[np.uint8]
-DetectorName = Literal["auto", "yolox", "yolox-tiny", "multipose", "mediapipe", "rtmdet", "faster-rcnn"]
+from sasmamba.app.types import Frame
+from sasmamba.common.arrays import FloatArray, Picture
+from sasmamba.common.errors import UserError
 
 #: What is surer than this to be a person is one, and two boxes that overlap more (intersection over union) are of one
 #: person: the thresholds of YOLOX's own demo.
@@ -24,11 +22,6 @@ PERSON_SCORE, SAME_BOX = 0.3, 0.45
 PERSON = 0
 #: Fills what is left of a square picture; the detectors were trained with it.
 GREY = 114
-
-#: Of those that ONNX Runtime runs, the name in the weights manifest.
-YOLOX_WEIGHTS = {"yolox": "yolox-s", "yolox-tiny": "yolox-tiny"}
-#: Of MMDetection's, the name in its model index.
-MMDET_MODELS = {"rtmdet": "rtmdet_s_8xb32-300e_coco", "faster-rcnn": "faster-rcnn_r50_fpn_1x_coco"}
 
 
 class Detector(Protocol):
@@ -129,58 +122,6 @@ class MediaPipeDetector:
     def close(self) -> None:
         """Frees the model."""
         self._finder.close()
-
-
-def open_detector(
-    name: DetectorName, *, max_people: int, device: str = "cpu", threads: int = 1
-) -> tuple[Detector, str]:
-    """The detector of that name, its model loaded (fetched first if it is not here), and what to call it.
-
-    Args:
-        name: auto: YOLOX-S where ONNX Runtime is installed and the file is here or can be had; else MoveNet MultiPose
-            where its is; MediaPipe's otherwise.
-        max_people: MediaPipe's looks for at most so many.
-
-    Raises:
-        UserError: what it needs is not installed or cannot be had, with what to do.
-        ValueError: an unknown name.
-    """
-    name, model = choose_detector(name)
-    if model is not None:
-        return YoloxDetector(model, device=device, threads=threads), YOLOX_WEIGHTS[name].upper()
-    if name == "multipose":
-        from sasmamba.app.pose2d.movenet_networks import open_multipose
-        from sasmamba.app.pose2d.multipose import MultiPoseDetector
-
-        return MultiPoseDetector(open_multipose(threads)), "MoveNet MultiPose"
-    if name == "mediapipe":
-        return MediaPipeDetector(max_people=max_people), "MediaPipe"
-    if name in MMDET_MODELS:
-        from sasmamba.app.pose2d.openmmlab import MmdetDetector
-
-        return MmdetDetector(MMDET_MODELS[name], device=device), MMDET_MODELS[name]
-    raise ValueError(f"detector: want one of {', '.join(get_args(DetectorName))}, got {name!r}")
-
-
-def choose_detector(name: DetectorName) -> tuple[DetectorName, Path | None]:
-    """Which detector runs, and YOLOX's model, fetched first if it is not here; the others open their own.
-
-    Raises:
-        UserError: as `open_detector`.
-    """
-    from sasmamba.app.weights import store as weights
-
-    if name == "auto":
-        if not has_onnxruntime():
-            return "mediapipe", None
-        model = weights.obtain(YOLOX_WEIGHTS["yolox"])
-        if model is not None:
-            return "yolox", model
-        return "mediapipe" if weights.obtain("movenet") is None else "multipose", None
-    if name in YOLOX_WEIGHTS:
-        load_onnxruntime()  # says what is missing before anything is fetched
-        return name, weights.ensure(YOLOX_WEIGHTS[name], instead="--detector mediapipe")
-    return name, None
 
 
 def letterbox(bgr: Picture, width: int, height: int) -> tuple[Picture, float]:

@@ -15,12 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d import file_and_folder, topdown
+from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d.choices import file_and_folder
 from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.overlap import box_iou
-from sasmamba.app.types import FloatArray, Frame, Person2D, UserError
-from sasmamba.models import vitpose
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common import arrays
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
+from sasmamba.models import heatmap_codec, vitpose
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import load_glsmamba
 from sasmamba.models.skeletons import POSETRACK, posetrack15_to_coco17
@@ -64,7 +68,7 @@ class GLSMambaPose2D(HRNetPose2D):
         max_people: int = 4,
         every: int = 1,
         detect_every: int = 5,
-        decode: topdown.Decode = "dark",
+        decode: heatmap_codec.Decode = "dark",
         device: torch.device | str = "cpu",
     ) -> None:
         config = network.config
@@ -87,7 +91,7 @@ class GLSMambaPose2D(HRNetPose2D):
         self.ahead = config.frames // 2
         self._frames = config.frames
         self._known: deque[Frame] = deque(maxlen=config.frames)  # the newest, oldest first
-        self._around: list[topdown.Picture] = []
+        self._around: list[arrays.Picture] = []
         self._told_lost = False  # once is enough
 
     def foresee(self, frame: Frame) -> None:
@@ -114,7 +118,7 @@ class GLSMambaPose2D(HRNetPose2D):
             )
         return people
 
-    def joints_in(self, bgr: topdown.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def joints_in(self, bgr: arrays.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Joints of the people in boxes (n, 4) x0, y0, x1, y1: (n, 17, 2) in pixels, (n, 17) scores of 0..1.
 
         `bgr` is the frame that was asked about last, or another one, which is then seen alone.
@@ -131,7 +135,7 @@ class GLSMambaPose2D(HRNetPose2D):
             crops = topdown.Crops.around(boxes_px[part], self._input_px)
             with torch.inference_mode():
                 heat = self._heatmaps(crops, pictures)
-                points, score15[part] = topdown.decode(heat, self._decode)
+                points, score15[part] = heatmap_codec.decode(heat, self._decode)
             points15[part] = crops.to_picture(points, (heat.shape[3], heat.shape[2]))
         return posetrack15_to_coco17(points15, score15)
 
@@ -142,11 +146,11 @@ class GLSMambaPose2D(HRNetPose2D):
         self._known.clear()
         self._around = []
 
-    def _heatmaps(self, crops: topdown.Crops, pictures: list[topdown.Picture]) -> Tensor:
+    def _heatmaps(self, crops: topdown.Crops, pictures: list[arrays.Picture]) -> Tensor:
         """(n, 15, h, w) of everybody's sequence of crops, the middle frame's."""
         assert self._network is not None
         assert self._backbone is not None
-        images = torch.stack([topdown.normalised(crops.cut(p), self._device) for p in pictures], 1)
+        images = torch.stack([heatmap_codec.normalised(crops.cut(p), self._device) for p in pictures], 1)
         return self._network(self._backbone(images.flatten(0, 1), self._frames))
 
 

@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.detectors import Detector, session_options
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
-from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common import arrays
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
+from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import HRNet
 
 Runtime = Literal["onnxruntime", "torch"]
@@ -72,7 +75,7 @@ class HRNetPose2D(Closing):
         max_people: int = 4,
         every: int = 1,
         detect_every: int = DETECT_EVERY,
-        decode: topdown.Decode = "dark",
+        decode: heatmap_codec.Decode = "dark",
         flip: bool = False,
         device: torch.device | str = "cpu",
         threads: int | None = None,
@@ -86,12 +89,12 @@ class HRNetPose2D(Closing):
         threads = torch.get_num_threads() if threads is None else threads
         if threads < 1:
             raise ValueError(f"threads: want 1 or more, got {threads}")
-        self._network: topdown.Network | None
+        self._network: heatmap_codec.Network | None
         self._network, self.runtime = _open(network.eval(), device, threads)
         self._detector: Detector | None = detector
         self._input_px, self._device = input_px, device
         self._max_people, self._detect_every = max_people, max(1, detect_every // every)  # the latter in calls
-        self._decode: topdown.Decode = decode
+        self._decode: heatmap_codec.Decode = decode
         self._flip = flip
         self._followed: tuple[Person2D, ...] = ()
         self._since_detection = 0
@@ -115,7 +118,7 @@ class HRNetPose2D(Closing):
         self._followed = _distinct(people)[: self._max_people]
         return self._followed
 
-    def joints_in(self, bgr: topdown.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def joints_in(self, bgr: arrays.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Joints of the people in boxes (n, 4) x0, y0, x1, y1: (n, 17, 2) in pixels, (n, 17) scores of 0..1."""
         if self._network is None:
             raise ValueError("the backend is closed")
@@ -124,9 +127,9 @@ class HRNetPose2D(Closing):
             part = slice(start, start + BATCH)
             crops = topdown.Crops.around(boxes_px[part], self._input_px)
             with torch.inference_mode():
-                images = topdown.normalised(crops.cut(bgr), self._device)
-                heat = topdown.heatmaps(self._network, images, flip=self._flip)
-                points, score[part] = topdown.decode(heat, self._decode)
+                images = heatmap_codec.normalised(crops.cut(bgr), self._device)
+                heat = heatmap_codec.heatmaps(self._network, images, flip=self._flip)
+                points, score[part] = heatmap_codec.decode(heat, self._decode)
             joints_px[part] = crops.to_picture(points, (heat.shape[3], heat.shape[2]))
         return joints_px, score
 
@@ -146,14 +149,14 @@ class HRNetPose2D(Closing):
         found = found[topdown.usable(found[:, :4], frame.bgr.shape[1], frame.bgr.shape[0]) & (found[:, 4] >= BOX_SCORE)]
         return [box.astype(np.float32) for box in found[np.argsort(-found[:, 4], kind="stable"), :4]]
 
-    def _people_in(self, bgr: topdown.Picture, boxes: list[FloatArray]) -> list[Person2D]:
+    def _people_in(self, bgr: arrays.Picture, boxes: list[FloatArray]) -> list[Person2D]:
         if not boxes:
             return []
         found = [_person(*one, bgr) for one in zip(*self.joints_in(bgr, np.stack(boxes)), strict=True)]
         return [person for person in found if person is not None]
 
 
-def _open(network: nn.Module, device: torch.device | str, threads: int) -> tuple[topdown.Network, Runtime]:
+def _open(network: nn.Module, device: torch.device | str, threads: int) -> tuple[heatmap_codec.Network, Runtime]:
     """The network as it runs fastest there, and in what."""
     if torch.device(device).type == "cpu" and isinstance(network, HRNet):
         in_onnxruntime = _in_onnxruntime(network, threads)
@@ -163,7 +166,7 @@ def _open(network: nn.Module, device: torch.device | str, threads: int) -> tuple
     return network.to(device).to(memory_format=torch.channels_last), "torch"  # type: ignore[call-overload]
 
 
-def _in_onnxruntime(network: HRNet, threads: int) -> topdown.Network | None:
+def _in_onnxruntime(network: HRNet, threads: int) -> heatmap_codec.Network | None:
     """The network in ONNX Runtime, with a copy of the weights; None where that or `onnx` is not installed."""
     try:
         import onnxruntime
@@ -196,7 +199,7 @@ def _renewed(followed: list[FloatArray], detected: list[FloatArray]) -> list[Flo
     return renewed + detected
 
 
-def _person(joints_px: FloatArray, score: FloatArray, bgr: topdown.Picture) -> Person2D | None:
+def _person(joints_px: FloatArray, score: FloatArray, bgr: arrays.Picture) -> Person2D | None:
     """A person as HRNet sees them; None where too few joints are seen, or where they are no larger than a speck."""
     seen = joints_px[score >= JOINT_SCORE]
     if len(seen) < FEWEST_JOINTS:

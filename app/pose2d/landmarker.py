@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import FloatArray, UserError
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 
 Picture = NDArray[np.uint8]
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from sasmamba.app.pose2d.landmarker import GREY, Landmarker, Picture
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
-from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
 from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
 
@@ -71,7 +72,7 @@ class MediaPipePose2D(Closing):
         if max_people < 1 or every < 1:
             raise ValueError(f"max_people and every: want 1 or more, got {max_people} and {every}")
         if model is None:
-            from sasmamba.app.weights import store as weights
+            from sasmamba.app import weights
 
             model = weights.ensure("pose-landmarker-full")
         self._model = model

@@ -18,7 +18,8 @@ from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.multipose import Finder, find_people
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
 from sasmamba.app.pose2d.squares import Square, unmirrored
-from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
 
 #: MultiPose looks after so many seconds, and sooner for so long after somebody came or was lost.

@@ -19,9 +19,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app import weights
 from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
-from sasmamba.app.types import FloatArray, UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
 from sasmamba.models.movenet import CONVERSION, STRIDE, GraphError, to_onnx
 from sasmamba.models.movenet_decode import decode_people, decode_person

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.detectors import people_in
 from sasmamba.app.pose2d.overlap import joint_similarity
-from sasmamba.app.types import FloatArray, Frame, Person2D
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common.arrays import FloatArray
 
 #: What MultiPose is less sure of is nobody. The network's authors publish no threshold; at 0.25, which others use, it
 #: misses more people than it spares strangers.

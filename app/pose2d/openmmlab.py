@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sasmamba.app.pose2d import topdown
+from sasmamba.app import weights
 from sasmamba.app.pose2d.detectors import PERSON, Detector, people_in
 from sasmamba.app.pose2d.hrnet import BATCH, HRNetPose2D
-from sasmamba.app.types import FloatArray, Frame, UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app.types import Frame
+from sasmamba.app.weights import manifest
+from sasmamba.app.weights import store as weights_store
+from sasmamba.common import arrays
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.hrnet import read_tensors
 from sasmamba.models.skeletons import COCO
 from sasmamba.models.tensorfile import CheckpointError
@@ -71,7 +75,7 @@ class OpenMMLabPose2D(HRNetPose2D):
         self._apis = apis
         super().__init__(network, detector, max_people=max_people, every=every, device=device)
 
-    def joints_in(self, bgr: topdown.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def joints_in(self, bgr: arrays.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Joints of the people in boxes (n, 4) x0, y0, x1, y1: (n, 17, 2) in pixels, (n, 17) scores of 0..1."""
         if self._network is None:
             raise ValueError("the backend is closed")
@@ -177,11 +181,11 @@ def _published(model: ZooModel) -> Path:
     digits = _HASH_IN_NAME.search(file)
     if digits is None:
         raise UserError(f"{url} has no checksum in its name, so it is not fetched: fetch it and name the file instead.")
-    source = weights.Source(url=url, sha256_prefix=digits[1])
-    entry = weights.Entry(model.name, "a model of OpenMMLab's zoo", "Apache-2.0", file, (source,))
+    source = manifest.Source(url=url, sha256_prefix=digits[1])
+    entry = manifest.Entry(model.name, "a model of OpenMMLab's zoo", "Apache-2.0", file, (source,))
     store = weights.default_store()
     try:
-        return weights.Store((entry,), store.cache, store.shipped, store.offline).ensure(model.name)
+        return weights_store.Store((entry,), store.cache, store.shipped, store.offline).ensure(model.name)
     except UserError as error:
         raise UserError(
             f"{model.name} is not here and could not be fetched. Fetch {url} where there is a network and copy it to "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sasmamba.app.types import FloatArray, Person2D
+from sasmamba.app.types import Person2D
+from sasmamba.common.arrays import FloatArray
 
 #: Spread of human annotators per COCO joint, as a fraction of the square root of the person's area; from the
 #: COCO keypoint evaluation (https://cocodataset.org/#keypoints-eval).

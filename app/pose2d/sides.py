@@ -20,7 +20,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import FloatArray, Person2D
+from sasmamba.app.types import Person2D
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import COCO, COCO_MIRROR
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.types import FloatArray
+from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO, COCO_MIRROR
 
 #: Half a crop's side, in reaches of the torso's and of all joints from its centre.

@@ -1,1 +1,66 @@
 """Model files by name: the shipped manifest, the cache, and fetching what is not there."""
+
+from __future__ import annotations
+
+import importlib.resources
+import importlib.util
+import logging
+import os
+from pathlib import Path
+
+from sasmamba.app.weights.download import Tell
+from sasmamba.app.weights.manifest import Entry, _shipped_entries
+from sasmamba.app.weights.store import Status, Store
+from sasmamba.common.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def cache_dir() -> Path:
+    """The folder of fetched files, from the root: SASMAMBA_WEIGHTS, else the user's cache folder of this platform."""
+    chosen = os.environ.get("SASMAMBA_WEIGHTS")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import pooch
+
+    return Path(pooch.os_cache("sasmamba-demo"))
+
+
+def default_store(*, offline: bool | None = None) -> Store:
+    """The shipped manifest with the cache folder of now; offline None asks SASMAMBA_OFFLINE."""
+    if offline is None:
+        offline = os.environ.get("SASMAMBA_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+    shipped = Path(str(importlib.resources.files("sasmamba.weights")))
+    return Store(_shipped_entries(shipped), cache_dir(), shipped, offline)
+
+
+def ensure(name: str, *, offline: bool | None = None, tell: Tell = _log.info, instead: str = "") -> Path:
+    """`Store.ensure` of the default store: the verified local file, fetched if need be.
+
+    Args:
+        instead: options that do without it, for whoever cannot get it.
+    """
+    try:
+        return default_store(offline=offline).ensure(name, tell=tell)
+    except UserError as error:
+        raise UserError(f"{error} Or pass {instead}." if instead else str(error), error.exit_code) from error
+
+
+def obtain(name: str, *, tell: Tell = _log.info) -> Path | None:
+    """`Store.obtain` of the default store: the verified local file if it is here or can be had without a wait."""
+    return default_store().obtain(name, tell=tell)
+
+
+def locate(name: str) -> Path | None:
+    """`Store.locate` of the default store: the verified local file, or None; fetches nothing."""
+    return default_store().locate(name)
+
+
+def verify(name: str) -> Status:
+    """`Store.status` of the default store: where the file is, and whether it is sound; fetches nothing."""
+    return default_store().status(name)
+
+
+def entries() -> tuple[Entry, ...]:
+    """The shipped manifest."""
+    return default_store().entries

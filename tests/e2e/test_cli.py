@@ -15,8 +15,8 @@ import pytest
 from helpers_cli import MAIN, Result, command, start, walk_clip, walker, walker_2d
 from helpers_video import MATRICES, corner_of, set_display_matrix, write_video
 
+from sasmamba.app.config import LiveConfig
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.live.run_live import LiveConfig
 from sasmamba.models.skeletons import H36M, MEDIAPIPE33_OF_COCO17, coco17_to_h36m17
 
 

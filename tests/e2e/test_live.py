@@ -18,13 +18,15 @@ import pytest
 from helpers_cli import MAIN, command, left_in, mounted_disk, one_sentence, start, walker_2d
 from helpers_video import write_video
 
+from sasmamba.app.config import LiveConfig
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.io.renders import Mp4Sink
 from sasmamba.app.live import run_live as live_run
 from sasmamba.app.live.recording import Recorder
-from sasmamba.app.live.run_live import LiveConfig, run_live
+from sasmamba.app.live.run_live import run_live
 from sasmamba.app.live.screens import Server
-from sasmamba.app.types import Frame, UserError, VideoMeta
+from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
 

@@ -16,7 +16,7 @@ from sasmamba.app.batch.executor import Failed
 from sasmamba.app.batch.run_clip import do_clip
 from sasmamba.app.config import RunConfig
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.offline import Lifter
+from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models.skeletons import H36M
 

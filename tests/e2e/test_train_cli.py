@@ -11,7 +11,7 @@ from helpers_motion import walker, write_motion, write_rig
 from typer.testing import CliRunner
 
 from sasmamba.app.cli.main import app as demo
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.training.__main__ import app as training
 
 TOML = """

@@ -10,7 +10,7 @@ import pytest
 from helpers_cli import command, left_in, one_sentence
 from helpers_video import write_video
 
-from sasmamba.app.weights import store as weights
+from sasmamba.app import weights
 
 
 @pytest.fixture

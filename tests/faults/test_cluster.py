@@ -27,7 +27,7 @@ from sasmamba.app.batch.clips import Clip
 from sasmamba.app.batch.ray_client import ClusterCrew
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.config import RunConfig
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
 

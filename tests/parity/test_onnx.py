@@ -15,10 +15,10 @@ import torch
 from helpers_cli import walker
 from numpy.typing import NDArray
 
-from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.lifting.export_onnx import export_lifter
-from sasmamba.app.lifting.offline import Lifter
-from sasmamba.app.types import UserError
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.errors import UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import save_lifter
 from sasmamba.models.normalise import mask_missing, normalise_window

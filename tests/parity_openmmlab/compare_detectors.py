@@ -20,7 +20,8 @@ from mmdet.apis import inference_detector, init_detector
 from mmengine.registry import DefaultScope
 from mmengine.runner import save_checkpoint
 
-from sasmamba.app.pose2d.detectors import MMDET_MODELS, PERSON, people_in
+from sasmamba.app.pose2d.detector_choice import MMDET_MODELS
+from sasmamba.app.pose2d.detectors import PERSON, people_in
 from sasmamba.app.pose2d.openmmlab import MmdetDetector, zoo_model
 from sasmamba.app.types import Frame
 

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 
 from sasmamba.app.pose2d import topdown
+from sasmamba.common import arrays
+from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import load_hrnet
 
 #: Inside and across the edge of the picture, wide, narrow and small; x0, y0, x1, y1 as fractions of the picture.
@@ -51,7 +53,7 @@ def main() -> int:
     return 0 if sound else 1
 
 
-def drawn() -> topdown.Picture:
+def drawn() -> arrays.Picture:
     """(480, 640, 3) smooth colours with edges, noise and shapes, always the same."""
     random = np.random.default_rng(4)
     coarse = random.integers(0, 256, (12, 16, 3), dtype=np.uint8)
@@ -81,7 +83,7 @@ def compare_codec() -> bool:
     for how in ("quarter", "dark"):
         codec = MSRAHeatmap((192, 256), (48, 64), sigma=2, unbiased=how == "dark")
         theirs = np.concatenate([codec.decode(h)[0] for h in heat]) / 4
-        ours, _ = topdown.decode(torch.from_numpy(heat), how)
+        ours, _ = heatmap_codec.decode(torch.from_numpy(heat), how)
         off = np.abs(ours - theirs).max(-1)
         judged = off if how == "quarter" else off[on_a_hill(theirs, heat)]
         note = f"{judged.size} of {off.size} joints" + ("" if how == "quarter" else ", those on a sound hill")
@@ -96,7 +98,7 @@ def on_a_hill(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.abs(points - np.stack([at % w, at // w], -1)).max(-1) <= 2
 
 
-def compare_network(config_name: str, bgr: topdown.Picture, boxes: np.ndarray) -> bool:
+def compare_network(config_name: str, bgr: arrays.Picture, boxes: np.ndarray) -> bool:
     """One of MMPose's own configurations, as it is published, against ours."""
     from mmengine.runner import save_checkpoint
     from mmpose.apis import inference_topdown, init_model
@@ -121,8 +123,8 @@ def compare_network(config_name: str, bgr: topdown.Picture, boxes: np.ndarray) -
     crops = topdown.Crops.around(boxes, input_px)
     cut = crops.cut(bgr)
     with torch.inference_mode():
-        images = topdown.normalised(cut)
-        mine = topdown.heatmaps(ours, images)
+        images = heatmap_codec.normalised(cut)
+        mine = heatmap_codec.heatmaps(ours, images)
         reference = theirs.head(theirs.backbone(images.contiguous()))
     spread = f"heatmaps reach from {reference.min():.2f} to {reference.max():.2f}"
     sound = report("heatmaps of the same crops", float((mine - reference).abs().max()), HEATMAP_LIMIT, spread)
@@ -134,13 +136,13 @@ def compare_network(config_name: str, bgr: topdown.Picture, boxes: np.ndarray) -
             theirs.head.decoder.unbiased = how == "dark"
             samples = inference_topdown(theirs, bgr, boxes)
             with torch.inference_mode():
-                heat = topdown.heatmaps(ours, images, flip=flip)
+                heat = heatmap_codec.heatmaps(ours, images, flip=flip)
             their_heat = np.stack([s.pred_fields.heatmaps.numpy() for s in samples])
             their_points = np.concatenate([s.pred_instances.keypoints for s in samples])
             off = float(np.abs(heat.numpy() - their_heat).max())
             name = f"{how}{', flip test' if flip else ''}"
             sound &= report(f"{name}: heatmaps, each from its own crop", off, HEATMAP_LIMIT)
-            points, _ = topdown.decode(heat, how)
+            points, _ = heatmap_codec.decode(heat, how)
             mine_px = crops.to_picture(points, (heat.shape[3], heat.shape[2]))
             best, second = np.sort(their_heat.reshape(*their_points.shape[:2], -1), -1)[..., [-1, -2]].transpose(
                 2, 0, 1

@@ -9,7 +9,8 @@ import pytest
 from helpers_crossings import SHIRTS, figure, picture
 
 from sasmamba.app.pose2d.appearance import clothes_alike, torso_histogram
-from sasmamba.app.types import FloatArray, Person2D
+from sasmamba.app.types import Person2D
+from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import load_lifter, save_lifter
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig

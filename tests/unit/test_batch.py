@@ -25,7 +25,7 @@ from sasmamba.app.batch.local_pool import LocalCrew
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.settings import digest, same_everywhere
 from sasmamba.app.config import RunConfig
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 
 def touch(*paths: Path) -> None:

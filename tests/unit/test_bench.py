@@ -10,10 +10,10 @@ import pytest
 from helpers_cli import Result, command, one_sentence, walk_clip
 from helpers_video import write_video
 
+from sasmamba.app import weights
 from sasmamba.app.cli import bench
-from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.errors import UserError
 
 
 @pytest.fixture(scope="module")

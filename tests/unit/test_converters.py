@@ -11,7 +11,7 @@ import pytest
 from helpers_motion import walker, write_rig
 from numpy.typing import NDArray
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M, H36M_PARENTS
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.converters import H36M_OF_3DHP, H36M_OF_32, convert_files

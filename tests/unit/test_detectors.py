@@ -16,8 +16,10 @@ import onnx
 import pytest
 
 from sasmamba.app.pose2d import detectors
-from sasmamba.app.pose2d.detectors import MediaPipeDetector, YoloxDetector, letterbox, nms, open_detector, people_in
-from sasmamba.app.types import Frame, UserError
+from sasmamba.app.pose2d.detector_choice import open_detector
+from sasmamba.app.pose2d.detectors import MediaPipeDetector, YoloxDetector, letterbox, nms, people_in
+from sasmamba.app.types import Frame
+from sasmamba.common.errors import UserError
 
 #: Of the graphs: height and width of the input. Three grids of 8 × 12, 4 × 6 and 2 × 3 cells make 126 rows.
 HEIGHT, WIDTH, ROWS = 64, 96, 126
@@ -233,9 +235,7 @@ class TestChoice:
     @pytest.mark.parametrize(("here", "want"), [(True, "YOLOX-S"), (False, "MediaPipe")])
     def test_auto(self, here: bool, want: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = graph(tmp_path / "yolox.onnx", NEAR)
-        monkeypatch.setattr(
-            "sasmamba.app.weights.store.obtain", lambda name: path if here and name == "yolox-s" else None
-        )
+        monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: path if here and name == "yolox-s" else None)
         detector, name = open_detector("auto", max_people=1)
         detector.close()
         assert name == want
@@ -245,7 +245,7 @@ class TestChoice:
         networks = ModuleType("movenet_networks")
         networks.open_multipose = lambda threads: lambda rgb: []  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "sasmamba.app.pose2d.movenet_networks", networks)
-        monkeypatch.setattr("sasmamba.app.weights.store.obtain", {"movenet": Path("movenet.zip")}.get)
+        monkeypatch.setattr("sasmamba.app.weights.obtain", {"movenet": Path("movenet.zip")}.get)
         detector, name = open_detector(asked, max_people=1)
         assert name == "MoveNet MultiPose"
         assert detector(frame(64, 48)).shape == (0, 5)

@@ -167,7 +167,7 @@ def test_without_weights_nothing_that_wants_them_is_ok(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("columns", ["40", "80", "300"])
 def test_no_name_and_no_remedy_is_cut_off(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sasmamba.app.weights import store as weights
+    from sasmamba.app import weights
 
     monkeypatch.setattr("sasmamba.app.cli.main._out", Console(width=int(columns)))
     listed = command("weights", "list").out
@@ -178,7 +178,7 @@ def test_no_name_and_no_remedy_is_cut_off(columns: str, monkeypatch: pytest.Monk
 
 def test_a_model_that_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bad.task").write_bytes(b"nothing of the kind")
-    monkeypatch.setattr("sasmamba.app.weights.store.locate", lambda name: tmp_path / "bad.task")
+    monkeypatch.setattr("sasmamba.app.weights.locate", lambda name: tmp_path / "bad.task")
     finding = next(f for f in examine() if f.part == "2D mediapipe")
     assert not finding.ok
     assert "cannot be opened as a pose landmarker" in finding.remedy

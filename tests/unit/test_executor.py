@@ -24,7 +24,7 @@ from sasmamba.app.batch.ray_driver import Orders, _Foreman, _Member
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.run_clip import failure
 from sasmamba.app.config import RunConfig
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe")
 

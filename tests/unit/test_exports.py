@@ -13,11 +13,13 @@ import pytest
 from helpers_motion import walker
 
 from sasmamba.app.export import motion_table as exports
-from sasmamba.app.export.motion_table import JOINTS, export_motion, export_paths, parse_formats
+from sasmamba.app.export.formats import export_motion, export_paths, parse_formats
+from sasmamba.app.export.motion_table import JOINTS
+from sasmamba.app.motion.axes import R_WORLD_CAM
 from sasmamba.app.motion.placing import Placement
-from sasmamba.app.render.renderer import R_WORLD_CAM
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
+from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M
 from sasmamba.training.converters import bvh_clip
 

@@ -18,15 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sasmamba.app import pose2d
 from sasmamba.app.config import RunConfig
-from sasmamba.app.lifting.offline import Lifter
-from sasmamba.app.pipeline import Stop, Timings, analyse
-from sasmamba.app.pose2d import open_pose2d, topdown
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.pipeline import analyse
+from sasmamba.app.pose2d import choices, open_pose2d, topdown
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
-from sasmamba.app.types import Frame, UserError, VideoMeta
+from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.common.errors import UserError
+from sasmamba.common.interrupts import Stop
+from sasmamba.common.timings import Timings
+from sasmamba.models import heatmap_codec
 from sasmamba.models.glsmamba import GLSMamba, GLSMambaConfig
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, save_glsmamba
 from sasmamba.models.skeletons import COCO, H36M, POSETRACK, POSETRACK_MIRROR, coco17_to_h36m17, posetrack15_to_coco17
@@ -79,8 +82,8 @@ class Eye(nn.Module):
         sequences = images.unflatten(0, (-1, frames))
         for sequence in sequences:
             # the crop's middle, as it was in the picture
-            middle = sequence[:, :, 118:138, 86:106].mean((2, 3)) * torch.tensor(topdown.DEVIATION)
-            self.greys.append((middle + torch.tensor(topdown.MEAN)).mean(1).round().int().tolist())
+            middle = sequence[:, :, 118:138, 86:106].mean((2, 3)) * torch.tensor(heatmap_codec.DEVIATION)
+            self.greys.append((middle + torch.tensor(heatmap_codec.MEAN)).mean(1).round().int().tolist())
         return F.avg_pool2d(images, self.shrink).unflatten(0, (-1, frames))
 
 
@@ -92,7 +95,7 @@ class Dots(nn.Module):
         self.config = GLSMambaConfig(backbone_channels=3, frames=frames)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (topdown.MEAN, topdown.DEVIATION))
+        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (heatmap_codec.MEAN, heatmap_codec.DEVIATION))
         bgr = (features[:, features.shape[1] // 2] * deviation + mean).flip(1)
         colours = torch.tensor(COLOURS, dtype=torch.float32).view(1, 15, 3, 1, 1)
         alike = torch.exp(-(bgr[:, None] - colours).square().sum(2) / (2 * 20**2))
@@ -368,7 +371,9 @@ class TestOpening:
             return self.found
 
         monkeypatch.setattr("sasmamba.app.pose2d.glsmamba.load_backbone", load)
-        monkeypatch.setattr("sasmamba.app.pose2d.detectors.open_detector", lambda *a, **k: (Detector(BOX), "nobody"))
+        monkeypatch.setattr(
+            "sasmamba.app.pose2d.detector_choice.open_detector", lambda *a, **k: (Detector(BOX), "nobody")
+        )
         return tmp_path / "gls.safetensors"
 
     def opened(self, weights: object, **options: Any) -> Any:
@@ -498,4 +503,4 @@ class TestSkeleton:
 
 
 def test_the_choice_is_known() -> None:
-    assert "glsmamba" in pose2d.Backend2D.__args__  # type: ignore[attr-defined]
+    assert "glsmamba" in choices.Backend2D.__args__  # type: ignore[attr-defined]

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.types import Frame, Person2D
+from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import HRNet, HRNetConfig
 
 #: Where the dots are, as fractions of a box 90 × 180 px around all of them, in COCO's order.
@@ -53,7 +53,7 @@ class Dots(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.batches.append(len(images))
-        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (topdown.MEAN, topdown.DEVIATION))
+        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (heatmap_codec.MEAN, heatmap_codec.DEVIATION))
         bgr = (images * deviation + mean).flip(1)
         colours = torch.tensor(COLOURS, dtype=torch.float32).view(1, 17, 3, 1, 1)
         alike = torch.exp(-(bgr[:, None] - colours).square().sum(2) / (2 * 20**2))
@@ -101,7 +101,7 @@ def off(person: Person2D, corner: tuple[float, float]) -> float:
 class TestOneFrame:
     @pytest.mark.parametrize("decode", ["quarter", "dark"])
     @pytest.mark.parametrize("input_px", [(192, 256), (288, 384)])
-    def test_joints_where_they_are(self, decode: topdown.Decode, input_px: tuple[int, int]) -> None:
+    def test_joints_where_they_are(self, decode: heatmap_codec.Decode, input_px: tuple[int, int]) -> None:
         people = HRNetPose2D(Dots(), Detector(box((100, 100)), box((400, 150))), decode=decode, input_px=input_px)(
             frame(0, picture((100, 100), (400, 150)))
         )

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from helpers_cli import walker
 
-from sasmamba.app.lifting.offline import Lifter
-from sasmamba.app.pipeline import Stop, Timings, analyse
-from sasmamba.app.take import Take, save_poses
+from sasmamba.app.export.poses import save_poses
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.pipeline import analyse
+from sasmamba.app.take import Take
 from sasmamba.app.types import Frame, Person2D, VideoMeta
+from sasmamba.common.interrupts import Stop
+from sasmamba.common.timings import Timings
 
 META = VideoMeta(320, 240, Fraction(30), None)
 

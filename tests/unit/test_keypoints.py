@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from sasmamba.app.io.keypoints import lift_file, read_keypoints
-from sasmamba.app.lifting.offline import Lifter
-from sasmamba.app.types import UserError
+from sasmamba.app.io.keypoints import read_keypoints
+from sasmamba.app.lift_file import lift_file
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.common.errors import UserError
 
 
 @pytest.fixture(scope="module")

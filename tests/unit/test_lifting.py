@@ -10,9 +10,11 @@ import torch
 from helpers_cli import command, walker_2d
 from helpers_video import write_video
 
-from sasmamba.app.config import DEFAULT_LIFTER
-from sasmamba.app.lifting.offline import Lifter, Lifting, lift_sequence
-from sasmamba.app.types import Person2D, UserError
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.offline import Lifting, lift_sequence
+from sasmamba.app.types import Person2D
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.errors import UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import save_lifter
 from sasmamba.models.normalise import normalise_window

@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from sasmamba.app.motion.online_placing import LivePlacing, Stage
-from sasmamba.app.motion.placing import focal_length_px
+from sasmamba.app.live.framing import Stage
+from sasmamba.app.motion.axes import focal_length_px
+from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import COCO, H36M
 

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from helpers_cli import Walker2D
 
-from sasmamba.app.config import DEFAULT_LIFTER
 from sasmamba.app.io.live_sources import LiveFrame
-from sasmamba.app.lifting.offline import Lifter
+from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live import screens
 from sasmamba.app.live.run_live import Delays
@@ -23,7 +22,9 @@ from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Newest, Session, Shown
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Frame, UserError, VideoMeta
+from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
 

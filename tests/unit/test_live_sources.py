@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from helpers_video import grey_of, write_video
 
-from sasmamba.app.io import live_sources as sources
+from sasmamba.app.io import live_sources
 from sasmamba.app.io.live_sources import CameraSource, PacedFile, StreamSource, open_live
 from sasmamba.app.io.source_names import is_live
 from sasmamba.app.live.screens import Server
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
 
@@ -61,7 +61,7 @@ def test_a_file_keeps_its_own_pace(tmp_path: Path) -> None:
 
 def test_frames_larger_than_needed_are_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "a.mp4", 3, size=(320, 240), corner=True)
-    monkeypatch.setattr(sources, "LARGEST_SIDE_PX", 160)
+    monkeypatch.setattr(live_sources, "LARGEST_SIDE_PX", 160)
     with open_live(str(path)) as source:
         assert (source.meta.width, source.meta.height, source.meta.fps) == (160, 120, 25)
         frames = list(source.frames(threading.Event()))
@@ -119,9 +119,9 @@ class FakeCapture:
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
     kind = type("Capture", (FakeCapture,), {"opened": 0})
-    monkeypatch.setattr(sources.cv2, "VideoCapture", kind)
+    monkeypatch.setattr(live_sources.cv2, "VideoCapture", kind)
     monkeypatch.setattr(CameraSource, "_check", lambda self: None)
-    monkeypatch.setattr(sources, "_FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(live_sources, "_FIRST_RETRY_S", 0.05)
     return kind
 
 
@@ -159,9 +159,9 @@ def test_no_camera() -> None:
 
 
 def test_a_device_that_may_not_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.sys, "platform", "linux")
-    monkeypatch.setattr(sources.os, "access", lambda *_: False)
-    monkeypatch.setattr(sources.os.path, "exists", lambda _: True)
+    monkeypatch.setattr(live_sources.sys, "platform", "linux")
+    monkeypatch.setattr(live_sources.os, "access", lambda *_: False)
+    monkeypatch.setattr(live_sources.os.path, "exists", lambda _: True)
     with pytest.raises(UserError, match=r"You may not use /dev/video0: .*usermod"):
         CameraSource("0", patience_s=1)
 
@@ -180,7 +180,7 @@ def serve(server: Server, stop: threading.Event, grey: int = 100) -> threading.T
 
 def test_a_stream_that_is_lost_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own page is the stream: the camera of one machine can be the source of another."""
-    monkeypatch.setattr(sources, "_FIRST_RETRY_S", 0.1)
+    monkeypatch.setattr(live_sources, "_FIRST_RETRY_S", 0.1)
     stop = threading.Event()
     with Server(0) as server:
         port = int(server.url.rstrip("/").rpartition(":")[2])

@@ -16,10 +16,11 @@ import pytest
 from helpers_cli import left_in, start
 from helpers_video import write_video
 
+from sasmamba.app import weights
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _Follower
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
-from sasmamba.app.types import Frame, Person2D, UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app.types import Frame, Person2D
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import COCO
 
 #: A name, a picture, and the people annotated in it.

@@ -11,7 +11,7 @@ import torch
 from helpers_motion import motion_arrays, walker, write_motion
 from numpy.typing import NDArray
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M_MIRROR
 from sasmamba.training.motion import Motion, load_motion
 from sasmamba.training.schema import Clip, check_motion, read_motion_file, write_motion_file

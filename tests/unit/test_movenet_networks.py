@@ -13,9 +13,9 @@ import onnxruntime
 import pytest
 from helpers_movenet import CASES, figures
 
+from sasmamba.app import weights
 from sasmamba.app.pose2d import movenet_networks as networks
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.common.errors import UserError
 from sasmamba.models.movenet import GraphError, read_weights, to_onnx
 from sasmamba.models.movenet_decode import decode_people, decode_person
 from sasmamba.models.movenet_int8 import activations, quantised

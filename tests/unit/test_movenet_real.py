@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import pytest
 
+from sasmamba.app import weights
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import Frame, Person2D
-from sasmamba.app.weights import store as weights
 from sasmamba.models.skeletons import COCO
 
 #: A picture and the people annotated in it who show at least eight joints.

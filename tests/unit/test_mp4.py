@@ -15,7 +15,7 @@ from helpers_video import add_tone, grey_of, write_sound_only, write_video
 from sasmamba.app.io.gif import GifSink
 from sasmamba.app.io.mp4 import Mp4Sink, ticks_per_second
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
 
 NTSC = Fraction(30000, 1001)

@@ -19,7 +19,8 @@ from torch import nn
 
 from sasmamba.app.pose2d import openmmlab
 from sasmamba.app.pose2d.openmmlab import MmdetDetector, OpenMMLabPose2D, zoo_model
-from sasmamba.app.types import Frame, UserError
+from sasmamba.app.types import Frame
+from sasmamba.common.errors import UserError
 
 POSE = """
 Models:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.motion.placing import Intrinsics, level, place, to_camera_axes, with_constant_bones
+from sasmamba.app.motion.axes import level, to_camera_axes
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.placing import place, with_constant_bones
 from sasmamba.app.take import Take
-from sasmamba.app.types import Person2D, Pose3D, UserError, VideoMeta
+from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
 from sasmamba.models.skeletons import H36M, H36M_PARENTS, coco17_to_h36m17
 from sasmamba.training.cameras import look_rotation

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app import pose2d
-from sasmamba.app.pose2d import HRNET_INPUT_PX, ensure_models, open_pose2d
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app import pose2d, weights
+from sasmamba.app.pose2d import HRNET_INPUT_PX, choices, ensure_models, open_pose2d
+from sasmamba.app.weights import manifest
+from sasmamba.common.errors import UserError
 from sasmamba.models.hrnet import HRNET_W32, HRNet
 
 
@@ -49,7 +49,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def as_published(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> None:
     """Makes a file that of a name in the weights manifest."""
     prefix = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-    source = weights.Source(url="https://example.org/hrnet.pth", sha256_prefix=prefix)
+    source = manifest.Source(url="https://example.org/hrnet.pth", sha256_prefix=prefix)
     entries = [replace(e, sources=(source,)) if e.name == name else e for e in weights.entries()]
     monkeypatch.setattr(weights, "entries", lambda: tuple(entries))
 
@@ -259,6 +259,6 @@ class TestOthers:
             asked.clear()
 
     def test_every_default_is_in_the_manifest(self) -> None:
-        from sasmamba.app.pose2d.detectors import YOLOX_WEIGHTS
+        from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
 
-        assert {pose2d.DEFAULT_HRNET, pose2d.MOVENET, *YOLOX_WEIGHTS.values()} <= {e.name for e in weights.entries()}
+        assert {choices.DEFAULT_HRNET, pose2d.MOVENET, *YOLOX_WEIGHTS.values()} <= {e.name for e in weights.entries()}

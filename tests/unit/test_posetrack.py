@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers_posetrack import NAMES17, annotation, keypoints, video, write_posetrack
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import POSETRACK
 from sasmamba.training.posetrack import annotation_files, clips, missing_pictures, read_posetrack
 

@@ -13,8 +13,9 @@ from helpers_posetrack import video
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app.weights import manifest
+from sasmamba.app.weights import store as weights_store
+from sasmamba.common.errors import UserError
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.posetrack import clips, read_posetrack
 from sasmamba.training.read_bvh import read_bvh
@@ -187,10 +188,10 @@ def test_manifest(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "manifest.toml"
     path.write_bytes(content)
     try:
-        entries = weights.read_manifest(path)
+        entries = manifest.read_manifest(path)
     except ValueError:
         return
-    store = weights.Store(entries, tmp_path / "cache", tmp_path)
+    store = weights_store.Store(entries, tmp_path / "cache", tmp_path)
     for entry in entries:
         status = store.status(entry.name)
         assert status.state in ("missing", "damaged", "ok")
@@ -203,7 +204,7 @@ def test_manifest(tmp_path: Path, content: bytes) -> None:
     [
         pytest.param(read_posetrack, "", UserError, id="posetrack"),
         pytest.param(load_rig, "", UserError, id="cameras"),
-        pytest.param(weights.read_manifest, "weights = ", ValueError, id="manifest"),
+        pytest.param(manifest.read_manifest, "weights = ", ValueError, id="manifest"),
     ],
 )
 def test_lists_within_lists_without_end(
@@ -217,7 +218,7 @@ def test_lists_within_lists_without_end(
 
 def test_the_manifest_that_is_damaged_is_right(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text(f"weights = {toml_of(MANIFEST)}")
-    (entry,) = weights.read_manifest(tmp_path / "m.toml")
+    (entry,) = manifest.read_manifest(tmp_path / "m.toml")
     assert len(entry.sources) == 4
 
 
@@ -225,4 +226,4 @@ def test_the_manifest_that_is_damaged_is_right(tmp_path: Path) -> None:
 def test_a_manifest_names_files_of_the_cache_only(tmp_path: Path, file: str) -> None:
     (tmp_path / "m.toml").write_text(f"weights = {toml_of([MANIFEST[0] | {'file': file}])}")
     with pytest.raises(ValueError, match="without folders"):
-        weights.read_manifest(tmp_path / "m.toml")
+        manifest.read_manifest(tmp_path / "m.toml")

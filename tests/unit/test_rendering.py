@@ -10,15 +10,11 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from sasmamba.app.render.renderer import (
-    SIDE_COLORS,
-    RenderConfig,
-    Renderer,
-    Scene,
-    camera_to_world,
-    capsules,
-    track_color,
-)
+from sasmamba.app.motion.axes import camera_to_world
+from sasmamba.app.render.bodies import capsules
+from sasmamba.app.render.palette import SIDE_COLORS, track_color
+from sasmamba.app.render.renderer import RenderConfig, Renderer
+from sasmamba.app.render.scene import Scene
 from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import COCO, H36M
 

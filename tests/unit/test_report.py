@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from test_exports import scene, tumbling, walking
 
 from sasmamba.app.config import RunConfig
-from sasmamba.app.export.motion_table import Outcome, export_motion, motions
+from sasmamba.app.export.formats import export_motion
+from sasmamba.app.export.motion_table import Outcome, motions
 from sasmamba.app.export.report import findings, page
 from sasmamba.app.export.report.plots import lone, shaded, thinned, unwound
 from sasmamba.app.io.gif import GifSink
@@ -34,7 +35,8 @@ from sasmamba.app.motion.footing import Footing
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.pipeline import run
 from sasmamba.app.take import Take
-from sasmamba.app.types import Person2D, UserError
+from sasmamba.app.types import Person2D
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M
 
 WICKED = "</script><script>alert(1)</script>\"'&<b>\n\u202e.mp4"

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from helpers_video import MATRICES, corner_of, grey_of, set_display_matrix, write_sound_only, write_video
 
-from sasmamba.app.io.video_file import VideoFile, prefetch
-from sasmamba.app.types import UserError
+from sasmamba.app.io.prefetch import prefetch
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.common.errors import UserError
 
 
 def greys(frames: list) -> list[int]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sasmamba.app.weights import store as weights
+from sasmamba.app import weights
 from sasmamba.models.blocks import Block
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.posemamba import POSEMAMBA_S

@@ -7,8 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sasmamba.app.pose2d import topdown
-from sasmamba.app.pose2d.topdown import Crops, decode, heatmaps, unflipped, usable
+from sasmamba.app.pose2d.topdown import Crops, usable
+from sasmamba.models import heatmap_codec
+from sasmamba.models.heatmap_codec import decode, heatmaps, unflipped
 from sasmamba.models.skeletons import COCO
 
 INPUT = (192, 256)
@@ -105,7 +106,7 @@ class TestCrops:
     def test_normalisation(self) -> None:
         """BGR bytes to RGB with ImageNet's mean at 0 and its deviation at 1."""
         bgr = np.array([103, 116, 124], np.uint8).reshape(1, 1, 1, 3)
-        got = topdown.normalised(np.tile(bgr, (1, 4, 4, 1)))
+        got = heatmap_codec.normalised(np.tile(bgr, (1, 4, 4, 1)))
         want = [(124 - 123.675) / 58.395, (116 - 116.28) / 57.12, (103 - 103.53) / 57.375]
         assert got.shape == (1, 3, 4, 4)
         assert got.is_contiguous(memory_format=torch.channels_last)
@@ -137,7 +138,7 @@ class TestDecode:
 
     @pytest.mark.parametrize("how", ["quarter", "dark"])
     @pytest.mark.parametrize("corner", [(0, 0), (47, 0), (0, 63), (47, 63), (1, 1), (46, 62)])
-    def test_at_the_rim_the_pixel_stands(self, how: topdown.Decode, corner: tuple[int, int]) -> None:
+    def test_at_the_rim_the_pixel_stands(self, how: heatmap_codec.Decode, corner: tuple[int, int]) -> None:
         points, _ = decode(hills(corner), how)
         assert np.abs(points[0, 0] - corner).max() <= 0.25
 

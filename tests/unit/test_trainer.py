@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.training.trainer import Trainer, refuse_another_run
 
 

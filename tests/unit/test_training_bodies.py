@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M, H36M_MIRROR
 from sasmamba.training import bodies
 from sasmamba.training.bodies import SEGMENT_OF_JOINT, load_bodies

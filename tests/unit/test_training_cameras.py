@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers_motion import write_rig
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
 from sasmamba.training.cameras import Cameras, load_rig, look_rotation, random_cameras, surrounding_rig
 

@@ -20,7 +20,7 @@ from helpers_motion import write_motion, write_rig
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import config_from_dict, load_lifter, save_lifter
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig

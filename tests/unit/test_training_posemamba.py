@@ -11,7 +11,7 @@ from helpers_cli import command, left_in, one_sentence
 from helpers_motion import write_motion, write_rig
 from helpers_video import write_video
 
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.checkpoint import config_from_dict, read_metadata
 from sasmamba.models.posemamba import POSEMAMBA, POSEMAMBA_B, POSEMAMBA_L, POSEMAMBA_S, POSEMAMBA_X, is_posemamba
 from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig, count_parameters

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from sasmamba.app.cli.main import app as demo
-from sasmamba.app.types import UserError
+from sasmamba.common.errors import UserError
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, load_glsmamba
 from sasmamba.training import video_training

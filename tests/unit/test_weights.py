@@ -22,10 +22,13 @@ import pytest
 from helpers_cli import command
 from helpers_http import FaultyServer, faulty_server
 
-from sasmamba.app.types import UserError
-from sasmamba.app.weights import store as weights
+from sasmamba.app import weights
+from sasmamba.app.weights import download, manifest
+from sasmamba.app.weights import store as weights_store
+from sasmamba.app.weights.manifest import Entry, Member, Source, Wheel
 from sasmamba.app.weights.npm import NpmMember, NpmPackage, bundle
-from sasmamba.app.weights.store import Entry, Member, Source, Store, Wheel
+from sasmamba.app.weights.store import Store
+from sasmamba.common.errors import UserError
 
 BODY = bytes(range(256)) * 1200  # 300 kB
 
@@ -36,10 +39,10 @@ def sha(data: bytes) -> str:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(weights, "PAUSES_S", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(weights, "SILENCE_S", 0.4)
-    monkeypatch.setattr(weights, "TRICKLE_S", 0.3)
-    monkeypatch.setattr(weights, "GOOD_PART_BYTES", 10_000)
+    monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(download, "SILENCE_S", 0.4)
+    monkeypatch.setattr(download, "TRICKLE_S", 0.3)
+    monkeypatch.setattr(download, "GOOD_PART_BYTES", 10_000)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with faulty_server(BODY) as running:
         yield running
@@ -111,7 +114,7 @@ def test_a_bad_source_is_named_and_the_next_one_tried(
 
 
 def test_no_server_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(download, "PAUSES_S", (0.0,))
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9: no connection"):
         store_of(tmp_path, Source(1, sha(b"x"), url="http://127.0.0.1:9/x")).ensure("thing")
 
@@ -258,7 +261,7 @@ class TestIfItCanBeHad:
         asked = len(server.seen)
         assert store.obtain("thing") is None
         assert len(server.seen) == asked
-        monkeypatch.setattr(weights, "ASK_AGAIN_S", 0.0)
+        monkeypatch.setattr(weights_store, "ASK_AGAIN_S", 0.0)
         assert store.obtain("thing") is None
         assert len(server.seen) == 2 * asked
 
@@ -343,7 +346,7 @@ def test_a_member_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights_store.importlib.util, "find_spec", lambda name: None)
     wheel = Wheel("tiny-thing", "1.0", sha(b""), (Member("x", sha(b"")),))
     with pytest.raises(UserError, match="no pip"):
         store_of(tmp_path, Source(8, sha(b"x"), pypi=wheel)).ensure("thing")
@@ -401,10 +404,10 @@ GOOD = (
 def test_a_bad_manifest_says_why(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "manifest.toml"
     path.write_text(GOOD)
-    assert weights.read_manifest(path)[0].name == "a"
+    assert manifest.read_manifest(path)[0].name == "a"
     path.write_text(text)
     with pytest.raises(ValueError, match=reason):
-        weights.read_manifest(path)
+        manifest.read_manifest(path)
 
 
 def test_the_list_says_how_each_file_is_checked() -> None:
@@ -462,7 +465,7 @@ def test_npm_fetches_the_package_and_leaves_only_the_bundle(npm: Path, tmp_path:
 
 
 def test_mirrors_are_asked_before_npm(npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(download, "PAUSES_S", (0.0, 0.0, 0.0))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("NPM_FAILS", "1")
     folder = tmp_path / "web"

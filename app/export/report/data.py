@@ -13,7 +13,8 @@ from sasmamba.app.export.motion_table import JOINTS, Motion
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.placing import Placement
-from sasmamba.app.render.renderer import SIDE_COLORS, Color, Scene, track_color
+from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
+from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
 from sasmamba.models.skeletons import H36M_EDGES
 

@@ -14,7 +14,7 @@ from sasmamba.app.export.report.findings import figures, sighted, warnings
 from sasmamba.app.export.report.plots import BOX, angle_plots
 from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.placing import Placement
-from sasmamba.app.render.renderer import track_color
+from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take
 
 #: Plots of more people than this begin folded.

@@ -1,0 +1,54 @@
+"""A take's poses in one NPZ file, the format that `lift` reads and writes, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.take import Take
+from sasmamba.common.files import write_npz
+from sasmamba.models.skeletons import coco17_to_h36m17
+
+
+def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None) -> None:
+    """Writes the take's poses in the format of `lift`, which reads and writes it too.
+
+    joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
+    that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
+    H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in which frame; track_id int64
+    (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage looked at every so
+    many frames and at the last, nobody was observed in the others; skeleton, axes, model str. more: arrays to add.
+    """
+    tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
+    P, F = len(tracks), take.frames
+    joints3d = np.full((P, F, 17, 3), np.nan, np.float32)
+    keypoints = np.zeros((P, F, 17, 3), np.float32)
+    observed = np.zeros((P, F), bool)
+    for p, track in enumerate(tracks):
+        for f, pose in track.poses.items():
+            joints3d[p, f] = pose.joints
+        for f, person in track.people.items():
+            joints, score = coco17_to_h36m17(person.joints_px, person.score)
+            keypoints[p, f] = np.concatenate([joints, score[:, None]], 1)
+            observed[p, f] = True
+    write_npz(
+        path,
+        {
+            "joints3d": joints3d,
+            "keypoints": keypoints,
+            "observed": observed,
+            "track_id": np.array([t.track_id for t in tracks], np.int64),
+            "times_s": np.array([float(t) for t in take.times_s]),
+            "fps": np.array(float(take.meta.fps)),
+            "width": np.array(take.meta.width),
+            "height": np.array(take.meta.height),
+            "pose2d_every": np.array(take.pose2d_every),
+            "skeleton": np.array("h36m17"),
+            "axes": np.array("facing"),
+            "model": np.array(take.model),
+            **(more or {}),
+        },
+    )
