@@ -14,7 +14,7 @@ from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import same_file
 
-#: Farther apart than this the 2D stage's looks are too few to tell people and motion by: a third of a second.
+#: Farther apart than this detection frames are too few to tell people and motion by: a third of a second.
 MOST_POSE2D_EVERY = 10
 
 #: More people than this no 2D stage follows: MediaPipe has a model of its own for each.
@@ -44,7 +44,7 @@ class RunConfig:
         smooth: take the jitter out of poses, see `smoothing.smooth_take`.
         fov_deg: assumed field of view along the picture's longer side, for where people stand; intrinsics: the camera,
             where it is known. height_m: how tall people are, all of them or by identity; None for average adults.
-        export: formats of `sinks.motion.FORMATS` to write beside the render.
+        export: formats of `export.formats.FORMATS` to write beside the render.
         height: of the render in pixels at most. numbers: draw frame number, time and stage timings.
     """
 

@@ -42,8 +42,8 @@ from sasmamba.common.timings import Timings
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
-#: Somebody seen in fewer frames than this was a ghost of the detector.
-_GHOST_FRAMES = 8
+#: A track seen in fewer frames than this is spurious: no person, but something the detector took for one.
+_SPURIOUS_FRAMES = 8
 #: Somebody unseen for more frames than this starts a new window.
 _MAX_GAP = 30
 
@@ -55,15 +55,16 @@ class Report:
     """What a run did.
 
     Attributes:
-        frames: analysed. looks: those of them in which the 2D stage looked for people. written: frames in the render.
-        people: track ids and in how many looks each was seen.
+        frames: analysed. detections: those of them in which the 2D stage ran (detection frames). written: frames in the
+        render.
+        people: track ids and in how many detection frames each was seen.
         stage_ms: milliseconds per frame, see `Timings`. seconds: from the first frame to the last; startup_s: opening
         the video and loading models before that.
         files: what was written. problems: sentences about losses. interrupted: Ctrl-C left something undone.
     """
 
     frames: int
-    looks: int
+    detections: int
     written: int
     people: dict[int, int]
     stage_ms: dict[str, float]
@@ -94,41 +95,42 @@ def analyse(
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
-    The 2D stage looks at every so many frames, and between two looks people are taken to move straight: keyframes,
-    after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this lifter's poses
-    then shake, see benchmarks/keyframes.py. It looks at the last frame, too: no frame lies beyond all looks.
+    The 2D stage looks at every so many frames, and between two detection frames people are taken to move straight:
+    keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
+    lifter's poses then shake, see benchmarks/keyframes.py. The last frame is a detection frame, too: none lies beyond
+    all of them.
     """
     take = Take(video.meta, lifter.name, every)
     tracker = Tracker(max_people=max_people)
     lifting = Lifting(lifter, max_gap=_MAX_GAP)
 
-    def look(frame: Frame) -> None:
+    def detect(frame: Frame) -> None:
         with timings("2d"):
             people = pose2d(frame)
         with timings("track"):
             people = tracker.update(frame, people)
-        between = range(take.looks[-1] + 1 if take.looks else 0, frame.index)
+        between = range(take.detection_frames[-1] + 1 if take.detection_frames else 0, frame.index)
         take.add_people(frame.index, people)
         with timings("lift"):
             for index in (*between, frame.index):
                 take.add_poses(lifting.push(index, take.people_at(index)))
 
-    passed_over: Frame | None = None
+    not_detected_in: Frame | None = None
     with closing(prefetch(video)) as frames:
         for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
                 break
             take.times_s.append(frame.time_s)
-            passed_over = frame if frame.index % every else None
-            if passed_over is None:
-                look(frame)
+            not_detected_in = frame if frame.index % every else None
+            if not_detected_in is None:
+                detect(frame)
             progress("analyse", frame.index + 1, video.meta.frames)
-    if passed_over is not None:
-        look(passed_over)
+    if not_detected_in is not None:
+        detect(not_detected_in)
     with timings("lift"):
         take.add_poses(lifting.finish())
-    take.drop_ghosts(_GHOST_FRAMES)
+    take.drop_spurious_tracks(_SPURIOUS_FRAMES)
     return take
 
 
@@ -261,7 +263,7 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
         report = Report(
             frames=take.frames,
-            looks=len(take.looks),
+            detections=len(take.detection_frames),
             written=written,
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written),

@@ -1,4 +1,4 @@
-"""Everything known of one video's people: what the sinks export and the renderer draws; one NPZ format on disk."""
+"""Everything known of one video's people: what is exported and the renderer draws; one NPZ format on disk."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Track:
 @dataclass(slots=True)
 class Take:
     """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
-    was to look at every so many frames, looks: the frames it looked at; cut_short: the user stopped the analysis before
-    the video's end."""
+    was to look at every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
+    analysis before the video's end."""
 
     meta: VideoMeta
     model: str
     pose2d_every: int = 1
     cut_short: bool = False
     times_s: list[Fraction] = field(default_factory=list)
-    looks: list[int] = field(default_factory=list)
+    detection_frames: list[int] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
 
     @property
@@ -49,7 +49,7 @@ class Take:
 
     def add_people(self, frame: int, people: Iterable[Person2D]) -> None:
         """Records who was seen in a frame that the 2D stage looked at; call it for the empty ones, too."""
-        self.looks.append(frame)
+        self.detection_frames.append(frame)
         for person in people:
             assert person.track_id is not None
             track = self.tracks.setdefault(person.track_id, Track(person.track_id))
@@ -60,27 +60,28 @@ class Take:
         for pose in poses:
             self.tracks[pose.track_id].poses[pose.frame] = pose
 
-    def drop_ghosts(self, min_frames: int) -> int:
+    def drop_spurious_tracks(self, min_frames: int) -> int:
         """Forgets people seen for less than min_frames frames' time (at most half the video); returns how many.
 
-        However rarely the 2D stage looks, the word of a single look is not enough.
+        However few the detection frames are, one detection alone is not enough.
         """
-        least = min(max(math.ceil(min_frames / self.pose2d_every), 2), max(1, len(self.looks) // 2))
-        ghosts = [i for i, track in self.tracks.items() if len(track.people) < least]
-        for i in ghosts:
+        least = min(max(math.ceil(min_frames / self.pose2d_every), 2), max(1, len(self.detection_frames) // 2))
+        spurious = [i for i, track in self.tracks.items() if len(track.people) < least]
+        for i in spurious:
             del self.tracks[i]
-        return len(ghosts)
+        return len(spurious)
 
     def people_at(self, frame: int) -> tuple[Person2D, ...]:
-        """Who is where in a frame: people seen in it or, where the 2D stage passed it over, people seen in both looks
-        around it, on the straight line between. Good to lift and to draw; what was seen is in `Track.people`."""
+        """Who is where in a frame: people seen in it or, where the 2D stage passed it over, people seen in both
+        detection frames around it, on the straight line between. Good to lift and to draw; what was seen is in
+        `Track.people`."""
         tracks = self.tracks.values()
-        after = bisect_left(self.looks, frame)
-        if self.looks[after : after + 1] == [frame]:
+        after = bisect_left(self.detection_frames, frame)
+        if self.detection_frames[after : after + 1] == [frame]:
             return tuple(t.people[frame] for t in tracks if frame in t.people)
-        if not 0 < after < len(self.looks):
+        if not 0 < after < len(self.detection_frames):
             return ()
-        a, b = self.looks[after - 1 : after + 1]
+        a, b = self.detection_frames[after - 1 : after + 1]
         share = float((self.times_s[frame] - self.times_s[a]) / (self.times_s[b] - self.times_s[a]))
         return tuple(_between(t.people[a], t.people[b], share) for t in tracks if a in t.people and b in t.people)
 

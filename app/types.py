@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.common.arrays import FloatArray, _want
+from sasmamba.common.arrays import FloatArray, check_shape
 
 #: Metres from the pelvis, x right, y down, z forward: in the axes of a camera that looks straight at the person, as a
 #: lifter answers, or in those of the camera that was there.
@@ -47,7 +47,7 @@ class Frame:
     bgr: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        _want("bgr", self.bgr, (None, None, 3))
+        check_shape("bgr", self.bgr, (None, None, 3))
         if self.bgr.dtype != np.uint8:
             raise ValueError(f"bgr: want uint8, got {self.bgr.dtype}")
 
@@ -69,9 +69,9 @@ class Person2D:
     score: FloatArray
 
     def __post_init__(self) -> None:
-        _want("box_px", self.box_px, (4,))
-        _want("joints_px", self.joints_px, (17, 2))
-        _want("score", self.score, (17,))
+        check_shape("box_px", self.box_px, (4,))
+        check_shape("joints_px", self.joints_px, (17, 2))
+        check_shape("score", self.score, (17,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +90,4 @@ class Pose3D:
     space: Space = "facing_root_relative_m"
 
     def __post_init__(self) -> None:
-        _want("joints", self.joints, (17, 3))
+        check_shape("joints", self.joints, (17, 3))

@@ -37,7 +37,7 @@ from sasmamba.training.evaluation import Windows, figures, model_lift, windows
 from sasmamba.training.loop import split
 from sasmamba.training.losses import sasmamba_loss
 from sasmamba.training.motion import load_motion
-from sasmamba.training.simulate import Simulator, body_lengths, dressed
+from sasmamba.training.simulate import Simulator, body_lengths, retargeted
 from sasmamba.training.train_config import TrainConfig, load_config
 from sasmamba.training.training_log import draw_curves
 
@@ -179,7 +179,7 @@ def main() -> None:
     }
     named = np.isin(everything.name, config.hold_out_clips)
     if named.any():  # motion of a kind that nobody trained on, by the held-out subject's body
-        acrobatics = dressed(everything.select(named), held.bones.mean(0))
+        acrobatics = retargeted(everything.select(named), held.bones.mean(0))
         T = min(args.frames, ACROBATICS_FRAMES)
         validation["acrobatics"] = windows(acrobatics, rig or surrounding_rig(), config.hold_out, T, 4, "true")
     builders = lifters(args.scale, tuple(args.dt_range))

@@ -26,7 +26,7 @@ from sasmamba.training.cameras import Rig, rig_from
 from sasmamba.training.evaluation import KINDS, Lift, Windows, figures, model_lift, windows
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import Motion, load_motion
-from sasmamba.training.simulate import alike_on_both_sides, dressed
+from sasmamba.training.simulate import alike_on_both_sides, retargeted
 
 _SPREAD = 0.06
 
@@ -65,7 +65,7 @@ def other_bodies(motion: Motion, rig: Rig, kind: str) -> list[Windows]:
             vary = torch.empty(17).normal_(0, _SPREAD, generator=g)
             bones = one.bones[0] * torch.exp(alike_on_both_sides(vary))
             bones = bones * one.bones[0].sum() / bones.sum()
-            parts.append(windows(dressed(one, bones), rig, subject, 243, 2, kind))
+            parts.append(windows(retargeted(one, bones), rig, subject, 243, 2, kind))
     return parts
 
 

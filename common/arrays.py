@@ -9,6 +9,6 @@ Picture = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 
-def _want(name: str, array: NDArray, shape: tuple[int | None, ...]) -> None:
+def check_shape(name: str, array: NDArray, shape: tuple[int | None, ...]) -> None:
     if array.ndim != len(shape) or any(w is not None and w != g for w, g in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name}: want {shape}, got {array.shape}")

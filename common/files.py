@@ -97,6 +97,6 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What stands in for the pipeline where a batch is tested on a crew: a clip's text becomes its render's."""
+"""What stands in for the pipeline where a batch is tested on an executor: a clip's text becomes its render's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sasmamba.app.batch.executor import Done, Failed, Message, Progress
+from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
 from sasmamba.app.config import RunConfig
 from sasmamba.common.files import atomic_path
 
@@ -86,7 +86,7 @@ def copy_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
     with atomic_path(config.out) as temporary:
         temporary.write_text(word)
         for step in range(10):
-            tell(Progress("render", step, 10))
+            tell(ClipProgress("render", step, 10))
             time.sleep(float(word) / 10)
     note(log, "ended", config.source.name, os.getpid())
     tell(Done(report(config.out)))

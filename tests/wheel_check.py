@@ -73,7 +73,7 @@ import numpy as np
 import torch
 torch.set_num_threads(1)
 import sasmamba.app.cli.main, sasmamba.models.sasmamba, sasmamba.training
-from sasmamba.app.lifting import offline as lifting; from sasmamba.app.weights import store as weights
+from sasmamba.app import lifting, weights
 from sasmamba.models import kernels as native
 for module in (sasmamba.app.cli.main, sasmamba.models.sasmamba, sasmamba.training, lifting, native):
     assert module.__file__.startswith(folder), f"{module.__name__} comes from {module.__file__}"

@@ -105,7 +105,7 @@ def draw_clip(motion: Motion, pictures: list[Picture], seed: tuple[int, ...], st
     within = (np.arange(_EXPOSURES) - _EXPOSURES // 2) * style.exposure / (_EXPOSURES - 1)
     times: Points = (np.repeat(np.arange(T) - T // 2, _EXPOSURES) + np.tile(within, T)).astype(np.float64)
     points, depth = _projected(motion, times, rng, style)  # (n, 17, 2) crop pixels, (n, 17)
-    look = _Look.random(rng, float(np.linalg.norm(_bone(points[n // 2], "HEAD_TOP", "THORAX"))))
+    appearance = _Appearance.random(rng, float(np.linalg.norm(_bone(points[n // 2], "HEAD_TOP", "THORAX"))))
     background = _background(pictures, rng, style)
     drift = rng.normal(0, 1.0, 2)  # the camera pans a little: the picture moves, pixels per frame
     joints = points[:, _OF_H36M]
@@ -116,7 +116,7 @@ def draw_clip(motion: Motion, pictures: list[Picture], seed: tuple[int, ...], st
     exposures = np.empty((n, H, W, 3), np.float32)
     for i, t in enumerate(times):
         fine = _shifted(background, drift * t * _FINE, style)
-        _draw_body(fine, points[i] * _FINE + (_FINE - 1) / 2, depth[i], look)
+        _draw_body(fine, points[i] * _FINE + (_FINE - 1) / 2, depth[i], appearance)
         covered = np.zeros(fine.shape[:2], np.uint8)
         for occluder in occluders:
             _paste(fine, covered, occluder, t)
@@ -130,7 +130,7 @@ def draw_clip(motion: Motion, pictures: list[Picture], seed: tuple[int, ...], st
     at = np.clip(np.rint(joints).astype(int), 0, [W - 1, H - 1])
     occluded = np.take_along_axis(hidden[central].reshape(T, -1), at[..., 1] * W + at[..., 0], 1)  # (T, 15)
     pixels = np.clip(frames, 0, 255).astype(np.uint8)
-    return GeneratedClip(pixels, joints.astype(np.float32), inside, np.asarray(occluded & inside), look.head)
+    return GeneratedClip(pixels, joints.astype(np.float32), inside, np.asarray(occluded & inside), appearance.head)
 
 
 def _bone(points: Points, a: str, b: str) -> Points:
@@ -172,7 +172,7 @@ def _to_crop(world: Points, rng: np.random.Generator, style: ClipStyle) -> tuple
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Appearance:
     """Colours BGR and the head's length in crop pixels, by which everything else is as thick as it is."""
 
     head: float
@@ -186,7 +186,7 @@ class _Look:
     girth: float
 
     @classmethod
-    def random(cls, rng: np.random.Generator, head: float) -> _Look:
+    def random(cls, rng: np.random.Generator, head: float) -> _Appearance:
         def colour(low: int = 10, high: int = 245) -> Colour:
             b, g, r = rng.integers(low, high, 3).tolist()
             return b, g, r
@@ -206,9 +206,9 @@ class _Look:
         )
 
 
-def _draw_body(fine: Picture, p: Points, depth: Points, look: _Look) -> None:
+def _draw_body(fine: Picture, p: Points, depth: Points, appearance: _Appearance) -> None:
     """Draws joints p (17, 2) in fine pixels, far parts first."""
-    unit = max(2.0, look.head * _FINE * look.girth)
+    unit = max(2.0, appearance.head * _FINE * appearance.girth)
 
     def capsule(a: int, b: int, thick: float, colour: Colour) -> None:
         line = max(1, round(thick * unit))
@@ -226,43 +226,47 @@ def _draw_body(fine: Picture, p: Points, depth: Points, look: _Look) -> None:
     for _, start, end in sorted(parts, reverse=True):
         if start == "TRUNK":
             corners = p[[H36M.LEFT_SHOULDER, H36M.RIGHT_SHOULDER, H36M.RIGHT_HIP, H36M.LEFT_HIP]]
-            cv2.fillConvexPoly(fine, cv2.convexHull(np.rint(corners * 16).astype(np.int32)), look.shirt, cv2.LINE_AA, 4)
+            cv2.fillConvexPoly(
+                fine, cv2.convexHull(np.rint(corners * 16).astype(np.int32)), appearance.shirt, cv2.LINE_AA, 4
+            )
             rim = (H36M.LEFT_SHOULDER, H36M.RIGHT_SHOULDER, H36M.RIGHT_HIP, H36M.LEFT_HIP, H36M.LEFT_SHOULDER)
             for first, second in itertools.pairwise(rim):
                 belt = (first, second) == (H36M.RIGHT_HIP, H36M.LEFT_HIP)
-                capsule(first, second, 0.4, look.trousers if belt else look.shirt)
-            capsule(H36M.THORAX, H36M.SPINE, 0.16, look.stripe)
+                capsule(first, second, 0.4, appearance.trousers if belt else appearance.shirt)
+            capsule(H36M.THORAX, H36M.SPINE, 0.16, appearance.stripe)
         elif start == "HEAD":
-            _draw_head(fine, p, look, unit)
+            _draw_head(fine, p, appearance, unit)
         else:
             side = start.split("_")[0]
             colour, thick = {
-                "KNEE": (look.trousers, 0.52),
-                "ANKLE": (look.trousers, 0.4),
-                "ELBOW": (look.shirt, 0.34),
-                "WRIST": (look.shirt if look.long_sleeves else look.skin, 0.26),
+                "KNEE": (appearance.trousers, 0.52),
+                "ANKLE": (appearance.trousers, 0.4),
+                "ELBOW": (appearance.shirt, 0.34),
+                "WRIST": (appearance.shirt if appearance.long_sleeves else appearance.skin, 0.26),
             }[end]
             capsule(H36M[start], H36M[f"{side}_{end}"], thick, colour)
             if end in ("WRIST", "ANKLE"):  # a hand, a shoe
                 tip = H36M[f"{side}_{end}"]
-                capsule(tip, tip, 0.34 if end == "WRIST" else 0.46, look.skin if end == "WRIST" else look.shoes)
+                capsule(
+                    tip, tip, 0.34 if end == "WRIST" else 0.46, appearance.skin if end == "WRIST" else appearance.shoes
+                )
 
 
-def _draw_head(fine: Picture, p: Points, look: _Look, unit: float) -> None:
+def _draw_head(fine: Picture, p: Points, appearance: _Appearance, unit: float) -> None:
     """Hair, a face towards the nose's side, a dark nose."""
     top, bottom, nose = p[H36M.HEAD_TOP], p[H36M.THORAX], p[H36M.NOSE]
-    length = look.head * _FINE
+    length = appearance.head * _FINE
     angle = math.degrees(math.atan2(*(top - bottom)[::-1])) + 90
     ends = [tuple(int(v) for v in np.rint(q * 16)) for q in (bottom, (top + bottom) / 2)]
-    cv2.line(fine, ends[0], ends[1], look.skin, max(1, round(0.3 * unit)), cv2.LINE_AA, 4)
+    cv2.line(fine, ends[0], ends[1], appearance.skin, max(1, round(0.3 * unit)), cv2.LINE_AA, 4)
 
     def ellipse(centre: Points, wide: float, high: float, colour: Colour) -> None:
         axes = (max(16, int(wide * length * 16)), max(16, int(high * length * 16)))
         cv2.ellipse(fine, tuple(int(v) for v in np.rint(centre * 16)), axes, angle, 0, 360, colour, -1, cv2.LINE_AA, 4)
 
     middle = top + 0.42 * (bottom - top)
-    ellipse(middle, 0.32, 0.42, look.hair)
-    ellipse(0.6 * middle + 0.4 * nose, 0.22, 0.29, look.skin)
+    ellipse(middle, 0.32, 0.42, appearance.hair)
+    ellipse(0.6 * middle + 0.4 * nose, 0.22, 0.29, appearance.skin)
     ellipse(nose, 0.06, 0.09, (30, 30, 60))
 
 

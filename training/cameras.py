@@ -52,7 +52,7 @@ class Cameras:
         return (xy * radial[..., None] + tangential) * self.focal.view(*shape, 2)
 
 
-def look_rotation(pitch: Tensor, roll: Tensor) -> Tensor:
+def camera_rotation(pitch: Tensor, roll: Tensor) -> Tensor:
     """(B, 3, 3) rotation of cameras that look along world +y, `pitch` radians downwards, then rolled about the axis."""
     cp, sp, zero, one = pitch.cos(), pitch.sin(), torch.zeros_like(pitch), torch.ones_like(pitch)
     level = torch.stack([one, zero, zero, zero, -sp, -cp, zero, cp, -sp], -1).view(-1, 3, 3)
@@ -78,7 +78,7 @@ def random_cameras(centre: Tensor, extent: Tensor, generator: torch.Generator) -
     roll = torch.where(uniform(0, 1) < 0.07, uniform(-40, 40), roll)
     roll = torch.where(uniform(0, 1) < 0.12, uniform(-20, 20), roll)
     pitch = torch.where(uniform(0, 1) < 0.4, uniform(0, 35), uniform(-15, 30))
-    R = look_rotation(pitch * degrees, roll * degrees)
+    R = camera_rotation(pitch * degrees, roll * degrees)
     focal = 0.5 / torch.tan(uniform(30, 75) * degrees / 2)
     aspect = torch.where(uniform(0, 1) < 0.3, uniform(0.5, 1.0), uniform(1.0, 1.9))
     fill = uniform(0.2, 0.95)
@@ -166,7 +166,7 @@ def surrounding_rig(device: torch.device | None = None) -> Rig:
     yaw = torch.arange(4, device=device) * (math.pi / 2) + math.pi / 4
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
     turn = torch.stack([yaw.cos(), yaw.sin(), zero, -yaw.sin(), yaw.cos(), zero, zero, zero, one], -1).view(-1, 3, 3)
-    R = look_rotation(zero + math.radians(5), zero) @ turn
+    R = camera_rotation(zero + math.radians(5), zero) @ turn
     position = torch.stack([5 * yaw.sin(), -5 * yaw.cos(), 1.5 * one], -1)
     half = torch.full((4, 2), 0.5, device=device)
     return Rig([""] * 4, Cameras(R, position, torch.full_like(half, 1.15), zero[:, None].expand(4, 5), half), [""] * 4)

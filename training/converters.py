@@ -24,7 +24,7 @@ from sasmamba.models.skeletons import H36M, H36M_PARENTS
 from sasmamba.training.cameras import load_rig
 from sasmamba.training.pickles import read_object_npz, read_pickle
 from sasmamba.training.read_bvh import read_bvh
-from sasmamba.training.schema import Clip, write_motion_file
+from sasmamba.training.schema import MotionClip, write_motion_file
 
 #: Joints of Human3.6M's own 32 that make up H36M-17, in its order.
 H36M_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
@@ -48,13 +48,13 @@ def convert_files(
     up: str = "y",
     subject: str = "subject1",
     licence: str = "unknown",
-) -> list[Clip]:
+) -> list[MotionClip]:
     """Converts files of one kind (see the module) into one motion file and returns its clips.
 
     Raises:
         UserError: an unknown kind, or files that are not of it; nothing is written then.
     """
-    readers: dict[str, Callable[[Path], list[Clip]]] = {
+    readers: dict[str, Callable[[Path], list[MotionClip]]] = {
         "motionbert": lambda p: motionbert_clips(p, cameras),
         "videopose3d": videopose3d_clips,
         "3dhp": mpi_inf_3dhp_clips,
@@ -88,7 +88,7 @@ def level(cam: NDArray) -> NDArray:
 
 def _standing_clip(
     name: str, subject: str, action: str, fps: float, cam: NDArray, pelvis: NDArray | None, keypoints: NDArray | None
-) -> Clip:
+) -> MotionClip:
     """A clip from joints in the axes of an unknown camera: turned upright, set on the floor, centred.
 
     Args:
@@ -107,10 +107,10 @@ def _standing_clip(
         root = pelvis @ R_world_cam
         position = -np.array([*root[:, :2].mean(0), np.percentile(root[:, 2] + lowest, 5) - _ANKLE_M])
         root = root + position
-    return Clip(name, subject, action, fps, joints, root, keypoints, R_world_cam, position)
+    return MotionClip(name, subject, action, fps, joints, root, keypoints, R_world_cam, position)
 
 
-def motionbert_clips(path: Path, cameras: Path | None = None) -> list[Clip]:
+def motionbert_clips(path: Path, cameras: Path | None = None) -> list[MotionClip]:
     """Human3.6M from a MotionBERT pickle: "train" and "test" with joint_2d (N, 17, 2) px, confidence (N, 17[, 1]),
     joint3d_image (N, 17, 3) px, camera_name, source, and in "test" 2.5d_factor (N,) mm per pixel and action.
 
@@ -122,7 +122,7 @@ def motionbert_clips(path: Path, cameras: Path | None = None) -> list[Clip]:
     """
     table = read_pickle(path)
     rig = load_rig(cameras) if cameras else None
-    clips: list[Clip] = []
+    clips: list[MotionClip] = []
     try:
         for part in ("train", "test"):
             if part in table:
@@ -132,7 +132,7 @@ def motionbert_clips(path: Path, cameras: Path | None = None) -> list[Clip]:
     return clips
 
 
-def _motionbert_part(z: dict[str, Any], part: str, rig: Any) -> Iterator[Clip]:
+def _motionbert_part(z: dict[str, Any], part: str, rig: Any) -> Iterator[MotionClip]:
     image, seen = np.asarray(z["joint3d_image"], float), np.asarray(z["joint_2d"], float)[..., :2]
     confidence = np.asarray(z.get("confidence", np.ones(seen.shape[:2])), float).reshape(seen.shape[:2])
     names = np.array([f"{s}|{c}" for s, c in zip(z["source"], z["camera_name"], strict=True)])
@@ -158,13 +158,13 @@ def _motionbert_part(z: dict[str, Any], part: str, rig: Any) -> Iterator[Clip]:
         if (subject, camera) in who:
             row = who.index((subject, camera))
             R, position = rig.cameras.R_world_cam[row].numpy(), rig.cameras.position[row].numpy()
-            yield Clip(name, subject, action, 50, cam @ R + position, None, keypoints, R, position)
+            yield MotionClip(name, subject, action, 50, cam @ R + position, None, keypoints, R, position)
         else:
             relative = cam - cam[:, :1]
             yield _standing_clip(name, subject, action, 50, relative, cam[:, 0], keypoints)
 
 
-def videopose3d_clips(path: Path) -> list[Clip]:
+def videopose3d_clips(path: Path) -> list[MotionClip]:
     """Human3.6M from VideoPose3D's NPZ: positions_3d, {subject: {action: (T, 32 or 17, 3) metres, world, z up}}."""
     table = read_object_npz(path, "positions_3d")
     clips = []
@@ -176,13 +176,13 @@ def videopose3d_clips(path: Path) -> list[Clip]:
                     raise ValueError(f"{subject}/{action}: want (T, 32, 3) or (T, 17, 3), got {joints.shape}")
                 joints = joints[:, list(H36M_OF_32)] if joints.shape[1] == 32 else joints
                 label = str(action).partition(" ")[0].lower()
-                clips.append(Clip(f"{subject}/{action}", str(subject), label, 50, _centred(joints)))
+                clips.append(MotionClip(f"{subject}/{action}", str(subject), label, 50, _centred(joints)))
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"{path} is not laid out as VideoPose3D's Human3.6M ({error}).") from error
     return clips
 
 
-def mpi_inf_3dhp_clips(path: Path) -> list[Clip]:
+def mpi_inf_3dhp_clips(path: Path) -> list[MotionClip]:
     """MPI-INF-3DHP from P-STMO's NPZ: data, {"S1 Seq1": [{camera: {data_3d (T, 17, 3) mm in camera axes, data_2d
     (T, 17, 2) px}}]} in training, {"TS1": {data_3d, data_2d, valid (T,)}} in the test set.
 
@@ -216,7 +216,7 @@ def mpi_inf_3dhp_clips(path: Path) -> list[Clip]:
     return clips
 
 
-def pose_clips(path: Path, subject: str) -> list[Clip]:
+def pose_clips(path: Path, subject: str) -> list[MotionClip]:
     """What `--save-poses` and `lift` write: joints3d ([P,] F, 17, 3) metres, NaN where there is nobody, and fps.
 
     Only as good as the lifter that made them: meant for poses that have been corrected by hand. Where people are in the
@@ -260,7 +260,7 @@ _BVH_NAMES = {
 _BVH_UNITS_M = (1.0, 0.01, 0.001, 0.0254, 0.0254 / 0.45)  # the last is CMU's
 
 
-def bvh_clip(path: Path, unit_m: float | None = None, up: str = "y", subject: str = "subject1") -> Clip:
+def bvh_clip(path: Path, unit_m: float | None = None, up: str = "y", subject: str = "subject1") -> MotionClip:
     """A BVH file's motion. Pelvis, spine, nose and head top are placed as in Human3.6M: between the hips, half-way to
     the neck base, half-way from neck base to head top and 5.5 cm forward, and at the head's end site.
 
@@ -312,7 +312,7 @@ def bvh_clip(path: Path, unit_m: float | None = None, up: str = "y", subject: st
     forward /= np.linalg.norm(forward, axis=-1, keepdims=True).clip(1e-9)
     out *= unit
     out[:, H36M.NOSE] = 0.5 * (out[:, H36M.THORAX] + out[:, H36M.HEAD_TOP]) + 0.055 * forward
-    return Clip(path.stem, subject, path.stem, round(bvh.fps, 3), _centred(out))
+    return MotionClip(path.stem, subject, path.stem, round(bvh.fps, 3), _centred(out))
 
 
 def _plain(name: str) -> str:

@@ -53,7 +53,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class View:
+class CropTransform:
     """One way to look at a person.
 
     Attributes:
@@ -79,9 +79,9 @@ class View:
         return ((crop_px - self.matrix[:, 2]) @ back.T).astype(np.float32)
 
 
-def view(
+def crop_transform(
     centre_px: FloatArray, width_px: float, input_px: tuple[int, int], angle_deg: float = 0.0, flipped: bool = False
-) -> View:
+) -> CropTransform:
     """The view of a region of the picture, `width_px` wide and of the crop's shape, turned about its centre.
 
     Args:
@@ -95,7 +95,7 @@ def view(
     if flipped:  # the array read from its other end: x becomes W - 1 - x
         matrix[0] = -matrix[0]
         matrix[0, 2] += input_px[0] - 1
-    return View(matrix, input_px, flipped)
+    return CropTransform(matrix, input_px, flipped)
 
 
 def box_region(box_px: FloatArray, input_px: tuple[int, int], room: float = PADDING) -> tuple[FloatArray, float]:
@@ -107,12 +107,12 @@ def box_region(box_px: FloatArray, input_px: tuple[int, int], room: float = PADD
     return centre, max(wide, high * input_px[0] / input_px[1]) * room
 
 
-def plain_view(box_px: FloatArray, input_px: tuple[int, int]) -> View:
+def plain_transform(box_px: FloatArray, input_px: tuple[int, int]) -> CropTransform:
     """The view that validation and use have: the box enlarged to 125 %, upright."""
-    return view(*box_region(box_px, input_px), input_px)
+    return crop_transform(*box_region(box_px, input_px), input_px)
 
 
-def random_view(
+def random_transform(
     box_px: FloatArray,
     joints_px: FloatArray,
     labelled: NDArray[np.bool_],
@@ -120,7 +120,7 @@ def random_view(
     input_px: tuple[int, int],
     augmentation: Augmentation,
     rng: np.random.Generator,
-) -> View:
+) -> CropTransform:
     """A random view of a person.
 
     Args:
@@ -139,7 +139,7 @@ def random_view(
     width *= 1 + a.scale * rng.uniform(-1, 1)
     turned = rng.random() < a.rotation_share
     angle = rng.uniform(-a.rotation_deg, a.rotation_deg) if turned else 0.0
-    return view(centre, width, input_px, angle, bool(rng.random() < a.flip))
+    return crop_transform(centre, width, input_px, angle, bool(rng.random() < a.flip))
 
 
 def mirrored(values: NDArray, order: tuple[int, ...]) -> NDArray:

@@ -19,7 +19,7 @@ from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
 from sasmamba.training.robustness import LIFTS, SHUFFLED_LIFTS, robustness, shuffled_scores
-from sasmamba.training.simulate import body_lengths, dressed
+from sasmamba.training.simulate import body_lengths, retargeted
 
 
 def evaluate_file(
@@ -43,7 +43,7 @@ def evaluate_file(
     Args:
         weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
         refine: fit what comes out to the 2D, see `models.refining`.
-        bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.dressed`.
+        bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.retargeted`.
         watch: told how many windows are lifted, and of how many.
 
     Returns:
@@ -67,7 +67,7 @@ def evaluate_file(
             f"No clip of subject {subject or 'any'} matches {clips!r}; there are subjects {there}.", exit_code=2
         )
     if bodies:
-        chosen = dressed(chosen, body_lengths(load_motion([bodies])).mean(0))
+        chosen = retargeted(chosen, body_lengths(load_motion([bodies])).mean(0))
     rig = rig_from(cameras)
     T = min(frames, model.config.frames)
     if T < 20:

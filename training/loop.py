@@ -26,7 +26,7 @@ from sasmamba.training.evaluation import Windows, figures, model_lift, windows
 from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
 from sasmamba.training.metrics import joint_errors
 from sasmamba.training.motion import Motion, load_motion
-from sasmamba.training.processes import Workers
+from sasmamba.training.processes import Processes
 from sasmamba.training.simulate import Simulator, body_lengths
 from sasmamba.training.state import save_weights
 from sasmamba.training.train_config import TrainConfig, load_config
@@ -36,7 +36,7 @@ from sasmamba.training.training_log import draw_curves, draw_joints
 __all__ = ["LifterTrainer", "load_config", "split", "train"]
 
 #: A look at the loss waits for a GPU to finish; every so many steps is often enough.
-_LOOK_EVERY = 20
+_CLOCK_EVERY = 20
 #: What the first process tells the others instead of a share of the budget when somebody asked to stop.
 _STOP = 2.0
 
@@ -92,7 +92,7 @@ class LifterTrainer(Trainer):
     config: TrainConfig
 
     def __init__(
-        self, config: TrainConfig, out: Path, init: Path | None, workers: Workers, root: Path, resume: bool
+        self, config: TrainConfig, out: Path, init: Path | None, workers: Processes, root: Path, resume: bool
     ) -> None:
         self.workers, self.device = workers, workers.device
         self.shards = config.shards or workers.count
@@ -281,7 +281,7 @@ class LifterTrainer(Trainer):
                 now = time.monotonic()
                 validate_now = first and next_eval <= share < 1
                 save_now = first and now - saved >= config.checkpoint_minutes * 60 and share < 1
-                if progress.step % _LOOK_EVERY == 0 or share >= 1 or validate_now or save_now:
+                if progress.step % _CLOCK_EVERY == 0 or share >= 1 or validate_now or save_now:
                     progress.running = recent.item()
                     if not math.isfinite(told[0].item()):
                         raise self.diverged()
@@ -341,7 +341,7 @@ def train(
     Raises:
         UserError: input, weights, state or disk that cannot be used; one sentence that says what to do.
     """
-    workers = Workers(torch.device(device))
+    workers = Processes(torch.device(device))
     if init is None and resume and not config.model and (out / "last.safetensors").exists():
         init = out / "last.safetensors"  # a run that began from weights: they tell the model's shape
     if init is None and config.init:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sasmamba.common.errors import UserError
 
 
-class Workers:
+class Processes:
     """Shares a step's micro-batches out and sums their gradients.
 
     Attributes:

@@ -119,7 +119,7 @@ def _check_bodies(joints: NDArray, bad: Callable[[str], UserError]) -> None:
 
 
 @dataclass(frozen=True)
-class Clip:
+class MotionClip:
     """One take, to be written.
 
     Attributes:
@@ -139,7 +139,7 @@ class Clip:
     position: NDArray | None = None
 
 
-def motion_arrays(clips: Sequence[Clip], license: str, source: str) -> dict[str, NDArray]:
+def motion_arrays(clips: Sequence[MotionClip], license: str, source: str) -> dict[str, NDArray]:
     """The schema's arrays for clips; keypoints are kept when all clips have them."""
     if not clips:
         raise UserError(f"{source}: there is no clip of at least 2 frames in it.")
@@ -167,7 +167,7 @@ def motion_arrays(clips: Sequence[Clip], license: str, source: str) -> dict[str,
     return arrays
 
 
-def write_motion_file(path: Path, clips: Sequence[Clip], license: str, source: str) -> None:
+def write_motion_file(path: Path, clips: Sequence[MotionClip], license: str, source: str) -> None:
     """Writes clips in the schema, checked, whole or not at all.
 
     Raises:

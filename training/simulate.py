@@ -18,8 +18,8 @@ from sasmamba.training.noise import Severity, detect, hard
 from sasmamba.training.occlusion import hidden
 from sasmamba.training.rarity import moments
 
-#: Share of the clips that `tumble` turns, and how fast at most: a somersault takes about two thirds of a second.
-_TUMBLED, _TURNS_PER_SECOND = 0.1, 1.5
+#: Share of the clips that `random_rotation` turns, and how fast at most: a somersault takes two thirds of a second.
+_ROTATED, _TURNS_PER_SECOND = 0.1, 1.5
 #: How much the bones of a body differ from those of the one it is made of, as a share.
 _PROPORTIONS = 0.06
 #: Share of the bodies that are measured people's, where there are some.
@@ -111,7 +111,7 @@ def observe(
     return torch.where(true_joints.view(B, 1, 1, 1) & (seen[..., 2:] > 0), moved, seen), target, R
 
 
-def tumble(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
+def random_rotation(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
     """Turns the whole motion of a few clips about a horizontal axis through its middle, and some while it goes on.
 
     Motion capture is nearly all upright; people on video also lie, climb, stand on their hands and turn somersaults.
@@ -124,7 +124,7 @@ def tumble(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Generator) ->
     def uniform(low: float, high: float) -> Tensor:
         return torch.empty(B, 1, device=dev).uniform_(low, high, generator=g)
 
-    chosen = uniform(0, 1) < _TUMBLED
+    chosen = uniform(0, 1) < _ROTATED
     frame = (seconds[:, 1:2] - seconds[:, :1]) if seconds.shape[1] > 1 else torch.ones_like(seconds)
     # turns so fast that a frame misses half of them teach nothing
     rate = uniform(-1, 1) * torch.minimum(torch.full_like(frame, 2 * math.pi * _TURNS_PER_SECOND), 0.5 / frame)
@@ -156,7 +156,7 @@ def body_lengths(motion: Motion) -> Tensor:
     return chosen.bones[first]
 
 
-def dressed(motion: Motion, lengths: Tensor) -> Motion:
+def retargeted(motion: Motion, lengths: Tensor) -> Motion:
     """The same motion retargeted to bodies of other bone lengths (17,), paths scaled by the legs.
 
     Clips of game characters have proportions no person has; measured on them as they are, a lifter's error says more
@@ -239,7 +239,7 @@ class Simulator:
         zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
         turn = torch.stack([yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one], -1)
         joints, root = (torch.einsum("bij,bt...j->bt...i", turn.view(B, 3, 3), x) for x in (joints, root))
-        joints, root = tumble(joints, root, time / 60, g)
+        joints, root = random_rotation(joints, root, time / 60, g)
 
         cameras, root = self._cameras(joints, root, g)
         world = joints + root[:, :, None]

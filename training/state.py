@@ -24,7 +24,7 @@ _FORMAT = "sasmamba-run/1"
 
 
 @dataclass
-class Progress:
+class RunState:
     """How far a run has come; chance depends on seed and step alone, so these two are its random state.
 
     Attributes:
@@ -41,7 +41,7 @@ class Progress:
     best: float = float("inf")
 
 
-def save_state(path: Path, progress: Progress, parts: dict[str, dict[str, Any]]) -> None:
+def save_state(path: Path, progress: RunState, parts: dict[str, dict[str, Any]]) -> None:
     """Writes progress and the state dicts in `parts`, whole or not at all."""
     # Into memory first: torch's own writer reports a full disk as an unreadable RuntimeError.
     buffer = io.BytesIO()
@@ -50,7 +50,7 @@ def save_state(path: Path, progress: Progress, parts: dict[str, dict[str, Any]])
         partial.write_bytes(buffer.getvalue())  # a view (getbuffer) left behind by an error crashes Python 3.12.1
 
 
-def load_state(path: Path) -> tuple[Progress, dict[str, dict[str, Any]]]:
+def load_state(path: Path) -> tuple[RunState, dict[str, dict[str, Any]]]:
     """What `save_state` wrote.
 
     Raises:
@@ -60,7 +60,7 @@ def load_state(path: Path) -> tuple[Progress, dict[str, dict[str, Any]]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content.pop("format") != _FORMAT:
             raise ValueError("another format")
-        return Progress(**content.pop("progress")), content
+        return RunState(**content.pop("progress")), content
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no run to resume; leave out --resume to start one.") from error
     except (

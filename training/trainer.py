@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import disk_errors_explained
-from sasmamba.training.state import Progress, load_state, save_state
-from sasmamba.training.training_log import Journal
+from sasmamba.training.state import RunState, load_state, save_state
+from sasmamba.training.training_log import TrainingLog
 
 
 class Settings(Protocol):
@@ -46,7 +46,7 @@ class Trainer:
 
     def __init__(self, model: nn.Module, config: Settings, out: Path, *, fused: bool | None = None) -> None:
         self.model, self.config, self.out = model, config, out
-        self.progress = Progress(seed=config.seed)
+        self.progress = RunState(seed=config.seed)
         groups = parameter_groups(model.parameters(), config.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=config.lr, fused=fused)
 
@@ -104,11 +104,11 @@ class Trainer:
         """How much of the running error the next step keeps: a run's first steps tell more than their number."""
         return 0.99 if self.progress.step > 100 else 0.9
 
-    def open_journal(self) -> Journal:
+    def open_journal(self) -> TrainingLog:
         """The record of the run, in its folder, which is made."""
         with disk_errors_explained(self.out, *self.out.parents):
             self.out.mkdir(parents=True, exist_ok=True)
-        return Journal(self.out)
+        return TrainingLog(self.out)
 
     def stopped(self) -> str:
         """What is said when somebody ends the run before its time."""

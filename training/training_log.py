@@ -13,7 +13,7 @@ from sasmamba.common.files import atomic_path, disk_errors_explained
 from sasmamba.models.skeletons import H36M
 
 
-class Journal:
+class TrainingLog:
     """Writes figures as they come; a resumed run goes on in the same files.
 
     Args:
@@ -70,7 +70,7 @@ def draw_curves(rows: list[dict[str, float]], path: Path, title: str = "") -> No
     """Training and validation errors over the minutes of the run, as a PNG."""
     figure, axes = _figure(8, 4.5)
     for name, label, style in (
-        ("train", "training, spoiled 2D (averaged)", "0.6"),
+        ("train", "training, corrupted 2D (averaged)", "0.6"),
         ("true P1", "validation, true 2D: P1", "tab:green"),
         ("true P2", "P2", "tab:olive"),
         ("noisy P1", "validation, noisy 2D: P1", "tab:red"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sasmamba.common.errors import UserError
 from sasmamba.models.heatmap_codec import decode, normalised
 from sasmamba.models.skeletons import POSETRACK, POSETRACK_MIRROR
-from sasmamba.training.crops import STRIDE, View, heatmap_targets, mirrored, plain_view, random_view
+from sasmamba.training.crops import STRIDE, CropTransform, heatmap_targets, mirrored, plain_transform, random_transform
 from sasmamba.training.pose_ap import FrameResult, PredictedPose, average_precision
 from sasmamba.training.posetrack import (
     LabelledFrame,
@@ -67,7 +67,7 @@ class PoseTrackClips:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def cut(self, clip: PoseClip, view: View) -> NDArray[np.uint8]:
+    def cut(self, clip: PoseClip, view: CropTransform) -> NDArray[np.uint8]:
         """(T, height, width, 3): the same region of all frames of a clip."""
         return np.stack([view.cut(self._read(self.images / f.file_name)) for f in clip.frames])
 
@@ -77,7 +77,7 @@ class PoseTrackClips:
         for place, index in enumerate(indices):
             clip, rng = self.clips[index], np.random.default_rng((*seed, place))
             person, c = clip.person, self.config
-            seen = random_view(
+            seen = random_transform(
                 person.box_px, person.joints_px, person.labelled, _UPPER, c.input_px, c.augmentation, rng
             )
             crops.append(self.cut(clip, seen))
@@ -96,7 +96,7 @@ class PoseTrackClips:
         size = self.config.batch
         for begin in range(0, len(self.clips), size):
             part = self.clips[begin : begin + size]
-            views = [plain_view(c.person.box_px, self.config.input_px) for c in part]
+            views = [plain_transform(c.person.box_px, self.config.input_px) for c in part]
             frames = torch.stack([normalised(self.cut(c, v)) for c, v in zip(part, views, strict=True)])
             points, scores = decode(predict(frames))
             for clip, seen, joints, score in zip(part, views, points, scores, strict=True):

@@ -10,7 +10,7 @@ from sasmamba.app.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ClipProgress:
     """How far a clip is: frames done of all, None where the container does not say."""
 
     stage: str
@@ -37,25 +37,26 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Who did the clip is gone. innocent: the clip cannot have been why, a whole node went away, say."""
+    """The process that did the clip is gone. node_failure: the clip cannot have been why, a whole node went away,
+    say."""
 
     sentence: str
-    innocent: bool = False
+    node_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Not begun: somebody else of the crew has to do it. The crew asks that one no more and keeps the reason."""
+    """Not begun: another node has to do it. The executor asks this one no more and keeps the reason."""
 
 
-Message: TypeAlias = Progress | Done | Failed | Lost | Refused
+Message: TypeAlias = ClipProgress | Done | Failed | Lost | Refused
 
 
-class CrewGone(Exception):
+class ExecutorLost(Exception):
     """Nobody is left to do clips; the text is a sentence for the user."""
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Does clips, each told apart by a number of the caller's; one that has ended may be given again.
 
     Attributes:
@@ -64,15 +65,15 @@ class Crew(Protocol):
 
     problems: list[str]
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more clips it would begin now; CrewGone where none ever will be."""
         ...
 
-    def give(self, job: int, config: RunConfig) -> None:
+    def submit(self, job: int, config: RunConfig) -> None:
         """Has a clip done."""
         ...
 
-    def hear(self, timeout_s: float) -> Iterable[tuple[int, Message]]:
+    def messages(self, timeout_s: float) -> Iterable[tuple[int, Message]]:
         """What was told since the last call, waiting for it a while; every clip ends with anything but Progress."""
         ...
 

@@ -12,7 +12,7 @@ from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path, disk_errors_explained
 
 
-def publish(made: Iterable[Path], folder: Path) -> list[Path]:
+def finalize(made: Iterable[Path], folder: Path) -> list[Path]:
     """Moves files into a folder, whole or not at all; returns where they are now.
 
     Raises:
@@ -35,7 +35,7 @@ def publish(made: Iterable[Path], folder: Path) -> list[Path]:
     return moved
 
 
-def left_in(place: Path) -> list[Path]:
+def finished_files(place: Path) -> list[Path]:
     """The files of a try that are whole; none where its folder is gone."""
     try:
         return sorted(file for file in place.iterdir() if not file.name.startswith("."))

@@ -37,7 +37,7 @@ class Record:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-class Journal:
+class BatchJournal:
     """The journal of one folder of renders.
 
     Raises:

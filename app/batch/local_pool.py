@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 
-from sasmamba.app.batch.executor import Lost, Message, Progress
-from sasmamba.app.batch.run_clip import do_clip
-from sasmamba.app.batch.spawn import ignore_ctrl_c, spawn
+from sasmamba.app.batch.executor import ClipProgress, Lost, Message
+from sasmamba.app.batch.run_clip import run_clip
+from sasmamba.app.batch.spawn import ignore_interrupts, spawn
 from sasmamba.app.config import RunConfig
 
 
-class LocalCrew:
+class LocalPool:
     """So many processes at most, started when there is work for them."""
 
     def __init__(self, jobs: int) -> None:
@@ -28,11 +28,11 @@ class LocalCrew:
         self._busy: dict[_Worker, int] = {}
         self._idle: list[_Worker] = []
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more clips it would begin now."""
         return self._jobs - len(self._busy)
 
-    def give(self, job: int, config: RunConfig) -> None:
+    def submit(self, job: int, config: RunConfig) -> None:
         """Has a clip done."""
         worker = self._idle.pop() if self._idle else _Worker()
         try:
@@ -43,8 +43,8 @@ class LocalCrew:
             worker.connection.send(config)
         self._busy[worker] = job
 
-    def hear(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
-        """What the processes told; see `Crew.hear`."""
+    def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
+        """What the processes told; see `Executor.messages`."""
         if not self._busy:
             time.sleep(timeout_s)
             return
@@ -58,7 +58,7 @@ class LocalCrew:
                 worker.end()
                 yield self._busy.pop(worker), message
                 continue
-            if isinstance(message, Progress):
+            if isinstance(message, ClipProgress):
                 yield self._busy[worker], message
                 continue
             self._idle.append(worker)
@@ -97,7 +97,7 @@ class _Worker:
 
 def _serve(connection: Connection) -> None:
     """Does clips until the pipe closes. The work runs beside the main thread, which watches the parent."""
-    ignore_ctrl_c()
+    ignore_interrupts()
     threading.Thread(target=_work, args=(connection,), daemon=True).start()
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -111,4 +111,4 @@ def _work(connection: Connection) -> None:
             config = connection.recv()
         except EOFError:
             os._exit(0)
-        do_clip(config, connection.send)
+        run_clip(config, connection.send)

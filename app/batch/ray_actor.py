@@ -24,7 +24,7 @@ class Begun:
     refusal: str
 
 
-class Hand:
+class ClipActor:
     """The actor: does one clip at a time."""
 
     def __init__(self, environment: dict[str, str], version: str) -> None:
@@ -48,7 +48,7 @@ class Hand:
         self, config: RunConfig, do: Callable[[RunConfig, Callable[[Message], None]], None]
     ) -> Iterator[Begun | Message]:
         """Does a clip; the last message tells how that ended."""
-        refusal = _lacking(config)
+        refusal = _what_is_missing(config)
         yield Begun(refusal)
         if refusal:
             return
@@ -74,7 +74,7 @@ def cannot(why: str, version: str) -> str:
     return f"cannot do clips ({why}): it needs sasmamba-demo {version} in the Python that runs its `ray start`"
 
 
-def _lacking(config: RunConfig) -> str:
+def _what_is_missing(config: RunConfig) -> str:
     """Why no clip can be done here, or nothing: what the node does not have, every clip would fail by."""
     from sasmamba.app.export.formats import parse_formats
 
@@ -92,7 +92,7 @@ def _lacking(config: RunConfig) -> str:
     return ""
 
 
-def birthplace(error: Any) -> tuple[str, str]:
+def node_of_failed_actor(error: Any) -> tuple[str, str]:
     """The id and name of the node on which an actor failed to begin; empty where Ray does not know."""
     import ray
 

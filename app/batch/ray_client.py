@@ -1,4 +1,4 @@
-"""A Ray cluster does the clips: this end of it. Ray itself runs in a process of its own, see foreman.py.
+"""A Ray cluster does the clips: this end of it. Ray itself runs in a process of its own, see ray_driver.py.
 
 Ray prints what it pleases, takes over signals, and ends its process when it cannot reach the cluster any more; there
 none of that reaches the user.
@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from sasmamba.app import weights
-from sasmamba.app.batch.executor import CrewGone, Message, Progress
-from sasmamba.app.batch.ray_driver import Orders, Room, Trouble, Unfit, serve
-from sasmamba.app.batch.run_clip import do_clip
+from sasmamba.app.batch.executor import ClipProgress, ExecutorLost, Message
+from sasmamba.app.batch.ray_driver import Capacity, DriverFailed, DriverSettings, NodeExcluded, run_driver
+from sasmamba.app.batch.run_clip import run_clip
 from sasmamba.app.batch.spawn import spawn
 from sasmamba.app.config import RunConfig
 from sasmamba.common.errors import UserError
@@ -32,14 +32,14 @@ _NONE_HERE = (
 )
 
 
-class ClusterCrew:
+class RayExecutor:
     """The CPUs (or GPUs) of a Ray cluster, one clip each.
 
     Args:
         address: HOST:PORT of the head node, or auto for the cluster this machine is a node of.
         jobs: clips at the same time; None for as many as the cluster has CPUs (GPUs) for, also when nodes come and go.
         gpu: each clip wants a GPU.
-        do: what does a clip, as `do_clip`; the nodes must be able to import it.
+        do: what does a clip, as `run_clip`; the nodes must be able to import it.
         stopped: whether the user does not want it any more; then nothing is joined, and there is room for nothing.
 
     Raises:
@@ -52,7 +52,7 @@ class ClusterCrew:
         jobs: int | None,
         *,
         gpu: bool = False,
-        do: Callable[[RunConfig, Callable[[Message], None]], None] = do_clip,
+        do: Callable[[RunConfig, Callable[[Message], None]], None] = run_clip,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self.problems: list[str] = []
@@ -60,8 +60,8 @@ class ClusterCrew:
             raise UserError("--cluster needs Ray: pip install 'sasmamba-demo[cluster]', here and on every node.")
         self._address, self._jobs, self._slots = _checked(address), jobs, 0
         self._busy: set[int] = set()
-        orders = Orders(self._address, gpu, _environment(), version("sasmamba-demo"), do)
-        self._connection, self._process = spawn(serve, orders)
+        orders = DriverSettings(self._address, gpu, _environment(), version("sasmamba-demo"), do)
+        self._connection, self._process = spawn(run_driver, orders)
         try:
             self._join(stopped)
         except BaseException:
@@ -84,56 +84,56 @@ class ClusterCrew:
             told = self._connection.recv() if answered else None
         except (EOFError, OSError):
             told = None
-        if isinstance(told, Trouble) and told.nobody_there:
+        if isinstance(told, DriverFailed) and told.nobody_there:
             raise UserError(_NONE_HERE)
-        if isinstance(told, Trouble):
+        if isinstance(told, DriverFailed):
             raise UserError(f"{where} cannot be used: {told.sentence}")
-        if not isinstance(told, Room):
+        if not isinstance(told, Capacity):
             raise UserError(f"{where} does not answer: see with `ray status` whether it runs.")
         self._slots = told.slots
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more clips it would begin now."""
         return (self._jobs or self._slots) - len(self._busy)
 
-    def give(self, job: int, config: RunConfig) -> None:
+    def submit(self, job: int, config: RunConfig) -> None:
         """Has a clip done."""
         try:
             self._connection.send((job, config))
         except OSError as error:
-            raise self._gone() from error
+            raise self._lost() from error
         self._busy.add(job)
 
-    def hear(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
-        """What was told since the last call; see `Crew.hear`."""
+    def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
+        """What was told since the last call; see `Executor.messages`."""
         until = time.monotonic() + timeout_s
         while self._connection.poll(max(0.0, until - time.monotonic())):
             try:
                 told: Any = self._connection.recv()
             except (EOFError, OSError) as error:
-                raise self._gone() from error
-            if isinstance(told, Room):
+                raise self._lost() from error
+            if isinstance(told, Capacity):
                 self._slots = told.slots
-            elif isinstance(told, Unfit):
+            elif isinstance(told, NodeExcluded):
                 self.problems.append(told.sentence)
-            elif isinstance(told, Trouble):
-                raise CrewGone(told.sentence)
+            elif isinstance(told, DriverFailed):
+                raise ExecutorLost(told.sentence)
             else:
                 job, message = told
-                if not isinstance(message, Progress):
+                if not isinstance(message, ClipProgress):
                     self._busy.discard(job)
                 yield job, message
                 until = 0.0  # what else is there already, and then back
 
-    def _gone(self) -> CrewGone:
-        return CrewGone(
+    def _lost(self) -> ExecutorLost:
+        return ExecutorLost(
             f"The Ray cluster ({self._address}) cannot be reached any more: when it is back, run the command again; "
             "it goes on from here."
         )
 
     def close(self) -> None:
         """Leaves the cluster, which ends everybody's work there."""
-        self._connection.close()  # the foreman sees that, ends its people and goes
+        self._connection.close()  # the driver sees that, ends its actors and exits
         self._process.join(10)
         if self._process.is_alive():
             self._process.kill()

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sasmamba.app.batch.executor import CrewGone, Failed, Lost, Message, Progress, Refused
-from sasmamba.app.batch.ray_actor import Begun, Hand, birthplace, cannot
-from sasmamba.app.batch.spawn import ignore_ctrl_c
+from sasmamba.app.batch.executor import ClipProgress, ExecutorLost, Failed, Lost, Message, Refused
+from sasmamba.app.batch.ray_actor import Begun, ClipActor, cannot, node_of_failed_actor
+from sasmamba.app.batch.spawn import ignore_interrupts
 from sasmamba.app.config import RunConfig
 
 #: How often nodes are counted, seconds.
@@ -34,8 +34,9 @@ _DYING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """What the foreman is sent out with: see `ClusterCrew`; environment variables and version that nodes must have."""
+class DriverSettings:
+    """What the driver's process is started with: see `RayExecutor`; environment variables and version that nodes must
+    have."""
 
     address: str
     gpu: bool
@@ -45,21 +46,21 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Capacity:
     """The cluster has room for so many clips from now on; the first one says that it is joined."""
 
     slots: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
+class NodeExcluded:
     """A node cannot do clips, and why; it gets no more."""
 
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class DriverFailed:
     """It cannot go on, and why. nobody_there: there is no cluster."""
 
     sentence: str
@@ -67,7 +68,7 @@ class Trouble:
 
 
 @dataclass(slots=True, eq=False)
-class _Member:
+class _Actor:
     """An actor, the node it is on, and the clip it has.
 
     doubt: since when it cannot be reached; probe: the sign of life it was asked for.
@@ -97,13 +98,13 @@ class _Nodes:
     counted: float = 0.0
     none_since: float | None = None
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         return sum(n for node, n in self.slots.items() if node not in self.unfit)
 
 
-def serve(connection: Connection, orders: Orders) -> None:
-    """The foreman's process: joins the cluster, then does as told until the pipe closes."""
-    ignore_ctrl_c()
+def run_driver(connection: Connection, orders: DriverSettings) -> None:
+    """The driver's process: joins the cluster, then does as told until the pipe closes."""
+    ignore_interrupts()
     silent = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
         os.dup2(silent, number)
@@ -111,22 +112,22 @@ def serve(connection: Connection, orders: Orders) -> None:
         import ray
 
         ray.init(address=orders.address, log_to_driver=False, logging_level=logging.ERROR)
-        foreman = _Foreman(connection, orders)
-        connection.send(Room(foreman.count()))
+        driver = _RayDriver(connection, orders)
+        connection.send(Capacity(driver.count()))
     except ConnectionError as error:
-        connection.send(Trouble(_last_line(error), nobody_there=orders.address == "auto"))
+        connection.send(DriverFailed(_last_line(error), nobody_there=orders.address == "auto"))
         return
     except Exception as error:
-        connection.send(Trouble(" ".join(str(error).split())[:400] or type(error).__name__))
+        connection.send(DriverFailed(" ".join(str(error).split())[:400] or type(error).__name__))
         return
     try:
-        foreman.work()
-    except CrewGone as gone:
-        connection.send(Trouble(str(gone)))
+        driver.work()
+    except ExecutorLost as gone:
+        connection.send(DriverFailed(str(gone)))
     except (EOFError, OSError):
         pass  # the batch has closed the pipe, or is no more
     finally:
-        foreman.dismiss()
+        driver.shut_down()
 
 
 def _last_line(error: BaseException) -> str:
@@ -140,16 +141,16 @@ def _why(error: BaseException) -> str:
     return f"the process died: {detail[1]}" if detail else _last_line(error)
 
 
-class _Foreman:
-    def __init__(self, connection: Connection, orders: Orders) -> None:
+class _RayDriver:
+    def __init__(self, connection: Connection, orders: DriverSettings) -> None:
         self._pipe, self._orders = connection, orders
         self._kind = "GPU" if orders.gpu else "CPU"
         self._nodes = _Nodes()
         self._waiting: deque[tuple[int, RunConfig]] = deque()
-        self._starting: dict[Any, _Member] = {}
-        self._idle: deque[_Member] = deque()
-        self._streams: dict[Any, _Member] = {}
-        self._doubtful: list[_Member] = []
+        self._starting: dict[Any, _Actor] = {}
+        self._idle: deque[_Actor] = deque()
+        self._streams: dict[Any, _Actor] = {}
+        self._doubtful: list[_Actor] = []
         self._false_starts = 0
 
     def count(self) -> int:
@@ -159,28 +160,30 @@ class _Foreman:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         self._nodes.slots = {n["NodeID"]: int(n["Resources"].get(self._kind, 0)) for n in nodes}
         self._nodes.counted = time.monotonic()
-        room = self._nodes.room()
-        if room:
+        free_slots = self._nodes.free_slots()
+        if free_slots:
             self._nodes.none_since = None
         elif any(self._nodes.slots.get(node) for node in self._nodes.unfit):
-            raise CrewGone(next(why for node, why in self._nodes.unfit.items() if self._nodes.slots.get(node)))
+            raise ExecutorLost(next(why for node, why in self._nodes.unfit.items() if self._nodes.slots.get(node)))
         else:
             self._nodes.none_since = self._nodes.none_since or time.monotonic()
             if time.monotonic() - self._nodes.none_since > _NO_NODE_S:
-                raise CrewGone(f"The cluster has no node with a {self._kind} left; run the command again when it has.")
-        return room
+                raise ExecutorLost(
+                    f"The cluster has no node with a {self._kind} left; run the command again when it has."
+                )
+        return free_slots
 
     def work(self) -> None:
         """Takes clips and passes on what becomes of them; ends by EOFError when the batch closes the pipe."""
         import ray
 
-        room = self._nodes.room()
+        free_slots = self._nodes.free_slots()
         while True:
             while self._pipe.poll(0 if self._streams or self._starting else 0.1):
                 self._waiting.append(self._pipe.recv())
-            if time.monotonic() - self._nodes.counted > _COUNT_EVERY_S and (now := self.count()) != room:
-                room = now
-                self._pipe.send(Room(room))
+            if time.monotonic() - self._nodes.counted > _COUNT_EVERY_S and (now := self.count()) != free_slots:
+                free_slots = now
+                self._pipe.send(Capacity(free_slots))
             while self._waiting and self._idle:
                 # who waits longest comes first: one that fails at once must not get clip after clip
                 self._give(self._idle.popleft(), *self._waiting.popleft())
@@ -190,11 +193,11 @@ class _Foreman:
             if watched and ray.wait(watched, num_returns=1, timeout=0.1)[0]:
                 for ready in ray.wait(watched, num_returns=len(watched), timeout=0)[0]:
                     if ready in self._starting:
-                        self._greet(ready)
+                        self._admit(ready)
                     else:
-                        self._listen(ready)
+                        self._receive(ready)
             for member in list(self._doubtful):
-                self._look_after(member)
+                self._probe(member)
 
     def _start(self) -> None:
         """Asks for one more actor; Ray makes it when there is a free CPU."""
@@ -202,7 +205,7 @@ class _Foreman:
 
         unfit = ",".join(self._nodes.unfit)
         actor: Any = (
-            ray.remote(Hand)
+            ray.remote(ClipActor)
             .options(
                 num_cpus=1,
                 num_gpus=int(self._orders.gpu),
@@ -214,9 +217,9 @@ class _Foreman:
             )
             .remote(self._orders.environment, self._orders.version)
         )
-        self._starting[actor.here.remote()] = _Member(actor)
+        self._starting[actor.here.remote()] = _Actor(actor)
 
-    def _greet(self, answer: Any) -> None:
+    def _admit(self, answer: Any) -> None:
         """Takes in an actor that was made, or was not."""
         import ray
 
@@ -224,7 +227,7 @@ class _Foreman:
         try:
             member.node, member.host, unfit = ray.get(answer)
         except ray.exceptions.RayError as error:
-            member.node, member.host = birthplace(error)
+            member.node, member.host = node_of_failed_actor(error)
             self._note_false_start(member, error)
             return
         self._false_starts = 0
@@ -235,7 +238,7 @@ class _Foreman:
         else:
             self._idle.append(member)
 
-    def _note_false_start(self, member: _Member, error: Exception) -> None:
+    def _note_false_start(self, member: _Actor, error: Exception) -> None:
         """An actor ended before it began a clip: its node is used no more if its Python is why, or if that goes on."""
         import ray
 
@@ -254,13 +257,13 @@ class _Foreman:
         else:
             self._false_starts += 1
             if self._false_starts > _FALSE_STARTS:
-                raise CrewGone(
+                raise ExecutorLost(
                     f"Processes on the cluster end as soon as they begin ({_why(error)}): every node needs "
                     f"sasmamba-demo {self._orders.version} in the Python that runs its `ray start`; `ray status` tells "
                     "how they are."
                 ) from error
 
-    def _exclude(self, member: _Member, reason: str) -> None:
+    def _exclude(self, member: _Actor, reason: str) -> None:
         """Uses a node no more."""
         import ray
 
@@ -270,14 +273,14 @@ class _Foreman:
             ray.kill(idle.actor)
         if member.node not in self._nodes.unfit:
             self._nodes.unfit[member.node] = f"Node {member.host} {reason}."
-            self._pipe.send(Unfit(self._nodes.unfit[member.node]))
+            self._pipe.send(NodeExcluded(self._nodes.unfit[member.node]))
         self._nodes.counted = 0.0
 
-    def _give(self, member: _Member, job: int, config: RunConfig) -> None:
+    def _give(self, member: _Actor, job: int, config: RunConfig) -> None:
         member.job, member.begun = job, False
         self._streams[member.actor.do.options(num_returns="streaming").remote(config, self._orders.do)] = member
 
-    def _listen(self, stream: Any) -> None:
+    def _receive(self, stream: Any) -> None:
         """Takes one message of a stream."""
         import ray
 
@@ -294,7 +297,7 @@ class _Foreman:
             message = Failed(f"{_last_line(error)}. This is a bug; please report it with the clip.")
         except ray.exceptions.RayError as error:
             del self._streams[stream]
-            self._miss(member, error)
+            self._on_unreachable(member, error)
             return
         if isinstance(message, Begun):
             member.begun = True
@@ -306,7 +309,7 @@ class _Foreman:
             self._nodes.false_starts.pop(member.node, None)
             return
         self._pipe.send((member.job, message))
-        if not isinstance(message, Progress):
+        if not isinstance(message, ClipProgress):
             del self._streams[stream]
             if member.node in self._nodes.unfit:  # found so by another of that node, while this one was at work
                 ray.kill(member.actor)
@@ -315,7 +318,7 @@ class _Foreman:
                 ray.kill(self._starting.popitem()[1].actor)
             self._idle.append(member)
 
-    def _miss(self, member: _Member, error: Exception) -> None:
+    def _on_unreachable(self, member: _Actor, error: Exception) -> None:
         """An actor died or cannot be reached: tells, or waits until Ray knows which.
 
         A clip is not given to anybody else while its actor may still be at work.
@@ -340,15 +343,15 @@ class _Foreman:
                 "--jobs."
             )
         else:
-            lost = Lost(f"The cluster lost node {member.host} while that did it.", innocent=True)
+            lost = Lost(f"The cluster lost node {member.host} while that did it.", node_failure=True)
         self._pipe.send((member.job, lost))
 
-    def _refuse(self, member: _Member, error: Exception) -> None:
+    def _refuse(self, member: _Actor, error: Exception) -> None:
         """An actor that was given a clip ended before it began it: somebody else has to do it."""
         self._note_false_start(member, error)
         self._pipe.send((member.job, Refused()))
 
-    def _look_after(self, member: _Member) -> None:
+    def _probe(self, member: _Actor) -> None:
         """Asks a doubtful actor for a sign of life, time and again, until it is certain what became of it."""
         import ray
 
@@ -362,15 +365,15 @@ class _Foreman:
                 patience_over = True  # it is there again, but the stream of its messages is not
             except ray.exceptions.RayError as error:
                 if not patience_over:
-                    self._miss(member, error)
+                    self._on_unreachable(member, error)
                     return
         if patience_over:
             ray.kill(member.actor)
             self._doubtful.remove(member)
-            lost = Lost(f"The cluster lost touch with node {member.host} while that did it.", innocent=True)
+            lost = Lost(f"The cluster lost touch with node {member.host} while that did it.", node_failure=True)
             self._pipe.send((member.job, lost))
 
-    def dismiss(self) -> None:
+    def shut_down(self) -> None:
         """Ends all actors and leaves the cluster."""
         import ray
 

@@ -17,11 +17,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sasmamba.app.batch.clips import Clip, find_clips
-from sasmamba.app.batch.executor import Crew, CrewGone, Done, Failed, Lost, Message, Progress, Refused
-from sasmamba.app.batch.finalize import left_in, publish
-from sasmamba.app.batch.journal import Journal, Record, fingerprint
-from sasmamba.app.batch.local_pool import LocalCrew
-from sasmamba.app.batch.run_clip import failure, for_want_of_room
+from sasmamba.app.batch.executor import ClipProgress, Done, Executor, ExecutorLost, Failed, Lost, Message, Refused
+from sasmamba.app.batch.finalize import finalize, finished_files
+from sasmamba.app.batch.journal import BatchJournal, Record, fingerprint
+from sasmamba.app.batch.local_pool import LocalPool
+from sasmamba.app.batch.run_clip import failure, is_disk_full
 from sasmamba.app.batch.settings import digest, same_everywhere
 from sasmamba.app.config import RunConfig
 from sasmamba.app.pipeline import outputs
@@ -93,7 +93,7 @@ def run_batch(
         template: the settings of every clip; its source, out and poses are replaced.
         save_poses: also save every clip's poses beside its render.
         jobs: clips at the same time; None for one, and on a cluster for as many as it has room for.
-        cluster: do them on this Ray cluster, see `ClusterCrew`; None for processes of this machine.
+        cluster: do them on this Ray cluster, see `RayExecutor`; None for processes of this machine.
         told_total: is called once, with the number of clips found.
 
     Raises:
@@ -117,18 +117,18 @@ def run_batch(
         batch.sort_out(clips)
         stopped = ""
         if batch.waits:
-            crew = _hire(jobs, cluster, template.device, stop)
-            stopped = batch.work(crew, stop)
-            problems += crew.problems
+            executor = _open_executor(jobs, cluster, template.device, stop)
+            stopped = batch.work(executor, stop)
+            problems += executor.problems
         return BatchReport(batch.ended(), len(clips) - len(batch.ended()), problems, stopped, stop.asked)
 
 
-def _hire(jobs: int | None, cluster: str | None, device: str, stop: Stop) -> Crew:
+def _open_executor(jobs: int | None, cluster: str | None, device: str, stop: Stop) -> Executor:
     if cluster is None:
-        return LocalCrew(jobs or 1)
-    from sasmamba.app.batch.ray_client import ClusterCrew
+        return LocalPool(jobs or 1)
+    from sasmamba.app.batch.ray_client import RayExecutor
 
-    return ClusterCrew(cluster, jobs, gpu=device == "cuda", stopped=lambda: stop.asked)
+    return RayExecutor(cluster, jobs, gpu=device == "cuda", stopped=lambda: stop.asked)
 
 
 @contextmanager
@@ -167,7 +167,7 @@ class _Batch:
 
     def __init__(self, out: Path, template: RunConfig, settings: str, save_poses: bool, watch: Watch) -> None:
         self._out, self._template, self._save_poses, self._watch = out, template, save_poses, watch
-        self._journal, self._settings = Journal(out), settings
+        self._journal, self._settings = BatchJournal(out), settings
         self._work = out / ".sasmamba-batch.work"
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[int] = deque()
@@ -193,7 +193,7 @@ class _Batch:
                 files = {"files": [str(self._out / file) for file in record.files]}  # `out` may have moved since
                 self._end(number, Ended(clip, "kept", record.report | files))
 
-    def work(self, crew: Crew, stop: Stop) -> str:
+    def work(self, executor: Executor, stop: Stop) -> str:
         """Does what waits; returns why it ended before its time, or nothing."""
         busy: set[int] = set()
         stopped = ""
@@ -202,25 +202,25 @@ class _Batch:
             while busy or (self._waiting and not stopped):
                 if stop.asked:
                     return "stopped by the user"
-                while self._waiting and not stopped and crew.room() > 0:
+                while self._waiting and not stopped and executor.free_slots() > 0:
                     number = self._waiting.popleft()
                     try:
-                        stopped = self._no_room() or self._begin(number, crew, busy)
+                        stopped = self._no_room() or self._begin(number, executor, busy)
                     except (UserError, OSError) as error:
                         stopped = _mend(str(error))
                     if stopped:
                         self._waiting.appendleft(number)
-                for number, message in crew.hear(0.2):
-                    if isinstance(message, Progress):
+                for number, message in executor.messages(0.2):
+                    if isinstance(message, ClipProgress):
                         self._watch(self._jobs[number].clip, message.stage, message.done, message.total)
                         continue
                     busy.discard(number)
                     stopped = self._take(number, message) or stopped
             return stopped
-        except CrewGone as gone:
+        except ExecutorLost as gone:
             return str(gone)
         finally:
-            crew.close()
+            executor.close()
             self._sweep()
 
     def _sweep(self) -> None:
@@ -231,7 +231,7 @@ class _Batch:
             return f"The disk of {self._out} is full; free some space and run the command again."
         return ""
 
-    def _begin(self, number: int, crew: Crew, busy: set[int]) -> str:
+    def _begin(self, number: int, executor: Executor, busy: set[int]) -> str:
         """Gives a clip to somebody; returns why the batch has to stop instead, or nothing."""
         job = self._jobs[number]
         clip = job.clip
@@ -247,7 +247,7 @@ class _Batch:
             for path in outputs(replace(self._template, source=clip.source, out=clip.out, poses=poses)):
                 check_writable(path)
         except UserError as error:
-            if for_want_of_room(error):
+            if is_disk_full(error):
                 return str(error)
             self._fail(number, str(error))
             return ""
@@ -256,7 +256,7 @@ class _Batch:
             place.mkdir(parents=True)
         job.place, render = place, place / clip.out.name
         poses = render.with_suffix(".npz") if self._save_poses else None
-        crew.give(number, replace(self._template, source=clip.source, out=render, poses=poses))
+        executor.submit(number, replace(self._template, source=clip.source, out=render, poses=poses))
         busy.add(number)
         return ""
 
@@ -267,7 +267,7 @@ class _Batch:
             stopped = self._judge(number, message)
         except (UserError, OSError) as error:  # how it ended cannot be written down
             self._waiting.appendleft(number)
-            stopped = _mend(self._plainly(job, str(error)))
+            stopped = _mend(self._with_final_paths(job, str(error)))
         if job.place is not None:
             shutil.rmtree(job.place, ignore_errors=True)
             job.place = None
@@ -282,14 +282,14 @@ class _Batch:
         job = self._jobs[number]
         if isinstance(message, Done):
             try:
-                files = self._publish(job, [Path(file).name for file in message.report["files"]])
+                files = self._finalize(job, [Path(file).name for file in message.report["files"]])
             except UserError as error:
                 message = failure(error)
             else:
                 self._keep(number, message.report, files)
         if isinstance(message, Refused):
             self._waiting.appendleft(number)
-        elif isinstance(message, Lost) and message.innocent:
+        elif isinstance(message, Lost) and message.node_failure:
             job.lost += 1
             if job.lost < _LOSSES:
                 self._waiting.append(number)
@@ -297,14 +297,14 @@ class _Batch:
                 self._fail(number, f"{message.sentence} That happened {job.lost} times with this clip.")
         elif isinstance(message, Failed) and message.disk_full:
             self._waiting.appendleft(number)
-            return _mend(self._plainly(job, message.sentence))
+            return _mend(self._with_final_paths(job, message.sentence))
         elif isinstance(message, Failed) and message.final:
-            self._fail(number, self._plainly(job, message.sentence))
+            self._fail(number, self._with_final_paths(job, message.sentence))
         elif isinstance(message, Failed | Lost):
-            self._again(number, self._plainly(job, message.sentence))
+            self._again(number, self._with_final_paths(job, message.sentence))
         return ""
 
-    def _plainly(self, job: _Job, sentence: str) -> str:
+    def _with_final_paths(self, job: _Job, sentence: str) -> str:
         """A sentence that names files where the user will find them."""
         return sentence.replace(str(job.place), str(job.clip.out.parent))
 
@@ -320,24 +320,24 @@ class _Batch:
         job = self._jobs[number]
         report = report | {
             "files": [str(self._out / file) for file in files],
-            "problems": [self._plainly(job, problem) for problem in report["problems"]],
+            "problems": [self._with_final_paths(job, problem) for problem in report["problems"]],
         }
         self._journal.add(Record(job.clip.name, job.content, self._settings, files=files, report=report))
         self._end(number, Ended(job.clip, "done", report))
 
-    def _publish(self, job: _Job, names: Iterable[str]) -> dict[str, int]:
+    def _finalize(self, job: _Job, names: Iterable[str]) -> dict[str, int]:
         """Moves what a try made to where it belongs; returns the size of each file by its path under `out`."""
         assert job.place is not None
-        moved = publish([job.place / name for name in dict.fromkeys(names)], job.clip.out.parent)
+        moved = finalize([job.place / name for name in dict.fromkeys(names)], job.clip.out.parent)
         return {str(path.relative_to(self._out)): path.stat().st_size for path in moved}
 
     def _fail(self, number: int, sentence: str) -> None:
         job = self._jobs[number]
         if job.place is not None:  # whatever stopped it, poses that are whole are not lost
             try:
-                self._publish(job, [file.name for file in left_in(job.place)])
+                self._finalize(job, [file.name for file in finished_files(job.place)])
             except UserError as error:
-                if for_want_of_room(error):
+                if is_disk_full(error):
                     raise
                 sentence += f" {error}" * (str(error) not in sentence)
         self._journal.add(Record(job.clip.name, job.content, self._settings, error=sentence))

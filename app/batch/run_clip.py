@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from dataclasses import asdict
 
-from sasmamba.app.batch.executor import Done, Failed, Message, Progress
+from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
 from sasmamba.app.config import RunConfig
 from sasmamba.common.errors import UserError
 
@@ -14,7 +14,7 @@ from sasmamba.common.errors import UserError
 _TELL_EVERY = 15
 
 
-def do_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
+def run_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
     """Runs the pipeline on one thread of torch; tells progress, and at last Done or Failed."""
     import torch
 
@@ -27,7 +27,7 @@ def do_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
 
     def progress(stage: str, done: int, total: int | None) -> None:
         if done % _TELL_EVERY == 0 or done == total:
-            tell(Progress(stage, done, total))
+            tell(ClipProgress(stage, done, total))
 
     ended: Message
     try:
@@ -43,9 +43,9 @@ def do_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
 
 def failure(error: UserError) -> Failed:
     """The message of an error: what a person has to mend does not mend itself, what the system refused may pass."""
-    return Failed(str(error), for_want_of_room(error), final=not isinstance(error.__cause__, OSError))
+    return Failed(str(error), is_disk_full(error), final=not isinstance(error.__cause__, OSError))
 
 
-def for_want_of_room(error: UserError) -> bool:
+def is_disk_full(error: UserError) -> bool:
     """Whether it was a full disk, or a quota."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -17,22 +17,22 @@ def spawn(target: Callable[..., None], *arguments: Any, daemon: bool = False) ->
     context = multiprocessing.get_context("spawn")  # torch and MediaPipe have threads, which a fork would lose
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(theirs, *arguments), daemon=daemon)
-    with _deaf():
+    with _interrupts_ignored():
         process.start()
     theirs.close()
     return ours, process
 
 
-def ignore_ctrl_c() -> None:
+def ignore_interrupts() -> None:
     """For the process itself: it is the parent's business. Where `spawn` could not see to that, it is late."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def _interrupts_ignored() -> Iterator[None]:
     """A process that is started meanwhile ignores Ctrl-C from its first moment on, while it still imports.
 
-    The parent is deaf as well, for the few milliseconds. Only the main thread may change that; elsewhere nothing is.
+    The parent ignores it as well, for the few milliseconds. Only the main thread may change that; elsewhere nothing is.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

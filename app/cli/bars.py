@@ -17,7 +17,7 @@ _err = Console(stderr=True)
 
 
 class Bars:
-    """Of one video, or one file of 2D: one bar per stage with speed and time left. Call it as `pipeline.Progress`."""
+    """Of one video, or one file of 2D: one bar per stage with speed and time left. Call it as `progress.Progress`."""
 
     def __init__(self, quiet: bool) -> None:
         self._progress = Progress(
@@ -53,7 +53,7 @@ class Bars:
 
 
 class FolderBars:
-    """Of a folder: one bar for all videos, and one for each that is being done. Call it as `batch.run.Watch`."""
+    """Of a folder: one bar for all videos, and one for each that is being done. Call it as `batch.run_batch.Watch`."""
 
     def __init__(self, quiet: bool) -> None:
         self._progress = Progress(

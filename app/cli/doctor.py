@@ -34,9 +34,9 @@ def examine() -> list[Finding]:
         ("weights", _weights),
     ]
     findings: list[Finding] = []
-    for name, look in parts:
+    for name, examine_part in parts:
         try:
-            findings += look()
+            findings += examine_part()
         except Exception as error:
             findings.append(Finding(name, False, f"{type(error).__name__}: {error}", "reinstall sasmamba-demo"))
     return findings

@@ -309,8 +309,8 @@ def _print_json(value: dict[str, Any]) -> None:
 def _summary(report: Any) -> None:
     table = _table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
-    looks = "" if report.looks == report.frames else f", joints looked for in {report.looks}"
-    table.add_row("frames", f"{report.written} drawn of {report.frames} read{looks}")
+    detections = "" if report.detections == report.frames else f", joints looked for in {report.detections}"
+    table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
     table.add_row("people", f"{people} frames" if report.people else people)
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import R_YUP_WORLD, Motion, at_fixed_rate
+from sasmamba.app.export.motion_table import R_YUP_WORLD, PersonMotion, at_fixed_rate
 from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M
 
@@ -89,7 +89,7 @@ _FRAMES = {
 }
 
 
-def write_bvh(path: Path, motion: Motion, fps: Fraction, notes: dict[str, Any]) -> None:
+def write_bvh(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, Any]) -> None:
     """Writes one person: centimetres, y up, the person at rest stands in a T and faces +z, left is +x; in the video's
     terms x is right, y up and z towards the camera, floor at y = 0.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sasmamba.app.export.motion_table import AXES, JOINTS, Motion, at_fixed_rate
+from sasmamba.app.export.motion_table import AXES, JOINTS, PersonMotion, at_fixed_rate
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
 
@@ -19,7 +19,7 @@ MOST_FRAMES = 65535
 _LINE = 120
 
 
-def write_c3d(path: Path, motion: Motion, fps: Fraction, notes: dict[str, Any]) -> None:
+def write_c3d(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, Any]) -> None:
     """Writes one person's joints as points: millimetres, x right, y away from the camera, z up, floor at z = 0.
 
     Points without a pose are marked missing (residual -1). The group SASMAMBA holds the axes, the time of the first

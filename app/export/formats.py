@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import Motion, Outcome, about, motions
+from sasmamba.app.export.motion_table import Outcome, PersonMotion, about, motions
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
@@ -122,7 +122,7 @@ def _writer(form: str) -> Callable[[Path, Any, Fraction, dict[str, Any]], None]:
     return writers[form]
 
 
-def _view(form: str) -> Callable[[Path, Take, Placement, list[Motion], Outcome], None]:
+def _view(form: str) -> Callable[[Path, Take, Placement, list[PersonMotion], Outcome], None]:
     """The function that writes a view; imported here for the same reason."""
     from sasmamba.app.export import rrd
     from sasmamba.app.export.report import page

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sasmamba.app.export.motion_table import JOINTS, Motion
+from sasmamba.app.export.motion_table import JOINTS, PersonMotion
 from sasmamba.common.files import atomic_path
 
 
-def write_csv(path: Path, people: list[Motion], fps: Fraction, notes: dict[str, Any]) -> None:
+def write_csv(path: Path, people: list[PersonMotion], fps: Fraction, notes: dict[str, Any]) -> None:
     """Writes everybody: frame, time_s, track_id, observed (1 seen, 0 carried by the frames around), then for each joint
     x, y, z in metres, x right, y away from the camera, z up, floor at z = 0, and the score of its 2D joint, 0..1.
 

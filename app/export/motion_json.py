@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from sasmamba.app.export.motion_table import Motion
+from sasmamba.app.export.motion_table import PersonMotion
 from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M_PARENTS
 
 
-def write_json(path: Path, people: list[Motion], fps: Fraction, notes: dict[str, Any]) -> None:
-    """Writes one object: what `sinks.motion.about` tells (units metres; axes x right, y away from the camera, z up,
+def write_json(path: Path, people: list[PersonMotion], fps: Fraction, notes: dict[str, Any]) -> None:
+    """Writes one object: what `motion_table.about` tells (units metres; axes x right, y away from the camera, z up,
     floor at z = 0; joint names; assumptions), `parents` of the joints, and `people`, each with `track_id` and `frames`:
     a list of {frame, time_s, observed, joints: 17 × [x, y, z], score: 17 × 0..1 of the 2D joints}.
 

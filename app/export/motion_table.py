@@ -31,7 +31,7 @@ _UNEVEN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
+class PersonMotion:
     """One person's motion.
 
     Attributes:
@@ -48,14 +48,14 @@ class Motion:
     observed: NDArray
 
 
-def motions(take: Take, placement: Placement) -> list[Motion]:
+def motions(take: Take, placement: Placement) -> list[PersonMotion]:
     """Everybody's motion, each from the first frame with a pose to the last."""
     out = []
     for i in sorted(placement.poses):
         frames, joints = placement.world(i)
         frame = np.arange(frames[0], frames[-1] + 1)
         at = np.array(frames) - frames[0]
-        motion = Motion(
+        motion = PersonMotion(
             i,
             frame,
             np.array([float(take.times_s[f]) for f in frame]),
@@ -91,13 +91,13 @@ class Outcome:
     problems: Sequence[str] = ()
 
 
-def is_even(motion: Motion, fps: Fraction) -> bool:
+def is_even(motion: PersonMotion, fps: Fraction) -> bool:
     """Whether frames come at a constant rate."""
     expected = motion.times_s[0] + np.arange(len(motion.times_s)) / float(fps)
     return bool(np.abs(motion.times_s - expected).max() * float(fps) <= _UNEVEN)
 
 
-def at_fixed_rate(motion: Motion, fps: Fraction, fill: bool = False) -> Motion:
+def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> PersonMotion:
     """The motion at a constant rate from its first frame on, for formats that know no other.
 
     A constant-rate video keeps its frames; others are resampled on straight lines between frames, and a frame beside a
@@ -115,7 +115,7 @@ def at_fixed_rate(motion: Motion, fps: Fraction, fill: bool = False) -> Motion:
     times = motion.times_s[0] + np.arange(count) / float(fps)
     after = np.searchsorted(motion.times_s, times).clip(1, len(motion.times_s) - 1)
     nearest = after - (times - motion.times_s[after - 1] < motion.times_s[after] - times)
-    return Motion(
+    return PersonMotion(
         motion.track_id,
         motion.frame[nearest],
         times,

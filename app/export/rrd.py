@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import JOINTS, Motion, Outcome, about
+from sasmamba.app.export.motion_table import JOINTS, Outcome, PersonMotion, about
 from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.placing import MIN_SCORE, Placement
@@ -27,7 +27,7 @@ EMBED_AT_MOST = 32_000_000
 _JOINT_RADIUS_M, _POINT_RADIUS_PX = 0.025, 4.0
 
 
-def write_rrd(path: Path, take: Take, placement: Placement, people: list[Motion], outcome: Outcome) -> None:
+def write_rrd(path: Path, take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> None:
     """Writes everybody: metres, right-handed, x right, y away from the camera, z up, floor at z = 0.
 
     Timelines: `time`, the video's own seconds, and `frame`. Entities: `world/person_ID` the joints by name, none in
@@ -78,7 +78,7 @@ def _rgba(color: Color) -> list[int]:
     return [*(round(c) for c in color[::-1]), 255]
 
 
-def _log_names(recording: RecordingStream, people: list[Motion]) -> None:
+def _log_names(recording: RecordingStream, people: list[PersonMotion]) -> None:
     """What joints and people are called, who has which colour, and which joints a bone joins."""
     import rerun as rr
 
@@ -158,7 +158,7 @@ def _times(frame: NDArray, time_s: NDArray) -> list[Any]:
     return [rr.TimeColumn("frame", sequence=frame), rr.TimeColumn("time", duration=nanoseconds)]
 
 
-def _log_person(recording: RecordingStream, take: Take, motion: Motion) -> None:
+def _log_person(recording: RecordingStream, take: Take, motion: PersonMotion) -> None:
     import rerun as rr
 
     entity, i = f"world/person_{motion.track_id}", motion.track_id
@@ -176,12 +176,12 @@ def _log_person(recording: RecordingStream, take: Take, motion: Motion) -> None:
     recording.send_columns(entity, _times(frame, times), columns.partition(np.where(pose, len(H36M), 0)))
 
 
-def _log_2d(recording: RecordingStream, take: Take, motion: Motion) -> None:
+def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> None:
     """The 2D joints in the frames in which somebody was looked for: those that were found."""
     import rerun as rr
 
     entity, people = f"world/camera/image/person_{motion.track_id}", take.tracks[motion.track_id].people
-    frames = np.array(take.looks)
+    frames = np.array(take.detection_frames)
     points, numbers, counts = [np.zeros((0, 2), np.float32)], [np.zeros(0, int)], []
     for f in frames:
         found = np.zeros(0, int)
@@ -198,7 +198,7 @@ def _log_2d(recording: RecordingStream, take: Take, motion: Motion) -> None:
     recording.send_columns(entity, _times(frames, times), columns.partition(counts))
 
 
-def _log_angles(recording: RecordingStream, motion: Motion) -> None:
+def _log_angles(recording: RecordingStream, motion: PersonMotion) -> None:
     import rerun as rr
 
     angles = joint_angles(motion.joints)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sasmamba.app.export.motion_table import JOINTS, R_YUP_WORLD, Motion, at_fixed_rate
+from sasmamba.app.export.motion_table import JOINTS, R_YUP_WORLD, PersonMotion, at_fixed_rate
 from sasmamba.common.files import atomic_path
 
 
-def write_trc(path: Path, motion: Motion, fps: Fraction, notes: dict[str, Any]) -> None:
+def write_trc(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, Any]) -> None:
     """Writes one person's joints as markers: millimetres, x right, y up, z towards the camera, floor at y = 0.
 
     Time is the video's. Cells of frames without a pose are empty, as the format has it. The format has no room for

@@ -11,7 +11,7 @@ from sasmamba.common.arrays import FloatArray
 _EDGE_M, _ROOM_M = 0.3, 0.7
 
 
-class Stage:
+class Framing:
     """The part of the floor that is shown: framed anew only when somebody leaves it, so that the view is steady."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from sasmamba.app.config import LiveConfig
 from sasmamba.app.io.live_sources import LiveSource, open_live
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
-from sasmamba.app.live.framing import Stage
+from sasmamba.app.live.framing import Framing
 from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Session, Shown
@@ -93,9 +93,9 @@ class _Picture:
 
     def __init__(self, session: Session, source: LiveSource, config: LiveConfig) -> None:
         self._session, self._lookahead = session, config.lookahead
-        self._stage = Stage()
+        self._framing = Framing()
         self._angles = RenderConfig().azimuth_deg, RenderConfig().elevation_deg
-        self.renderer = Renderer(source.meta, RenderConfig(height=config.height), self._stage.scene)
+        self.renderer = Renderer(source.meta, RenderConfig(height=config.height), self._framing.scene)
         self.delays, self.people = Delays(), set[int]()
         self.shown, self._fps, self._recent_s, self._delay_s = 0, 0.0, 0.0, 0.0
         self.first_s = self.last_s = time.monotonic()
@@ -104,8 +104,8 @@ class _Picture:
     def draw(self, shown: Shown, recording: bool, remarks: str) -> NDArray:
         """The picture of one result; remarks: lines to stand below the numbers."""
         begin = time.perf_counter()
-        if self._stage.follow(shown.roots):
-            self.renderer.look(*self._angles, self._stage.scene)
+        if self._framing.follow(shown.roots):
+            self.renderer.see_from(*self._angles, self._framing.scene)
         self.people.update(p.track_id for p in shown.poses)
         if self.shown % _HUD_EVERY == 0:
             session = self._session
@@ -137,7 +137,7 @@ class _Picture:
         """Walks the viewer of the 3D panel around the people."""
         azimuth, elevation = self._angles
         self._angles = (azimuth + right + 180) % 360 - 180, min(max(elevation + up, 2.0), 80.0)
-        self.renderer.look(*self._angles)
+        self.renderer.see_from(*self._angles)
 
 
 def run_live(

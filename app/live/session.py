@@ -107,7 +107,7 @@ class Session:
         self.captured = self.lifted = 0
         self.stage_ms: dict[str, float] = {}
         self._stop = threading.Event()
-        self._deaf = threading.Event()  # nobody takes what is found any more
+        self._discarding = threading.Event()  # nobody takes what is found any more
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=self._guarded, args=(work, done), name=work.__name__.strip("_"), daemon=True)
@@ -171,7 +171,7 @@ class Session:
             self._hand_over((live, people))
 
     def _hand_over(self, item: tuple[LiveFrame, tuple[Person2D, ...]] | None) -> None:
-        while not self._deaf.is_set():
+        while not self._discarding.is_set():
             try:
                 self._found.put(item, timeout=0.1)
                 return
@@ -179,7 +179,7 @@ class Session:
                 continue
 
     def _no_more(self) -> None:
-        self._deaf.set()
+        self._discarding.set()
         self.results.close()
 
     def _arrivals(self) -> tuple[list[tuple[LiveFrame, tuple[Person2D, ...]]], bool]:

@@ -62,7 +62,7 @@ def open_pose2d(
 ) -> Pose2D:
     """The backend of that name, its models loaded (fetched first if they are not here).
 
-    `auto` is HRNet where its weights are here or can be had without a wait (see `weights.Store.obtain`), else MoveNet
+    `auto` is HRNet where its weights are here or can be had without a wait (see `store.Store.obtain`), else MoveNet
     where its can, else MediaPipe; live without a GPU it passes over HRNet, which is many times slower. One line says
     which and why.
 

@@ -5,7 +5,7 @@ and follows that one well. Several people are followed by giving each an own lan
 
 * a `_Follower` cuts a view around one person out of every frame and runs its landmarker in video mode on it, so the
   person stays locked and smoothed, and is seen at the resolution the network wants however small in the picture;
-* a look-out searches the picture for newcomers, tile by tile, with everybody already followed painted over.
+* a newcomer search goes through the picture, tile by tile, with everybody already followed painted over.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
 VIEW_REACH = 2.5
 #: Views are scaled down to this side; the network's own input, a box-sized part of the view, is 256 px.
 VIEW_PX = 640
-#: The look-out's tiles are scaled down to this side; the detector's input is 224 px.
+#: The newcomer search's tiles are scaled down to this side; the detector's input is 224 px.
 TILE_PX = 448
 #: Tiles along a very wide or very high picture; beyond about 5 : 1 they no longer overlap.
 MOST_TILES = 8
-#: The look-out searches one tile in so many frames while somebody is followed, and every tile while nobody is. Frames
-#: that it is shown are counted, not their numbers: live, where some are dropped, those might all be odd.
-LOOK_EVERY = 2
-#: A person unseen for so many frames is let go; the look-out will find them again. Both count frames of the video.
+#: The newcomer search looks at one tile in so many frames while somebody is followed, and every tile while nobody is.
+#: Frames that it is shown are counted, not their numbers: live, where some are dropped, those might all be odd.
+SEARCH_EVERY = 2
+#: A person unseen for so many frames is let go; the newcomer search will find them again. Both count frames of the
+#: video.
 PATIENCE = 12
 #: The share of a followed person's velocity that is left after a frame of the video; the rest is that frame's own.
 INERTIA = 0.7
@@ -78,7 +79,7 @@ class MediaPipePose2D(Closing):
         self._model = model
         self._max_people = max_people
         self._every = every
-        self._look_every, self._patience = max(1, LOOK_EVERY // every), max(1, PATIENCE // every)  # in calls
+        self._search_every, self._patience = max(1, SEARCH_EVERY // every), max(1, PATIENCE // every)  # in calls
         self._finder = Landmarker(model, video=False)
         self._open = [self._finder]
         self._idle: list[Landmarker] = []
@@ -103,7 +104,7 @@ class MediaPipePose2D(Closing):
             follower.follow(frame.bgr, max(1, step_ms), others)
         self._settle_duplicates()
         self._let_go([f for f in self._followers if f.missed > self._patience])
-        self._look_out(frame.bgr)
+        self._search_for_newcomers(frame.bgr)
         self._calls += 1
         return tuple(f.person for f in self._followers if f.missed == 0)
 
@@ -125,11 +126,11 @@ class MediaPipePose2D(Closing):
                 if other.missed == 0 and _same_person(keeper.person, other.person):
                     other.retract()
 
-    def _look_out(self, bgr: Picture) -> None:
+    def _search_for_newcomers(self, bgr: Picture) -> None:
         if len(self._followers) >= self._max_people:
             return
         tiles = _tiles(bgr)
-        if self._followers and self._calls % self._look_every:
+        if self._followers and self._calls % self._search_every:
             return
         if self._followers:
             self._next_tile = (self._next_tile + 1) % len(tiles)
@@ -137,7 +138,7 @@ class MediaPipePose2D(Closing):
         for tile in tiles:
             self._search(bgr, tile)
 
-    def _search(self, bgr: Picture, tile: _View) -> None:
+    def _search(self, bgr: Picture, tile: _Region) -> None:
         """Takes on everybody new in one tile, the most prominent first."""
         hidden = [f.predicted_box() if f.missed else f.person.box_px for f in self._followers]
         for _ in range(self._max_people):
@@ -151,7 +152,7 @@ class MediaPipePose2D(Closing):
             if any(_same_person(candidate, f.person) for f in self._followers):
                 continue
             newcomer = _Follower(self._free_landmarker(), candidate, self._every)
-            # The second look, at close range and on its own, is what keeps trees and shadows out.
+            # A second detection, at close range and on its own, is what keeps trees and shadows out.
             newcomer.follow(bgr, 1, [f.person.box_px for f in self._followers])
             known = any(_same_person(newcomer.person, f.person) for f in self._followers if not f.missed)
             if newcomer.missed or known or not _plausible(newcomer.person, TORSO_TO_JOIN):
@@ -187,7 +188,7 @@ class _Follower:
         self._inertia = INERTIA**every
         self._before = start, self._velocity, 0
         landmarker.forget()
-        self._view = _View.around(start.box_px)
+        self._view = _Region.around(start.box_px)
 
     def predicted_box(self) -> FloatArray:
         """Where the person's box should be in the coming frame if they move on as they did."""
@@ -199,7 +200,7 @@ class _Follower:
         if not self._view.holds(expected):
             # The landmarker remembers a place in the view: when the view moves, that place means nothing any more.
             self.landmarker.forget()
-            self._view = _View.around(expected)
+            self._view = _Region.around(expected)
         # While locked, the landmarker looks only at its person, and painting over a neighbour could cut them.
         locked = self.landmarker.locked
         found = self.landmarker(self._view.cut(bgr, hide=[] if locked else others, keep=expected), step_ms)
@@ -226,7 +227,7 @@ class _Follower:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class _Region:
     """A square of the picture, in pixels of the picture; may reach beyond its edges."""
 
     x0: int
@@ -235,7 +236,7 @@ class _View:
     out_px: int
 
     @classmethod
-    def around(cls, box_px: FloatArray) -> _View:
+    def around(cls, box_px: FloatArray) -> _Region:
         side = max(2, round(VIEW_REACH * float(max(box_px[2] - box_px[0], box_px[3] - box_px[1]))))
         x, y = (box_px[:2] + box_px[2:]) / 2
         return cls(round(float(x) - side / 2), round(float(y) - side / 2), side, min(side, VIEW_PX))
@@ -275,7 +276,7 @@ class _View:
             out[y0:y1, x0:x1] = bgr[y0 + self.y0 : y1 + self.y0, x0 + self.x0 : x1 + self.x0]
 
 
-def _person(view: _View, landmarks: FloatArray, score: FloatArray, bgr: Picture) -> Person2D | None:
+def _person(view: _Region, landmarks: FloatArray, score: FloatArray, bgr: Picture) -> Person2D | None:
     """A person in picture coordinates, or None when they lie outside the picture."""
     points = view.to_picture(landmarks)
     height, width = bgr.shape[:2]
@@ -325,15 +326,15 @@ def _centre(person: Person2D) -> FloatArray:
     return (person.box_px[:2] + person.box_px[2:]) / np.float32(2)
 
 
-def _tiles(bgr: Picture) -> list[_View]:
+def _tiles(bgr: Picture) -> list[_Region]:
     """The whole picture as one square, then, unless it is nearly square itself, half-overlapping squares along it."""
     height, width = bgr.shape[:2]
     long, short = max(height, width), min(height, width)
-    whole = _View((width - long) // 2, (height - long) // 2, long, min(long, TILE_PX))
+    whole = _Region((width - long) // 2, (height - long) // 2, long, min(long, TILE_PX))
     if long < 1.2 * short or short < MIN_SIDE_PX:
         return [whole]
     count = min(int(np.ceil(2 * (long - short) / short)) + 1, MOST_TILES)
     starts = np.linspace(0, long - short, count).round().astype(int)
     size = min(short, TILE_PX)
     along_x = width > height
-    return [whole, *(_View(int(s) if along_x else 0, 0 if along_x else int(s), short, size) for s in starts)]
+    return [whole, *(_Region(int(s) if along_x else 0, 0 if along_x else int(s), short, size) for s in starts)]

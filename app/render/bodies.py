@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.render.palette import SIDE_COLORS, _mix, _rgb
+from sasmamba.app.render.palette import SIDE_COLORS, mix, rgb
 from sasmamba.models.skeletons import H36M, H36M_EDGES
 
 
-def _fixed(points: NDArray) -> NDArray[np.int32]:
+def fixed_point(points: NDArray) -> NDArray[np.int32]:
     """Pixels as OpenCV's fixed-point numbers, with four bits after the point."""
     return np.rint(points * 16).astype(np.int32)
 
@@ -50,7 +50,7 @@ class _Tone:
     outline_px: float = 0.0
 
 
-_TONES = (
+TONES = (
     _Tone(1.0, 0.0, 0.0, outline_px=1.4),
     _Tone(1.0, 0.0, 0.62),
     _Tone(0.80, 0.20, 0.86),
@@ -58,11 +58,11 @@ _TONES = (
     _Tone(0.20, 0.52, 1.0, white=0.35),
 )
 #: Tones of a smaller radius hardly show and are left out, save the outline and the limb itself.
-_LEAST_TONE_PX = 2.2
+LEAST_TONE_PX = 2.2
 #: Towards the light, in view axes (right, up, forward): over the viewer's left shoulder.
-_LIGHT = np.array([-0.45, 0.70, -0.55]) / np.linalg.norm([-0.45, 0.70, -0.55])
+LIGHT = np.array([-0.45, 0.70, -0.55]) / np.linalg.norm([-0.45, 0.70, -0.55])
 #: How far a shadow moves on the floor per metre of height.
-_SHADOW_SLANT = np.array([0.22, 0.16])
+SHADOW_SLANT = np.array([0.22, 0.16])
 _ARC = np.linspace(-1, 1, 9, dtype=np.float32)
 
 
@@ -116,12 +116,12 @@ def _body() -> _Parts:
             ball = width[kind(joint)] * 1.10
             joints.append((joint, joint))
             shape.append((0.0, 0.0, ball, ball))
-            colors.append(_mix(SIDE_COLORS[joint.name.partition("_")[0].lower()], _rgb(0xFFFFFF), 0.22))
+            colors.append(mix(SIDE_COLORS[joint.name.partition("_")[0].lower()], rgb(0xFFFFFF), 0.22))
     sizes = np.array(shape)
     balls = np.arange(len(H36M_EDGES), len(joints))
     return _Parts(np.array(joints), sizes[:, :2], sizes[:, 2:], np.array(colors), balls, np.array(limbs_of_ball))
 
 
-_PARTS = _body()
-_SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
-_SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])
+PARTS = _body()
+SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
+SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])

@@ -9,20 +9,19 @@ Color = tuple[float, float, float]  # BGR, 0..255
 Canvas = NDArray[np.uint8]
 
 
-def _rgb(value: int) -> Color:
+def rgb(value: int) -> Color:
     """0xRRGGBB as BGR."""
     return float(value & 255), float(value >> 8 & 255), float(value >> 16 & 255)
 
 
 #: Left is warm and right is cool, in both panels.
-SIDE_COLORS: dict[str, Color] = {"left": _rgb(0xFF9550), "right": _rgb(0x4FA3FF), "middle": _rgb(0xD5DAE3)}
+SIDE_COLORS: dict[str, Color] = {"left": rgb(0xFF9550), "right": rgb(0x4FA3FF), "middle": rgb(0xD5DAE3)}
 #: A track keeps its colour for the whole take; none of these is a side's colour.
 TRACK_COLORS = tuple(
-    _rgb(c)
-    for c in (0x7FDB8B, 0xF07FC0, 0xFFD75E, 0x5FDFE3, 0xB79CFF, 0xFF7A7A, 0xC5E36A, 0xE8B98A, 0x8FB8A8, 0xD0A8D8)
+    rgb(c) for c in (0x7FDB8B, 0xF07FC0, 0xFFD75E, 0x5FDFE3, 0xB79CFF, 0xFF7A7A, 0xC5E36A, 0xE8B98A, 0x8FB8A8, 0xD0A8D8)
 )
-_TOP, _BOTTOM, _GLOW = _rgb(0x2B3038), _rgb(0x14161A), _rgb(0x474F5C)
-_INK, _GRID, _TEXT, _DIM = _rgb(0x0E1013), _rgb(0x8E9AAC), _rgb(0xE6EAF0), _rgb(0x8B94A3)
+BACK_TOP, BACK_BOTTOM, GLOW = rgb(0x2B3038), rgb(0x14161A), rgb(0x474F5C)
+INK, GRID, TEXT, DIM = rgb(0x0E1013), rgb(0x8E9AAC), rgb(0xE6EAF0), rgb(0x8B94A3)
 
 
 def track_color(track_id: int) -> Color:
@@ -30,5 +29,5 @@ def track_color(track_id: int) -> Color:
     return TRACK_COLORS[(track_id - 1) % len(TRACK_COLORS)]
 
 
-def _mix(a: Color, b: Color, share: float) -> Color:
+def mix(a: Color, b: Color, share: float) -> Color:
     return tuple(x + (y - x) * share for x, y in zip(a, b, strict=True))  # type: ignore[return-value]

@@ -16,19 +16,30 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import camera_to_world
 from sasmamba.app.render.bodies import (
-    _LEAST_TONE_PX,
-    _LIGHT,
-    _PARTS,
-    _SHADOW,
-    _SHADOW_RADII,
-    _SHADOW_SLANT,
-    _TONES,
-    _fixed,
+    LEAST_TONE_PX,
+    LIGHT,
+    PARTS,
+    SHADOW,
+    SHADOW_RADII,
+    SHADOW_SLANT,
+    TONES,
     capsules,
+    fixed_point,
 )
-from sasmamba.app.render.palette import _BOTTOM, _DIM, _INK, _TEXT, _TOP, SIDE_COLORS, Canvas, Color, _mix, track_color
-from sasmamba.app.render.scene import Scene, _View, draw_stage
-from sasmamba.app.render.text import _lay, _pill_layer, _text_layer
+from sasmamba.app.render.palette import (
+    BACK_BOTTOM,
+    BACK_TOP,
+    DIM,
+    INK,
+    SIDE_COLORS,
+    TEXT,
+    Canvas,
+    Color,
+    mix,
+    track_color,
+)
+from sasmamba.app.render.scene import Scene, SceneCamera, draw_floor
+from sasmamba.app.render.text import lay, pill_layer, text_layer
 from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import COCO, COCO_EDGES, H36M
 
@@ -82,19 +93,19 @@ class Renderer:
         self.size = self._split + self._panel, height
         self._offset = (self._split - shown[0]) // 2, (height - shown[1]) // 2
         self._unit = height / 720  # line widths and letters grow with the picture
-        self._canvas = np.full((height, self.size[0], 3), _INK, np.uint8)
-        self.look(self._config.azimuth_deg, self._config.elevation_deg)
+        self._canvas = np.full((height, self.size[0], 3), INK, np.uint8)
+        self.see_from(self._config.azimuth_deg, self._config.elevation_deg)
 
-    def look(self, azimuth_deg: float, elevation_deg: float, scene: Scene | None = None) -> None:
+    def see_from(self, azimuth_deg: float, elevation_deg: float, scene: Scene | None = None) -> None:
         """Sees the 3D panel from elsewhere, or another part of the floor; costs about as much as drawing 30 frames."""
         self._scene = scene or self._scene
         panel = self._panel, self.size[1]
-        self._view = _View.framing(self._scene, azimuth_deg, elevation_deg, *panel)
-        self._stage = draw_stage(self._view, self._scene, *panel)
+        self._view = SceneCamera.framing(self._scene, azimuth_deg, elevation_deg, *panel)
+        self._floor = draw_floor(self._view, self._scene, *panel)
         # Chosen once, by the size of people at the scene's middle: chosen frame by frame, tones would come and go.
         px_per_m = self._view.focal_px / float(np.linalg.norm(self._view.position[:2] - self._scene.centre))
-        size = np.array([t.size for t in _TONES])
-        shows = (_PARTS.radii_m.max(-1, keepdims=True) * size * px_per_m >= _LEAST_TONE_PX) | (size == 1)
+        size = np.array([t.size for t in TONES])
+        shows = (PARTS.radii_m.max(-1, keepdims=True) * size * px_per_m >= LEAST_TONE_PX) | (size == 1)
         self._tones = [np.flatnonzero(part).tolist() for part in shows]
 
     def draw(
@@ -121,17 +132,17 @@ class Renderer:
             raise ValueError(f"frame: want {(self._meta.height, self._meta.width, 3)}, got {frame.bgr.shape}")
         self._draw_video(frame, people2d)
         panel = self._canvas[:, self._split :]
-        panel[:] = self._stage
+        panel[:] = self._floor
         if poses:
             self._draw_people(panel, poses, roots)
         else:
-            self._text(panel, "no person", (self._panel / 2, self.size[1] * 0.93), 17, _DIM, anchor=(0.5, 0.5))
+            self._text(panel, "no person", (self._panel / 2, self.size[1] * 0.93), 17, DIM, anchor=(0.5, 0.5))
         if hud:
             for i, line in enumerate(hud.splitlines()):
-                self._text(panel, line, (18 * self._unit, (16 + 19 * i) * self._unit), 13, _DIM, mono=True)
+                self._text(panel, line, (18 * self._unit, (16 + 19 * i) * self._unit), 13, DIM, mono=True)
         if self._config.show_numbers:
             text = f"frame {frame.index}   {_clock(frame.time_s)}"
-            self._pill(self._canvas, text, (14 * self._unit, self.size[1] - 14 * self._unit), _INK, _TEXT, (0, 1))
+            self._pill(self._canvas, text, (14 * self._unit, self.size[1] - 14 * self._unit), INK, TEXT, (0, 1))
         return self._canvas
 
     def _draw_video(self, frame: Frame, people2d: tuple[Person2D, ...]) -> None:
@@ -155,18 +166,18 @@ class Renderer:
         drawn = np.all(seen[:, _LINES], axis=-1)
         half = max(1, round(2.6 * self._unit)) / 2
         # Lines need no round ends: dots stand on all of them.
-        dark, bright = (_fixed(bars(pixels[:, _LINES], h)) for h in (half + 1, half))
-        at = _fixed(pixels).tolist()
+        dark, bright = (fixed_point(bars(pixels[:, _LINES], h)) for h in (half + 1, half))
+        at = fixed_point(pixels).tolist()
         rim = round(16 * self._unit)
         for i, person in enumerate(people2d):
             lines = np.flatnonzero(drawn[i]).tolist()
             for line in lines:
-                cv2.fillConvexPoly(shown, dark[i, line], _INK, cv2.LINE_AA, 4)
+                cv2.fillConvexPoly(shown, dark[i, line], INK, cv2.LINE_AA, 4)
             for line in lines:
                 cv2.fillConvexPoly(shown, bright[i, line], _LINE_COLORS[line], cv2.LINE_AA, 4)
             for joint in np.flatnonzero(seen[i]).tolist():
                 radius = round(_DOT_RADII[joint] * self._unit * 16)
-                cv2.circle(shown, at[i][joint], radius + rim, _INK, -1, cv2.LINE_AA, 4)
+                cv2.circle(shown, at[i][joint], radius + rim, INK, -1, cv2.LINE_AA, 4)
                 cv2.circle(shown, at[i][joint], radius, _DOT_COLORS[joint], -1, cv2.LINE_AA, 4)
             self._draw_tag(shown, person, pixels[i], seen[i])
 
@@ -183,7 +194,7 @@ class Renderer:
         else:
             x, y = float(person.box_px[[0, 2]].mean()) * self._scale, float(person.box_px[1]) * self._scale
         colour = track_color(person.track_id)
-        self._pill(shown, f"#{person.track_id}", (x, y - 4 * self._unit), colour, _INK, (0.5, 1))
+        self._pill(shown, f"#{person.track_id}", (x, y - 4 * self._unit), colour, INK, (0.5, 1))
 
     def _draw_people(self, panel: Canvas, poses: tuple[Pose3D, ...], roots: Mapping[int, NDArray]) -> None:
         turned = camera_to_world(np.stack([p.joints for p in poses]), self._scene.R_world_cam)
@@ -199,18 +210,18 @@ class Renderer:
         pixels, depth = self._view(tops)
         for i in np.argsort(-depth):
             track = poses[i].track_id
-            colour = track_color(track) if poses[i].observed else _mix(track_color(track), _BOTTOM, 0.5)
-            self._pill(panel, f"#{track}", (pixels[i, 0], pixels[i, 1]), colour, _INK, (0.5, 1))
+            colour = track_color(track) if poses[i].observed else mix(track_color(track), BACK_BOTTOM, 0.5)
+            self._pill(panel, f"#{track}", (pixels[i, 0], pixels[i, 1]), colour, INK, (0.5, 1))
 
     def _draw_shadows(self, panel: Canvas, world: NDArray, observed: list[bool]) -> None:
         """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over."""
         small = 6
         above = np.maximum(world[..., 2:], 0)
-        floor = np.concatenate((world[..., :2] + above * _SHADOW_SLANT, np.zeros_like(above)), -1)
+        floor = np.concatenate((world[..., :2] + above * SHADOW_SLANT, np.zeros_like(above)), -1)
         pixels, depth = self._view(floor)
-        a, b = pixels[:, _SHADOW[:, 0]], pixels[:, _SHADOW[:, 1]]
+        a, b = pixels[:, SHADOW[:, 0]], pixels[:, SHADOW[:, 1]]
         flat = 0.75 * self._view.focal_px / depth
-        radii = _SHADOW_RADII[:, None] * np.stack((flat[:, _SHADOW[:, 0]], flat[:, _SHADOW[:, 1]]), -1)
+        radii = SHADOW_RADII[:, None] * np.stack((flat[:, SHADOW[:, 0]], flat[:, SHADOW[:, 1]]), -1)
         outlines = capsules(a.reshape(-1, 2), b.reshape(-1, 2), radii[..., 0].ravel(), radii[..., 1].ravel())
         low, high = outlines.min((0, 1)), outlines.max((0, 1))
         margin = 24 * self._unit
@@ -219,7 +230,7 @@ class Renderer:
         if x1 - x0 < small or y1 - y0 < small:
             return
         mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
-        height = (world[:, _SHADOW[:, 0], 2] + world[:, _SHADOW[:, 1], 2]) / 2
+        height = (world[:, SHADOW[:, 0], 2] + world[:, SHADOW[:, 1], 2]) / 2
         strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
         fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
         for i in np.argsort(strength.ravel()):
@@ -231,16 +242,16 @@ class Renderer:
 
     def _draw_bodies(self, panel: Canvas, world: NDArray, observed: list[bool]) -> None:
         """Limbs as shaded capsules, the farthest first across all people."""
-        ends = world[:, _PARTS.joints]  # (people, parts, 2, 3)
-        a, b = (ends[:, :, 0] + (ends[:, :, 1] - ends[:, :, 0]) * t[:, None] for t in _PARTS.along.T)
+        ends = world[:, PARTS.joints]  # (people, parts, 2, 3)
+        a, b = (ends[:, :, 0] + (ends[:, :, 1] - ends[:, :, 0]) * t[:, None] for t in PARTS.along.T)
         (pa, da), (pb, db) = self._view(a), self._view(b)
-        ra, rb = (_PARTS.radii_m[:, i] * self._view.focal_px / d for i, d in enumerate((da, db)))
+        ra, rb = (PARTS.radii_m[:, i] * self._view.focal_px / d for i, d in enumerate((da, db)))
         depth = (da + db) / 2
-        depth[:, _PARTS.balls] = depth[:, _PARTS.limbs_of_ball].min(-1) - 0.01
+        depth[:, PARTS.balls] = depth[:, PARTS.limbs_of_ball].min(-1) - 0.01
         # A cylinder is brightest where the light falls square on its axis.
         axis = (b - a) @ self._view.axes.T
         length = np.linalg.norm(axis, axis=-1, keepdims=True)
-        along = np.abs((axis / np.maximum(length, 1e-6)) @ _LIGHT)
+        along = np.abs((axis / np.maximum(length, 1e-6)) @ LIGHT)
         lit = 0.72 + 0.28 * np.sqrt(np.maximum(1 - along**2, 0))
         reach = self._scene.radius_m
         middle = float(np.linalg.norm(self._view.position[:2] - self._scene.centre))
@@ -253,24 +264,24 @@ class Renderer:
         span = np.linalg.norm(direction, axis=-1, keepdims=True)
         direction = direction / np.maximum(span, 1e-6)
         # The highlight lies across a limb, not towards its end; on a ball it lies towards the light.
-        towards = np.array([_LIGHT[0], -_LIGHT[1]])
+        towards = np.array([LIGHT[0], -LIGHT[1]])
         stretched = np.minimum(span / np.maximum(ra, 1e-6)[..., None], 1)
         towards = towards - direction * (direction @ towards)[..., None] * stretched
-        size, shift, grow = np.array([(t.size, t.shift, t.outline_px * max(self._unit, 0.6)) for t in _TONES]).T
+        size, shift, grow = np.array([(t.size, t.shift, t.outline_px * max(self._unit, 0.6)) for t in TONES]).T
         shift = towards * shift[:, None]  # (parts of all people, tones, 2)
         centres = (pa + shift * ra[..., None]).reshape(-1, 2), (pb + shift * rb[..., None]).reshape(-1, 2)
         radii = ra * size + grow, rb * size + grow
-        outlines = capsules(*centres, radii[0].ravel(), radii[1].ravel()).reshape(people * parts, len(_TONES), -1, 2)
-        fixed = _fixed(np.clip(outlines, -4000, 8000))
+        outlines = capsules(*centres, radii[0].ravel(), radii[1].ravel()).reshape(people * parts, len(TONES), -1, 2)
+        fixed = fixed_point(np.clip(outlines, -4000, 8000))
 
-        shade = np.stack([t.brightness * lit if t.brightness else np.zeros_like(lit) for t in _TONES], -1)[..., None]
-        white = np.array([t.white for t in _TONES])[:, None]
-        base = _PARTS.colors[None, :, None]
+        shade = np.stack([t.brightness * lit if t.brightness else np.zeros_like(lit) for t in TONES], -1)[..., None]
+        white = np.array([t.white for t in TONES])[:, None]
+        base = PARTS.colors[None, :, None]
         colors = np.clip(base * shade * (1 - white) + 255 * white, 0, 255)
-        colors[:, :, 0] = _INK
+        colors[:, :, 0] = INK
         haze = 1 - (1 - fog) * (1 - fade)
-        colors = colors + (np.array(_TOP) - colors) * haze[..., None, None]
-        table = colors.reshape(people * parts, len(_TONES), 3).tolist()
+        colors = colors + (np.array(BACK_TOP) - colors) * haze[..., None, None]
+        table = colors.reshape(people * parts, len(TONES), 3).tolist()
         for i in np.argsort(-depth, axis=None).tolist():
             for tone in self._tones[i % parts]:
                 cv2.fillConvexPoly(panel, fixed[i, tone], table[i][tone], cv2.LINE_AA, 4)
@@ -285,9 +296,9 @@ class Renderer:
         anchor: tuple[float, float] = (0, 0),
         mono: bool = False,
     ) -> None:
-        layer = _text_layer(text, max(8, round(size * self._unit)), mono, color)
+        layer = text_layer(text, max(8, round(size * self._unit)), mono, color)
         height, width, _ = layer[0].shape
-        _lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
+        lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
 
     def _pill(
         self,
@@ -299,11 +310,11 @@ class Renderer:
         anchor: tuple[float, float],
     ) -> None:
         """Text on a rounded ground, moved inside the picture where it would stick out."""
-        layer = _pill_layer(text, self._unit, back, front)
+        layer = pill_layer(text, self._unit, back, front)
         height, width, _ = layer[0].shape
         x = round(min(max(at[0] - anchor[0] * width, 2), canvas.shape[1] - width - 2))
         y = round(min(max(at[1] - anchor[1] * height, 2), canvas.shape[0] - height - 2))
-        _lay(canvas, layer, x, y)
+        lay(canvas, layer, x, y)
 
 
 def bars(ends: NDArray, half: float) -> NDArray:
@@ -318,7 +329,7 @@ def bars(ends: NDArray, half: float) -> NDArray:
 _LINES = np.array([[e.a, e.b] for e in COCO_EDGES])
 _LINE_COLORS = [SIDE_COLORS[e.side] for e in COCO_EDGES]
 _DOT_RADII = [2.4 if joint <= COCO.RIGHT_EAR else 3.8 for joint in COCO]
-_DOT_COLORS = [_mix(SIDE_COLORS.get(joint.name.partition("_")[0].lower(), _TEXT), _TEXT, 0.6) for joint in COCO]
+_DOT_COLORS = [mix(SIDE_COLORS.get(joint.name.partition("_")[0].lower(), TEXT), TEXT, 0.6) for joint in COCO]
 
 
 def _clock(time_s: Fraction) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import R_WORLD_CAM
-from sasmamba.app.render.palette import _BOTTOM, _GLOW, _GRID, _TOP, Canvas
+from sasmamba.app.render.palette import BACK_BOTTOM, BACK_TOP, GLOW, GRID, Canvas
 
 #: Pelvis above the floor of a standing adult, where nobody has measured it.
 PELVIS_HEIGHT_M = 0.95
@@ -63,7 +63,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class SceneCamera:
     """A pinhole camera: pixels = centre_px + focal_px * (right, -up) / depth."""
 
     position: NDArray  # (3,) world
@@ -79,7 +79,7 @@ class _View:
         return np.stack((self.centre_px[0] + seen[..., 0] * scale, self.centre_px[1] - seen[..., 1] * scale), -1), depth
 
     @classmethod
-    def framing(cls, scene: Scene, azimuth_deg: float, elevation_deg: float, width: int, height: int) -> _View:
+    def framing(cls, scene: Scene, azimuth_deg: float, elevation_deg: float, width: int, height: int) -> SceneCamera:
         """The nearest camera that sees everybody wherever they stand, from floor to raised hands, with a margin."""
         a, e = np.radians(azimuth_deg), np.radians(elevation_deg)
         forward = np.array([-np.sin(a) * np.cos(e), np.cos(a) * np.cos(e), -np.sin(e)])
@@ -103,11 +103,11 @@ class _View:
         return cls(target - forward * far, axes, focal, (width / 2 - float(box[0]), height * 0.52 - float(box[1])))
 
 
-def draw_stage(view: _View, scene: Scene, width: int, height: int) -> Canvas:
+def draw_floor(view: SceneCamera, scene: Scene, width: int, height: int) -> Canvas:
     """Background and floor: a dark gradient, a pool of light, and a grid of half metres that fades outwards."""
     v, u = np.mgrid[0:height, 0:width].astype(np.float32)
     mix = (v / max(height - 1, 1))[..., None]
-    picture = np.array(_TOP, np.float32) * (1 - mix) + np.array(_BOTTOM, np.float32) * mix
+    picture = np.array(BACK_TOP, np.float32) * (1 - mix) + np.array(BACK_BOTTOM, np.float32) * mix
     # Where does the ray of each pixel meet the floor?
     ray = ((u - view.centre_px[0])[..., None] * view.axes[0] - (v - view.centre_px[1])[..., None] * view.axes[1]) / (
         view.focal_px
@@ -119,7 +119,7 @@ def draw_stage(view: _View, scene: Scene, width: int, height: int) -> Canvas:
     away = np.hypot(x, y) / scene.radius_m
     hits = ray[..., 2] < -1e-3
     light = np.where(hits, np.exp(-((away / 1.15) ** 2)), 0)
-    picture += (np.array(_GLOW, np.float32) - picture) * (0.85 * light)[..., None]
+    picture += (np.array(GLOW, np.float32) - picture) * (0.85 * light)[..., None]
     # Lines a set width in metres, widened to a pixel far away and weakened in turn, so that nothing shimmers.
     grain = np.where(hits, reach / view.focal_px, 1.0)
     lines = np.zeros_like(u)
@@ -130,7 +130,7 @@ def draw_stage(view: _View, scene: Scene, width: int, height: int) -> Canvas:
             line = np.clip(1.15 - distance / pixel, 0, 1) * np.clip(step / (6 * pixel), 0, 1)
             lines = np.maximum(lines, strength * line)
     fade = np.where(hits & (grain < 0.1), np.exp(-((away / 1.7) ** 4)), 0)
-    picture += (np.array(_GRID, np.float32) - picture) * (lines * fade)[..., None]
+    picture += (np.array(GRID, np.float32) - picture) * (lines * fade)[..., None]
     # A dark gradient in 8 bits shows bands unless it is dithered; the seed keeps the picture the same in every run.
     picture += np.random.default_rng(0).uniform(-0.5, 0.5, (height, width, 1)).astype(np.float32)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

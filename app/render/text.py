@@ -13,7 +13,7 @@ from sasmamba.app.render.palette import Canvas, Color
 from sasmamba.common.arrays import FloatArray
 
 #: What is laid over a canvas, (H, W, 1) and (H, W, 3) float32: what it keeps of the ground, and what it adds, rounded.
-_Layer = tuple[FloatArray, FloatArray]
+Layer = tuple[FloatArray, FloatArray]
 
 
 @lru_cache(maxsize=1)
@@ -56,13 +56,13 @@ def _pill_shape(width: int, height: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=64)
-def _text_layer(text: str, size: int, mono: bool, color: Color) -> _Layer:
+def text_layer(text: str, size: int, mono: bool, color: Color) -> Layer:
     share = _letters(text, size, mono)[..., None]
     return 1 - share, share * np.array(color, np.float32) + 0.5
 
 
 @lru_cache(maxsize=256)
-def _pill_layer(text: str, unit: float, back: Color, front: Color) -> _Layer:
+def pill_layer(text: str, unit: float, back: Color, front: Color) -> Layer:
     letters = _letters(text, max(8, round(14 * unit)), False)
     ground = _pill_shape(letters.shape[1] + round(14 * unit), letters.shape[0] + round(8 * unit))[..., None]
     top, left = (ground.shape[0] - letters.shape[0]) // 2, (ground.shape[1] - letters.shape[1]) // 2
@@ -72,7 +72,7 @@ def _pill_layer(text: str, unit: float, back: Color, front: Color) -> _Layer:
     return np.asarray((1 - ground) * (1 - ink), np.float32), np.asarray(paint, np.float32)
 
 
-def _lay(canvas: Canvas, layer: _Layer, x: int, y: int) -> None:
+def lay(canvas: Canvas, layer: Layer, x: int, y: int) -> None:
     """Lays a layer over the canvas; what lies outside is cut off."""
     keep, paint = layer
     x0, y0 = max(x, 0), max(y, 0)

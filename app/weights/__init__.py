@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from sasmamba.app.weights.download import Tell
-from sasmamba.app.weights.manifest import Entry, _shipped_entries
+from sasmamba.app.weights.manifest import Entry, shipped_entries
 from sasmamba.app.weights.store import Status, Store
 from sasmamba.common.errors import UserError
 
@@ -31,7 +31,7 @@ def default_store(*, offline: bool | None = None) -> Store:
     if offline is None:
         offline = os.environ.get("SASMAMBA_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
     shipped = Path(str(importlib.resources.files("sasmamba.weights")))
-    return Store(_shipped_entries(shipped), cache_dir(), shipped, offline)
+    return Store(shipped_entries(shipped), cache_dir(), shipped, offline)
 
 
 def ensure(name: str, *, offline: bool | None = None, tell: Tell = _log.info, instead: str = "") -> Path:

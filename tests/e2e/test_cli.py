@@ -144,7 +144,7 @@ def test_2d_in_every_fourth_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
     video = write_video(tmp_path / "clip.mp4", 23, size=(320, 240))
     render = Render(tmp_path, video, "--pose2d-every", 4)
-    assert (render.summary["frames"], render.summary["looks"], render.summary["written"]) == (23, 7, 23)
+    assert (render.summary["frames"], render.summary["detections"], render.summary["written"]) == (23, 7, 23)
     assert render.summary["people"] == {"1": 7}
     assert render.poses["pose2d_every"] == 4
     assert np.flatnonzero(render.poses["observed"][0]).tolist() == [0, 4, 8, 12, 16, 20, 22]

@@ -15,16 +15,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import helpers_crew
+import helpers_executor
 import pytest
 from helpers_cli import command, one_sentence, start
-from helpers_crew import copy_clip
+from helpers_executor import copy_clip
 from helpers_video import write_video
 
 from sasmamba.app.batch import ray_client as cluster_module
 from sasmamba.app.batch import run_batch as batch_run
 from sasmamba.app.batch.clips import Clip
-from sasmamba.app.batch.ray_client import ClusterCrew
+from sasmamba.app.batch.ray_client import RayExecutor
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.config import RunConfig
 from sasmamba.common.errors import UserError
@@ -47,7 +47,7 @@ def cluster() -> Iterator[Any]:
         "health_check_failure_threshold": 2,
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_crew
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_executor
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
         cluster.add_node(num_cpus=2)
         yield cluster
@@ -57,8 +57,8 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture
 def copying(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipeline costs nothing."""
-    hire = lambda jobs, cluster, *_: ClusterCrew(cluster, jobs, do=copy_clip)  # noqa: E731
-    monkeypatch.setattr(batch_run, "_hire", hire)
+    open_executor = lambda jobs, cluster, *_: RayExecutor(cluster, jobs, do=copy_clip)  # noqa: E731
+    monkeypatch.setattr(batch_run, "_open_executor", open_executor)
 
 
 def clips_of(folder: Path, words: dict[str, str]) -> Path:
@@ -183,18 +183,18 @@ def test_the_command_does_real_clips_and_prints_nothing_of_ray(tmp_path: Path, c
 
 @needs_ray
 def test_a_node_that_does_not_see_the_files_gets_no_more(tmp_path: Path, cluster: Any) -> None:
-    crew = ClusterCrew(cluster.address, 1, do=copy_clip)
+    executor = RayExecutor(cluster.address, 1, do=copy_clip)
     try:
-        crew.give(0, RunConfig(tmp_path / "elsewhere.mp4", tmp_path / "r.mp4"))
+        executor.submit(0, RunConfig(tmp_path / "elsewhere.mp4", tmp_path / "r.mp4"))
         heard: list[object] = []
         with pytest.raises(
-            batch_run.CrewGone, match=r"^Node .* cannot see .*elsewhere\.mp4: videos, renders and weights must"
+            batch_run.ExecutorLost, match=r"^Node .* cannot see .*elsewhere\.mp4: videos, renders and weights must"
         ):
-            heard.extend(message for _ in range(100) for message in crew.hear(0.2))
+            heard.extend(message for _ in range(100) for message in executor.messages(0.2))
         assert heard == [(0, batch_run.Refused())]
-        assert len(crew.problems) == 1
+        assert len(executor.problems) == 1
     finally:
-        crew.close()
+        executor.close()
 
 
 @needs_ray
@@ -235,17 +235,17 @@ def test_a_node_without_the_package_is_left_out(tmp_path: Path, cluster: Any) ->
     ("do", "why"),
     [
         pytest.param(
-            helpers_crew.DIES_AS_IT_IS_LOADED,
+            helpers_executor.DIES_AS_IT_IS_LOADED,
             r"the process died: Worker unexpectedly exits .*, 3 times before it began one\): it may be short of memory",
             id="killed",
         ),
         pytest.param(
-            helpers_crew.CANNOT_BE_LOADED,
+            helpers_executor.CANNOT_BE_LOADED,
             r"ImportError: cannot import name 'new' from 'sasmamba'\): it needs sasmamba-demo \S+ in the Python that",
             id="its Python has another sasmamba",
         ),
         pytest.param(
-            helpers_crew.without_a_package,
+            helpers_executor.without_a_package,
             r"ImportError: libdoes_not_exist\.so: .*\): it needs sasmamba-demo \S+ in the Python that runs",
             id="its Python lacks a library",
         ),
@@ -254,7 +254,7 @@ def test_a_node_without_the_package_is_left_out(tmp_path: Path, cluster: Any) ->
 def test_an_actor_that_dies_before_it_begins_is_no_lost_node(
     tmp_path: Path, cluster: Any, do: Any, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_run, "_hire", lambda jobs, cluster, *_: ClusterCrew(cluster, 1, do=do))
+    monkeypatch.setattr(batch_run, "_open_executor", lambda jobs, cluster, *_: RayExecutor(cluster, 1, do=do))
     report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
     assert re.fullmatch(rf"Node \S+ cannot do clips \({why}.*\.", report.stopped)
     assert (report.clips, report.untried, report.problems) == ([], 1, [report.stopped])
@@ -262,8 +262,8 @@ def test_an_actor_that_dies_before_it_begins_is_no_lost_node(
 
 @needs_ray
 def test_a_bug_is_told_with_its_words(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    hire = lambda jobs, cluster, *_: ClusterCrew(cluster, 1, do=helpers_crew.with_a_bug)  # noqa: E731
-    monkeypatch.setattr(batch_run, "_hire", hire)
+    open_executor = lambda jobs, cluster, *_: RayExecutor(cluster, 1, do=helpers_executor.with_a_bug)  # noqa: E731
+    monkeypatch.setattr(batch_run, "_open_executor", open_executor)
     report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
     assert [e.error for e in report.clips] == [
         "ZeroDivisionError: no people. This is a bug; please report it with the clip."
@@ -276,8 +276,8 @@ def test_nodes_look_for_weights_where_this_process_does(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SASMAMBA_WEIGHTS", "mine")
-    hire = lambda jobs, cluster, *_: ClusterCrew(cluster, 1, do=helpers_crew.name_weights)  # noqa: E731
-    monkeypatch.setattr(batch_run, "_hire", hire)
+    open_executor = lambda jobs, cluster, *_: RayExecutor(cluster, 1, do=helpers_executor.name_weights)  # noqa: E731
+    monkeypatch.setattr(batch_run, "_open_executor", open_executor)
     report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
     assert [e.error for e in report.clips] == [str(tmp_path / "mine")]
 
@@ -331,7 +331,7 @@ def test_somebody_else_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen(8)
         with pytest.raises(UserError, match=r"does not answer: see with `ray status` whether it runs"):
-            ClusterCrew(f"127.0.0.1:{other.getsockname()[1]}", None)
+            RayExecutor(f"127.0.0.1:{other.getsockname()[1]}", None)
 
 
 @needs_ray

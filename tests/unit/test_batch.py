@@ -20,8 +20,8 @@ from helpers_video import write_video
 from sasmamba.app.batch import run_batch as batch_run
 from sasmamba.app.batch.clips import Clip, find_clips
 from sasmamba.app.batch.executor import Failed
-from sasmamba.app.batch.journal import Journal, Record, fingerprint
-from sasmamba.app.batch.local_pool import LocalCrew
+from sasmamba.app.batch.journal import BatchJournal, Record, fingerprint
+from sasmamba.app.batch.local_pool import LocalPool
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.settings import digest, same_everywhere
 from sasmamba.app.config import RunConfig
@@ -113,14 +113,14 @@ def test_the_journal_knows_what_is_done(tmp_path: Path) -> None:
     clip, made = tmp_path / "a.mp4", tmp_path / "out/a_3d.mp4"
     touch(clip, made)
     out = made.parent
-    journal = Journal(out)
+    journal = BatchJournal(out)
     assert journal.done("a.mp4", clip, "s") is None
     journal.add(Record("a.mp4", fingerprint(clip), "s", files={"a_3d.mp4": 1}, report={"frames": 3}))
     with journal.path.open("ab") as file:
         file.write(b'\n{"clip": "b.mp4", "conte')  # a crash in the middle of a line
-    journal = Journal(out)
+    journal = BatchJournal(out)
     journal.add(Record("c.mp4", {}, "s", error="broken"))
-    journal = Journal(out)
+    journal = BatchJournal(out)
     record = journal.done("a.mp4", clip, "s")
     assert record is not None
     assert record.report == {"frames": 3}
@@ -298,18 +298,18 @@ def test_other_2d_weights_in_the_same_file_are_other_settings(tmp_path: Path) ->
 
 def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
-    crew = LocalCrew(1)
-    crew.give(0, replace(template(), source=tmp_path / "gone.mp4", out=tmp_path / "gone_3d.mp4"))
+    executor = LocalPool(1)
+    executor.submit(0, replace(template(), source=tmp_path / "gone.mp4", out=tmp_path / "gone_3d.mp4"))
     (child,) = multiprocessing.active_children()
     assert child.pid is not None
     until = time.monotonic() + 60
     os.kill(child.pid, signal.SIGINT)
     try:
-        heard = [message for _, message in crew.hear(0.2)]
+        heard = [message for _, message in executor.messages(0.2)]
         while not heard and time.monotonic() < until:
-            heard = [message for _, message in crew.hear(0.2)]
+            heard = [message for _, message in executor.messages(0.2)]
     finally:
-        crew.close()
+        executor.close()
     assert [type(message) for message in heard] == [Failed], heard
     assert signal.getsignal(signal.SIGINT) is before
 

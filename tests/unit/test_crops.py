@@ -14,11 +14,11 @@ from sasmamba.training.crops import (
     STRIDE,
     Augmentation,
     box_region,
+    crop_transform,
     heatmap_targets,
     mirrored,
-    plain_view,
-    random_view,
-    view,
+    plain_transform,
+    random_transform,
 )
 
 BOX = np.array([40, 20, 100, 180], np.float32)
@@ -33,7 +33,7 @@ def joints(rng: np.random.Generator) -> np.ndarray:
 
 def test_plain_view_is_what_the_application_cuts() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (200, 150, 3), np.uint8)
-    seen = plain_view(BOX, INPUT)
+    seen = plain_transform(BOX, INPUT)
     crops = Crops.around(BOX[None], INPUT)
     assert np.abs(seen.cut(picture).astype(int) - crops.cut(picture)[0]).max() <= 1
     heat = np.random.default_rng(1).random((1, 15, 2)).astype(np.float32) * 20
@@ -54,7 +54,7 @@ def test_points_go_where_their_pixels_go(angle: float, flipped: bool) -> None:
     at = np.array([[80.0, 130.0]], np.float32)
     picture = np.zeros((200, 150, 3), np.uint8)
     cv2.circle(picture, (80, 130), 4, (255, 255, 255), -1)
-    seen = view(np.array([70, 100], np.float32), 120, INPUT, angle, flipped)
+    seen = crop_transform(np.array([70, 100], np.float32), 120, INPUT, angle, flipped)
     crop = seen.cut(picture)[..., 0].astype(float)
     y, x = np.mgrid[: crop.shape[0], : crop.shape[1]]
     found = np.array([(x * crop).sum(), (y * crop).sum()]) / crop.sum()
@@ -65,9 +65,9 @@ def test_points_go_where_their_pixels_go(angle: float, flipped: bool) -> None:
 def test_turns_clockwise_and_mirrors_about_the_crop() -> None:
     centre = np.array([70, 100], np.float32)
     above = np.array([70, 80], np.float32)
-    turned = view(centre, 96, INPUT, 90).points(above)
+    turned = crop_transform(centre, 96, INPUT, 90).points(above)
     assert np.allclose(turned, [48 + 20, 64], atol=1e-4)  # what was above is on the right
-    plain, flipped = view(centre, 96, INPUT), view(centre, 96, INPUT, flipped=True)
+    plain, flipped = crop_transform(centre, 96, INPUT), crop_transform(centre, 96, INPUT, flipped=True)
     picture = np.random.default_rng(0).integers(0, 255, (200, 150, 3), np.uint8)
     assert np.array_equal(plain.cut(picture)[:, ::-1], flipped.cut(picture))
 
@@ -84,11 +84,11 @@ def drawn(n: int = 400, **kind: float) -> list:
     still = {"rotation_deg": 0, "scale": 0, "half_body": 0, "flip": 0}
     made = Augmentation(**{**still, **kind})  # type: ignore[arg-type]
     points = joints(np.random.default_rng(5))
-    return [random_view(BOX, points, LABELLED, UPPER, INPUT, made, np.random.default_rng(i)) for i in range(n)]
+    return [random_transform(BOX, points, LABELLED, UPPER, INPUT, made, np.random.default_rng(i)) for i in range(n)]
 
 
 def test_without_augmentation_the_view_is_plain() -> None:
-    assert all(np.allclose(v.matrix, plain_view(BOX, INPUT).matrix) for v in drawn(3))
+    assert all(np.allclose(v.matrix, plain_transform(BOX, INPUT).matrix) for v in drawn(3))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_truncation_shows_half_of_the_body() -> None:
     points += np.random.default_rng(0).normal(0, 5, points.shape).astype(np.float32)
     made = Augmentation(0, 0, 0, half_body=1.0, flip=0)
     seen = [
-        random_view(BOX, points, LABELLED, UPPER, INPUT, made, np.random.default_rng(i)).points(points)
+        random_transform(BOX, points, LABELLED, UPPER, INPUT, made, np.random.default_rng(i)).points(points)
         for i in range(40)
     ]
     inside = np.array([((p >= 0) & (p < INPUT)).all(1) for p in seen])
@@ -126,8 +126,8 @@ def test_truncation_shows_half_of_the_body() -> None:
     assert (upper | lower).all()
     assert 8 < upper.sum() < 32
     few = np.arange(15) < 8  # too few labelled joints to cut somebody in half
-    whole = random_view(BOX, points, few, UPPER, INPUT, made, np.random.default_rng(0))
-    assert np.allclose(whole.matrix, plain_view(BOX, INPUT).matrix)
+    whole = random_transform(BOX, points, few, UPPER, INPUT, made, np.random.default_rng(0))
+    assert np.allclose(whole.matrix, plain_transform(BOX, INPUT).matrix)
 
 
 def test_heatmaps_are_gaussians_that_use_reads_back() -> None:
@@ -152,8 +152,8 @@ def test_heatmaps_of_joints_that_do_not_count_are_empty() -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: view(BOX[:2], 0, INPUT), "width_px"),
-        (lambda: plain_view(np.array([5, 5, 5, 9], np.float32), INPUT), "box_px"),
+        (lambda: crop_transform(BOX[:2], 0, INPUT), "width_px"),
+        (lambda: plain_transform(np.array([5, 5, 5, 9], np.float32), INPUT), "box_px"),
         (lambda: Augmentation(flip=2), "flip"),
         (lambda: Augmentation(scale=1), "scale"),
         (lambda: Augmentation(rotation_deg=-1), "rotation_deg"),

@@ -14,13 +14,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers_crew import report
+from helpers_executor import report
 
 from sasmamba.app.batch import run_batch as batch_run
-from sasmamba.app.batch.executor import CrewGone, Done, Failed, Lost, Message, Progress, Refused
-from sasmamba.app.batch.journal import Journal, Record
-from sasmamba.app.batch.ray_actor import Begun, Hand
-from sasmamba.app.batch.ray_driver import Orders, _Foreman, _Member
+from sasmamba.app.batch.executor import ClipProgress, Done, ExecutorLost, Failed, Lost, Message, Refused
+from sasmamba.app.batch.journal import BatchJournal, Record
+from sasmamba.app.batch.ray_actor import Begun, ClipActor
+from sasmamba.app.batch.ray_driver import DriverSettings, _Actor, _RayDriver
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.run_clip import failure
 from sasmamba.app.config import RunConfig
@@ -30,16 +30,16 @@ TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapip
 
 #: What becomes of a try; "done" writes a render.
 DIED = Lost("It died.")
-NODE = Lost("The node went away.", innocent=True)
+NODE = Lost("The node went away.", node_failure=True)
 BAD = Failed("PLACE/a_3d.mp4 is bad.")
 FINAL = Failed("PLACE/a_3d.mp4 is bad, and stays so.", final=True)
 SWEPT = Failed("Somebody took the folder away.")
 
 
 class Script:
-    """A crew that does as written: for each clip what becomes of its tries, one after another; then it is done."""
+    """An executor that does as written: for each clip what becomes of its tries, one after another; then it is done."""
 
-    def __init__(self, becomes: dict[str, list[Message | CrewGone]], at_once: int = 2) -> None:
+    def __init__(self, becomes: dict[str, list[Message | ExecutorLost]], at_once: int = 2) -> None:
         self.problems = ["A node was left out."]
         self._becomes, self._at_once = {name: list(ends) for name, ends in becomes.items()}, at_once
         self.given: list[str] = []
@@ -47,10 +47,10 @@ class Script:
         self.places: list[Path] = []
         self.closed = False
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         return self._at_once - len(self.busy)
 
-    def give(self, job: int, config: RunConfig) -> None:
+    def submit(self, job: int, config: RunConfig) -> None:
         assert config.out.parent.is_dir()
         assert config.out.parent not in self.places, "two tries in one place"
         assert all(config.source != other.source for other in self.busy.values()), "one clip given twice"
@@ -58,13 +58,13 @@ class Script:
         self.given.append(config.source.name)
         self.busy[job] = config
 
-    def hear(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
+    def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
         for job in list(self.busy):
-            yield job, Progress("render", 1, 2)
+            yield job, ClipProgress("render", 1, 2)
             config = self.busy.pop(job)
             ends = self._becomes.get(config.source.name, [])
             end = ends.pop(0) if ends else None
-            if isinstance(end, CrewGone):
+            if isinstance(end, ExecutorLost):
                 raise end
             if end == SWEPT:
                 shutil.rmtree(config.out.parent)
@@ -95,9 +95,9 @@ Run = Callable[..., tuple[BatchReport, Script]]
 
 @pytest.fixture
 def run(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(becomes: dict[str, list[Message | CrewGone]], **options: object) -> tuple[BatchReport, Script]:
+    def run(becomes: dict[str, list[Message | ExecutorLost]], **options: object) -> tuple[BatchReport, Script]:
         script = Script(becomes)
-        monkeypatch.setattr(batch_run, "_hire", lambda *_: script)
+        monkeypatch.setattr(batch_run, "_open_executor", lambda *_: script)
         return run_batch(clips, clips.parent / "out", TEMPLATE, **options), script  # type: ignore[arg-type]
 
     return run
@@ -122,7 +122,7 @@ def run(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     ],
     ids=str,
 )
-def test_tries(run: Run, clips: Path, becomes: list[Message | CrewGone], times: int, error: str) -> None:
+def test_tries(run: Run, clips: Path, becomes: list[Message | ExecutorLost], times: int, error: str) -> None:
     """A death may be the clip's doing and counts; a node that is lost does not, but five times is enough."""
     told: list[int] = []
     out = clips.parent / "out"
@@ -162,14 +162,14 @@ def test_a_worker_thought_dead_cannot_touch_what_another_has_made(run: Run, clip
 @pytest.mark.parametrize(
     ("end", "says"),
     [
-        (CrewGone("The cluster is gone."), "The cluster is gone."),
+        (ExecutorLost("The cluster is gone."), "The cluster is gone."),
         (
             Failed("PLACE/a_3d.mp4 could not be written: the disk is full.", disk_full=True),
             "OUT/a_3d.mp4 could not be written: the disk is full. Then run the command again: it goes on from here.",
         ),
     ],
 )
-def test_what_stops_a_batch_costs_no_clip(run: Run, clips: Path, end: Message | CrewGone, says: str) -> None:
+def test_what_stops_a_batch_costs_no_clip(run: Run, clips: Path, end: Message | ExecutorLost, says: str) -> None:
     out = clips.parent / "out"
     result, script = run({"a.mp4": [end]})
     assert result.stopped == says.replace("OUT", str(out))
@@ -198,7 +198,7 @@ def test_an_output_that_cannot_be_is_said_before_the_work(run: Run, clips: Path)
 
 
 def test_a_render_that_is_not_there_is_no_render(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("test_crew.report", lambda path: {"files": [f"{path}.not"], "problems": []})
+    monkeypatch.setattr("test_executor.report", lambda path: {"files": [f"{path}.not"], "problems": []})
     result, _ = run({})
     assert [e.state for e in result.clips] == ["failed"] * 3
     assert "could not be written: no file can be made there" in result.clips[0].error
@@ -206,7 +206,7 @@ def test_a_render_that_is_not_there_is_no_render(run: Run, clips: Path, monkeypa
 
 def test_a_file_that_is_reported_twice(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Saved poses and an export may have one name; the later one stays."""
-    monkeypatch.setattr("test_crew.report", lambda path: {"files": [str(path), str(path)], "problems": []})
+    monkeypatch.setattr("test_executor.report", lambda path: {"files": [str(path), str(path)], "problems": []})
     result, _ = run({})
     assert [e.state for e in result.clips] == ["done"] * 3
     assert result.clips[0].report["files"] == [str(clips.parent / "out/a_3d.mp4")]
@@ -217,7 +217,9 @@ def test_many_clips_end_in_their_order(tmp_path: Path, monkeypatch: pytest.Monke
     clips.mkdir()
     for i in range(200):
         (clips / f"{i:03}.mp4").write_text(str(i))
-    monkeypatch.setattr(batch_run, "_hire", lambda *_: Script({f"{i:03}.mp4": [NODE] for i in range(0, 200, 7)}, 50))
+    monkeypatch.setattr(
+        batch_run, "_open_executor", lambda *_: Script({f"{i:03}.mp4": [NODE] for i in range(0, 200, 7)}, 50)
+    )
     monkeypatch.setattr("os.fsync", lambda _: None)  # many of them take as long as the disk likes
     result = run_batch(clips, tmp_path / "out", TEMPLATE)
     assert [e.clip.name for e in result.clips] == [f"{i:03}.mp4" for i in range(200)]
@@ -254,7 +256,7 @@ def test_every_output_is_tried_before_the_work(clips: Path, monkeypatch: pytest.
     for name in ("a_3d.npz", "b_3d_1.bvh", "deep/c_3d_about.json"):
         (out / name).mkdir(parents=True)
     script = Script({})
-    monkeypatch.setattr(batch_run, "_hire", lambda *_: script)
+    monkeypatch.setattr(batch_run, "_open_executor", lambda *_: script)
     result = run_batch(clips, out, replace(TEMPLATE, export=("bvh", "csv")), save_poses=True)
     assert script.given == []
     assert [e.error.removeprefix(f"{out}/").split(" is a folder")[0] for e in result.clips] == [
@@ -286,7 +288,7 @@ def test_a_folder_where_an_export_must_go(run: Run, clips: Path, monkeypatch: py
         path.with_suffix(".bvh").write_text("motion")
         return plainly(path) | {"files": [str(path), str(path.with_suffix(".bvh"))]}
 
-    monkeypatch.setattr("test_crew.report", with_export)
+    monkeypatch.setattr("test_executor.report", with_export)
     out = clips.parent / "out"
     (out / "a_3d.bvh").mkdir(parents=True)
     sentence = f"{out}/a_3d.bvh is a folder, where a file must go: move it away, or choose another --out."
@@ -313,14 +315,14 @@ def test_an_error_nobody_thought_of_is_a_sentence(run: Run, monkeypatch: pytest.
 
 
 def test_a_failure_that_cannot_be_written_down_loses_no_report(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = Journal.add
+    really = BatchJournal.add
 
-    def full(journal: Journal, record: Record) -> None:
+    def full(journal: BatchJournal, record: Record) -> None:
         if record.error:
             raise UserError("The journal could not be written: the disk is full.") from OSError(errno.ENOSPC, "full")
         really(journal, record)
 
-    monkeypatch.setattr(Journal, "add", full)
+    monkeypatch.setattr(BatchJournal, "add", full)
     result, script = run({"a.mp4": [BAD, BAD]})
     assert [(e.clip.name, e.state) for e in result.clips] == [("b.mp4", "done"), ("deep/c.mp4", "done")]
     assert result.untried == 1
@@ -360,49 +362,49 @@ class Stream(list[Any]):
 
 
 @pytest.fixture
-def foreman(monkeypatch: pytest.MonkeyPatch) -> tuple[_Foreman, list[object], list[object]]:
-    """A foreman with a Ray that only notes whom it is told to kill; what it tells the batch."""
+def driver(monkeypatch: pytest.MonkeyPatch) -> tuple[_RayDriver, list[object], list[object]]:
+    """A driver with a Ray that only notes whom it is told to kill; what it tells the batch."""
     ray, killed, told = ModuleType("ray"), [], []
     errors = {name: type(name, (Exception,), {}) for name in ("RayError", "RayTaskError")}
     ray.exceptions, ray.kill, ray.get = SimpleNamespace(**errors), killed.append, lambda x: x  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ray", ray)
     pipe: Any = SimpleNamespace(send=told.append)
-    return _Foreman(pipe, Orders("x", False, {}, "0", lambda *_: None)), killed, told
+    return _RayDriver(pipe, DriverSettings("x", False, {}, "0", lambda *_: None)), killed, told
 
 
 def test_a_node_found_unfit_gets_no_more_when_its_others_are_done(
-    foreman: tuple[_Foreman, list[object], list[object]],
+    driver: tuple[_RayDriver, list[object], list[object]],
 ) -> None:
-    boss, killed, told = foreman
+    driver_process, killed, told = driver
     blind, busy = Stream([Begun("cannot see /x")]), Stream([Begun(""), Done({})])
-    boss._streams = {blind: _Member("A", "node", "host", job=1), busy: _Member("B", "node", "host", job=2)}
+    driver_process._streams = {blind: _Actor("A", "node", "host", job=1), busy: _Actor("B", "node", "host", job=2)}
     for stream in (busy, blind, busy):
-        boss._listen(stream)
+        driver_process._receive(stream)
     assert killed == ["A", "B"]
-    assert not boss._idle
+    assert not driver_process._idle
     assert told[1:] == [(1, Refused()), (2, Done({}))]
 
 
 def test_one_that_fails_at_once_does_not_get_the_next_clip(
-    foreman: tuple[_Foreman, list[object], list[object]], monkeypatch: pytest.MonkeyPatch
+    driver: tuple[_RayDriver, list[object], list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boss, given = foreman[0], []
-    boss._idle.append(_Member("good", "n1"))
+    driver_process, given = driver[0], []
+    driver_process._idle.append(_Actor("good", "n1"))
     hasty = Stream([Begun(""), Failed("no such file")])
-    boss._streams = {hasty: _Member("hasty", "n2", job=7)}
-    boss._listen(hasty)
-    boss._listen(hasty)
+    driver_process._streams = {hasty: _Actor("hasty", "n2", job=7)}
+    driver_process._receive(hasty)
+    driver_process._receive(hasty)
 
-    def stop_after_first(member: _Member, *_: object) -> None:
+    def stop_after_first(member: _Actor, *_: object) -> None:
         given.append(member.actor)
         raise EOFError
 
-    monkeypatch.setattr(boss, "_give", stop_after_first)
-    boss._waiting.append((8, TEMPLATE))
-    boss._pipe = SimpleNamespace(poll=lambda _: False)  # type: ignore[assignment]
-    boss._nodes.counted = float("inf")
+    monkeypatch.setattr(driver_process, "_give", stop_after_first)
+    driver_process._waiting.append((8, TEMPLATE))
+    driver_process._pipe = SimpleNamespace(poll=lambda _: False)  # type: ignore[assignment]
+    driver_process._nodes.counted = float("inf")
     with pytest.raises(EOFError):
-        boss.work()
+        driver_process.work()
     assert given == ["good"]
 
 
@@ -422,11 +424,11 @@ def test_one_that_fails_at_once_does_not_get_the_next_clip(
 def test_a_node_that_lacks_something_says_so_before_it_begins(
     clips: Path, settings: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sasmamba.app.export.motion_table.find_spec", lambda name: None)
+    monkeypatch.setattr("sasmamba.app.export.formats.find_spec", lambda name: None)
     here = clips / "a.mp4"
     settings = {k: v.replace("HERE", str(here)) if isinstance(v, str) else v for k, v in settings.items()}
     config = replace(TEMPLATE, **{"source": here, "out": clips / "a_3d.mp4"} | settings)
-    told = list(Hand({}, "0").do(config, lambda config, tell: tell(Done({}))))
+    told = list(ClipActor({}, "0").do(config, lambda config, tell: tell(Done({}))))
     assert isinstance(told[0], Begun)
     assert told[0].refusal.startswith(says)
     assert bool(told[0].refusal) == bool(says)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers_motion import walker
 
+from sasmamba.app.export import formats
 from sasmamba.app.export import motion_table as exports
 from sasmamba.app.export.formats import export_motion, export_paths, parse_formats
 from sasmamba.app.export.motion_table import JOINTS
@@ -75,7 +76,7 @@ def scene(
     """A take of people whose joints are given in world axes, from frame `start` on, with a gap in their frames."""
     frames = start + len(next(iter(people.values())))
     take = Take(VideoMeta(640, 480, fps, frames), "truth", times_s=times or [f / fps for f in range(frames)])
-    take.looks = list(range(frames))
+    take.detection_frames = list(range(frames))
     placement = Placement(R_WORLD_CAM, {}, {}, 60.0, {"floor": "one"})
     for i, world in people.items():
         take.tracks[i] = Track(i)
@@ -315,7 +316,7 @@ def test_formats_that_cannot_be(text: str, sentence: str) -> None:
 
 
 def test_a_missing_package_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
     assert parse_formats(" BVH, trc,bvh") == ("bvh", "trc")
     for name, extra in (("c3d", "export"), ("rrd", "rerun")):
         with pytest.raises(UserError, match=rf"--export {name} .*pip install 'sasmamba-demo\[{extra}\]'"):

@@ -300,8 +300,8 @@ class TestSequences:
             shut.joints_in(picture(), BOX[None, :4])
 
 
-@pytest.mark.parametrize(("every", "looks"), [(1, range(9)), (3, (0, 3, 6, 8))])
-def test_in_the_pipeline(every: int, looks: Any) -> None:
+@pytest.mark.parametrize(("every", "detection_frames"), [(1, range(9)), (3, (0, 3, 6, 8))])
+def test_in_the_pipeline(every: int, detection_frames: Any) -> None:
     """Two frames of foresight shift nothing: everybody is where they were in each frame, and each frame has a pose."""
 
     class Film(list[Frame]):
@@ -318,11 +318,11 @@ def test_in_the_pipeline(every: int, looks: Any) -> None:
         stop=Stop(),  # type: ignore[arg-type]
         progress=lambda stage, done, total: None,
     )
-    assert take.looks == list(looks)
+    assert take.detection_frames == list(detection_frames)
     assert [float(t * 30) for t in take.times_s] == list(range(9))
     (track,) = take.tracks.values()
     assert sorted(track.poses) == list(range(9))
-    for i in looks:
+    for i in detection_frames:
         nose = track.people[i].joints_px[COCO.NOSE]
         assert np.abs(nose - ((100 + 4 * i, 100) + FIGURE[POSETRACK.NOSE] * SIZE)).max() < 2
 

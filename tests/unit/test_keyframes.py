@@ -37,12 +37,12 @@ class Eyes:
     name = "eyes"
 
     def __init__(self, there: Callable[[int], bool] = lambda frame: True, people: int = 1) -> None:
-        self.looks: list[int] = []
+        self.detection_frames: list[int] = []
         self._there = there
         self._people = [walker(1000, centre_px=(80 + 150 * i, 120), height_px=150) for i in range(people)]
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
-        self.looks.append(frame.index)
+        self.detection_frames.append(frame.index)
         if not self._there(frame.index):
             return ()
         rows = [points[frame.index] for points in self._people]
@@ -78,10 +78,10 @@ def take_of(lifter: Lifter, film: Film, eyes: Eyes, every: int, stop_after: int 
 def test_every_frame_has_a_pose(lifter: Lifter, every: int) -> None:
     eyes = Eyes(people=2)
     take = take_of(lifter, Film(303), eyes, every)
-    assert take.looks == eyes.looks == sorted({*range(0, 303, every), 302})
+    assert take.detection_frames == eyes.detection_frames == sorted({*range(0, 303, every), 302})
     assert list(take.tracks) == [1, 2]
     for track in take.tracks.values():
-        assert sorted(track.people) == eyes.looks
+        assert sorted(track.people) == eyes.detection_frames
         assert sorted(track.poses) == list(range(303))
         assert all(pose.observed for pose in track.poses.values())  # nobody is drawn pale between two looks
 
@@ -114,14 +114,14 @@ def test_a_gap_means_the_same_time(lifter: Lifter, every: int, same: bool) -> No
 
 def test_stopping_looks_once_more(lifter: Lifter) -> None:
     take = take_of(lifter, Film(40), Eyes(), 5, stop_after=13)
-    assert (take.frames, take.looks, take.cut_short) == (13, [0, 5, 10, 12], True)
+    assert (take.frames, take.detection_frames, take.cut_short) == (13, [0, 5, 10, 12], True)
     assert sorted(take.tracks[1].poses) == list(range(13))
 
 
 @pytest.mark.parametrize(
     ("every", "sightings", "kept"), [(1, 7, 0), (1, 8, 1), (3, 2, 0), (3, 3, 1), (10, 1, 0), (10, 2, 1)]
 )
-def test_ghosts(lifter: Lifter, every: int, sightings: int, kept: int) -> None:
+def test_spurious_tracks(lifter: Lifter, every: int, sightings: int, kept: int) -> None:
     """Seen for less than eight frames' time, or in one look only."""
     there = Eyes(lambda frame: 30 <= frame < 30 + every * sightings)
     assert len(take_of(lifter, Film(90), there, every).tracks) == kept

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sasmamba.app.live.framing import Stage
+from sasmamba.app.live.framing import Framing
 from sasmamba.app.motion.axes import focal_length_px
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
@@ -88,7 +88,7 @@ def test_nobody_seen_is_placed_where_they_were() -> None:
 
 
 def test_the_view_changes_only_when_somebody_leaves_it() -> None:
-    stage = Stage()
+    stage = Framing()
     assert not stage.follow({})
     assert stage.follow({1: np.array([0.0, 4.0, 1.0])})
     assert not stage.follow({1: np.array([0.4, 4.3, 1.0])})

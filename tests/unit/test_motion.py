@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M_MIRROR
 from sasmamba.training.motion import Motion, load_motion
-from sasmamba.training.schema import Clip, check_motion, read_motion_file, write_motion_file
+from sasmamba.training.schema import MotionClip, check_motion, read_motion_file, write_motion_file
 
 Arrays = dict[str, NDArray]
 CLIPS = [("S1", "walk", 60), ("S8", "walk", 40)]
@@ -92,7 +92,7 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
 
 def test_written_and_read_again(tmp_path: Path) -> None:
     joints, root = walker(30)
-    write_motion_file(tmp_path / "m.npz", [Clip("a", "S1", "walk", 50, joints + root[:, None])], "free", "test")
+    write_motion_file(tmp_path / "m.npz", [MotionClip("a", "S1", "walk", 50, joints + root[:, None])], "free", "test")
     motion = load_motion([tmp_path / "m.npz"])
     np.testing.assert_allclose(motion.joints.numpy(), joints, atol=6e-5)  # rounding to 0.1 mm
     np.testing.assert_allclose(motion.root.numpy(), root, atol=1e-6)
@@ -101,7 +101,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
 def test_writer_checks_units(tmp_path: Path) -> None:
     joints, root = walker(30)
     with pytest.raises(UserError, match="unit"):
-        write_motion_file(tmp_path / "m.npz", [Clip("a", "S1", "walk", 50, 1000 * joints, root)], "free", "test")
+        write_motion_file(tmp_path / "m.npz", [MotionClip("a", "S1", "walk", 50, 1000 * joints, root)], "free", "test")
     assert not list(tmp_path.iterdir())
 
 

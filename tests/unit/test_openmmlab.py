@@ -147,8 +147,8 @@ class TestWeights:
 
     def test_those_of_the_manifest_come_from_there(self, monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
         published = zoo_model("mmpose", "hrnet-tiny").weights_url
-        source = openmmlab.weights.Source(url=published, sha256_prefix="0a1b2c3d")
-        entry = openmmlab.weights.Entry("mine", "a test", "MIT", "mine.pth", (source,))
+        source = openmmlab.manifest.Source(url=published, sha256_prefix="0a1b2c3d")
+        entry = openmmlab.manifest.Entry("mine", "a test", "MIT", "mine.pth", (source,))
         monkeypatch.setattr(openmmlab.weights, "entries", lambda: (entry,))
         monkeypatch.setattr(openmmlab.weights, "ensure", lambda name, instead: {"mine": checkpoint}[name])
         OpenMMLabPose2D(Nobody(), "hrnet-tiny").close()

@@ -19,7 +19,7 @@ from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
 from sasmamba.models.skeletons import H36M, H36M_PARENTS, coco17_to_h36m17
-from sasmamba.training.cameras import look_rotation
+from sasmamba.training.cameras import camera_rotation
 from sasmamba.training.simulate import coco_points
 
 #: A standing adult, metres, world axes (x right, y away, z up), facing the camera, pelvis at the origin.
@@ -52,7 +52,7 @@ FOV = 60.0
 def scene(paths: dict[int, np.ndarray], pitch_deg: float, gaps: tuple[int, ...] = ()) -> tuple[Take, np.ndarray]:
     """A take of standing people whose pelves follow paths (F, 3), seen from 1.4 m above the floor."""
     focal = 0.5 * META.width / math.tan(math.radians(FOV) / 2)
-    R = look_rotation(torch.tensor([math.radians(pitch_deg)]), torch.zeros(1))[0].numpy()
+    R = camera_rotation(torch.tensor([math.radians(pitch_deg)]), torch.zeros(1))[0].numpy()
     take = Take(META, "truth")
     frames = len(next(iter(paths.values())))
     take.times_s = [Fraction(f, 30) for f in range(frames)]

@@ -109,12 +109,14 @@ def test_frames_filled_in_between_looks_count_for_nothing(every: int) -> None:
     """On a straight line nothing jumps: were it believed, noisy looks would be followed as if they were exact."""
     true = truth(121)
     lifted, seen = lifted_of(true), seen_of(true, noise_m=0.02)
-    looks = np.arange(0, 121, every)
+    detection_frames = np.arange(0, 121, every)
     filled, alone = seen.astype(np.float32), np.zeros_like(seen)
-    alone[looks] = seen[looks]
+    alone[detection_frames] = seen[detection_frames]
     for joint in range(17):
         for axis in range(2):
-            filled[:, joint, axis] = np.interp(np.arange(121), looks, 300 * seen[looks, joint, axis]) / 300
+            filled[:, joint, axis] = (
+                np.interp(np.arange(121), detection_frames, 300 * seen[detection_frames, joint, axis]) / 300
+            )
     np.testing.assert_allclose(refine(lifted, filled, EVERY_JOINT), refine(lifted, alone, EVERY_JOINT), atol=2e-3)
 
 

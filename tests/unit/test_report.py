@@ -225,7 +225,7 @@ def person_2d(**change: object) -> Person2D:
 def all_seen(world: NDArray, person: Person2D | None = None) -> tuple[Take, Placement]:
     take, placement = scene({1: world}, fps=Fraction(30))
     take.tracks[1].people = dict.fromkeys(range(len(world)), person or person_2d())
-    take.looks = list(range(take.frames))
+    take.detection_frames = list(range(take.frames))
     return take, replace(placement, before=Footing(10, 0, 0.5), after=Footing(5, 0, 0.5))
 
 
@@ -283,8 +283,8 @@ def test_figures_of_an_even_walk() -> None:
     world = np.repeat(walking(1), 91, 0)
     world[..., 0] += (np.arange(91) * 1.5 / 30)[:, None]
     take, placement = all_seen(world)
-    take.pose2d_every, take.looks = 3, list(range(0, 91, 3))
-    take.tracks[1].people = {f: person_2d() for f in take.looks if not 30 <= f <= 42}
+    take.pose2d_every, take.detection_frames = 3, list(range(0, 91, 3))
+    take.tracks[1].people = {f: person_2d() for f in take.detection_frames if not 30 <= f <= 42}
     (motion,) = motions(take, placement)
     told = findings.figures(take, motion)
     assert (told.seen, told.carried, told.missing) == (91 - 17, 17, 0)  # frames 28 to 44

@@ -41,7 +41,7 @@ def seen_by_camera(people: dict[int, np.ndarray], **options: Any) -> tuple[Take,
             px = np.stack([CX + FX * seen[:, 0] / seen[:, 1].clip(0.1), CY - FX * seen[:, 2] / seen[:, 1].clip(0.1)], 1)
             score = np.array([0.9 if j.name in H36M.__members__ else 0.0 for j in COCO], np.float32)
             take.tracks[i].people[f] = Person2D(i, np.zeros(4, np.float32), px.astype(np.float32), score)
-    take.looks = list(range(0, take.frames, 2))
+    take.detection_frames = list(range(0, take.frames, 2))
     return take, placement
 
 

@@ -14,7 +14,7 @@ from helpers_motion import write_rig
 
 from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
-from sasmamba.training.cameras import Cameras, load_rig, look_rotation, random_cameras, surrounding_rig
+from sasmamba.training.cameras import Cameras, camera_rotation, load_rig, random_cameras, surrounding_rig
 
 
 @pytest.fixture
@@ -97,10 +97,10 @@ def test_look_rotation() -> None:
     """Level: right is world x, down is -z, ahead is y. Pitch looks down. Roll turns about the axis."""
     zero, some = torch.zeros(1), torch.tensor([0.3])
     want = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-    torch.testing.assert_close(look_rotation(zero, zero)[0], want)
-    assert look_rotation(some, zero)[0, 2, 2] < 0
-    torch.testing.assert_close(look_rotation(some, some)[0, 2], look_rotation(some, zero)[0, 2])
-    R = look_rotation(some, some)[0]
+    torch.testing.assert_close(camera_rotation(zero, zero)[0], want)
+    assert camera_rotation(some, zero)[0, 2, 2] < 0
+    torch.testing.assert_close(camera_rotation(some, some)[0, 2], camera_rotation(some, zero)[0, 2])
+    R = camera_rotation(some, some)[0]
     torch.testing.assert_close(R @ R.T, torch.eye(3), atol=1e-6, rtol=0)
     assert torch.linalg.det(R) > 0
 

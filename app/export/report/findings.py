@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import Motion
+from sasmamba.app.export.motion_table import PersonMotion
 from sasmamba.app.motion.angles import joint_angles
 from sasmamba.app.motion.placing import MIN_SCORE, Placement
 from sasmamba.app.take import Take, Track
@@ -58,16 +58,16 @@ class Figures:
     top_m_s: float
 
 
-def sighted(take: Take, motion: Motion) -> NDArray:
-    """(F,) bool: in which frames somebody was seen, or in both looks around where the 2D stage passed a frame over."""
-    looks = np.array(take.looks)
-    seen = np.isin(looks, list(take.tracks[motion.track_id].people))
-    after = np.searchsorted(looks, motion.frame).clip(0, len(looks) - 1)
-    before = (np.searchsorted(looks, motion.frame, side="right") - 1).clip(0)
+def sighted(take: Take, motion: PersonMotion) -> NDArray:
+    """(F,) bool: in which frames somebody was seen, or in both detection frames around it."""
+    detection_frames = np.array(take.detection_frames)
+    seen = np.isin(detection_frames, list(take.tracks[motion.track_id].people))
+    after = np.searchsorted(detection_frames, motion.frame).clip(0, len(detection_frames) - 1)
+    before = (np.searchsorted(detection_frames, motion.frame, side="right") - 1).clip(0)
     return np.asarray(seen[after] & seen[before])
 
 
-def figures(take: Take, motion: Motion) -> Figures:
+def figures(take: Take, motion: PersonMotion) -> Figures:
     """One person in figures."""
     here, pose = sighted(take, motion), np.isfinite(motion.joints).all((1, 2))
     score, height = _seen_in_2d(take.tracks[motion.track_id])
@@ -114,7 +114,7 @@ def _longest(missing: NDArray) -> int:
     return int(np.diff(runs(missing)).max(initial=0))
 
 
-def warnings(take: Take, placement: Placement, people: list[Motion]) -> list[str]:
+def warnings(take: Take, placement: Placement, people: list[PersonMotion]) -> list[str]:
     """Sentences about what there is to doubt, each with its threshold; none where all is well."""
     out = []
     pitch = camera_pitch_deg(placement)
@@ -139,7 +139,7 @@ def warnings(take: Take, placement: Placement, people: list[Motion]) -> list[str
     return out
 
 
-def _of_person(take: Take, motion: Motion) -> list[str]:
+def _of_person(take: Take, motion: PersonMotion) -> list[str]:
     out = []
     told, track = figures(take, motion), take.tracks[motion.track_id]
     frames, seconds = len(motion.frame), told.seen / float(take.meta.fps)
@@ -185,7 +185,7 @@ def _of_person(take: Take, motion: Motion) -> list[str]:
     return out
 
 
-def sitting(motion: Motion) -> float:
+def sitting(motion: PersonMotion) -> float:
     """Share of the frames with a pose in which both knees and both hips are bent far."""
     angles = joint_angles(motion.joints[np.isfinite(motion.joints).all((1, 2))])
     knees = np.minimum(angles["left_knee_flexion"], angles["right_knee_flexion"])

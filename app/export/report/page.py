@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
-from sasmamba.app.export.motion_table import Motion, Outcome
+from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report import sections
 from sasmamba.app.export.report.data import payload, script_safe
 from sasmamba.app.motion.placing import Placement
@@ -58,14 +58,14 @@ def write_page(
     path: Path,
     take: Take,
     placement: Placement,
-    people: list[Motion],
+    people: list[PersonMotion],
     outcome: Outcome,
     embed_at_most: int = EMBED_AT_MOST,
 ) -> None:
     """Writes one page about a take.
 
     Args:
-        people: as `sinks.motion.motions` gives them. outcome: of the run; without a render the page has the 3D view
+        people: as `motion_table.motions` gives them. outcome: of the run; without a render the page has the 3D view
             alone. embed_at_most: bytes of a render that becomes part of the page.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sasmamba.app.export.motion_table import Motion, Outcome
+from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, sighted, warnings
 from sasmamba.app.export.report.plots import BOX, angle_plots
@@ -26,7 +26,7 @@ def plain(text: str) -> str:
     return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
-def subtitle(take: Take, people: list[Motion], outcome: Outcome) -> str:
+def subtitle(take: Take, people: list[PersonMotion], outcome: Outcome) -> str:
     """One line under the title."""
     count = {0: "nobody", 1: "one person"}.get(len(people), f"{len(people)} people")
     seconds = float(take.times_s[-1]) + 1 / float(take.meta.fps)
@@ -34,7 +34,7 @@ def subtitle(take: Take, people: list[Motion], outcome: Outcome) -> str:
     return plain(f"{count}, {frames}, {seconds:.1f} s; 2D by {outcome.pose2d}, 3D by {take.model}")
 
 
-def warning_list(take: Take, placement: Placement, people: list[Motion], outcome: Outcome) -> str:
+def warning_list(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
     """What went wrong in the run, and what the data give cause to doubt."""
     sentences = [*outcome.problems, *warnings(take, placement, people)]
     if take.cut_short:
@@ -49,7 +49,7 @@ def warning_list(take: Take, placement: Placement, people: list[Motion], outcome
     return f'<section class="warnings"><h2>Warnings</h2><ul>\n{items}\n</ul></section>'
 
 
-def summary(take: Take, placement: Placement, people: list[Motion], outcome: Outcome) -> str:
+def summary(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
     """The run, everybody in figures, and what was assumed."""
     meta = take.meta
     every = "every frame" if take.pose2d_every == 1 else f"one frame in {take.pose2d_every} and in the last"
@@ -66,7 +66,7 @@ def summary(take: Take, placement: Placement, people: list[Motion], outcome: Out
     return "\n".join([*parts, "</section>"])
 
 
-def _people(take: Take, people: list[Motion]) -> str:
+def _people(take: Take, people: list[PersonMotion]) -> str:
     heads = [
         "Person",
         "Frames seen",
@@ -137,7 +137,7 @@ def _list(rows: dict[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{plain(name)}</dt><dd>{plain(text)}</dd>" for name, text in rows.items()) + "</dl>"
 
 
-def plots(take: Take, people: list[Motion], name: str) -> str:
+def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     """The joint angles of everybody over time, and a button that saves them."""
     if not people:
         return ""
