@@ -1,0 +1,99 @@
+"""The house stands on its floors: nothing imports what is above it, nothing imports in circles.
+
+Every import counts, those inside functions and those for type checkers alone included: a circle is one whenever it
+runs.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("api", "app", "common", "models", "training")
+#: What each floor may use beside itself.
+BELOW = {"common": set(), "models": {"common"}, "training": {"common", "models"}, "app": {"common", "models"}}
+#: The one file that composes the application and the training.
+COMPOSES = "sasmamba.app.cli.main"
+#: What computes, and what it must not load, directly or by way of others: pictures come in and go out elsewhere. OpenCV
+#: is for those that look at pictures themselves: tracking at clothes, training at crops.
+VIDEO = {"av", "imageio"}
+NUMERICS = {
+    "sasmamba.app.lifting": VIDEO | {"cv2"},
+    "sasmamba.app.motion": VIDEO | {"cv2"},
+    "sasmamba.app.take": VIDEO | {"cv2"},
+    "sasmamba.app.tracking": VIDEO,
+    "sasmamba.models": VIDEO | {"cv2"},
+    "sasmamba.training": VIDEO,
+}
+
+
+def name_of(path: Path) -> str:
+    """The name a file is imported by; api/ is `sasmamba` itself."""
+    parts = [part for part in path.relative_to(ROOT).with_suffix("").parts if part not in ("__init__", "api")]
+    return ".".join(["sasmamba", *parts])
+
+
+FILES = {name_of(path): path for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+
+
+def imports_of(module: str) -> set[str]:
+    """Modules of ours, and packages of others, that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports by a relative name"
+            within = {f"{node.module}.{alias.name}" for alias in node.names} & FILES.keys()
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= within | ({node.module or ""} if names - within else set())
+    return {name if name in FILES else name.partition(".")[0] for name in found} - {module}
+
+
+IMPORTS = {module: imports_of(module) for module in FILES}
+
+
+def reached_from(module: str) -> dict[str, str]:
+    """Everything that importing a module leads to, each with the module that imports it."""
+    reached, waiting = {module: ""}, [module]
+    while waiting:
+        here = waiting.pop()
+        for name in IMPORTS.get(here, ()):
+            if name not in reached:
+                reached[name] = here
+                waiting.append(name)
+    return reached
+
+
+@pytest.mark.parametrize("floor", BELOW)
+def test_no_arrow_upwards(floor: str) -> None:
+    for module, names in IMPORTS.items():
+        if module.split(".")[1:2] == [floor]:
+            floors = {name.split(".")[1] for name in names if name.startswith("sasmamba.")} - {"weights"}
+            allowed = BELOW[floor] | {floor} | ({"training"} if module == COMPOSES else set())
+            assert floors <= allowed, f"{module} imports {sorted(floors - allowed)}"
+
+
+def test_the_rooms_are_not_empty() -> None:
+    assert {module.split(".")[1] for module in FILES if "." in module} >= set(BELOW)
+    assert COMPOSES in FILES
+    assert all(any(module.startswith(room) for module in FILES) for room in NUMERICS)
+
+
+def test_no_circle() -> None:
+    for module in FILES:
+        reached = reached_from(module)
+        circle = sorted(name for name in reached if module in IMPORTS.get(name, ()))
+        assert not circle, f"{module} is imported by {circle[0]}, which it leads to by way of {reached[circle[0]]}"
+
+
+@pytest.mark.parametrize("room", NUMERICS)
+def test_numerics_load_no_video_library(room: str) -> None:
+    for module in FILES:
+        if module == room or module.startswith(f"{room}."):
+            reached = reached_from(module)
+            loaded = NUMERICS[room] & reached.keys()
+            assert not loaded, f"{module} leads to {sorted(loaded)} by way of {[reached[name] for name in loaded]}"
