@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.render.palette import SIDE_COLORS, mix, rgb
+from sasmamba.app.render.palette import BACK_TOP, INK, SIDE_COLORS, Canvas, mix, rgb
+from sasmamba.app.render.scene import Scene, SceneCamera
 from sasmamba.models.skeletons import H36M, H36M_EDGES
 
 
@@ -50,7 +52,7 @@ class _Tone:
     outline_px: float = 0.0
 
 
-TONES = (
+_TONES = (
     _Tone(1.0, 0.0, 0.0, outline_px=1.4),
     _Tone(1.0, 0.0, 0.62),
     _Tone(0.80, 0.20, 0.86),
@@ -58,11 +60,11 @@ TONES = (
     _Tone(0.20, 0.52, 1.0, white=0.35),
 )
 #: Tones of a smaller radius hardly show and are left out, save the outline and the limb itself.
-LEAST_TONE_PX = 2.2
+_LEAST_TONE_PX = 2.2
 #: Towards the light, in view axes (right, up, forward): over the viewer's left shoulder.
-LIGHT = np.array([-0.45, 0.70, -0.55]) / np.linalg.norm([-0.45, 0.70, -0.55])
+_LIGHT = np.array([-0.45, 0.70, -0.55]) / np.linalg.norm([-0.45, 0.70, -0.55])
 #: How far a shadow moves on the floor per metre of height.
-SHADOW_SLANT = np.array([0.22, 0.16])
+_SHADOW_SLANT = np.array([0.22, 0.16])
 _ARC = np.linspace(-1, 1, 9, dtype=np.float32)
 
 
@@ -122,6 +124,111 @@ def _body() -> _Parts:
     return _Parts(np.array(joints), sizes[:, :2], sizes[:, 2:], np.array(colors), balls, np.array(limbs_of_ball))
 
 
-PARTS = _body()
-SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
-SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])
+_PARTS = _body()
+_SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
+_SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])
+
+
+def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
+    """Of each part of a body, the tones that are large enough to show.
+
+    Chosen once, by the size of people at the scene's middle: chosen frame by frame, tones would come and go.
+    """
+    px_per_m = camera.focal_px / float(np.linalg.norm(camera.position[:2] - scene.centre))
+    size = np.array([t.size for t in _TONES])
+    shows = (_PARTS.radii_m.max(-1, keepdims=True) * size * px_per_m >= _LEAST_TONE_PX) | (size == 1)
+    return [np.flatnonzero(part).tolist() for part in shows]
+
+
+def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: list[bool], unit: float) -> None:
+    """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over.
+
+    Args:
+        world: (people, 17, 3) joints in world axes, metres.
+        observed: of each of them, whether they were seen in this frame.
+        unit: what one pixel of a picture 720 pixels high has become.
+    """
+    small = 6
+    above = np.maximum(world[..., 2:], 0)
+    floor = np.concatenate((world[..., :2] + above * _SHADOW_SLANT, np.zeros_like(above)), -1)
+    pixels, depth = camera(floor)
+    a, b = pixels[:, _SHADOW[:, 0]], pixels[:, _SHADOW[:, 1]]
+    flat = 0.75 * camera.focal_px / depth
+    radii = _SHADOW_RADII[:, None] * np.stack((flat[:, _SHADOW[:, 0]], flat[:, _SHADOW[:, 1]]), -1)
+    outlines = capsules(a.reshape(-1, 2), b.reshape(-1, 2), radii[..., 0].ravel(), radii[..., 1].ravel())
+    low, high = outlines.min((0, 1)), outlines.max((0, 1))
+    margin = 24 * unit
+    x0, y0 = np.clip((low - margin) // small * small, 0, panel.shape[1::-1]).astype(int)
+    x1, y1 = np.clip((high + margin) // small * small + small, 0, panel.shape[1::-1]).astype(int)
+    if x1 - x0 < small or y1 - y0 < small:
+        return
+    mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
+    height = (world[:, _SHADOW[:, 0], 2] + world[:, _SHADOW[:, 1], 2]) / 2
+    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
+    fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
+    for i in np.argsort(strength.ravel()):
+        cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_8, 4)
+    mask = cv2.GaussianBlur(mask, (0, 0), max(0.6, 1.15 * unit))
+    keep = cv2.resize(255 - mask, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
+    ground = panel[y0:y1, x0:x1]
+    cv2.multiply(ground, cv2.cvtColor(keep, cv2.COLOR_GRAY2BGR), dst=ground, scale=1 / 255)
+
+
+def draw_bodies(
+    panel: Canvas,
+    camera: SceneCamera,
+    scene: Scene,
+    world: NDArray,
+    observed: list[bool],
+    tones: list[list[int]],
+    unit: float,
+) -> None:
+    """Limbs as shaded capsules, the farthest first across all people.
+
+    Args:
+        world, observed, unit: as for `draw_shadows`.
+        tones: of each part of a body, those to draw, see `visible_tones`.
+    """
+    ends = world[:, _PARTS.joints]  # (people, parts, 2, 3)
+    a, b = (ends[:, :, 0] + (ends[:, :, 1] - ends[:, :, 0]) * t[:, None] for t in _PARTS.along.T)
+    (pa, da), (pb, db) = camera(a), camera(b)
+    ra, rb = (_PARTS.radii_m[:, i] * camera.focal_px / d for i, d in enumerate((da, db)))
+    depth = (da + db) / 2
+    depth[:, _PARTS.balls] = depth[:, _PARTS.limbs_of_ball].min(-1) - 0.01
+    # A cylinder is brightest where the light falls square on its axis.
+    axis = (b - a) @ camera.axes.T
+    length = np.linalg.norm(axis, axis=-1, keepdims=True)
+    along = np.abs((axis / np.maximum(length, 1e-6)) @ _LIGHT)
+    lit = 0.72 + 0.28 * np.sqrt(np.maximum(1 - along**2, 0))
+    reach = scene.radius_m
+    middle = float(np.linalg.norm(camera.position[:2] - scene.centre))
+    fog = 0.24 * np.clip((depth - middle + reach) / (2 * reach), 0, 1)
+    fade = np.where(observed, 0.0, 0.62)[:, None]
+
+    people, parts = depth.shape
+    pa, pb, ra, rb = (v.reshape(people * parts, 1, *v.shape[2:]) for v in (pa, pb, ra, rb))
+    direction = pb - pa
+    span = np.linalg.norm(direction, axis=-1, keepdims=True)
+    direction = direction / np.maximum(span, 1e-6)
+    # The highlight lies across a limb, not towards its end; on a ball it lies towards the light.
+    towards = np.array([_LIGHT[0], -_LIGHT[1]])
+    stretched = np.minimum(span / np.maximum(ra, 1e-6)[..., None], 1)
+    towards = towards - direction * (direction @ towards)[..., None] * stretched
+    size, shift, grow = np.array([(t.size, t.shift, t.outline_px * max(unit, 0.6)) for t in _TONES]).T
+    shift = towards * shift[:, None]  # (parts of all people, tones, 2)
+    centres = (pa + shift * ra[..., None]).reshape(-1, 2), (pb + shift * rb[..., None]).reshape(-1, 2)
+    radii = ra * size + grow, rb * size + grow
+    outlines = capsules(*centres, radii[0].ravel(), radii[1].ravel()).reshape(people * parts, len(_TONES), -1, 2)
+    fixed = fixed_point(np.clip(outlines, -4000, 8000))
+
+    shade = np.stack([t.brightness * lit if t.brightness else np.zeros_like(lit) for t in _TONES], -1)[..., None]
+    white = np.array([t.white for t in _TONES])[:, None]
+    base = _PARTS.colors[None, :, None]
+    colors = np.clip(base * shade * (1 - white) + 255 * white, 0, 255)
+    colors[:, :, 0] = INK
+    haze = 1 - (1 - fog) * (1 - fade)
+    colors = colors + (np.array(BACK_TOP) - colors) * haze[..., None, None]
+    table = colors.reshape(people * parts, len(_TONES), 3).tolist()
+    for i in np.argsort(-depth, axis=None).tolist():
+        for tone in tones[i % parts]:
+            cv2.fillConvexPoly(panel, fixed[i, tone], table[i][tone], cv2.LINE_AA, 4)

@@ -15,33 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import camera_to_world
-from sasmamba.app.render.bodies import (
-    LEAST_TONE_PX,
-    LIGHT,
-    PARTS,
-    SHADOW,
-    SHADOW_RADII,
-    SHADOW_SLANT,
-    TONES,
-    capsules,
-    fixed_point,
-)
+from sasmamba.app.render.bodies import draw_bodies, draw_shadows, visible_tones
+from sasmamba.app.render.overlay import draw_skeletons
 from sasmamba.app.render.palette import (
     BACK_BOTTOM,
-    BACK_TOP,
     DIM,
     INK,
-    SIDE_COLORS,
     TEXT,
     Canvas,
-    Color,
     mix,
     track_color,
 )
 from sasmamba.app.render.scene import Scene, SceneCamera, draw_floor
-from sasmamba.app.render.text import lay, pill_layer, text_layer
+from sasmamba.app.render.text import draw_pill, draw_text
 from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
-from sasmamba.models.skeletons import COCO, COCO_EDGES, H36M
+from sasmamba.models.skeletons import H36M
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +88,9 @@ class Renderer:
         """Sees the 3D panel from elsewhere, or another part of the floor; costs about as much as drawing 30 frames."""
         self._scene = scene or self._scene
         panel = self._panel, self.size[1]
-        self._view = SceneCamera.framing(self._scene, azimuth_deg, elevation_deg, *panel)
-        self._floor = draw_floor(self._view, self._scene, *panel)
-        # Chosen once, by the size of people at the scene's middle: chosen frame by frame, tones would come and go.
-        px_per_m = self._view.focal_px / float(np.linalg.norm(self._view.position[:2] - self._scene.centre))
-        size = np.array([t.size for t in TONES])
-        shows = (PARTS.radii_m.max(-1, keepdims=True) * size * px_per_m >= LEAST_TONE_PX) | (size == 1)
-        self._tones = [np.flatnonzero(part).tolist() for part in shows]
+        self._camera = SceneCamera.framing(self._scene, azimuth_deg, elevation_deg, *panel)
+        self._floor = draw_floor(self._camera, self._scene, *panel)
+        self._tones = visible_tones(self._camera, self._scene)
 
     def draw(
         self,
@@ -136,13 +120,16 @@ class Renderer:
         if poses:
             self._draw_people(panel, poses, roots)
         else:
-            self._text(panel, "no person", (self._panel / 2, self.size[1] * 0.93), 17, DIM, anchor=(0.5, 0.5))
+            at = self._panel / 2, self.size[1] * 0.93
+            draw_text(panel, "no person", at, 17 * self._unit, DIM, anchor=(0.5, 0.5))
         if hud:
             for i, line in enumerate(hud.splitlines()):
-                self._text(panel, line, (18 * self._unit, (16 + 19 * i) * self._unit), 13, DIM, mono=True)
+                at = 18 * self._unit, (16 + 19 * i) * self._unit
+                draw_text(panel, line, at, 13 * self._unit, DIM, mono=True)
         if self._config.show_numbers:
             text = f"frame {frame.index}   {_clock(frame.time_s)}"
-            self._pill(self._canvas, text, (14 * self._unit, self.size[1] - 14 * self._unit), INK, TEXT, (0, 1))
+            at = 14 * self._unit, self.size[1] - 14 * self._unit
+            draw_pill(self._canvas, text, at, INK, TEXT, (0, 1), self._unit)
         return self._canvas
 
     def _draw_video(self, frame: Frame, people2d: tuple[Person2D, ...]) -> None:
@@ -155,46 +142,7 @@ class Renderer:
             way = cv2.INTER_AREA if self._scale <= 0.5 else cv2.INTER_LINEAR
             cv2.resize(frame.bgr, self._shown, dst=shown, interpolation=way)
         if people2d:
-            self._draw_skeletons(shown, people2d)
-
-    def _draw_skeletons(self, shown: Canvas, people2d: tuple[Person2D, ...]) -> None:
-        """COCO joints over the video, dark below bright so that it reads on any ground."""
-        joints, score = np.stack([p.joints_px for p in people2d]), np.stack([p.score for p in people2d])
-        seen = (score >= self._config.min_score) & np.isfinite(joints).all(-1)
-        # A joint far outside the picture would overflow OpenCV's fixed-point coordinates.
-        pixels = np.where(seen[..., None], np.clip((joints + 0.5) * self._scale - 0.5, -2000, 6000), 0)
-        drawn = np.all(seen[:, _LINES], axis=-1)
-        half = max(1, round(2.6 * self._unit)) / 2
-        # Lines need no round ends: dots stand on all of them.
-        dark, bright = (fixed_point(bars(pixels[:, _LINES], h)) for h in (half + 1, half))
-        at = fixed_point(pixels).tolist()
-        rim = round(16 * self._unit)
-        for i, person in enumerate(people2d):
-            lines = np.flatnonzero(drawn[i]).tolist()
-            for line in lines:
-                cv2.fillConvexPoly(shown, dark[i, line], INK, cv2.LINE_AA, 4)
-            for line in lines:
-                cv2.fillConvexPoly(shown, bright[i, line], _LINE_COLORS[line], cv2.LINE_AA, 4)
-            for joint in np.flatnonzero(seen[i]).tolist():
-                radius = round(_DOT_RADII[joint] * self._unit * 16)
-                cv2.circle(shown, at[i][joint], radius + rim, INK, -1, cv2.LINE_AA, 4)
-                cv2.circle(shown, at[i][joint], radius, _DOT_COLORS[joint], -1, cv2.LINE_AA, 4)
-            self._draw_tag(shown, person, pixels[i], seen[i])
-
-    def _draw_tag(self, shown: Canvas, person: Person2D, pixels: NDArray, seen: NDArray) -> None:
-        """A person's number above their head."""
-        if person.track_id is None:
-            return
-        if seen.any():
-            x, y = float(pixels[seen, 0].mean()), float(pixels[seen, 1].min())
-            head = [j for j in range(COCO.RIGHT_EAR + 1) if seen[j]]
-            if head:  # the ears stand half-way up the head
-                x, y = float(pixels[head, 0].mean()), float(pixels[head, 1].min())
-                y -= 0.12 * float(np.ptp(pixels[seen, 1]))
-        else:
-            x, y = float(person.box_px[[0, 2]].mean()) * self._scale, float(person.box_px[1]) * self._scale
-        colour = track_color(person.track_id)
-        self._pill(shown, f"#{person.track_id}", (x, y - 4 * self._unit), colour, INK, (0.5, 1))
+            draw_skeletons(shown, people2d, scale=self._scale, min_score=self._config.min_score, unit=self._unit)
 
     def _draw_people(self, panel: Canvas, poses: tuple[Pose3D, ...], roots: Mapping[int, NDArray]) -> None:
         turned = camera_to_world(np.stack([p.joints for p in poses]), self._scene.R_world_cam)
@@ -204,132 +152,15 @@ class Renderer:
             world, poses = world[sound], tuple(p for p, ok in zip(poses, sound, strict=True) if ok)
         if not len(world):
             return
-        self._draw_shadows(panel, world, [p.observed for p in poses])
-        self._draw_bodies(panel, world, [p.observed for p in poses])
+        observed = [p.observed for p in poses]
+        draw_shadows(panel, self._camera, world, observed, self._unit)
+        draw_bodies(panel, self._camera, self._scene, world, observed, self._tones, self._unit)
         tops = world[:, H36M.HEAD_TOP] + np.array([0, 0, 0.14])
-        pixels, depth = self._view(tops)
+        pixels, depth = self._camera(tops)
         for i in np.argsort(-depth):
             track = poses[i].track_id
             colour = track_color(track) if poses[i].observed else mix(track_color(track), BACK_BOTTOM, 0.5)
-            self._pill(panel, f"#{track}", (pixels[i, 0], pixels[i, 1]), colour, INK, (0.5, 1))
-
-    def _draw_shadows(self, panel: Canvas, world: NDArray, observed: list[bool]) -> None:
-        """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over."""
-        small = 6
-        above = np.maximum(world[..., 2:], 0)
-        floor = np.concatenate((world[..., :2] + above * SHADOW_SLANT, np.zeros_like(above)), -1)
-        pixels, depth = self._view(floor)
-        a, b = pixels[:, SHADOW[:, 0]], pixels[:, SHADOW[:, 1]]
-        flat = 0.75 * self._view.focal_px / depth
-        radii = SHADOW_RADII[:, None] * np.stack((flat[:, SHADOW[:, 0]], flat[:, SHADOW[:, 1]]), -1)
-        outlines = capsules(a.reshape(-1, 2), b.reshape(-1, 2), radii[..., 0].ravel(), radii[..., 1].ravel())
-        low, high = outlines.min((0, 1)), outlines.max((0, 1))
-        margin = 24 * self._unit
-        x0, y0 = np.clip((low - margin) // small * small, 0, (self._panel, self.size[1])).astype(int)
-        x1, y1 = np.clip((high + margin) // small * small + small, 0, (self._panel, self.size[1])).astype(int)
-        if x1 - x0 < small or y1 - y0 < small:
-            return
-        mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
-        height = (world[:, SHADOW[:, 0], 2] + world[:, SHADOW[:, 1], 2]) / 2
-        strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
-        fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
-        for i in np.argsort(strength.ravel()):
-            cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_8, 4)
-        mask = cv2.GaussianBlur(mask, (0, 0), max(0.6, 1.15 * self._unit))
-        keep = cv2.resize(255 - mask, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
-        ground = panel[y0:y1, x0:x1]
-        cv2.multiply(ground, cv2.cvtColor(keep, cv2.COLOR_GRAY2BGR), dst=ground, scale=1 / 255)
-
-    def _draw_bodies(self, panel: Canvas, world: NDArray, observed: list[bool]) -> None:
-        """Limbs as shaded capsules, the farthest first across all people."""
-        ends = world[:, PARTS.joints]  # (people, parts, 2, 3)
-        a, b = (ends[:, :, 0] + (ends[:, :, 1] - ends[:, :, 0]) * t[:, None] for t in PARTS.along.T)
-        (pa, da), (pb, db) = self._view(a), self._view(b)
-        ra, rb = (PARTS.radii_m[:, i] * self._view.focal_px / d for i, d in enumerate((da, db)))
-        depth = (da + db) / 2
-        depth[:, PARTS.balls] = depth[:, PARTS.limbs_of_ball].min(-1) - 0.01
-        # A cylinder is brightest where the light falls square on its axis.
-        axis = (b - a) @ self._view.axes.T
-        length = np.linalg.norm(axis, axis=-1, keepdims=True)
-        along = np.abs((axis / np.maximum(length, 1e-6)) @ LIGHT)
-        lit = 0.72 + 0.28 * np.sqrt(np.maximum(1 - along**2, 0))
-        reach = self._scene.radius_m
-        middle = float(np.linalg.norm(self._view.position[:2] - self._scene.centre))
-        fog = 0.24 * np.clip((depth - middle + reach) / (2 * reach), 0, 1)
-        fade = np.where(observed, 0.0, 0.62)[:, None]
-
-        people, parts = depth.shape
-        pa, pb, ra, rb = (v.reshape(people * parts, 1, *v.shape[2:]) for v in (pa, pb, ra, rb))
-        direction = pb - pa
-        span = np.linalg.norm(direction, axis=-1, keepdims=True)
-        direction = direction / np.maximum(span, 1e-6)
-        # The highlight lies across a limb, not towards its end; on a ball it lies towards the light.
-        towards = np.array([LIGHT[0], -LIGHT[1]])
-        stretched = np.minimum(span / np.maximum(ra, 1e-6)[..., None], 1)
-        towards = towards - direction * (direction @ towards)[..., None] * stretched
-        size, shift, grow = np.array([(t.size, t.shift, t.outline_px * max(self._unit, 0.6)) for t in TONES]).T
-        shift = towards * shift[:, None]  # (parts of all people, tones, 2)
-        centres = (pa + shift * ra[..., None]).reshape(-1, 2), (pb + shift * rb[..., None]).reshape(-1, 2)
-        radii = ra * size + grow, rb * size + grow
-        outlines = capsules(*centres, radii[0].ravel(), radii[1].ravel()).reshape(people * parts, len(TONES), -1, 2)
-        fixed = fixed_point(np.clip(outlines, -4000, 8000))
-
-        shade = np.stack([t.brightness * lit if t.brightness else np.zeros_like(lit) for t in TONES], -1)[..., None]
-        white = np.array([t.white for t in TONES])[:, None]
-        base = PARTS.colors[None, :, None]
-        colors = np.clip(base * shade * (1 - white) + 255 * white, 0, 255)
-        colors[:, :, 0] = INK
-        haze = 1 - (1 - fog) * (1 - fade)
-        colors = colors + (np.array(BACK_TOP) - colors) * haze[..., None, None]
-        table = colors.reshape(people * parts, len(TONES), 3).tolist()
-        for i in np.argsort(-depth, axis=None).tolist():
-            for tone in self._tones[i % parts]:
-                cv2.fillConvexPoly(panel, fixed[i, tone], table[i][tone], cv2.LINE_AA, 4)
-
-    def _text(
-        self,
-        canvas: Canvas,
-        text: str,
-        at: tuple[float, float],
-        size: float,
-        color: Color,
-        anchor: tuple[float, float] = (0, 0),
-        mono: bool = False,
-    ) -> None:
-        layer = text_layer(text, max(8, round(size * self._unit)), mono, color)
-        height, width, _ = layer[0].shape
-        lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
-
-    def _pill(
-        self,
-        canvas: Canvas,
-        text: str,
-        at: tuple[float, float],
-        back: Color,
-        front: Color,
-        anchor: tuple[float, float],
-    ) -> None:
-        """Text on a rounded ground, moved inside the picture where it would stick out."""
-        layer = pill_layer(text, self._unit, back, front)
-        height, width, _ = layer[0].shape
-        x = round(min(max(at[0] - anchor[0] * width, 2), canvas.shape[1] - width - 2))
-        y = round(min(max(at[1] - anchor[1] * height, 2), canvas.shape[0] - height - 2))
-        lay(canvas, layer, x, y)
-
-
-def bars(ends: NDArray, half: float) -> NDArray:
-    """Outlines (..., 4, 2) of straight bars of half a width, between ends (..., 2, 2)."""
-    along = ends[..., 1, :] - ends[..., 0, :]
-    length = np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9)
-    side = along[..., ::-1] * (-half, half) / length[..., None]
-    a, b = ends[..., 0, :], ends[..., 1, :]
-    return np.stack((a + side, b + side, b - side, a - side), -2)
-
-
-_LINES = np.array([[e.a, e.b] for e in COCO_EDGES])
-_LINE_COLORS = [SIDE_COLORS[e.side] for e in COCO_EDGES]
-_DOT_RADII = [2.4 if joint <= COCO.RIGHT_EAR else 3.8 for joint in COCO]
-_DOT_COLORS = [mix(SIDE_COLORS.get(joint.name.partition("_")[0].lower(), TEXT), TEXT, 0.6) for joint in COCO]
+            draw_pill(panel, f"#{track}", (pixels[i, 0], pixels[i, 1]), colour, INK, (0.5, 1), self._unit)
 
 
 def _clock(time_s: Fraction) -> str:

@@ -13,7 +13,7 @@ from sasmamba.app.render.palette import Canvas, Color
 from sasmamba.common.arrays import FloatArray
 
 #: What is laid over a canvas, (H, W, 1) and (H, W, 3) float32: what it keeps of the ground, and what it adds, rounded.
-Layer = tuple[FloatArray, FloatArray]
+_Layer = tuple[FloatArray, FloatArray]
 
 
 @lru_cache(maxsize=1)
@@ -56,13 +56,13 @@ def _pill_shape(width: int, height: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=64)
-def text_layer(text: str, size: int, mono: bool, color: Color) -> Layer:
+def _text_layer(text: str, size: int, mono: bool, color: Color) -> _Layer:
     share = _letters(text, size, mono)[..., None]
     return 1 - share, share * np.array(color, np.float32) + 0.5
 
 
 @lru_cache(maxsize=256)
-def pill_layer(text: str, unit: float, back: Color, front: Color) -> Layer:
+def _pill_layer(text: str, unit: float, back: Color, front: Color) -> _Layer:
     letters = _letters(text, max(8, round(14 * unit)), False)
     ground = _pill_shape(letters.shape[1] + round(14 * unit), letters.shape[0] + round(8 * unit))[..., None]
     top, left = (ground.shape[0] - letters.shape[0]) // 2, (ground.shape[1] - letters.shape[1]) // 2
@@ -72,7 +72,7 @@ def pill_layer(text: str, unit: float, back: Color, front: Color) -> Layer:
     return np.asarray((1 - ground) * (1 - ink), np.float32), np.asarray(paint, np.float32)
 
 
-def lay(canvas: Canvas, layer: Layer, x: int, y: int) -> None:
+def _lay(canvas: Canvas, layer: _Layer, x: int, y: int) -> None:
     """Lays a layer over the canvas; what lies outside is cut off."""
     keep, paint = layer
     x0, y0 = max(x, 0), max(y, 0)
@@ -82,3 +82,35 @@ def lay(canvas: Canvas, layer: Layer, x: int, y: int) -> None:
     inside = np.s_[y0 - y : y1 - y, x0 - x : x1 - x]
     ground = canvas[y0:y1, x0:x1]
     ground[:] = ground * keep[inside] + paint[inside]
+
+
+def draw_text(
+    canvas: Canvas,
+    text: str,
+    at: tuple[float, float],
+    size: float,
+    color: Color,
+    anchor: tuple[float, float] = (0, 0),
+    mono: bool = False,
+) -> None:
+    """Text of a height in pixels; `anchor` says which part of it stands at `at`: (0, 0) its upper left corner."""
+    layer = _text_layer(text, max(8, round(size)), mono, color)
+    height, width, _ = layer[0].shape
+    _lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
+
+
+def draw_pill(
+    canvas: Canvas,
+    text: str,
+    at: tuple[float, float],
+    back: Color,
+    front: Color,
+    anchor: tuple[float, float],
+    unit: float,
+) -> None:
+    """Text on a rounded ground, moved inside the picture where it would stick out."""
+    layer = _pill_layer(text, unit, back, front)
+    height, width, _ = layer[0].shape
+    x = round(min(max(at[0] - anchor[0] * width, 2), canvas.shape[1] - width - 2))
+    y = round(min(max(at[1] - anchor[1] * height, 2), canvas.shape[0] - height - 2))
+    _lay(canvas, layer, x, y)
