@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.motion.angles import joint_angles
+from sasmamba.models.angles import joint_angles
 from sasmamba.models.lift import lift_windows
 from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
@@ -49,7 +49,7 @@ COLUMNS = {
     "PCK150": "share of joints within 150 mm, 0 to 1; more is better",
     "AUC": "mean of that share over thresholds of 0, 5, … 150 mm; more is better",
     "knee, hip, elbow, shoulder": "degrees: knee flexion, hip flexion, elbow flexion, shoulder elevation, both sides "
-    "together, as `sasmamba.app.motion.angles` defines them; frames in which either pose has no such angle are left out",
+    "together, as `models.angles` defines them; frames in which either pose has no such angle are left out",
     "all": "degrees: the four together, each counted alike",
     "MAE": "mean absolute error",
     "RMSE": "root of the mean squared error",

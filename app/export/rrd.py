@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import JOINTS, Outcome, PersonMotion, about
-from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.placing import MIN_SCORE, Placement
 from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
 from sasmamba.common.files import atomic_path
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import H36M, H36M_EDGES, coco17_to_h36m17
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.angles import ANGLES, joint_angles
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import H36M
 
 ALL = [name for angle in ANGLES for name in angle.series]

@@ -30,13 +30,13 @@ from sasmamba.app.export.report import findings, page
 from sasmamba.app.export.report.plots import lone, shaded, thinned, unwound
 from sasmamba.app.io.gif import GifSink
 from sasmamba.app.io.mp4 import Mp4Sink
-from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.footing import Footing
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.pipeline import run
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D
 from sasmamba.common.errors import UserError
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import H36M
 
 WICKED = "</script><script>alert(1)</script>\"'&<b>\n\u202e.mp4"

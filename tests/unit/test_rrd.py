@@ -13,11 +13,11 @@ from test_exports import scene, walking
 from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import JOINTS, Outcome
 from sasmamba.app.io.mp4 import Mp4Sink
-from sasmamba.app.motion.angles import joint_angles
 from sasmamba.app.motion.axes import R_WORLD_CAM
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D
+from sasmamba.models.angles import joint_angles
 from sasmamba.models.skeletons import COCO, H36M
 
 chunk: Any = pytest.importorskip("rerun.chunk", reason="rerun-sdk (extra `rerun`), which writes RRD, is not installed")

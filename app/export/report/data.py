@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import JOINTS, PersonMotion
 from sasmamba.app.export.report.findings import sighted
-from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import H36M_EDGES
 
 #: Stands for "no number" among whole numbers of 16 bits.

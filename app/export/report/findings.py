@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import PersonMotion
-from sasmamba.app.motion.angles import joint_angles
 from sasmamba.app.motion.placing import MIN_SCORE, Placement
 from sasmamba.app.take import Take, Track
 from sasmamba.common.runs import runs
+from sasmamba.models.angles import joint_angles
 from sasmamba.models.skeletons import COCO
 
 #: A mean 2D score of shoulders, arms and legs below this is low; a take with more such frames than this is warned of.

@@ -10,8 +10,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.angles import ANGLES, Angle
 from sasmamba.common.runs import runs
+from sasmamba.models.angles import ANGLES, Angle
 
 #: Width and height in inches, and where the axes lie in it: left, bottom, width, height. The page lays its time line
 #: over them.

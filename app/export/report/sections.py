@@ -12,10 +12,10 @@ from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, sighted, warnings
 from sasmamba.app.export.report.plots import BOX, angle_plots
-from sasmamba.app.motion.angles import ANGLES, joint_angles
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take
+from sasmamba.models.angles import ANGLES, joint_angles
 
 #: Plots of more people than this begin folded.
 _OPEN_PEOPLE = 3
