@@ -100,7 +100,8 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
         seen = torch.full((B,), severity == "true")
         xyc, target, R = observe(joints + root[:, :, None], rig.pick(index), time, noise, seen, g)
         if severity in ("true", "coco"):
-            xyc[..., 2] = 1  # `detect` varies scores even where it moves nothing
+            # `detect` varies scores even where it moves nothing; what lies outside the picture stays missing
+            xyc[..., 2] = (xyc[..., 2] > 0).to(xyc)
         parts.append((xyc, target, R))
         actions += [str(motion.action[clip])] * B
     xyc, target, R = (torch.cat(p) for p in zip(*parts, strict=True))

@@ -15,7 +15,8 @@ from torch import Tensor
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.skeletons import COCO, COCO_MIRROR, H36M, H36M_MIRROR, H36M_PARENTS, coco17_to_h36m17
 from sasmamba.training import simulate
-from sasmamba.training.cameras import load_rig
+from sasmamba.training.cameras import load_rig, surrounding_rig
+from sasmamba.training.evaluation import windows
 from sasmamba.training.motion import load_motion
 from sasmamba.training.noise import Severity
 from sasmamba.training.simulate import (
@@ -242,3 +243,16 @@ def test_random_rotation_turns_some_bodies_rigidly_and_leaves_the_others() -> No
     still = (lean(joints[changed]) - lean(joints[changed])[:, :1]).norm(dim=-1).amax(1)
     share = (spun > still + 0.05).float().mean()
     assert 0.2 < share < 0.8
+
+
+@pytest.mark.parametrize("kind", ["true", "coco"])
+def test_windows_leave_missing_what_lies_outside_the_picture(tmp_path: Path, kind: str) -> None:
+    """A joint that nobody reported has score 0, not score 1 at the place 0, 0."""
+    motion = load_motion([write_motion(tmp_path / "m.npz", [("S8", "walk", 120)] * 4)])
+    rig = surrounding_rig()
+    close = replace(rig, cameras=replace(rig.cameras, position=0.35 * rig.cameras.position))
+    xyc = windows(motion, close, "", 40, 8, kind).xyc
+    missing = (xyc[..., :2] == 0).all(-1)
+    assert 0 < missing.sum() < missing.numel()
+    assert (xyc[..., 2][missing] == 0).all()
+    assert (xyc[..., 2][~missing] == 1).all()
