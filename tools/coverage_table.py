@@ -32,7 +32,8 @@ def main(shown: list[str]) -> int:
         sys.exit("There is no data in build/coverage: run `make unit` first.")
     print(f"{'package':<20}{'lines':>7}{'not reached':>13}{'reached':>10}")
     for name, (count, missed) in sorted(lines.items(), key=lambda row: (row[0] == "all", row[0])):
-        print(f"{name:<20}{count:>7}{missed:>13}{1 - missed / max(count, 1):>10.1%}")
+        if count:
+            print(f"{name:<20}{count:>7}{missed:>13}{1 - missed / count:>10.1%}")
     least = float(measured.get_option("report:fail_under") or 0)  # type: ignore[arg-type]
     count, missed = lines["all"]
     if 100 * (count - missed) < least * count:

@@ -331,14 +331,14 @@ def test_never_closing_it_leaves_no_traceback(model: Path) -> None:
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_newcomers_are_looked_for_whatever_the_numbers_of_the_frames(
-    backend: MediaPipePose2D, skier: np.ndarray, first: int, step: int
+    backend: MediaPipePose2D, walker: np.ndarray, first: int, step: int
 ) -> None:
     """Live, a 2D stage of two frames' time sees every other frame only, and those may all be odd."""
-    height, width = skier.shape[:2]
+    height, width = walker.shape[:2]
     canvas = np.full((height, 2 * width, 3), 114, np.uint8)
-    canvas[:, :width] = skier
+    canvas[:, :width] = walker
     both = canvas.copy()
-    both[:, width:] = skier
+    both[:, width:] = walker
     counts = [len(backend(frame(first + step * t, both if t > 1 else canvas))) for t in range(16)]
     assert counts[1] == 1
     assert counts[-1] == 2
