@@ -128,12 +128,20 @@ def _movenet(max_people: int, *, lightning: bool, live: bool, may_hurry: bool = 
     from sasmamba.app.pose2d.movenet import MoveNetPose2D, look_ms
     from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 
-    threads = torch.get_num_threads()
-    network = open_lightning(threads) if lightning else open_thunder(threads)
+    # crops side by side, each on one thread, are faster than one crop on several
+    network = open_lightning() if lightning else open_thunder()
     if may_hurry and look_ms(network) > LIVE_LOOK_MS:
-        network, lightning = open_lightning(threads), True
-    name = "movenet-lightning" if lightning else "movenet"
-    backend = MoveNetPose2D(network, open_multipose(threads), max_people=max_people, mirror=not live, name=name)
+        network, lightning = open_lightning(), True
+    backend = MoveNetPose2D(
+        network,
+        open_multipose(),
+        max_people=max_people,
+        # Mirrored looks halve how often Thunder exchanges sides and nearly double its cost; Lightning gains nothing by
+        # them (benchmarks/pose2d_quality.py).
+        mirror=not live and not lightning,
+        name="movenet-lightning" if lightning else "movenet",
+        threads=torch.get_num_threads(),
+    )
     return backend, "Lightning" if lightning else "Thunder"
 
 

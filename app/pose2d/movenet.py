@@ -9,7 +9,10 @@ somebody came or was lost. Times are in seconds: the frame rate and how many fra
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +50,10 @@ NEAR, NEAR_PER_S, RESIZED = 0.25, 3.0, 2.2
 VELOCITY_S, SHRINK_PER_S = 0.1, 0.5
 
 
+#: `map`, or something that does the same on several threads.
+Map = Callable[[Callable[[NDArray[np.uint8]], FloatArray], Iterable[NDArray[np.uint8]]], Iterable[Any]]
+
+
 class Network(Protocol):
     """What `movenet_networks.PoseNetwork` does: crops (n, side, side, 3) uint8 RGB to (n, 17, 3) x, y in fractions of
     the crop, and score."""
@@ -62,13 +69,27 @@ def estimate(network: Network, bgr: NDArray[np.uint8], square: Square, *, mirror
     Args:
         mirror: average with what the network says of the mirrored crop, each joint weighted by its score.
     """
-    crop = square.cut(bgr, network.side)
+    return _estimates(map, network, bgr, [square], mirror=mirror)[0]
+
+
+def _estimates(
+    each: Map, network: Network, bgr: NDArray[np.uint8], squares: list[Square], *, mirror: bool
+) -> list[FloatArray]:
+    """`estimate` of several squares; `each` applies the network to the crops, in order, on as many threads as it likes.
+
+    Every crop is a call of its own, so that the answers do not depend on how many there are.
+    """
+    crops = [square.cut(bgr, network.side) for square in squares]
     if mirror:
-        one, other = network(np.stack([crop, crop[:, ::-1]]))
-        joints = _average(one, unmirrored(other))
-    else:
-        joints = network(crop[None])[0]
-    return np.concatenate([square.to_picture(joints[:, :2]), joints[:, 2:]], 1).astype(np.float32)
+        crops += [crop[:, ::-1] for crop in crops]
+    answers = list(each(lambda crop: network(crop[None])[0], crops))
+    if mirror:
+        straight, mirrored = answers[: len(squares)], answers[len(squares) :]
+        answers = [_average(one, unmirrored(other)) for one, other in zip(straight, mirrored, strict=True)]
+    return [
+        np.concatenate([square.to_picture(joints[:, :2]), joints[:, 2:]], 1).astype(np.float32)
+        for square, joints in zip(squares, answers, strict=True)
+    ]
 
 
 def look_ms(network: Network) -> float:
@@ -94,10 +115,18 @@ class MoveNetPose2D(Closing):
         max_people: at most so many are followed at once, 1 or more.
         mirror: see `estimate`.
         name: what a report calls it.
+        threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
     """
 
     def __init__(
-        self, network: Network, finder: Finder, *, max_people: int = 8, mirror: bool = False, name: str = "movenet"
+        self,
+        network: Network,
+        finder: Finder,
+        *,
+        max_people: int = 8,
+        mirror: bool = False,
+        name: str = "movenet",
+        threads: int = 1,
     ) -> None:
         if max_people < 1:
             raise ValueError(f"max_people: want 1 or more, got {max_people}")
@@ -108,6 +137,7 @@ class MoveNetPose2D(Closing):
         self._followers: list[_Follower] = []
         self._last: Frame | None = None
         self._found_s = self._changed_s = -np.inf
+        self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -120,26 +150,36 @@ class MoveNetPose2D(Closing):
             self._found_s = self._changed_s = -np.inf
         now_s = float(frame.time_s)
         squares = [f.square(now_s) for f in self._followers]
-        # Each person by itself, in order: whoever wants to do this in threads changes this line.
-        looks = [self._estimate(frame.bgr, square) for square in squares]
-        for follower, joints in zip(self._followers, looks, strict=True):
+        search = self._search(frame.bgr, now_s)
+        for follower, joints in zip(self._followers, self._estimate(frame.bgr, squares), strict=True):
             follower.follow(_person(joints, frame.bgr, STAY), now_s)
         self._settle_duplicates()
         self._let_go(now_s)
-        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
-        if now_s - self._found_s >= (FIND_SOON_S if soon else FIND_S) - 1e-6:
-            self._found_s = now_s
-            self._find(frame.bgr, now_s)
+        if search is not None:
+            self._take_on(search(), frame.bgr, now_s)
         return tuple(f.person for f in self._followers if not f.lost)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
+        if self._pool is not None:
+            self._pool.shutdown()
         self._followers, self._network = [], None
 
-    def _estimate(self, bgr: NDArray[np.uint8], square: Square) -> FloatArray:
+    def _estimate(self, bgr: NDArray[np.uint8], squares: list[Square]) -> list[FloatArray]:
         if self._network is None:
             raise ValueError("the backend is closed")
-        return estimate(self._network, bgr, square, mirror=self._mirror)
+        each = map if self._pool is None else self._pool.map
+        return _estimates(each, self._network, bgr, squares, mirror=self._mirror)
+
+    def _search(self, bgr: NDArray[np.uint8], now_s: float) -> Callable[[], list[tuple[Person2D, float]]] | None:
+        """Lets MultiPose look for people, if it is time, beside whoever looks at the crops; returns how to get them."""
+        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
+        if now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6:
+            return None
+        self._found_s = now_s
+        if self._pool is None:
+            return partial(find_people, self._finder, bgr)
+        return self._pool.submit(find_people, self._finder, bgr).result
 
     def _settle_duplicates(self) -> None:
         """Where two followers show one person, the one that continues its own path better keeps them."""
@@ -155,9 +195,9 @@ class MoveNetPose2D(Closing):
             self._changed_s = now_s
         self._followers = kept
 
-    def _find(self, bgr: NDArray[np.uint8], now_s: float) -> None:
+    def _take_on(self, found: list[tuple[Person2D, float]], bgr: NDArray[np.uint8], now_s: float) -> None:
         """Takes on everybody new, the surest first."""
-        for rough, _ in find_people(self._finder, bgr):
+        for rough, _ in found:
             known = [f for f in self._followers if _same_person(f.person, rough) or _piece_of(rough, f.person)]
             for follower in known:
                 follower.confirmed_s = now_s
@@ -166,7 +206,7 @@ class MoveNetPose2D(Closing):
             square = Square.around(rough.joints_px, rough.score)
             if square is None:
                 continue
-            person = _person(self._estimate(bgr, square), bgr, JOIN)
+            person = _person(self._estimate(bgr, [square])[0], bgr, JOIN)
             # The crop's own joints may show somebody else, who stands in the middle of it.
             if person is not None and not any(_same_person(f.person, person) for f in self._followers):
                 self._followers.append(_Follower(person, now_s))

@@ -179,14 +179,14 @@ CASES = [
         "video",
         ["--pose2d", "guess"],
         2,
-        "--pose2d must be one of auto, mediapipe, hrnet, openmmlab, glsmamba, not 'guess'.",
+        "--pose2d must be one of auto, movenet, movenet-lightning, mediapipe, hrnet, openmmlab, glsmamba, not 'guess'.",
     ),
     (
         "detector",
         "video",
         ["--detector", "hog"],
         2,
-        "--detector must be one of auto, yolox, yolox-tiny, mediapipe, rtmdet, faster-rcnn, not 'hog'.",
+        "--detector must be one of auto, yolox, yolox-tiny, multipose, mediapipe, rtmdet, faster-rcnn, not 'hog'.",
     ),
     (
         "2D weights of nobody",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from fractions import Fraction
 
@@ -191,6 +192,7 @@ class TestEstimate:
     def test_mirrored_too(self) -> None:
         """A network that is 8 px off to the right in every crop is right on the average."""
         bgr = np.zeros((200, 200, 3), np.uint8)
+        bgr[:, :100] = 255
         joints = np.random.default_rng(0).uniform(0.2, 0.8, (17, 2))
 
         class Biased:
@@ -200,7 +202,7 @@ class TestEstimate:
                 from sasmamba.app.pose2d.squares import unmirrored
 
                 true = np.column_stack([joints, np.full(17, 0.5)])
-                out = np.stack([true, unmirrored(true)][: len(crops)])
+                out = np.stack([true if crop[0, 0, 0] else unmirrored(true) for crop in crops])
                 out[..., 0] += 0.04
                 return out.astype(np.float32)
 
@@ -247,3 +249,40 @@ def test_numbers_out_of_range_and_a_closed_backend() -> None:
 
 def test_how_long_a_look_takes_is_measured() -> None:
     assert 0 < look_ms(World().network()) < 1000
+
+
+def test_threads_change_nothing() -> None:
+    """Crops and MultiPose side by side give, to the bit, what they give one after the other."""
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 256, (240, 320, 3), np.uint8) for _ in range(12)]
+
+    class Hashing:
+        """Joints that depend on every byte of the crop."""
+
+        side = 64
+
+        def __call__(self, crops: np.ndarray) -> np.ndarray:
+            assert len(crops) == 1
+            seed = int(crops.astype(np.int64).sum())
+            joints = np.random.default_rng(seed).uniform(0.45, 0.55, (1, 17, 3)).astype(np.float32)
+            joints[..., :2] += 0.3 * (np.array([[p % 3, p // 3] for p in range(17)]) / (2, 5) - 0.5)
+            joints[..., 2] = 0.8
+            return joints
+
+    def finder(rgb: np.ndarray) -> list:
+        people = []
+        for x in (80.0, 240.0):
+            joints = np.array([[x + 20 * (p % 3), 60 + 18 * (p // 3), 0.8] for p in range(17)], np.float32)
+            people.append((joints, np.array([x - 20, 40, x + 60, 180], np.float32), 0.9))
+        return people
+
+    def people(threads: int) -> list[tuple[Person2D, ...]]:
+        with MoveNetPose2D(Hashing(), finder, mirror=True, threads=threads) as backend:
+            return [backend(Frame(i, Fraction(i, 30), picture)) for i, picture in enumerate(pictures)]
+
+    alone, together = people(1), people(3)
+    assert [len(p) for p in alone] == [len(p) for p in together]
+    assert max(map(len, alone)) >= 2
+    for one, other in zip(itertools.chain(*alone), itertools.chain(*together), strict=True):
+        np.testing.assert_array_equal(one.joints_px, other.joints_px)
+        np.testing.assert_array_equal(one.score, other.score)
