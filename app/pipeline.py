@@ -28,6 +28,7 @@ from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.sides import SideRepair, mend_sides, side_sentences
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
@@ -42,10 +43,10 @@ from sasmamba.common.timings import Timings
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
-#: A track seen in fewer frames than this is spurious: no person, but something the detector took for one.
-_SPURIOUS_FRAMES = 8
-#: Somebody unseen for more frames than this starts a new window.
-_MAX_GAP = 30
+#: A track seen for less than this is spurious: no person, but something the detector took for one.
+_SPURIOUS_S = 0.26
+#: Somebody unseen for longer than this starts a new window.
+_MAX_GAP_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Report:
         stage_ms: milliseconds per frame, see `Timings`. seconds: from the first frame to the last; startup_s: opening
         the video and loading models before that.
         files: what was written. problems: sentences about losses. interrupted: Ctrl-C left something undone.
+        side_repairs: stretches in which left and right were exchanged in the 2D and put right.
     """
 
     frames: int
@@ -75,6 +77,7 @@ class Report:
     pose2d: str
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
+    side_repairs: list[SideRepair] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
@@ -95,25 +98,42 @@ def analyse(
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
+    Poses are lifted when all of the 2D is known, since what comes later tells left from right, and how long somebody
+    stays tells whether they are a person at all.
+
     The 2D stage looks at every so many frames, and between two detection frames people are taken to move straight:
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
     lifter's poses then shake, see benchmarks/keyframes.py. The last frame is a detection frame, too: none lies beyond
     all of them.
     """
     take = Take(video.meta, lifter.name, every)
+    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress)
+    take.drop_spurious_tracks(_SPURIOUS_S)
+    with timings("sides"):
+        mend_sides_of(take)
+    with timings("lift"):
+        lift_take(take, lifter, progress)
+    return take
+
+
+def see(
+    video: VideoFile,
+    pose2d: Pose2D,
+    take: Take,
+    *,
+    max_people: int,
+    timings: Timings,
+    stop: Stop,
+    progress: Progress,
+) -> None:
+    """Reads a video once: who is where, and who is who."""
     tracker = Tracker(max_people=max_people)
-    lifting = Lifting(lifter, max_gap=_MAX_GAP)
 
     def detect(frame: Frame) -> None:
         with timings("2d"):
             people = pose2d(frame)
         with timings("track"):
-            people = tracker.update(frame, people)
-        between = range(take.detection_frames[-1] + 1 if take.detection_frames else 0, frame.index)
-        take.add_people(frame.index, people)
-        with timings("lift"):
-            for index in (*between, frame.index):
-                take.add_poses(lifting.push(index, take.people_at(index)))
+            take.add_people(frame.index, tracker.update(frame, people))
 
     not_detected_in: Frame | None = None
     with closing(prefetch(video)) as frames:
@@ -122,16 +142,33 @@ def analyse(
                 take.cut_short = True
                 break
             take.times_s.append(frame.time_s)
-            not_detected_in = frame if frame.index % every else None
+            not_detected_in = frame if frame.index % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
-    with timings("lift"):
-        take.add_poses(lifting.finish())
-    take.drop_spurious_tracks(_SPURIOUS_FRAMES)
-    return take
+
+
+def mend_sides_of(take: Take) -> None:
+    """Left and right of everybody kept apart over their whole life; `Take.side_repairs` tells what was exchanged."""
+    for track in take.tracks.values():
+        track.people, repairs = mend_sides(track.track_id, track.people, take.times_s)
+        take.side_repairs += repairs
+
+
+def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
+    """Everybody's poses, from the 2D of their whole life."""
+    lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
+    last = take.detection_frames[-1] + 1 if take.detection_frames else 0
+    for index in range(last):
+        poses = lifting.push(index, take.people_at(index))
+        take.add_poses(poses)
+        if poses:
+            progress("lift", index + 1, last)
+    take.add_poses(lifting.finish())
+    if take.tracks:
+        progress("lift", last, last)
 
 
 def keep_person(take: Take, person: int) -> str:
@@ -274,10 +311,13 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             pose2d=pose2d.name,
             problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
+            side_repairs=take.side_repairs,
         )
         if views := [form for form in config.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies
-            told = [problem.replace(str(config.source), config.source.name) for problem in problems]
+            told = [*side_sentences(report.side_repairs)] + [
+                problem.replace(str(config.source), config.source.name) for problem in problems
+            ]
             outcome = Outcome(
                 config.source.name,
                 config.out if written else None,

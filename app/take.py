@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.pose2d.sides import SideRepair
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
@@ -32,7 +33,7 @@ class Track:
 class Take:
     """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
     was to look at every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
-    analysis before the video's end."""
+    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right."""
 
     meta: VideoMeta
     model: str
@@ -41,6 +42,7 @@ class Take:
     times_s: list[Fraction] = field(default_factory=list)
     detection_frames: list[int] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
+    side_repairs: list[SideRepair] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -60,12 +62,13 @@ class Take:
         for pose in poses:
             self.tracks[pose.track_id].poses[pose.frame] = pose
 
-    def drop_spurious_tracks(self, min_frames: int) -> int:
-        """Forgets people seen for less than min_frames frames' time (at most half the video); returns how many.
+    def drop_spurious_tracks(self, min_s: float) -> int:
+        """Forgets people seen for less than min_s seconds (at most half the video); returns how many.
 
         However few the detection frames are, one detection alone is not enough.
         """
-        least = min(max(math.ceil(min_frames / self.pose2d_every), 2), max(1, len(self.detection_frames) // 2))
+        detections = math.ceil(min_s * self.meta.fps / self.pose2d_every)
+        least = min(max(detections, 2), max(1, len(self.detection_frames) // 2))
         spurious = [i for i, track in self.tracks.items() if len(track.people) < least]
         for i in spurious:
             del self.tracks[i]

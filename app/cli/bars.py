@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 if TYPE_CHECKING:
     from sasmamba.app.batch.clips import Clip
 
-_LABELS = {"analyse": "finding and lifting people", "render": "drawing", "lift": "lifting"}
+_LABELS = {"analyse": "finding people", "render": "drawing", "lift": "lifting"}
 
 _err = Console(stderr=True)
 

@@ -306,12 +306,19 @@ def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
+def _repairs(repairs: list[Any], most: int = 4) -> str:
+    told = "; ".join(f"#{r.track_id} {r}" for r in repairs[:most])
+    return told + (f"; {len(repairs) - most} more" if len(repairs) > most else "")
+
+
 def _summary(report: Any) -> None:
     table = _table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
     detections = "" if report.detections == report.frames else f", joints looked for in {report.detections}"
     table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
     table.add_row("people", f"{people} frames" if report.people else people)
+    if report.side_repairs:
+        table.add_row("sides", f"exchanged back {len(report.side_repairs)} times: {_repairs(report.side_repairs)}")
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,12 +95,33 @@ class SideRepair:
         limbs: names of `GROUPS`, all five for the whole body.
         first: its first frame.
         last: its last frame.
+        from_s: time of the first.
+        to_s: time of the last.
     """
 
     track_id: int
     limbs: tuple[str, ...]
     first: int
     last: int
+    from_s: float
+    to_s: float
+
+    def __str__(self) -> str:
+        what = "the whole body" if len(self.limbs) == len(GROUPS) else " and ".join(self.limbs)
+        return f"{what} {self.from_s:.2f}–{self.to_s:.2f} s"
+
+
+def side_sentences(repairs: Sequence[SideRepair], most: int | None = None) -> list[str]:
+    """One sentence for each person: what was exchanged back and when, at most so many stretches of each."""
+    sentences = []
+    for track_id in sorted({r.track_id for r in repairs}):
+        theirs = [str(r) for r in repairs if r.track_id == track_id]
+        shown = theirs[:most]
+        more = f" and {len(theirs) - len(shown)} more" if len(shown) < len(theirs) else ""
+        sentences.append(
+            f"Left and right of #{track_id} were exchanged in the 2D and put right: {', '.join(shown)}{more}."
+        )
+    return sentences
 
 
 def decode_sides(joints_px: FloatArray, score: FloatArray, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -287,7 +309,7 @@ def exchanged(person: Person2D, groups: NDArray[np.bool_]) -> Person2D:
 
 
 def mend_sides(
-    track_id: int, people: dict[int, Person2D], times_s: Sequence[float]
+    track_id: int, people: dict[int, Person2D], times_s: Sequence[SupportsFloat]
 ) -> tuple[dict[int, Person2D], list[SideRepair]]:
     """One person's life with left and right kept apart.
 
@@ -310,7 +332,8 @@ def mend_sides(
     for a, b in runs(code > 0):
         for start, end in _constant(code, a, b):
             limbs = tuple(name for name, on in zip(_NAMES, wrong[start], strict=True) if on)
-            repairs.append(SideRepair(track_id, limbs, frames[start], frames[end - 1]))
+            first, last = frames[start], frames[end - 1]
+            repairs.append(SideRepair(track_id, limbs, first, last, float(times_s[first]), float(times_s[last])))
     return _without_copies(mended, frames, times), repairs
 
 

@@ -13,7 +13,7 @@ import pytest
 from helpers_motion import walker
 from numpy.typing import NDArray
 
-from sasmamba.app.pose2d.sides import GROUPS, HIDDEN_SCORE, decode_sides, mend_sides
+from sasmamba.app.pose2d.sides import GROUPS, HIDDEN_SCORE, decode_sides, mend_sides, side_sentences
 from sasmamba.app.types import Person2D
 from sasmamba.models.skeletons import COCO
 
@@ -68,6 +68,10 @@ def test_a_repair_names_its_limbs_and_frames(bench: ModuleType) -> None:
     bad, bad_score = bench.exchange(px, score, ("shoulders", "arms"), 40, 60)
     people, repairs = mend_sides(3, track(bad, bad_score), np.arange(len(px)) / 30)
     assert [(r.track_id, r.limbs, r.first, r.last) for r in repairs] == [(3, ("shoulders", "arms"), 40, 59)]
+    assert side_sentences(repairs) == [
+        "Left and right of #3 were exchanged in the 2D and put right: shoulders and arms 1.33–1.97 s."
+    ]
+    assert side_sentences(repairs * 3, most=1)[0].endswith("s and 2 more.")
     for f, person in people.items():
         np.testing.assert_array_equal(person.joints_px, px[f])
 
@@ -105,7 +109,6 @@ def test_nobody_and_a_single_frame() -> None:
     assert not decode_sides(one, np.zeros((1, 17), np.float32), np.zeros(1)).any()
 
 
-@pytest.mark.shared
 def test_motion_capture_of_people_it_was_not_tuned_on(shared: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "sides.py"), str(shared / "data" / "mocap" / "h36m_train.npz")]
     out = subprocess.run(
