@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
 from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
@@ -180,17 +180,18 @@ def keep_person(take: Take, person: int) -> str:
     return f"--person {person}: there is no such person; {f'found are {there}' if there else 'nobody was found'}."
 
 
-def outputs(config: RunConfig) -> list[Path]:
+def outputs(job: Job, settings: Settings) -> list[Path]:
     """The files of a run, as far as they are known before it: person 1 stands for all who have files of their own."""
-    poses = [] if config.poses is None else [config.poses]
-    return [config.out, *poses, *export_paths((config.person or 1,), config.out.with_suffix(""), config.export)]
+    poses = [] if job.poses is None else [job.poses]
+    return [job.out, *poses, *export_paths((settings.person or 1,), job.out.with_suffix(""), settings.export)]
 
 
 def render(
     video: VideoFile,
     take: Take,
     placement: Placement,
-    config: RunConfig,
+    job: Job,
+    settings: Settings,
     *,
     timings: Timings,
     stop: Stop,
@@ -203,21 +204,21 @@ def render(
     """
     paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
     scene = Scene.around(paths, placement.R_world_cam)
-    renderer = Renderer(video.meta, RenderConfig(height=config.height, show_numbers=config.numbers), scene)
+    renderer = Renderer(video.meta, RenderConfig(height=settings.height, show_numbers=settings.numbers), scene)
     width, height = renderer.size
     end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
-    audio = config.source if video.has_audio else None
+    audio = job.source if video.has_audio else None
     asked_before = stop.asked
     hud: str | None = None
     written = 0
     with (
-        open_render(config.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
+        open_render(job.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
         closing(prefetch(video)) as frames,
     ):
         for frame in timings.waiting("read", frames):
             if frame.index >= take.frames or (stop.asked and not asked_before):
                 break
-            if config.numbers and written % _HUD_EVERY == 0:
+            if settings.numbers and written % _HUD_EVERY == 0:
                 hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in timings.per_frame_ms(take.frames, written).items())
             with timings("draw"):
                 poses, roots = placement.at(frame.index)
@@ -230,7 +231,7 @@ def render(
     return written
 
 
-def run(config: RunConfig, progress: Progress = lambda stage, done, total: None) -> Report:
+def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, total: None) -> Report:
     """Runs the whole chain on one video file.
 
     Raises:
@@ -241,22 +242,22 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
     timings, problems = Timings(), []
     with (
         Stop.on_interrupt() as stop,
-        VideoFile(config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as video,
+        VideoFile(job.source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames) as video,
     ):
-        if config.intrinsics is not None:
-            config.intrinsics.check(video.meta)
-        base = config.out.with_suffix("")
-        for path in outputs(config):
+        if settings.intrinsics is not None:
+            settings.intrinsics.check(video.meta)
+        base = job.out.with_suffix("")
+        for path in outputs(job, settings):
             check_writable(path)
-        device = resolve_device(config.device)
-        lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
+        device = resolve_device(settings.device)
+        lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
         with open_pose2d(
-            config.pose2d,
-            max_people=config.max_people,
-            every=config.pose2d_every,
-            detector=config.detector,
-            weights=config.pose2d_weights,
-            input_px=config.pose2d_px,
+            settings.pose2d,
+            max_people=settings.max_people,
+            every=settings.pose2d_every,
+            detector=settings.detector,
+            weights=settings.pose2d_weights,
+            input_px=settings.pose2d_px,
             device=device,
         ) as pose2d:
             started = time.perf_counter()
@@ -264,8 +265,8 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
                 video,
                 pose2d,
                 lifter,
-                every=config.pose2d_every,
-                max_people=config.max_people,
+                every=settings.pose2d_every,
+                max_people=settings.max_people,
                 timings=timings,
                 stop=stop,
                 progress=progress,
@@ -273,31 +274,31 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
         problems += video.problems
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
-            raise UserError(f"Stopped before the first frame of {config.source}; nothing was written.", exit_code=130)
+            raise UserError(f"Stopped before the first frame of {job.source}; nothing was written.", exit_code=130)
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
-        absent = "" if config.person is None else keep_person(take, config.person)
-        if config.smooth:
+        absent = "" if settings.person is None else keep_person(take, settings.person)
+        if settings.smooth:
             smooth_take(take)
         files = []
-        if config.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
-            save_poses(take, config.poses)
-            files.append(str(config.poses))
+        if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
+            save_poses(take, job.poses)
+            files.append(str(job.poses))
         with timings("place"):
-            placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+            placement = place(take, settings.fov_deg, intrinsics=settings.intrinsics, height_m=settings.height_m)
         problems += placement.problems
-        motion = [form for form in config.export if form not in VIEWS]
+        motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
             files += map(str, export_motion(take, placement, base, motion))
         written = 0
         if not absent:
             written = render(
-                video, take, placement, config, timings=timings, stop=stop, progress=progress, problems=problems
+                video, take, placement, job, settings, timings=timings, stop=stop, progress=progress, problems=problems
             )
         if written:
-            files.insert(0, str(config.out))
+            files.insert(0, str(job.out))
         if not take.tracks:
-            problems.append(f"Nobody was found in {config.source}; the render has no skeleton.")
+            problems.append(f"Nobody was found in {job.source}; the render has no skeleton.")
         report = Report(
             frames=take.frames,
             detections=len(take.detection_frames),
@@ -313,14 +314,14 @@ def run(config: RunConfig, progress: Progress = lambda stage, done, total: None)
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
         )
-        if views := [form for form in config.export if form in VIEWS]:
+        if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies
             told = [*side_sentences(report.side_repairs)] + [
-                problem.replace(str(config.source), config.source.name) for problem in problems
+                problem.replace(str(job.source), job.source.name) for problem in problems
             ]
             outcome = Outcome(
-                config.source.name,
-                config.out if written else None,
+                job.source.name,
+                job.out if written else None,
                 written,
                 report.pose2d,
                 report.fps,

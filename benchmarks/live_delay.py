@@ -22,7 +22,7 @@ from typing import Any
 import av
 
 from sasmamba.app.cli.bench import machine
-from sasmamba.app.config import LiveConfig
+from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.live.run_live import Delays, run_live
 from sasmamba.app.live.session import Shown
@@ -123,15 +123,14 @@ def main() -> None:
             heads = ("fps", "delay ms", "95 % ms", "overtaken", "memory MB")
             print(f"{'minute':6}" + "".join(f"{h:>12}" for h in heads))
         minutes = Minutes(args.json)
-        config = LiveConfig(
-            str(clip),
+        settings = LiveSettings(
             window=False,
             serve=0,
             lookahead=args.lookahead,
             max_people=args.max_people,
             seconds=args.minutes * 60 + 4,
         )
-        report = run_live(config, lambda _: None, minutes)
+        report = run_live(LiveJob(str(clip)), settings, lambda _: None, minutes)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     about = machine() | {"cores used": cores, "date": time.strftime("%Y-%m-%d")}
     if args.json:

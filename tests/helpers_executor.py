@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.files import atomic_path
 
 
@@ -26,17 +26,17 @@ def note(log: Path, *words: object) -> None:
     os.close(handle)
 
 
-def name_weights(config: RunConfig, tell: Callable[[Message], None]) -> None:
+def name_weights(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
     """Fails with where weights are looked for."""
     tell(Failed(os.environ["SASMAMBA_WEIGHTS"]))
 
 
-def without_a_package(config: RunConfig, tell: Callable[[Message], None]) -> None:
+def without_a_package(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
     """Wants what is not installed."""
     raise ImportError("libdoes_not_exist.so: cannot open shared object file")
 
 
-def with_a_bug(config: RunConfig, tell: Callable[[Message], None]) -> None:
+def with_a_bug(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
     """Raises what nobody catches."""
     raise ZeroDivisionError("no people")
 
@@ -51,7 +51,7 @@ class _NotLoaded:
     def __init__(self, dies: bool) -> None:
         self.dies = dies
 
-    def __call__(self, config: RunConfig, tell: Callable[[Message], None]) -> None:
+    def __call__(self, job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
         raise AssertionError("nobody can load this")
 
     def __reduce__(self) -> tuple[Callable[[bool], object], tuple[bool]]:
@@ -70,23 +70,23 @@ def load_it(dies: bool) -> object:
 DIES_AS_IT_IS_LOADED, CANNOT_BE_LOADED = _NotLoaded(dies=True), _NotLoaded(dies=False)
 
 
-def copy_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
+def copy_clip(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
     """Copies a clip slowly; who begins and who ends it is noted in a log beside the folder of clips.
 
     The clip says for how long, "SECONDS", or what else is to happen: "crash" or "fail".
     """
-    log = next(folder for folder in config.source.parents if folder.name == "clips").parent / "log"
-    word = config.source.read_text().strip()
-    note(log, "begun", config.source.name, os.getpid())
+    log = next(folder for folder in job.source.parents if folder.name == "clips").parent / "log"
+    word = job.source.read_text().strip()
+    note(log, "begun", job.source.name, os.getpid())
     if word == "crash":
         os._exit(3)
     if word == "fail":
-        tell(Failed(f"{config.out} could not be made."))
+        tell(Failed(f"{job.out} could not be made."))
         return
-    with atomic_path(config.out) as temporary:
+    with atomic_path(job.out) as temporary:
         temporary.write_text(word)
         for step in range(10):
             tell(ClipProgress("render", step, 10))
             time.sleep(float(word) / 10)
-    note(log, "ended", config.source.name, os.getpid())
-    tell(Done(report(config.out)))
+    note(log, "ended", job.source.name, os.getpid())
+    tell(Done(report(job.out)))

@@ -1,12 +1,12 @@
-"""Those who do a batch's clips, as the batch sees them: processes of this machine, or a Ray cluster."""
+"""What does the clips of a batch, as the batch sees it: processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A clip could not be done, and why. disk_full: it was for want of room, which is not the clip's fault; final:
-    another try would end the same."""
+    """A clip could not be done.
+
+    Attributes:
+        sentence: why.
+        disk_full: it was for want of room, which is not the clip's fault.
+        final: another try would end the same.
+    """
 
     sentence: str
     disk_full: bool = False
@@ -37,8 +42,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The process that did the clip is gone. node_failure: the clip cannot have been why, a whole node went away,
-    say."""
+    """The process that did the clip is gone.
+
+    Attributes:
+        sentence: how.
+        node_failure: the clip cannot have been why, a whole node went away, say.
+    """
 
     sentence: str
     node_failure: bool = False
@@ -50,6 +59,8 @@ class Refused:
 
 
 Message: TypeAlias = ClipProgress | Done | Failed | Lost | Refused
+#: Does one clip and tells what happens, as `run_clip`
+DoClip: TypeAlias = Callable[[Job, Settings, Callable[[Message], None]], None]
 
 
 class ExecutorLost(Exception):
@@ -60,21 +71,21 @@ class Executor(Protocol):
     """Does clips, each told apart by a number of the caller's; one that has ended may be given again.
 
     Attributes:
-        problems: sentences about members that could not be used.
+        problems: sentences about nodes that could not be used.
     """
 
     problems: list[str]
 
     def free_slots(self) -> int:
-        """How many more clips it would begin now; CrewGone where none ever will be."""
+        """How many more clips it would begin now; ExecutorLost where none ever will be."""
         ...
 
-    def submit(self, job: int, config: RunConfig) -> None:
+    def submit(self, number: int, job: Job, settings: Settings) -> None:
         """Has a clip done."""
         ...
 
     def messages(self, timeout_s: float) -> Iterable[tuple[int, Message]]:
-        """What was told since the last call, waiting for it a while; every clip ends with anything but Progress."""
+        """What was told since the last call, waiting for it a while; every clip ends with anything but ClipProgress."""
         ...
 
     def close(self) -> None:

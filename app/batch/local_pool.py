@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from sasmamba.app.batch.executor import ClipProgress, Lost, Message
 from sasmamba.app.batch.run_clip import run_clip
 from sasmamba.app.batch.spawn import ignore_interrupts, spawn
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 
 
 class LocalPool:
@@ -32,16 +32,16 @@ class LocalPool:
         """How many more clips it would begin now."""
         return self._jobs - len(self._busy)
 
-    def submit(self, job: int, config: RunConfig) -> None:
+    def submit(self, number: int, job: Job, settings: Settings) -> None:
         """Has a clip done."""
         worker = self._idle.pop() if self._idle else _Worker()
         try:
-            worker.connection.send(config)
+            worker.connection.send((job, settings))
         except OSError:  # it died while it had nothing to do
             worker.end()
             worker = _Worker()
-            worker.connection.send(config)
-        self._busy[worker] = job
+            worker.connection.send((job, settings))
+        self._busy[worker] = number
 
     def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
         """What the processes told; see `Executor.messages`."""
@@ -108,7 +108,7 @@ def _serve(connection: Connection) -> None:
 def _work(connection: Connection) -> None:
     while True:
         try:
-            config = connection.recv()
+            job, settings = connection.recv()
         except EOFError:
             os._exit(0)
-        run_clip(config, connection.send)
+        run_clip(job, settings, connection.send)

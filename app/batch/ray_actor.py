@@ -6,14 +6,14 @@ import os
 import platform
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from typing import Any
 
-from sasmamba.app.batch.executor import Failed, Message
+from sasmamba.app.batch.executor import DoClip, Failed, Message
 from sasmamba.app.batch.settings import files_named
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
 
@@ -44,11 +44,9 @@ class ClipActor:
         unfit = "" if there == self._version else f"has sasmamba-demo {there}: install {self._version} there"
         return ray.get_runtime_context().get_node_id(), platform.node(), unfit
 
-    def do(
-        self, config: RunConfig, do: Callable[[RunConfig, Callable[[Message], None]], None]
-    ) -> Iterator[Begun | Message]:
+    def do(self, job: Job, settings: Settings, do: DoClip) -> Iterator[Begun | Message]:
         """Does a clip; the last message tells how that ended."""
-        refusal = _what_is_missing(config)
+        refusal = _what_is_missing(job, settings)
         yield Begun(refusal)
         if refusal:
             return
@@ -56,7 +54,7 @@ class ClipActor:
 
         def work() -> None:
             try:
-                do(config, told.put)
+                do(job, settings, told.put)
             except ImportError as error:  # no clip's fault: the node lacks a package, or has a broken one
                 told.put(Begun(cannot(f"{type(error).__name__}: {error}", self._version)))
             except BaseException as error:
@@ -74,19 +72,19 @@ def cannot(why: str, version: str) -> str:
     return f"cannot do clips ({why}): it needs sasmamba-demo {version} in the Python that runs its `ray start`"
 
 
-def _what_is_missing(config: RunConfig) -> str:
+def _what_is_missing(job: Job, settings: Settings) -> str:
     """Why no clip can be done here, or nothing: what the node does not have, every clip would fail by."""
     from sasmamba.app.export.formats import parse_formats
 
-    for path in (config.source, config.out.parent, *files_named(config)):  # all were there when it was handed out
+    for path in (job.source, job.out.parent, *files_named(settings)):  # all were there when it was handed out
         if not os.path.exists(path):
             return (
                 f"cannot see {path}: videos, renders and weights must lie on storage that all nodes share, under the "
                 "same path"
             )
     try:
-        if config.export:
-            parse_formats(",".join(config.export))
+        if settings.export:
+            parse_formats(",".join(settings.export))
     except UserError as error:
         return f"lacks a package. {str(error).rstrip('.')} there"
     return ""

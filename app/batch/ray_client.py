@@ -15,11 +15,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from sasmamba.app import weights
-from sasmamba.app.batch.executor import ClipProgress, ExecutorLost, Message
+from sasmamba.app.batch.executor import ClipProgress, DoClip, ExecutorLost, Message
 from sasmamba.app.batch.ray_driver import Capacity, DriverFailed, DriverSettings, NodeExcluded, run_driver
 from sasmamba.app.batch.run_clip import run_clip
 from sasmamba.app.batch.spawn import spawn
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
 #: A head node that does not answer a call within this is not there; Ray itself would try for two minutes.
@@ -52,7 +52,7 @@ class RayExecutor:
         jobs: int | None,
         *,
         gpu: bool = False,
-        do: Callable[[RunConfig, Callable[[Message], None]], None] = run_clip,
+        do: DoClip = run_clip,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self.problems: list[str] = []
@@ -60,8 +60,8 @@ class RayExecutor:
             raise UserError("--cluster needs Ray: pip install 'sasmamba-demo[cluster]', here and on every node.")
         self._address, self._jobs, self._slots = _checked(address), jobs, 0
         self._busy: set[int] = set()
-        orders = DriverSettings(self._address, gpu, _environment(), version("sasmamba-demo"), do)
-        self._connection, self._process = spawn(run_driver, orders)
+        settings = DriverSettings(self._address, gpu, _environment(), version("sasmamba-demo"), do)
+        self._connection, self._process = spawn(run_driver, settings)
         try:
             self._join(stopped)
         except BaseException:
@@ -96,13 +96,13 @@ class RayExecutor:
         """How many more clips it would begin now."""
         return (self._jobs or self._slots) - len(self._busy)
 
-    def submit(self, job: int, config: RunConfig) -> None:
+    def submit(self, number: int, job: Job, settings: Settings) -> None:
         """Has a clip done."""
         try:
-            self._connection.send((job, config))
+            self._connection.send((number, job, settings))
         except OSError as error:
             raise self._lost() from error
-        self._busy.add(job)
+        self._busy.add(number)
 
     def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
         """What was told since the last call; see `Executor.messages`."""
@@ -119,10 +119,10 @@ class RayExecutor:
             elif isinstance(told, DriverFailed):
                 raise ExecutorLost(told.sentence)
             else:
-                job, message = told
+                number, message = told
                 if not isinstance(message, ClipProgress):
-                    self._busy.discard(job)
-                yield job, message
+                    self._busy.discard(number)
+                yield number, message
                 until = 0.0  # what else is there already, and then back
 
     def _lost(self) -> ExecutorLost:

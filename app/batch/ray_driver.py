@@ -11,15 +11,14 @@ import os
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sasmamba.app.batch.executor import ClipProgress, ExecutorLost, Failed, Lost, Message, Refused
+from sasmamba.app.batch.executor import ClipProgress, DoClip, ExecutorLost, Failed, Lost, Refused
 from sasmamba.app.batch.ray_actor import Begun, ClipActor, cannot, node_of_failed_actor
 from sasmamba.app.batch.spawn import ignore_interrupts
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 
 #: How often nodes are counted, seconds.
 _COUNT_EVERY_S = 2.0
@@ -42,7 +41,7 @@ class DriverSettings:
     gpu: bool
     environment: dict[str, str]
     version: str
-    do: Callable[[RunConfig, Callable[[Message], None]], None]
+    do: DoClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class _Actor:
     actor: Any
     node: str = ""
     host: str = ""
-    job: int = -1
+    number: int = -1
     begun: bool = False
     doubt: float | None = None
     probe: Any = None
@@ -102,7 +101,7 @@ class _Nodes:
         return sum(n for node, n in self.slots.items() if node not in self.unfit)
 
 
-def run_driver(connection: Connection, orders: DriverSettings) -> None:
+def run_driver(connection: Connection, settings: DriverSettings) -> None:
     """The driver's process: joins the cluster, then does as told until the pipe closes."""
     ignore_interrupts()
     silent = os.open(os.devnull, os.O_RDWR)
@@ -111,11 +110,11 @@ def run_driver(connection: Connection, orders: DriverSettings) -> None:
     try:
         import ray
 
-        ray.init(address=orders.address, log_to_driver=False, logging_level=logging.ERROR)
-        driver = _RayDriver(connection, orders)
+        ray.init(address=settings.address, log_to_driver=False, logging_level=logging.ERROR)
+        driver = _RayDriver(connection, settings)
         connection.send(Capacity(driver.count()))
     except ConnectionError as error:
-        connection.send(DriverFailed(_last_line(error), nobody_there=orders.address == "auto"))
+        connection.send(DriverFailed(_last_line(error), nobody_there=settings.address == "auto"))
         return
     except Exception as error:
         connection.send(DriverFailed(" ".join(str(error).split())[:400] or type(error).__name__))
@@ -142,11 +141,11 @@ def _why(error: BaseException) -> str:
 
 
 class _RayDriver:
-    def __init__(self, connection: Connection, orders: DriverSettings) -> None:
-        self._pipe, self._orders = connection, orders
-        self._kind = "GPU" if orders.gpu else "CPU"
+    def __init__(self, connection: Connection, settings: DriverSettings) -> None:
+        self._pipe, self._settings = connection, settings
+        self._kind = "GPU" if settings.gpu else "CPU"
         self._nodes = _Nodes()
-        self._waiting: deque[tuple[int, RunConfig]] = deque()
+        self._waiting: deque[tuple[int, Job, Settings]] = deque()
         self._starting: dict[Any, _Actor] = {}
         self._idle: deque[_Actor] = deque()
         self._streams: dict[Any, _Actor] = {}
@@ -208,14 +207,14 @@ class _RayDriver:
             ray.remote(ClipActor)
             .options(
                 num_cpus=1,
-                num_gpus=int(self._orders.gpu),
+                num_gpus=int(self._settings.gpu),
                 max_restarts=0,
                 max_task_retries=0,
                 max_concurrency=2,  # it gives signs of life while it works
                 scheduling_strategy="SPREAD",
                 label_selector={"ray.io/node-id": f"!in({unfit})"} if unfit else None,
             )
-            .remote(self._orders.environment, self._orders.version)
+            .remote(self._settings.environment, self._settings.version)
         )
         self._starting[actor.here.remote()] = _Actor(actor)
 
@@ -245,7 +244,7 @@ class _RayDriver:
         ray.kill(member.actor)
         raised = isinstance(error, ray.exceptions.RayTaskError) or "creation task" in str(error)
         if member.node and raised:
-            self._exclude(member, cannot(_why(error), self._orders.version))
+            self._exclude(member, cannot(_why(error), self._settings.version))
         elif member.node:
             self._nodes.false_starts[member.node] += 1
             if self._nodes.false_starts[member.node] >= _FALSE_STARTS_OF_A_NODE:
@@ -259,8 +258,8 @@ class _RayDriver:
             if self._false_starts > _FALSE_STARTS:
                 raise ExecutorLost(
                     f"Processes on the cluster end as soon as they begin ({_why(error)}): every node needs "
-                    f"sasmamba-demo {self._orders.version} in the Python that runs its `ray start`; `ray status` tells "
-                    "how they are."
+                    f"sasmamba-demo {self._settings.version} in the Python that runs its `ray start`; `ray status` "
+                    "tells how they are."
                 ) from error
 
     def _exclude(self, member: _Actor, reason: str) -> None:
@@ -276,9 +275,10 @@ class _RayDriver:
             self._pipe.send(NodeExcluded(self._nodes.unfit[member.node]))
         self._nodes.counted = 0.0
 
-    def _give(self, member: _Actor, job: int, config: RunConfig) -> None:
-        member.job, member.begun = job, False
-        self._streams[member.actor.do.options(num_returns="streaming").remote(config, self._orders.do)] = member
+    def _give(self, member: _Actor, number: int, job: Job, settings: Settings) -> None:
+        member.number, member.begun = number, False
+        do = member.actor.do.options(num_returns="streaming")
+        self._streams[do.remote(job, settings, self._settings.do)] = member
 
     def _receive(self, stream: Any) -> None:
         """Takes one message of a stream."""
@@ -304,11 +304,11 @@ class _RayDriver:
             if message.refusal:
                 del self._streams[stream]
                 self._exclude(member, message.refusal)
-                self._pipe.send((member.job, Refused()))
+                self._pipe.send((member.number, Refused()))
                 return
             self._nodes.false_starts.pop(member.node, None)
             return
-        self._pipe.send((member.job, message))
+        self._pipe.send((member.number, message))
         if not isinstance(message, ClipProgress):
             del self._streams[stream]
             if member.node in self._nodes.unfit:  # found so by another of that node, while this one was at work
@@ -344,12 +344,12 @@ class _RayDriver:
             )
         else:
             lost = Lost(f"The cluster lost node {member.host} while that did it.", node_failure=True)
-        self._pipe.send((member.job, lost))
+        self._pipe.send((member.number, lost))
 
     def _refuse(self, member: _Actor, error: Exception) -> None:
         """An actor that was given a clip ended before it began it: somebody else has to do it."""
         self._note_false_start(member, error)
-        self._pipe.send((member.job, Refused()))
+        self._pipe.send((member.number, Refused()))
 
     def _probe(self, member: _Actor) -> None:
         """Asks a doubtful actor for a sign of life, time and again, until it is certain what became of it."""
@@ -371,7 +371,7 @@ class _RayDriver:
             ray.kill(member.actor)
             self._doubtful.remove(member)
             lost = Lost(f"The cluster lost touch with node {member.host} while that did it.", node_failure=True)
-            self._pipe.send((member.job, lost))
+            self._pipe.send((member.number, lost))
 
     def shut_down(self) -> None:
         """Ends all actors and leaves the cluster."""

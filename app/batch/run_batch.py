@@ -1,4 +1,4 @@
-"""A batch: clips are handed to workers, and the journal tells what is left to do.
+"""A batch: clips are given to an executor, and the journal tells what is left to do.
 
 A clip that failed is tried once more, unless another try must end the same.
 """
@@ -10,7 +10,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from sasmamba.app.batch.journal import BatchJournal, Record, fingerprint
 from sasmamba.app.batch.local_pool import LocalPool
 from sasmamba.app.batch.run_clip import failure, is_disk_full
 from sasmamba.app.batch.settings import digest, same_everywhere
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.app.pipeline import outputs
 from sasmamba.app.pose2d import ensure_models
 from sasmamba.common.errors import UserError
@@ -78,7 +78,7 @@ class BatchReport:
 def run_batch(
     folder: Path,
     out: Path,
-    template: RunConfig,
+    settings: Settings,
     *,
     save_poses: bool = False,
     jobs: int | None = None,
@@ -90,7 +90,7 @@ def run_batch(
 
     Args:
         folder, out: where clips are and where renders go; `out` may lie in `folder`.
-        template: the settings of every clip; its source, out and poses are replaced.
+        settings: those of every clip.
         save_poses: also save every clip's poses beside its render.
         jobs: clips at the same time; None for one, and on a cluster for as many as it has room for.
         cluster: do them on this Ray cluster, see `RayExecutor`; None for processes of this machine.
@@ -102,22 +102,22 @@ def run_batch(
     """
     if jobs is not None and not 1 <= jobs <= _MOST_JOBS:
         raise UserError(f"--jobs must lie between 1 and {_MOST_JOBS}, not {jobs}.", exit_code=2)
-    given = template
+    asked = settings
     if cluster is not None:
-        folder, out, given = folder.absolute(), out.absolute(), same_everywhere(template)
+        folder, out, settings = folder.absolute(), out.absolute(), same_everywhere(settings)
     clips, problems = find_clips(folder, out)
     if told_total:
         told_total(len(clips))
     if cluster is None:  # once for all, and before the first clip
-        ensure_models(template.pose2d, template.detector, template.pose2d_weights, template.pose2d_px)
-    settings = digest(template, save_poses)  # what the user asked for: a cluster goes on where this machine left off
+        ensure_models(settings.pose2d, settings.detector, settings.pose2d_weights, settings.pose2d_px)
+    key = digest(asked, save_poses)  # what the user asked for: a cluster goes on where this machine left off
     check_writable(out / "probe")
     with _alone(out), Stop.on_interrupt() as stop:
-        batch = _Batch(out, given, settings, save_poses, watch or (lambda *_: None))
+        batch = _Batch(out, settings, key, save_poses, watch or (lambda *_: None))
         batch.sort_out(clips)
         stopped = ""
         if batch.waits:
-            executor = _open_executor(jobs, cluster, template.device, stop)
+            executor = _open_executor(jobs, cluster, settings.device, stop)
             stopped = batch.work(executor, stop)
             problems += executor.problems
         return BatchReport(batch.ended(), len(clips) - len(batch.ended()), problems, stopped, stop.asked)
@@ -142,7 +142,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class _Job:
+class _ClipState:
     """A clip that is not done yet.
 
     Attributes:
@@ -165,11 +165,11 @@ class _Batch:
     what a killed batch left half-written lies in one place.
     """
 
-    def __init__(self, out: Path, template: RunConfig, settings: str, save_poses: bool, watch: Watch) -> None:
-        self._out, self._template, self._save_poses, self._watch = out, template, save_poses, watch
-        self._journal, self._settings = BatchJournal(out), settings
+    def __init__(self, out: Path, settings: Settings, key: str, save_poses: bool, watch: Watch) -> None:
+        self._out, self._settings, self._save_poses, self._watch = out, settings, save_poses, watch
+        self._journal, self._key = BatchJournal(out), key
         self._work = out / ".sasmamba-batch.work"
-        self._jobs: dict[int, _Job] = {}
+        self._clips: dict[int, _ClipState] = {}
         self._waiting: deque[int] = deque()
         self._ended: dict[int, Ended] = {}
 
@@ -185,8 +185,8 @@ class _Batch:
     def sort_out(self, clips: list[Clip]) -> None:
         """Keeps what is done; the rest waits."""
         for number, clip in enumerate(clips):
-            self._jobs[number] = _Job(clip)
-            record = self._journal.done(clip.name, clip.source, self._settings)
+            self._clips[number] = _ClipState(clip)
+            record = self._journal.done(clip.name, clip.source, self._key)
             if record is None:
                 self._waiting.append(number)
             else:
@@ -212,7 +212,7 @@ class _Batch:
                         self._waiting.appendleft(number)
                 for number, message in executor.messages(0.2):
                     if isinstance(message, ClipProgress):
-                        self._watch(self._jobs[number].clip, message.stage, message.done, message.total)
+                        self._watch(self._clips[number].clip, message.stage, message.done, message.total)
                         continue
                     busy.discard(number)
                     stopped = self._take(number, message) or stopped
@@ -233,10 +233,10 @@ class _Batch:
 
     def _begin(self, number: int, executor: Executor, busy: set[int]) -> str:
         """Gives a clip to somebody; returns why the batch has to stop instead, or nothing."""
-        job = self._jobs[number]
-        clip = job.clip
+        state = self._clips[number]
+        clip = state.clip
         try:
-            job.content = job.content or fingerprint(clip.source)
+            state.content = state.content or fingerprint(clip.source)
         except OSError as error:
             mend = "it was moved away, or is a link that leads nowhere"
             mend = mend if isinstance(error, FileNotFoundError) else "check its permissions"
@@ -244,7 +244,7 @@ class _Batch:
             return ""
         poses = clip.out.with_suffix(".npz") if self._save_poses else None
         try:
-            for path in outputs(replace(self._template, source=clip.source, out=clip.out, poses=poses)):
+            for path in outputs(Job(clip.source, clip.out, poses), self._settings):
                 check_writable(path)
         except UserError as error:
             if is_disk_full(error):
@@ -254,23 +254,23 @@ class _Batch:
         place = self._work / secrets.token_hex(4)
         with disk_errors_explained(place, *place.parents):
             place.mkdir(parents=True)
-        job.place, render = place, place / clip.out.name
+        state.place, render = place, place / clip.out.name
         poses = render.with_suffix(".npz") if self._save_poses else None
-        executor.submit(number, replace(self._template, source=clip.source, out=render, poses=poses))
+        executor.submit(number, Job(clip.source, render, poses), self._settings)
         busy.add(number)
         return ""
 
     def _take(self, number: int, message: Message) -> str:
         """Takes how a try ended; returns why the batch has to stop, or nothing."""
-        job = self._jobs[number]
+        state = self._clips[number]
         try:
             stopped = self._judge(number, message)
         except (UserError, OSError) as error:  # how it ended cannot be written down
             self._waiting.appendleft(number)
-            stopped = _mend(self._with_final_paths(job, str(error)))
-        if job.place is not None:
-            shutil.rmtree(job.place, ignore_errors=True)
-            job.place = None
+            stopped = _mend(self._with_final_paths(state, str(error)))
+        if state.place is not None:
+            shutil.rmtree(state.place, ignore_errors=True)
+            state.place = None
         return stopped
 
     def _judge(self, number: int, message: Message) -> str:
@@ -279,10 +279,10 @@ class _Batch:
         Raises:
             UserError, OSError: the journal cannot be written.
         """
-        job = self._jobs[number]
+        state = self._clips[number]
         if isinstance(message, Done):
             try:
-                files = self._finalize(job, [Path(file).name for file in message.report["files"]])
+                files = self._finalize(state, [Path(file).name for file in message.report["files"]])
             except UserError as error:
                 message = failure(error)
             else:
@@ -290,58 +290,58 @@ class _Batch:
         if isinstance(message, Refused):
             self._waiting.appendleft(number)
         elif isinstance(message, Lost) and message.node_failure:
-            job.lost += 1
-            if job.lost < _LOSSES:
+            state.lost += 1
+            if state.lost < _LOSSES:
                 self._waiting.append(number)
             else:
-                self._fail(number, f"{message.sentence} That happened {job.lost} times with this clip.")
+                self._fail(number, f"{message.sentence} That happened {state.lost} times with this clip.")
         elif isinstance(message, Failed) and message.disk_full:
             self._waiting.appendleft(number)
-            return _mend(self._with_final_paths(job, message.sentence))
+            return _mend(self._with_final_paths(state, message.sentence))
         elif isinstance(message, Failed) and message.final:
-            self._fail(number, self._with_final_paths(job, message.sentence))
+            self._fail(number, self._with_final_paths(state, message.sentence))
         elif isinstance(message, Failed | Lost):
-            self._again(number, self._with_final_paths(job, message.sentence))
+            self._again(number, self._with_final_paths(state, message.sentence))
         return ""
 
-    def _with_final_paths(self, job: _Job, sentence: str) -> str:
+    def _with_final_paths(self, state: _ClipState, sentence: str) -> str:
         """A sentence that names files where the user will find them."""
-        return sentence.replace(str(job.place), str(job.clip.out.parent))
+        return sentence.replace(str(state.place), str(state.clip.out.parent))
 
     def _again(self, number: int, sentence: str) -> None:
-        self._jobs[number].tries += 1
-        if self._jobs[number].tries < _TRIES:
+        self._clips[number].tries += 1
+        if self._clips[number].tries < _TRIES:
             self._waiting.append(number)
         else:
             self._fail(number, sentence)
 
     def _keep(self, number: int, report: dict[str, Any], files: dict[str, int]) -> None:
         """Writes down a clip whose files, by path under `out` with their sizes, are where they belong."""
-        job = self._jobs[number]
+        state = self._clips[number]
         report = report | {
             "files": [str(self._out / file) for file in files],
-            "problems": [self._with_final_paths(job, problem) for problem in report["problems"]],
+            "problems": [self._with_final_paths(state, problem) for problem in report["problems"]],
         }
-        self._journal.add(Record(job.clip.name, job.content, self._settings, files=files, report=report))
-        self._end(number, Ended(job.clip, "done", report))
+        self._journal.add(Record(state.clip.name, state.content, self._key, files=files, report=report))
+        self._end(number, Ended(state.clip, "done", report))
 
-    def _finalize(self, job: _Job, names: Iterable[str]) -> dict[str, int]:
+    def _finalize(self, state: _ClipState, names: Iterable[str]) -> dict[str, int]:
         """Moves what a try made to where it belongs; returns the size of each file by its path under `out`."""
-        assert job.place is not None
-        moved = finalize([job.place / name for name in dict.fromkeys(names)], job.clip.out.parent)
+        assert state.place is not None
+        moved = finalize([state.place / name for name in dict.fromkeys(names)], state.clip.out.parent)
         return {str(path.relative_to(self._out)): path.stat().st_size for path in moved}
 
     def _fail(self, number: int, sentence: str) -> None:
-        job = self._jobs[number]
-        if job.place is not None:  # whatever stopped it, poses that are whole are not lost
+        state = self._clips[number]
+        if state.place is not None:  # whatever stopped it, poses that are whole are not lost
             try:
-                self._finalize(job, [file.name for file in finished_files(job.place)])
+                self._finalize(state, [file.name for file in finished_files(state.place)])
             except UserError as error:
                 if is_disk_full(error):
                     raise
                 sentence += f" {error}" * (str(error) not in sentence)
-        self._journal.add(Record(job.clip.name, job.content, self._settings, error=sentence))
-        self._end(number, Ended(job.clip, "failed", error=sentence))
+        self._journal.add(Record(state.clip.name, state.content, self._key, error=sentence))
+        self._end(number, Ended(state.clip, "failed", error=sentence))
 
     def _end(self, number: int, ended: Ended) -> None:
         self._ended[number] = ended

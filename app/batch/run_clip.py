@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
 #: Frames between two messages of progress.
 _TELL_EVERY = 15
 
 
-def run_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
+def run_clip(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
     """Runs the pipeline on one thread of torch; tells progress, and at last Done or Failed."""
     import torch
 
@@ -31,7 +31,7 @@ def run_clip(config: RunConfig, tell: Callable[[Message], None]) -> None:
 
     ended: Message
     try:
-        report = run(config, progress)
+        report = run(job, settings, progress)
         ended = Done(asdict(report) | {"fps": report.fps})
     except UserError as error:
         ended = failure(error)

@@ -10,45 +10,42 @@ from pathlib import Path
 
 from sasmamba.app import weights
 from sasmamba.app.batch.journal import fingerprint
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Settings
 from sasmamba.app.pose2d.choices import DEFAULT_HRNET, file_and_folder
 from sasmamba.common.errors import UserError
 
-#: Settings that say where, not how.
-_PLACES = ("source", "out", "poses")
 
-
-def files_named(config: RunConfig) -> tuple[Path, ...]:
+def files_named(settings: Settings) -> tuple[Path, ...]:
     """The files and folders of weights that settings name; what is named by a name of ours is not among them."""
-    lifter = (Path(config.lifter),) if config.lifter.endswith(".safetensors") else ()
-    return lifter + _pose2d_files(config)
+    lifter = (Path(settings.lifter),) if settings.lifter.endswith(".safetensors") else ()
+    return lifter + _pose2d_files(settings)
 
 
-def _pose2d_files(config: RunConfig) -> tuple[Path, ...]:
+def _pose2d_files(settings: Settings) -> tuple[Path, ...]:
     """The file of --pose2d-weights, as its backend reads that, and GLSMamba's folder where it is told, too."""
-    named = config.pose2d_weights
+    named = settings.pose2d_weights
     if named is None:
         return ()
-    if config.pose2d == "glsmamba":
+    if settings.pose2d == "glsmamba":
         file, folder = file_and_folder(named)
         return (file,) if folder is None else (file, folder)
-    if config.pose2d == "mediapipe" or Path(named).suffix:
+    if settings.pose2d == "mediapipe" or Path(named).suffix:
         return (Path(named),)
     return ()
 
 
-def same_everywhere(template: RunConfig) -> RunConfig:
+def same_everywhere(settings: Settings) -> Settings:
     """Settings that mean the same on every node: paths from the root, and one 2D stage for all."""
-    lifter, pose2d = template.lifter, template.pose2d
+    lifter, pose2d = settings.lifter, settings.pose2d
     if lifter.endswith(".safetensors"):
         lifter = str(Path(lifter).absolute())
-    files = ",".join(str(path.absolute()) for path in _pose2d_files(template))
+    files = ",".join(str(path.absolute()) for path in _pose2d_files(settings))
     if pose2d == "auto":
         pose2d = "mediapipe" if weights.obtain(DEFAULT_HRNET) is None else "hrnet"
-    return replace(template, lifter=lifter, pose2d_weights=files or template.pose2d_weights, pose2d=pose2d)
+    return replace(settings, lifter=lifter, pose2d_weights=files or settings.pose2d_weights, pose2d=pose2d)
 
 
-def digest(template: RunConfig, save_poses: bool) -> str:
+def digest(settings: Settings, save_poses: bool) -> str:
     """SHA-256 of what results depend on beside the clip: every setting, the version, and the content of weights.
 
     Raises:
@@ -56,17 +53,17 @@ def digest(template: RunConfig, save_poses: bool) -> str:
     """
     from sasmamba.app.weights.lifters import lifter_path
 
-    settings = {k: str(v) for k, v in asdict(template).items() if k not in _PLACES}
-    settings |= {
+    values = {name: str(value) for name, value in asdict(settings).items()}
+    values |= {
         "poses": str(save_poses),
         "version": version("sasmamba-demo"),
-        "weights": _content(lifter_path(template.lifter)),
+        "weights": _content(lifter_path(settings.lifter)),
     }
-    if files := _pose2d_files(template):
+    if files := _pose2d_files(settings):
         if not files[0].is_file():
             raise UserError(f"--pose2d-weights: there is no file {files[0]}.")
-        settings["pose2d_content"] = _content(files[0])
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        values["pose2d_content"] = _content(files[0])
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _content(path: Path) -> str:

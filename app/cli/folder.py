@@ -13,7 +13,7 @@ from rich.table import Table
 
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.cli.bars import FolderBars
-from sasmamba.app.config import RENDER_SUFFIXES, RunConfig
+from sasmamba.app.config import RENDER_SUFFIXES, Settings
 from sasmamba.common.errors import UserError
 
 _out = Console()
@@ -23,7 +23,7 @@ _err = Console(stderr=True)
 def run_folder(
     folder: Path,
     out: Path | None,
-    template: RunConfig,
+    settings: Settings,
     *,
     save_poses: bool,
     jobs: int | None,
@@ -42,7 +42,7 @@ def run_folder(
         raise UserError(f"{folder} is a folder, so --out must be one, too, not {out.name!r}.", exit_code=2)
     with FolderBars(quiet or as_json) as bars:
         report = run_batch(
-            folder, out, template, save_poses=save_poses, jobs=jobs, cluster=cluster, watch=bars, told_total=bars.total
+            folder, out, settings, save_poses=save_poses, jobs=jobs, cluster=cluster, watch=bars, told_total=bars.total
         )
     if as_json:
         _print_json(report, out)

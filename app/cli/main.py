@@ -1,4 +1,4 @@
-"""The command line: arguments become a RunConfig, errors become one sentence and an exit code. No logic."""
+"""The command line: arguments become a Job and Settings, errors become one sentence and an exit code. No logic."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Render a video beside its people in 3D (the word `run` may be left out)."""
-    from sasmamba.app.config import RunConfig, default_out
+    from sasmamba.app.config import Job, Settings, default_out
     from sasmamba.app.export.formats import parse_formats
     from sasmamba.app.pipeline import Report
     from sasmamba.app.pipeline import run as run_pipeline
@@ -198,10 +198,8 @@ def run(
     for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
-    config = RunConfig(
-        source=video,
-        out=default_out(video / "each.mp4") if folder else out or default_out(video),
-        poses=None if folder else save_poses,
+    job = None if folder else Job(video, out or default_out(video), save_poses)
+    settings = Settings(
         start_s=start,
         end_s=end,
         max_frames=max_frames,
@@ -225,13 +223,13 @@ def run(
         numbers=numbers,
     )
     _listen(quiet or as_json)
-    if folder:
+    if job is None:
         from sasmamba.app.cli.folder import run_folder
 
         run_folder(
             video,
             out,
-            config,
+            settings,
             save_poses=save_poses is not None,
             jobs=jobs,
             cluster=cluster,
@@ -240,7 +238,7 @@ def run(
         )
         return
     with _Bars(quiet or as_json) as bars:
-        report: Report = run_pipeline(config, bars)
+        report: Report = run_pipeline(job, settings, bars)
     if as_json:
         _print_json(asdict(report) | {"fps": report.fps})
     elif not quiet:
@@ -362,13 +360,12 @@ def live(
 
     Keys in the window: q quit, space pause, r record, arrows turn the 3D view.
     """
-    from sasmamba.app.config import LiveConfig
+    from sasmamba.app.config import LiveJob, LiveSettings
     from sasmamba.app.live.run_live import run_live
     from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
-    config = LiveConfig(
-        source=source,
-        out=out,
+    job = LiveJob(source, out)
+    settings = LiveSettings(
         serve=serve,
         window=window,
         lookahead=lookahead,
@@ -391,7 +388,7 @@ def live(
         if not quiet:
             _err.print(escape(sentence), highlight=False, soft_wrap=True)
 
-    report = run_live(config, tell)
+    report = run_live(job, settings, tell)
     if as_json:
         _print_json(asdict(report) | {"fps": report.fps})
     elif not quiet:

@@ -1,4 +1,4 @@
-"""One live run: opens what the configuration names, draws the newest result, listens to keys, measures the delay."""
+"""One live run: opens its source, draws the newest result, listens to keys, measures the delay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.config import LiveConfig
+from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveSource, open_live
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
@@ -91,11 +91,11 @@ class LiveReport:
 class _Picture:
     """Draws results and keeps the numbers that stand in the picture."""
 
-    def __init__(self, session: Session, source: LiveSource, config: LiveConfig) -> None:
-        self._session, self._lookahead = session, config.lookahead
+    def __init__(self, session: Session, source: LiveSource, settings: LiveSettings) -> None:
+        self._session, self._lookahead = session, settings.lookahead
         self._framing = Framing()
         self._angles = RenderConfig().azimuth_deg, RenderConfig().elevation_deg
-        self.renderer = Renderer(source.meta, RenderConfig(height=config.height), self._framing.scene)
+        self.renderer = Renderer(source.meta, RenderConfig(height=settings.height), self._framing.scene)
         self.delays, self.people = Delays(), set[int]()
         self.shown, self._fps, self._recent_s, self._delay_s = 0, 0.0, 0.0, 0.0
         self.first_s = self.last_s = time.monotonic()
@@ -141,7 +141,10 @@ class _Picture:
 
 
 def run_live(
-    config: LiveConfig, tell: Callable[[str], None] = _log.info, watch: Callable[[Shown, float], None] | None = None
+    job: LiveJob,
+    settings: LiveSettings,
+    tell: Callable[[str], None] = _log.info,
+    watch: Callable[[Shown, float], None] | None = None,
 ) -> LiveReport:
     """Runs until the source ends, the time is up, or the user stops.
 
@@ -153,46 +156,46 @@ def run_live(
         UserError: anything a person can mend. What was recorded before stays, whole. A recording that fails ends the
             run only where nobody sees anything else of it; elsewhere it is one of the report's `problems`.
     """
-    wants_window = can_show()[0] if config.window is None else config.window
+    wants_window = can_show()[0] if settings.window is None else settings.window
     with ExitStack() as stack:
         stop = stack.enter_context(Stop.on_interrupt())
-        if config.out is not None:
-            check_writable(config.out)
-        source = stack.enter_context(open_live(config.source, start_s=config.start_s, patience_s=config.patience_s))
-        device = resolve_device(config.device)
-        lifter = Lifter.load(config.lifter, device, flip=False, refine=False)  # here every millisecond shows
+        if job.out is not None:
+            check_writable(job.out)
+        source = stack.enter_context(open_live(job.source, start_s=settings.start_s, patience_s=settings.patience_s))
+        device = resolve_device(settings.device)
+        lifter = Lifter.load(settings.lifter, device, flip=False, refine=False)  # here every millisecond shows
         longest = lifter.model.config.frames
-        lookahead = min(config.lookahead, longest - 2)
+        lookahead = min(settings.lookahead, longest - 2)
         # as much past as future, and a third of the longest window at least
         window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
         lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
         window_ = stack.enter_context(Window()) if wants_window else None
         pose2d = stack.enter_context(
             open_pose2d(
-                config.pose2d,
-                max_people=config.max_people,
-                detector=config.detector,
-                weights=config.pose2d_weights,
-                input_px=config.pose2d_px,
+                settings.pose2d,
+                max_people=settings.max_people,
+                detector=settings.detector,
+                weights=settings.pose2d_weights,
+                input_px=settings.pose2d_px,
                 device=device,
                 live=True,
             )
         )
-        server = _server(config, wants_window)
+        server = _server(job, settings, wants_window)
         if server:
             stack.enter_context(server)
             tell(f"Watch at {server.url}")
         session = Session(
-            source, pose2d, Tracker(max_people=config.max_people), lifting, LivePlacing(source.meta, config.fov_deg)
+            source, pose2d, Tracker(max_people=settings.max_people), lifting, LivePlacing(source.meta, settings.fov_deg)
         )
-        picture = _Picture(session, source, config)
+        picture = _Picture(session, source, settings)
         alone = window_ is None and server is None and watch is None
         recorder = Recorder(source.meta.fps, picture.renderer.size, alone=alone)
         with session:
             try:
-                if config.out is not None:
-                    recorder.start(config.out)
-                _show(config, session, picture, recorder, window_, server, stop, watch)
+                if job.out is not None:
+                    recorder.start(job.out)
+                _show(settings, session, picture, recorder, window_, server, stop, watch)
             finally:
                 recorder.stop()
         session.raise_failure()
@@ -213,10 +216,10 @@ def run_live(
         )
 
 
-def _server(config: LiveConfig, has_window: bool) -> Server | None:
-    if config.serve is not None:
-        return Server(config.serve)
-    if has_window or config.out is not None:
+def _server(job: LiveJob, settings: LiveSettings, has_window: bool) -> Server | None:
+    if settings.serve is not None:
+        return Server(settings.serve)
+    if has_window or job.out is not None:
         return None
     try:
         return Server(DEFAULT_PORT)
@@ -225,7 +228,7 @@ def _server(config: LiveConfig, has_window: bool) -> Server | None:
 
 
 def _show(
-    config: LiveConfig,
+    settings: LiveSettings,
     session: Session,
     picture: _Picture,
     recorder: Recorder,
@@ -238,7 +241,7 @@ def _show(
     begin = time.monotonic()
     while not stop.asked and not session.results.over:
         now = time.monotonic()
-        if config.seconds is not None and now - begin > config.seconds:
+        if settings.seconds is not None and now - begin > settings.seconds:
             return
         shown = session.results.get(timeout=0.02)
         if shown is not None:

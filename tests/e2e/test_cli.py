@@ -15,7 +15,7 @@ import pytest
 from helpers_cli import MAIN, Result, command, start, walk_clip, walker, walker_2d
 from helpers_video import MATRICES, corner_of, set_display_matrix, write_video
 
-from sasmamba.app.config import LiveConfig
+from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.models.skeletons import H36M, MEDIAPIPE33_OF_COCO17, coco17_to_h36m17
 
@@ -281,8 +281,8 @@ def test_the_words_for_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arg
     class Shown(Exception):
         pass
 
-    def run_live(config: LiveConfig, *_: object) -> None:
-        raise Shown(config.source, config.lookahead)
+    def run_live(job: LiveJob, settings: LiveSettings, *_: object) -> None:
+        raise Shown(job.source, settings.lookahead)
 
     monkeypatch.setattr("sasmamba.app.live.run_live.run_live", run_live)
     clip = str(tmp_path / "clip.mp4")

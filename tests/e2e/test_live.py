@@ -18,7 +18,7 @@ import pytest
 from helpers_cli import MAIN, command, left_in, mounted_disk, one_sentence, start, walker_2d
 from helpers_video import write_video
 
-from sasmamba.app.config import LiveConfig
+from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.io.renders import Mp4Sink
 from sasmamba.app.live import run_live as live_run
@@ -83,7 +83,8 @@ def test_watched_in_a_browser_and_used_as_a_source(clip: Path) -> None:
     with Server(0) as free:
         port = int(free.url.rstrip("/").rpartition(":")[2])
     long = write_video(clip.with_name("long.mp4"), 450, size=(320, 240), fps=30)
-    thread = threading.Thread(target=lambda: run_live(LiveConfig(str(long), serve=port, window=False), lambda _: None))
+    settings = LiveSettings(serve=port, window=False)
+    thread = threading.Thread(target=lambda: run_live(LiveJob(str(long)), settings, lambda _: None))
     thread.start()
     try:
         for _ in range(100):
@@ -93,8 +94,8 @@ def test_watched_in_a_browser_and_used_as_a_source(clip: Path) -> None:
             except OSError:
                 time.sleep(0.1)
         assert b"<img" in page
-        config = LiveConfig(f"http://127.0.0.1:{port}/stream", clip.with_name("second.mp4"), window=False, seconds=1.5)
-        report = run_live(config, lambda _: None)
+        job = LiveJob(f"http://127.0.0.1:{port}/stream", clip.with_name("second.mp4"))
+        report = run_live(job, LiveSettings(window=False, seconds=1.5), lambda _: None)
     finally:
         thread.join()
     assert report.shown >= 1  # how many depends on what else the machine does
@@ -203,7 +204,7 @@ def test_keys(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     shown: list[np.ndarray] = []
     monkeypatch.setattr(live_run, "Window", typing(keys, shown))
     long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
-    report = run_live(LiveConfig(str(long), window=True), lambda _: None)
+    report = run_live(LiveJob(str(long)), LiveSettings(window=True), lambda _: None)
     assert len(report.files) == 1
     assert Path(report.files[0]).name.startswith("live_")
     assert 1 <= len(frames_of(Path(report.files[0]))) < report.shown == len(shown)
@@ -218,7 +219,7 @@ def test_two_recordings_within_a_second(clip: Path, tmp_path: Path, monkeypatch:
     once = ["r", *[""] * 15, "r"]
     monkeypatch.setattr(live_run, "Window", typing(["", *once, *once]))
     long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
-    report = run_live(LiveConfig(str(long), window=True), lambda _: None)
+    report = run_live(LiveJob(str(long)), LiveSettings(window=True), lambda _: None)
     assert report.files == ["live_now.mp4", "live_now-2.mp4"]
     assert all(frames_of(Path(name)) for name in report.files)
 

@@ -14,7 +14,7 @@ from helpers_video import write_video
 
 from sasmamba.app.batch.executor import Failed
 from sasmamba.app.batch.run_clip import run_clip
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.types import Frame, Person2D
@@ -107,8 +107,8 @@ def test_somebody_who_is_not_there_and_nothing_to_keep(video: Path) -> None:
 
 def test_in_a_folder_somebody_who_is_not_there_is_looked_for_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
-    config = RunConfig(video, video.with_name("r.mp4"), poses=video.with_name("p.npz"), person=3)
-    run_clip(config, told.append)
+    job = Job(video, video.with_name("r.mp4"), video.with_name("p.npz"))
+    run_clip(job, Settings(person=3), told.append)
     assert isinstance(told[-1], Failed)
     assert told[-1].final
     assert told[-1].sentence.startswith(NOBODY_3)

@@ -26,13 +26,13 @@ from sasmamba.app.batch import run_batch as batch_run
 from sasmamba.app.batch.clips import Clip
 from sasmamba.app.batch.ray_client import RayExecutor
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'sasmamba-demo[cluster]'")
-TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe", height=120)
+SETTINGS = Settings(pose2d="mediapipe", height=120)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_process_and_a_node_are_lost_and_no_clip(tmp_path: Path, cluster: Any)
             blows.append("node")
             threading.Thread(target=cluster.remove_node, args=(second, False)).start()
 
-    report = run_batch(clips, out, TEMPLATE, cluster=cluster.address, watch=watch)
+    report = run_batch(clips, out, SETTINGS, cluster=cluster.address, watch=watch)
     assert blows[1:] == ["node"]
     assert states(report) == dict.fromkeys(names, "done") | {"day 2/crash.mp4": "failed"}
     assert (report.stopped, report.untried, report.problems) == ("", 0, [])
@@ -133,7 +133,7 @@ def test_a_process_and_a_node_are_lost_and_no_clip(tmp_path: Path, cluster: Any)
     assert "render" in seen["0.mp4"]
 
     before = (tmp_path / "log").read_text()
-    again = run_batch(clips, out, TEMPLATE, cluster=cluster.address)
+    again = run_batch(clips, out, SETTINGS, cluster=cluster.address)
     assert Counter(states(again).values()) == {"kept": 8, "failed": 1}
     assert noted(tmp_path, "ended") == Counter(names), before
 
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_everybody_and_leaves_nothing_half_written(tmp_path: Path, c
             signal.raise_signal(signal.SIGINT)
 
     begin = time.monotonic()
-    report = run_batch(clips, out, TEMPLATE, cluster=cluster.address, watch=watch)
+    report = run_batch(clips, out, SETTINGS, cluster=cluster.address, watch=watch)
     assert time.monotonic() - begin < 10
     assert report.interrupted
     assert (report.clips, report.untried) == ([], 4)
@@ -185,7 +185,7 @@ def test_the_command_does_real_clips_and_prints_nothing_of_ray(tmp_path: Path, c
 def test_a_node_that_does_not_see_the_files_gets_no_more(tmp_path: Path, cluster: Any) -> None:
     executor = RayExecutor(cluster.address, 1, do=copy_clip)
     try:
-        executor.submit(0, RunConfig(tmp_path / "elsewhere.mp4", tmp_path / "r.mp4"))
+        executor.submit(0, Job(tmp_path / "elsewhere.mp4", tmp_path / "r.mp4"), SETTINGS)
         heard: list[object] = []
         with pytest.raises(
             batch_run.ExecutorLost, match=r"^Node .* cannot see .*elsewhere\.mp4: videos, renders and weights must"
@@ -203,7 +203,7 @@ def test_a_node_with_another_version_gets_nothing(
 ) -> None:
     monkeypatch.setattr("sasmamba.app.batch.ray_client.version", lambda name: "99.1")
     clips = clips_of(tmp_path, {"a.mp4": "0.1"})
-    report = run_batch(clips, tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    report = run_batch(clips, tmp_path / "out", SETTINGS, cluster=cluster.address)
     assert re.fullmatch(r"Node .* has sasmamba-demo .*: install 99.1 there\.", report.stopped)
     assert (report.clips, report.untried, report.problems) == ([], 1, [report.stopped])
 
@@ -217,7 +217,7 @@ def test_a_node_without_the_package_is_left_out(tmp_path: Path, cluster: Any) ->
     bare = cluster.add_node(num_cpus=2, env_vars={"PYTHONPATH": str(broken.parent)})
     try:
         clips = clips_of(tmp_path, {f"{i}.mp4": "0.5" for i in range(6)})
-        report = run_batch(clips, tmp_path / "out", TEMPLATE, cluster=cluster.address)
+        report = run_batch(clips, tmp_path / "out", SETTINGS, cluster=cluster.address)
     finally:
         cluster.remove_node(bare, False)
     assert set(states(report).values()) == {"done"}, report
@@ -255,7 +255,7 @@ def test_an_actor_that_dies_before_it_begins_is_no_lost_node(
     tmp_path: Path, cluster: Any, do: Any, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_run, "_open_executor", lambda jobs, cluster, *_: RayExecutor(cluster, 1, do=do))
-    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", SETTINGS, cluster=cluster.address)
     assert re.fullmatch(rf"Node \S+ cannot do clips \({why}.*\.", report.stopped)
     assert (report.clips, report.untried, report.problems) == ([], 1, [report.stopped])
 
@@ -264,7 +264,7 @@ def test_an_actor_that_dies_before_it_begins_is_no_lost_node(
 def test_a_bug_is_told_with_its_words(tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     open_executor = lambda jobs, cluster, *_: RayExecutor(cluster, 1, do=helpers_executor.with_a_bug)  # noqa: E731
     monkeypatch.setattr(batch_run, "_open_executor", open_executor)
-    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", SETTINGS, cluster=cluster.address)
     assert [e.error for e in report.clips] == [
         "ZeroDivisionError: no people. This is a bug; please report it with the clip."
     ]
@@ -278,7 +278,7 @@ def test_nodes_look_for_weights_where_this_process_does(
     monkeypatch.setenv("SASMAMBA_WEIGHTS", "mine")
     open_executor = lambda jobs, cluster, *_: RayExecutor(cluster, 1, do=helpers_executor.name_weights)  # noqa: E731
     monkeypatch.setattr(batch_run, "_open_executor", open_executor)
-    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", TEMPLATE, cluster=cluster.address)
+    report = run_batch(clips_of(tmp_path, {"a.mp4": "0.1"}), tmp_path / "out", SETTINGS, cluster=cluster.address)
     assert [e.error for e in report.clips] == [str(tmp_path / "mine")]
 
 

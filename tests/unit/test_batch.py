@@ -24,7 +24,7 @@ from sasmamba.app.batch.journal import BatchJournal, Record, fingerprint
 from sasmamba.app.batch.local_pool import LocalPool
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.settings import digest, same_everywhere
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
 
@@ -149,8 +149,7 @@ def folder(tmp_path: Path) -> Path:
     return clips
 
 
-def template() -> RunConfig:
-    return RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe", height=120)
+SETTINGS = Settings(pose2d="mediapipe", height=120)
 
 
 def states(report: BatchReport) -> dict[str, str]:
@@ -160,7 +159,7 @@ def states(report: BatchReport) -> dict[str, str]:
 def test_a_batch_goes_on_after_bad_clips_and_begins_where_it_ended(folder: Path) -> None:
     out = folder / "renders"  # among the clips
     told: list[tuple[str, str]] = []
-    report = run_batch(folder, out, template(), save_poses=True, watch=lambda c, s, *_: told.append((c.name, s)))
+    report = run_batch(folder, out, SETTINGS, save_poses=True, watch=lambda c, s, *_: told.append((c.name, s)))
     want = {"a.mp4": "done", "day 1/b.mp4": "done", "empty.avi": "failed", "text.mp4": "failed"}
     assert states(report) == want
     assert (report.untried, report.stopped, report.interrupted) == (0, "", False)
@@ -184,7 +183,7 @@ def test_a_batch_goes_on_after_bad_clips_and_begins_where_it_ended(folder: Path)
 
     (folder / "text.mp4").unlink()
     write_video(folder / "text.mp4", 3, size=(160, 120))  # mended
-    report = run_batch(folder, out, template(), save_poses=True)
+    report = run_batch(folder, out, SETTINGS, save_poses=True)
     assert states(report) == want | {"a.mp4": "kept", "day 1/b.mp4": "kept", "text.mp4": "done"}
     assert all(p.stat().st_mtime_ns == t for p, t in before.items())
 
@@ -201,7 +200,7 @@ def test_a_process_that_is_killed_costs_one_try(folder: Path) -> None:
             killed.append(child.pid)
             os.kill(child.pid, signal.SIGKILL)
 
-    report = run_batch(folder, folder.parent / "out", template(), watch=watch)
+    report = run_batch(folder, folder.parent / "out", SETTINGS, watch=watch)
     assert killed
     assert states(report) == {"a.mp4": "done", "day 1/b.mp4": "done"}
 
@@ -210,12 +209,12 @@ BATCH = """
 import sys
 from pathlib import Path
 from sasmamba.app.batch.run_batch import run_batch
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Settings
 
 if __name__ == "__main__":
-    template = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe", height=120)
+    settings = Settings(pose2d="mediapipe", height=120)
     tell = lambda clip, stage, *_: print(clip.name, stage, flush=True)
-    run_batch(Path(sys.argv[1]), Path(sys.argv[2]), template, jobs=2, watch=tell)
+    run_batch(Path(sys.argv[1]), Path(sys.argv[2]), settings, jobs=2, watch=tell)
 """
 
 
@@ -237,7 +236,7 @@ def test_killed_and_started_again_it_loses_nothing(tmp_path: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:  # its processes end by themselves, and free the lock's folder
         try:
-            report = run_batch(folder, out, template(), jobs=2)
+            report = run_batch(folder, out, SETTINGS, jobs=2)
             break
         except UserError:
             time.sleep(0.2)
@@ -250,7 +249,7 @@ def test_killed_and_started_again_it_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_full_disk_stops_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_run, "_LEAST_FREE_BYTES", 1 << 62)
-    report = run_batch(folder, folder.parent / "out", template())
+    report = run_batch(folder, folder.parent / "out", SETTINGS)
     assert report.clips == []
     assert report.untried == 4
     assert "is full; free some space and run the command again" in report.stopped
@@ -260,23 +259,23 @@ def test_one_batch_at_a_time(folder: Path) -> None:
     out = folder.parent / "out"
     out.mkdir()
     with batch_run._alone(out), pytest.raises(UserError, match="Another batch is writing to"):
-        run_batch(folder, out, template())
+        run_batch(folder, out, SETTINGS)
     for jobs in (0, -1, 10**12):
         with pytest.raises(UserError, match="--jobs must lie between 1 and 1000"):
-            run_batch(folder, out, template(), jobs=jobs)
+            run_batch(folder, out, SETTINGS, jobs=jobs)
 
 
 def test_settings_mean_the_same_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch(tmp_path / "net.safetensors", tmp_path / "a,b.safetensors")
-    gls = replace(template(), pose2d="glsmamba", pose2d_weights="net.safetensors,vit", lifter="mine.safetensors")
+    gls = replace(SETTINGS, pose2d="glsmamba", pose2d_weights="net.safetensors,vit", lifter="mine.safetensors")
     for given, want in (
         (gls, f"{tmp_path}/net.safetensors,{tmp_path}/vit"),
         (replace(gls, pose2d_weights="net.safetensors"), f"{tmp_path}/net.safetensors"),
         (replace(gls, pose2d_weights="a,b.safetensors"), f"{tmp_path}/a,b.safetensors"),
         (replace(gls, pose2d_weights="a,b.safetensors,vit"), f"{tmp_path}/a,b.safetensors,{tmp_path}/vit"),
-        (replace(template(), pose2d="openmmlab", pose2d_weights="rtmpose-m_8xb256"), "rtmpose-m_8xb256"),
-        (replace(template(), pose2d="hrnet"), None),
+        (replace(SETTINGS, pose2d="openmmlab", pose2d_weights="rtmpose-m_8xb256"), "rtmpose-m_8xb256"),
+        (replace(SETTINGS, pose2d="hrnet"), None),
     ):
         assert same_everywhere(given).pose2d_weights == want
     assert same_everywhere(gls).lifter == f"{tmp_path}/mine.safetensors"
@@ -286,20 +285,20 @@ def test_other_2d_weights_in_the_same_file_are_other_settings(tmp_path: Path) ->
     path = tmp_path / "net.safetensors"
     path.write_bytes(b"trained")
     for named in (f"{path}", f"{path},{tmp_path}"):
-        config = replace(template(), pose2d="glsmamba", pose2d_weights=named)
-        before = digest(config, False)
+        settings = replace(SETTINGS, pose2d="glsmamba", pose2d_weights=named)
+        before = digest(settings, False)
         path.write_bytes(b"trained again")
-        assert digest(config, False) != before
+        assert digest(settings, False) != before
         path.write_bytes(b"trained")
-        assert digest(config, False) == before
+        assert digest(settings, False) == before
     with pytest.raises(UserError, match=r"^--pose2d-weights: there is no file .*gone\.task\.$"):
-        digest(replace(template(), pose2d_weights=f"{tmp_path}/gone.task"), False)
+        digest(replace(SETTINGS, pose2d_weights=f"{tmp_path}/gone.task"), False)
 
 
 def test_ctrl_c_does_not_reach_a_process_that_is_starting(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     executor = LocalPool(1)
-    executor.submit(0, replace(template(), source=tmp_path / "gone.mp4", out=tmp_path / "gone_3d.mp4"))
+    executor.submit(0, Job(tmp_path / "gone.mp4", tmp_path / "gone_3d.mp4"), SETTINGS)
     (child,) = multiprocessing.active_children()
     assert child.pid is not None
     until = time.monotonic() + 60

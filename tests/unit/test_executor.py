@@ -23,10 +23,10 @@ from sasmamba.app.batch.ray_actor import Begun, ClipActor
 from sasmamba.app.batch.ray_driver import DriverSettings, _Actor, _RayDriver
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.batch.run_clip import failure
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
-TEMPLATE = RunConfig(Path("unused.mp4"), Path("unused_3d.mp4"), pose2d="mediapipe")
+SETTINGS = Settings(pose2d="mediapipe")
 
 #: What becomes of a try; "done" writes a render.
 DIED = Lost("It died.")
@@ -43,39 +43,39 @@ class Script:
         self.problems = ["A node was left out."]
         self._becomes, self._at_once = {name: list(ends) for name, ends in becomes.items()}, at_once
         self.given: list[str] = []
-        self.busy: dict[int, RunConfig] = {}
+        self.busy: dict[int, Job] = {}
         self.places: list[Path] = []
         self.closed = False
 
     def free_slots(self) -> int:
         return self._at_once - len(self.busy)
 
-    def submit(self, job: int, config: RunConfig) -> None:
-        assert config.out.parent.is_dir()
-        assert config.out.parent not in self.places, "two tries in one place"
-        assert all(config.source != other.source for other in self.busy.values()), "one clip given twice"
-        self.places.append(config.out.parent)
-        self.given.append(config.source.name)
-        self.busy[job] = config
+    def submit(self, number: int, job: Job, settings: Settings) -> None:
+        assert job.out.parent.is_dir()
+        assert job.out.parent not in self.places, "two tries in one place"
+        assert all(job.source != other.source for other in self.busy.values()), "one clip given twice"
+        self.places.append(job.out.parent)
+        self.given.append(job.source.name)
+        self.busy[number] = job
 
     def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
-        for job in list(self.busy):
-            yield job, ClipProgress("render", 1, 2)
-            config = self.busy.pop(job)
-            ends = self._becomes.get(config.source.name, [])
+        for number in list(self.busy):
+            yield number, ClipProgress("render", 1, 2)
+            job = self.busy.pop(number)
+            ends = self._becomes.get(job.source.name, [])
             end = ends.pop(0) if ends else None
             if isinstance(end, ExecutorLost):
                 raise end
             if end == SWEPT:
-                shutil.rmtree(config.out.parent)
+                shutil.rmtree(job.out.parent)
             if isinstance(end, Failed):
-                end = replace(end, sentence=end.sentence.replace("PLACE", str(config.out.parent)))
+                end = replace(end, sentence=end.sentence.replace("PLACE", str(job.out.parent)))
             if end is None or end == DIED:
-                (config.out.parent / ".a.12.part.mp4").write_text("half")
+                (job.out.parent / ".a.12.part.mp4").write_text("half")
             if end is None:
-                config.out.write_text(config.source.read_text())
-                end = Done(report(config.out))
-            yield job, end
+                job.out.write_text(job.source.read_text())
+                end = Done(report(job.out))
+            yield number, end
 
     def close(self) -> None:
         self.closed = True
@@ -98,7 +98,7 @@ def run(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(becomes: dict[str, list[Message | ExecutorLost]], **options: object) -> tuple[BatchReport, Script]:
         script = Script(becomes)
         monkeypatch.setattr(batch_run, "_open_executor", lambda *_: script)
-        return run_batch(clips, clips.parent / "out", TEMPLATE, **options), script  # type: ignore[arg-type]
+        return run_batch(clips, clips.parent / "out", SETTINGS, **options), script  # type: ignore[arg-type]
 
     return run
 
@@ -221,7 +221,7 @@ def test_many_clips_end_in_their_order(tmp_path: Path, monkeypatch: pytest.Monke
         batch_run, "_open_executor", lambda *_: Script({f"{i:03}.mp4": [NODE] for i in range(0, 200, 7)}, 50)
     )
     monkeypatch.setattr("os.fsync", lambda _: None)  # many of them take as long as the disk likes
-    result = run_batch(clips, tmp_path / "out", TEMPLATE)
+    result = run_batch(clips, tmp_path / "out", SETTINGS)
     assert [e.clip.name for e in result.clips] == [f"{i:03}.mp4" for i in range(200)]
     assert result.count("done") == 200
     lines = (tmp_path / "out/.sasmamba-batch.jsonl").read_text().splitlines()
@@ -231,7 +231,7 @@ def test_many_clips_end_in_their_order(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_renders_among_the_clips(clips: Path) -> None:
     with pytest.raises(UserError, match=r"would lie among the videos of .*: choose another --out") as told:
-        run_batch(clips, clips / "deep/..", TEMPLATE)
+        run_batch(clips, clips / "deep/..", SETTINGS)
     assert told.value.exit_code == 2
 
 
@@ -257,7 +257,7 @@ def test_every_output_is_tried_before_the_work(clips: Path, monkeypatch: pytest.
         (out / name).mkdir(parents=True)
     script = Script({})
     monkeypatch.setattr(batch_run, "_open_executor", lambda *_: script)
-    result = run_batch(clips, out, replace(TEMPLATE, export=("bvh", "csv")), save_poses=True)
+    result = run_batch(clips, out, replace(SETTINGS, export=("bvh", "csv")), save_poses=True)
     assert script.given == []
     assert [e.error.removeprefix(f"{out}/").split(" is a folder")[0] for e in result.clips] == [
         "a_3d.npz",
@@ -345,7 +345,7 @@ def test_renders_that_were_moved_are_named_where_they_are(run: Run, clips: Path)
     run({})
     moved = clips.parent / "moved"
     (clips.parent / "out").rename(moved)
-    result = run_batch(clips, moved, TEMPLATE)
+    result = run_batch(clips, moved, SETTINGS)
     assert [e.state for e in result.clips] == ["kept"] * 3
     assert [e.report["files"] for e in result.clips] == [
         [str(moved / name)] for name in ("a_3d.mp4", "b_3d.mp4", "deep/c_3d.mp4")
@@ -377,7 +377,10 @@ def test_a_node_found_unfit_gets_no_more_when_its_others_are_done(
 ) -> None:
     driver_process, killed, told = driver
     blind, busy = Stream([Begun("cannot see /x")]), Stream([Begun(""), Done({})])
-    driver_process._streams = {blind: _Actor("A", "node", "host", job=1), busy: _Actor("B", "node", "host", job=2)}
+    driver_process._streams = {
+        blind: _Actor("A", "node", "host", number=1),
+        busy: _Actor("B", "node", "host", number=2),
+    }
     for stream in (busy, blind, busy):
         driver_process._receive(stream)
     assert killed == ["A", "B"]
@@ -391,7 +394,7 @@ def test_one_that_fails_at_once_does_not_get_the_next_clip(
     driver_process, given = driver[0], []
     driver_process._idle.append(_Actor("good", "n1"))
     hasty = Stream([Begun(""), Failed("no such file")])
-    driver_process._streams = {hasty: _Actor("hasty", "n2", job=7)}
+    driver_process._streams = {hasty: _Actor("hasty", "n2", number=7)}
     driver_process._receive(hasty)
     driver_process._receive(hasty)
 
@@ -400,7 +403,7 @@ def test_one_that_fails_at_once_does_not_get_the_next_clip(
         raise EOFError
 
     monkeypatch.setattr(driver_process, "_give", stop_after_first)
-    driver_process._waiting.append((8, TEMPLATE))
+    driver_process._waiting.append((8, Job(Path("a.mp4"), Path("a_3d.mp4")), SETTINGS))
     driver_process._pipe = SimpleNamespace(poll=lambda _: False)  # type: ignore[assignment]
     driver_process._nodes.counted = float("inf")
     with pytest.raises(EOFError):
@@ -427,8 +430,8 @@ def test_a_node_that_lacks_something_says_so_before_it_begins(
     monkeypatch.setattr("sasmamba.app.export.formats.find_spec", lambda name: None)
     here = clips / "a.mp4"
     settings = {k: v.replace("HERE", str(here)) if isinstance(v, str) else v for k, v in settings.items()}
-    config = replace(TEMPLATE, **{"source": here, "out": clips / "a_3d.mp4"} | settings)
-    told = list(ClipActor({}, "0").do(config, lambda config, tell: tell(Done({}))))
+    job = Job(Path(settings.pop("source", here)), clips / "a_3d.mp4")
+    told = list(ClipActor({}, "0").do(job, replace(SETTINGS, **settings), lambda job, settings, tell: tell(Done({}))))
     assert isinstance(told[0], Begun)
     assert told[0].refusal.startswith(says)
     assert bool(told[0].refusal) == bool(says)

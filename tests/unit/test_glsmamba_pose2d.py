@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Settings
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.pipeline import analyse
 from sasmamba.app.pose2d import choices, open_pose2d, topdown
@@ -413,9 +413,9 @@ class TestOpening:
         assert sentence.startswith("--pose2d glsmamba needs --pose2d-weights FILE: nobody publishes weights for it;")
         assert "sasmamba-demo train-2d --help" in sentence
         with pytest.raises(UserError, match="needs --pose2d-weights FILE") as caught:
-            RunConfig(tmp_path / "a.mp4", tmp_path / "b.mp4", pose2d="glsmamba")
+            Settings(pose2d="glsmamba")
         assert caught.value.exit_code == 2
-        RunConfig(tmp_path / "a.mp4", tmp_path / "b.mp4", pose2d="glsmamba", pose2d_weights="gls.safetensors")
+        Settings(pose2d="glsmamba", pose2d_weights="gls.safetensors")
 
     def test_live(self, checkpoint: Path) -> None:
         sentence, code = self.refused(checkpoint, live=True)

@@ -23,7 +23,7 @@ from helpers_video import write_video
 from numpy.typing import NDArray
 from test_exports import scene, tumbling, walking
 
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import Outcome, motions
 from sasmamba.app.export.report import findings, page
@@ -363,7 +363,7 @@ def test_ctrl_c_while_drawing_keeps_a_shorter_render_and_a_page(clip: Path) -> N
         if stage == "render" and done == 6:
             os.kill(os.getpid(), signal.SIGINT)
 
-    report = run(RunConfig(clip, clip.with_name("r.mp4"), export=("html",)), progress)
+    report = run(Job(clip, clip.with_name("r.mp4")), Settings(export=("html",)), progress)
     assert report.interrupted
     assert 6 <= report.written < 20
     told = Page(clip.with_name("r.html").read_text())
