@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sasmamba.app.cli.bench import median_ms
+from sasmamba.app.cli.measuring import median_ms
 from sasmamba.models.glsmamba import GLSMAMBA_B, GLSMAMBA_H, GLSMamba, GLSMambaConfig, count_parameters
 from sasmamba.models.hrnet import HRNet
 from sasmamba.models.spacetime import DeformConv, RouteScans

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sasmamba.app.cli.bench import machine, whole_run
+from sasmamba.app.cli.measuring import machine, whole_run
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.training.cameras import rig_from

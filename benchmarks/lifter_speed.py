@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import torch
 
-from sasmamba.app.cli.bench import FRAMES, JOINTS, lifter_ms_per_frame, machine, median_ms, scan_ms
+from sasmamba.app.cli.measuring import FRAMES, JOINTS, lifter_ms_per_frame, machine, median_ms, scan_ms
 from sasmamba.app.weights import ensure
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter

@@ -21,7 +21,7 @@ from typing import Any
 
 import av
 
-from sasmamba.app.cli.bench import machine
+from sasmamba.app.cli.measuring import machine
 from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.live.run_live import Delays, run_live

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from sasmamba.app.cli.bench import median_ms
+from sasmamba.app.cli.measuring import median_ms
 from sasmamba.app.weights import ensure
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models import blocks, kernels, s6

@@ -12,7 +12,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from sasmamba.app.cli.bench import machine, whole_run
+from sasmamba.app.cli.measuring import machine, whole_run
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.weights import ensure

@@ -38,7 +38,7 @@ import torch
 from pose2d_clips import SIDES, clip_row
 
 from sasmamba.app import weights as app_weights
-from sasmamba.app.cli.bench import machine
+from sasmamba.app.cli.measuring import machine
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.pose2d.movenet import MoveNetPose2D

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from sasmamba.app import weights
-from sasmamba.app.cli.bench import machine
+from sasmamba.app.cli.measuring import machine
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
 from sasmamba.app.pose2d.detectors import Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime

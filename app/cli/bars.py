@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sasmamba.app.cli import console
 
 if TYPE_CHECKING:
     from sasmamba.app.batch.clips import Clip
 
 _LABELS = {"analyse": "finding people", "render": "drawing", "lift": "lifting"}
-
-_err = Console(stderr=True)
 
 
 class Bars:
@@ -27,7 +26,7 @@ class Bars:
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=_err,
+            console=console.err,
         )
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
@@ -62,7 +61,7 @@ class FolderBars:
             TextColumn("{task.completed}/{task.total}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=_err,
+            console=console.err,
             disable=quiet,
         )
         self._whole = self._progress.add_task("videos", total=None)

@@ -1,23 +1,18 @@
-"""The command for a folder: arguments become a batch, its report a table or JSON and an exit code. No logic."""
+"""`sasmamba-demo run` for a folder: arguments become a batch, its report a table or JSON and an exit code. No logic."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
+from sasmamba.app.cli import console
 from sasmamba.app.cli.bars import FolderBars
 from sasmamba.app.config import RENDER_SUFFIXES, Settings
 from sasmamba.common.errors import UserError
-
-_out = Console()
-_err = Console(stderr=True)
 
 
 def run_folder(
@@ -49,7 +44,7 @@ def run_folder(
     else:
         _print_table(report, out, quiet)
     if report.interrupted:
-        _err.print(f"Stopped: {report.untried} not done yet; the same command goes on from here.", highlight=False)
+        console.note(f"Stopped: {report.untried} not done yet; the same command goes on from here.")
         raise typer.Exit(130)
     if report.stopped:
         raise UserError(report.stopped)
@@ -79,7 +74,7 @@ def _print_json(report: BatchReport, out: Path) -> None:
         "stopped": report.stopped,
         "videos": videos,
     }
-    sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    console.print_json(told)
 
 
 def _print_table(report: BatchReport, out: Path, quiet: bool) -> None:
@@ -89,11 +84,11 @@ def _print_table(report: BatchReport, out: Path, quiet: bool) -> None:
         cells = (str(r["written"]), str(len(r["people"])), f"{r['fps']:.1f}") if r else ("", "", "")
         shown.add_row(escape(e.clip.name), e.state, *cells)
     if not quiet:
-        _out.print(shown, highlight=False)
+        console.out.print(shown, highlight=False)
         counts = ", ".join(f"{report.count(s)} {s}" for s in ("done", "kept", "failed"))
-        _out.print(f"{counts}; renders in {escape(str(out))}", highlight=False, soft_wrap=True)
+        console.say(f"{counts}; renders in {out}")
     for e in report.clips:
         if e.error:
-            _err.print(f"[red]{escape(e.clip.name)}:[/] {escape(e.error)}", highlight=False, soft_wrap=True)
+            console.err.print(f"[red]{escape(e.clip.name)}:[/] {escape(e.error)}", highlight=False, soft_wrap=True)
     for problem in report.problems:
-        _err.print(f"[yellow]Note:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+        console.problem(problem)

@@ -16,7 +16,7 @@ import pytest
 from helpers_cli import MAIN, command, left_in, start, walker_2d
 from helpers_video import write_video
 
-from sasmamba.app.cli import main
+from sasmamba.app.cli.bars import Bars
 from sasmamba.app.io.video_file import VideoFile
 
 pytestmark = [
@@ -45,12 +45,12 @@ def test_ctrl_c(
     """One Ctrl-C finishes the files so far, two give up; at whatever moment."""
     video = write_video(tmp_path / "clip.mp4", 30, size=(320, 240), audio="aac")
 
-    def press(_: main._Bars, stage: str, done: int, total: int | None) -> None:
+    def press(_: Bars, stage: str, done: int, total: int | None) -> None:
         for moment in interrupts:
             if moment == (stage, done):
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(main._Bars, "__call__", press)
+    monkeypatch.setattr(Bars, "__call__", press)
     monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
     result = command(video, "--out", tmp_path / "r.mp4", "--save-poses", tmp_path / "p.npz")
     assert result.code == 130

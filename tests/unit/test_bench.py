@@ -11,7 +11,7 @@ from helpers_cli import Result, command, one_sentence, walk_clip
 from helpers_video import write_video
 
 from sasmamba.app import weights
-from sasmamba.app.cli import bench
+from sasmamba.app.cli import measuring
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
 
@@ -45,7 +45,7 @@ def test_ratios_are_quotients(measured: dict[str, Any]) -> None:
     for part, unit in (("lifter", "ms_per_frame"), ("scan", "ms")):
         ms, times = measured[part][unit], measured[part]["times_as_fast"]
         assert times == pytest.approx({name: ms["reference"] / m for name, m in ms.items()})
-        assert set(ms) == set(bench.scans())
+        assert set(ms) == set(measuring.scans())
     render, clip = measured["render"], measured["video"]
     assert render["resizes"] == pytest.approx(render["ms_per_frame"] / render["resize_ms"])
     assert clip["2d_ms_per_person"] == pytest.approx(clip["stage_ms"]["2d"] * clip["frames"] / clip["people"])
@@ -59,7 +59,7 @@ def test_the_machine_is_described(measured: dict[str, Any]) -> None:
 
 
 def test_the_table_shows_the_same(measured: dict[str, Any]) -> None:
-    table = dict(bench.rows(measured))
+    table = dict(measuring.rows(measured))
     lifter = measured["lifter"]
     assert table[f"{DEFAULT_LIFTER}, reference scan"] == f"{lifter['ms_per_frame']['reference']:.3g} ms per frame"
     assert table["2D"].startswith(f"{measured['video']['2d_ms_per_person']:.3g} ms")
@@ -70,9 +70,9 @@ def test_the_table_shows_the_same(measured: dict[str, Any]) -> None:
 def only_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lifter, scan and drawing are measured elsewhere."""
     some = {"reference": 1.0}
-    monkeypatch.setattr(bench, "_lifter", lambda runs: {"name": "l", "ms_per_frame": some, "times_as_fast": some})
-    monkeypatch.setattr(bench, "_scan", lambda tokens, runs: {"tokens": tokens, "ms": some, "times_as_fast": some})
-    monkeypatch.setattr(bench, "render_speed", lambda frames, rounds: {"ms_per_frame": 1.0, "resizes": 1.0})
+    monkeypatch.setattr(measuring, "_lifter", lambda runs: {"name": "l", "ms_per_frame": some, "times_as_fast": some})
+    monkeypatch.setattr(measuring, "_scan", lambda tokens, runs: {"tokens": tokens, "ms": some, "times_as_fast": some})
+    monkeypatch.setattr(measuring, "render_speed", lambda frames, rounds: {"ms_per_frame": 1.0, "resizes": 1.0})
 
 
 @pytest.mark.usefixtures("only_the_chain")
@@ -81,7 +81,7 @@ def test_without_a_clip_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UserError(f"{name} is not here and cannot be fetched.")
 
     monkeypatch.setattr(weights, "ensure", nowhere)
-    results = bench.measure(quick=True)
+    results = measuring.measure(quick=True)
     assert results["video"] is None
     (sentence,) = results["left_out"]
     assert (
@@ -97,7 +97,7 @@ def test_without_a_clip_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_clip_without_people(tmp_path: Path, demo_clip: Path) -> None:
     """`demo_clip` is asked for because where it can be had the 2D model can be had, too."""
     clip = write_video(tmp_path / "grey.mp4", 4)
-    results = bench.measure(clip, quick=True)
+    results = measuring.measure(clip, quick=True)
     assert results["video"]["2d_ms_per_person"] is None
     assert results["video"]["fps"] > 0
     assert results["left_out"] == [f"2D milliseconds per person were left out: nobody was found in {clip}."]
@@ -111,4 +111,4 @@ def test_no_such_clip(tmp_path: Path) -> None:
 
 def test_what_the_command_says_about_its_failure_comes_out(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--height is the picture's, 64 to 4320 pixels, not 3\.$"):
-        bench.whole_run(write_video(tmp_path / "clip.mp4", 2), "--height", 3)
+        measuring.whole_run(write_video(tmp_path / "clip.mp4", 2), "--height", 3)

@@ -9,8 +9,8 @@ import pytest
 from helpers_cli import command
 from rich.console import Console
 
-from sasmamba.app.cli import doctor
-from sasmamba.app.cli.doctor import Finding, examine, verdict
+from sasmamba.app.cli import examination
+from sasmamba.app.cli.examination import Finding, examine, verdict
 from sasmamba.models import kernels
 
 
@@ -54,7 +54,7 @@ def test_the_report_for_programs_says_the_same() -> None:
     ids=["there", "optional", "needed"],
 )
 def test_marks_and_exit_codes(finding: Finding, code: int, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    monkeypatch.setattr(examination, "examine", lambda: [finding])
     result = command("doctor")
     assert result.code == code
     *_, before, last = result.out.splitlines()
@@ -67,7 +67,7 @@ def test_a_part_that_breaks_is_reported(error: Exception, monkeypatch: pytest.Mo
     def broken() -> list[Finding]:
         raise error
 
-    monkeypatch.setattr(doctor, "_video", broken)
+    monkeypatch.setattr(examination, "_video", broken)
     (video,) = (f for f in examine() if f.part == "video")
     assert not video.ok
     assert str(error) in video.found
@@ -169,7 +169,7 @@ def test_without_weights_nothing_that_wants_them_is_ok(tmp_path: Path, monkeypat
 def test_no_name_and_no_remedy_is_cut_off(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from sasmamba.app import weights
 
-    monkeypatch.setattr("sasmamba.app.cli.main._out", Console(width=int(columns)))
+    monkeypatch.setattr("sasmamba.app.cli.console.out", Console(width=int(columns)))
     listed = command("weights", "list").out
     assert {e.name for e in weights.entries()} <= set(listed.split())
     assert all(e.purpose in listed for e in weights.entries())

@@ -460,7 +460,7 @@ class TestOpening:
         assert "pip install 'sasmamba-demo[vitpose]'; or pass another --pose2d." in sentence
 
     def test_doctor(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from sasmamba.app.cli.doctor import examine
+        from sasmamba.app.cli.examination import examine
 
         monkeypatch.setitem(sys.modules, "transformers", None)
         (found,) = [f for f in examine() if f.part == "2D glsmamba"]

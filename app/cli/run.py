@@ -1,0 +1,160 @@
+"""`sasmamba-demo run`: arguments become a Job and Settings, the report a table or JSON and an exit code. No logic."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sasmamba.app.cli import console, options
+from sasmamba.common.errors import UserError
+
+if TYPE_CHECKING:
+    from sasmamba.app.pipeline import Report
+    from sasmamba.app.pose2d.sides import SideRepair
+
+
+def run(
+    video: Annotated[Path, typer.Argument(help="The video (or picture) to do, or a folder of videos.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The render, .mp4 or .gif; of a folder, a folder.", show_default="VIDEO_3d.mp4"
+        ),
+    ] = None,
+    save_poses: Annotated[
+        Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Of a folder: so many videos at the same time.", show_default="1, or all CPUs of --cluster"),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a folder: do it on this Ray cluster, HOST:PORT of its head, or auto on one of its nodes."
+        ),
+    ] = None,
+    start: options.Start = None,
+    end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
+    max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
+    max_people: options.MaxPeople = 8,
+    person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
+    lifter: options.Lifter = "",
+    flip: options.Flip = True,
+    refine: options.Refine = True,
+    device: options.Device = "auto",
+    pose2d: options.Pose2D = "auto",
+    pose2d_weights: options.Pose2DWeights = None,
+    pose2d_size: options.Pose2DSize = "",
+    detector: options.Detector = "auto",
+    pose2d_every: Annotated[
+        int, typer.Option(help="Find joints in every so many frames only (1 to 10): faster, less exact.")
+    ] = 1,
+    smooth: options.Smooth = True,
+    fov: options.FieldOfView = 60.0,
+    intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
+    height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
+    export: Annotated[
+        str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
+    ] = "",
+    height: options.Height = 720,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
+    live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
+        bool,
+        typer.Option(
+            *options.LIVE_FLAGS, help="Show the file at its own pace, as `live` shows a camera, with its options."
+        ),
+    ] = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Render a video beside its people in 3D (the word `run` may be left out)."""
+    from sasmamba.app.config import Job, Settings, default_out
+    from sasmamba.app.export.formats import parse_formats
+    from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+
+    folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
+    for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
+        if value is not None and not folder:
+            raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
+    job = None if folder else Job(video, out or default_out(video), save_poses)
+    settings = Settings(
+        start_s=start,
+        end_s=end,
+        max_frames=max_frames,
+        pose2d=pose2d,  # type: ignore[arg-type]
+        pose2d_weights=pose2d_weights,
+        pose2d_px=options.crop_size(pose2d_size),
+        detector=detector,  # type: ignore[arg-type]
+        pose2d_every=pose2d_every,
+        max_people=max_people,
+        person=person,
+        lifter=lifter or DEFAULT_LIFTER,
+        flip=flip,
+        refine=refine,
+        device=device,
+        smooth=smooth,
+        fov_deg=fov,
+        intrinsics=options.camera(intrinsics),
+        height_m=options.statures(height_m),
+        export=parse_formats(export) if export else (),
+        height=height,
+        numbers=numbers,
+    )
+    console.show_messages(quiet or as_json)
+    if job is None:
+        from sasmamba.app.cli.folder import run_folder
+
+        run_folder(
+            video,
+            out,
+            settings,
+            save_poses=save_poses is not None,
+            jobs=jobs,
+            cluster=cluster,
+            quiet=quiet,
+            as_json=as_json,
+        )
+        return
+    from sasmamba.app import pipeline
+    from sasmamba.app.cli.bars import Bars
+
+    with Bars(quiet or as_json) as bars:
+        report = pipeline.run(job, settings, bars)
+    if as_json:
+        console.print_json(asdict(report) | {"fps": report.fps})
+    else:
+        if not quiet:
+            _print_summary(report)
+        for problem in report.problems:
+            console.problem(problem)
+    if report.interrupted:
+        frames = f"{report.written} frame{'s' * (report.written != 1)}"
+        held = f"the render holds the first {frames}" if report.written else "there is no render"
+        console.note(f"Stopped: {held}.")
+        raise typer.Exit(130)
+
+
+def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
+    told = "; ".join(f"#{r.track_id} {r}" for r in repairs[:most])
+    return told + (f"; {len(repairs) - most} more" if len(repairs) > most else "")
+
+
+def _print_summary(report: Report) -> None:
+    table = console.table()
+    people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
+    detections = "" if report.detections == report.frames else f", {report.detections} of them detection frames"
+    table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
+    table.add_row("people", f"{people} frames" if report.people else people)
+    if report.side_repairs:
+        repairs = f"exchanged back {len(report.side_repairs)} times: {_list_repairs(report.side_repairs)}"
+        table.add_row("sides", repairs)
+    table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
+    table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
+    table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")
+    console.out.print(table, highlight=False)
+    console.print_files(report.files)
