@@ -149,7 +149,7 @@ def test_2d_in_every_fourth_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert render.poses["pose2d_every"] == 4
     assert np.flatnonzero(render.poses["observed"][0]).tolist() == [0, 4, 8, 12, 16, 20, 22]
     assert np.isfinite(render.poses["joints3d"]).all()
-    assert "joints looked for in 7" in command(video, "--pose2d-every", 4).out
+    assert "7 of them detection frames" in command(video, "--pose2d-every", 4).out
 
 
 #: The command with a walker in every frame; it ends by printing its peak memory in MiB.
