@@ -101,7 +101,7 @@ def analyse(
     Poses are lifted when all of the 2D is known, since what comes later tells left from right, and how long somebody
     stays tells whether they are a person at all.
 
-    The 2D stage looks at every so many frames, and between two detection frames people are taken to move straight:
+    The 2D stage runs in every so many frames, and between two detection frames people are taken to move straight:
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
     lifter's poses then shake, see benchmarks/keyframes.py. The last frame is a detection frame, too: none lies beyond
     all of them.

@@ -32,7 +32,7 @@ class Track:
 @dataclass(slots=True)
 class Take:
     """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
-    was to look at every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
+    was to run in every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
     analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right."""
 
     meta: VideoMeta
@@ -50,7 +50,7 @@ class Take:
         return len(self.times_s)
 
     def add_people(self, frame: int, people: Iterable[Person2D]) -> None:
-        """Records who was seen in a frame that the 2D stage looked at; call it for the empty ones, too."""
+        """Records who was seen in a detection frame; call it for the empty ones, too."""
         self.detection_frames.append(frame)
         for person in people:
             assert person.track_id is not None
@@ -95,7 +95,7 @@ def _between(a: Person2D, b: Person2D, share: float) -> Person2D:
     def mix(x: NDArray, y: NDArray) -> FloatArray:
         return ((1 - share) * x + share * y).astype(np.float32)
 
-    # The position of a joint that was not found means nothing: there it stays where the other look found it.
+    # The position of a joint that was not found means nothing: there it stays where the other keyframe has it.
     from_a = np.where(a.score[:, None] > 0, a.joints_px, b.joints_px)
     from_b = np.where(b.score[:, None] > 0, b.joints_px, a.joints_px)
     return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=mix(from_a, from_b), score=mix(a.score, b.score))

@@ -33,7 +33,7 @@ PLACE_S = 0.06
 #: A velocity begins at zero with the weight of so many seconds, lest the first two boxes decide it by their noise.
 STILL_S = 0.03
 #: Somebody who vanishes where their box overlaps another's by this much (intersection over union) went behind them,
-#: and of two who overlap so the clothes of neither are looked at.
+#: and of two who overlap so the clothes of neither are compared.
 TANGLED_IOU = 0.1
 #: How much wider the tolerance is for who comes out of such an encounter, where their clothes are to decide.
 TANGLED_SLACK = 2.0
@@ -44,7 +44,8 @@ CLOTHES_WEIGHT, CLOTHES_ALONE_S, CLOTHES_UNKNOWN = 0.5, 0.4, 0.7
 CLOTHES_S = 3.0
 #: Seconds after which somebody unseen is forgotten: time to walk out of the picture and back.
 MAX_GAP_S = 2.0
-#: Who was seen for less than this is forgotten after as much, lest a ghost of one frame takes somebody's place later.
+#: Who was seen for less than this is forgotten after as much, lest a spurious track of one frame takes somebody's
+#: place later.
 PROVEN_S = 0.2
 #: Who is behind another is remembered this many times as long: they are still there.
 HIDDEN_GAP = 2.5
@@ -88,9 +89,9 @@ class _Track:
         start, since_s = (self.certain, self.certain_s) if certain else (self.person, self.seen_s)
         missed_s = max(0.0, before_s - since_s)
         slack = SLACK * (1 + SLACK_PER_S * missed_s)
-        dressed, weight = CLOTHES_UNKNOWN, CLOTHES_WEIGHT
+        same_clothes, weight = CLOTHES_UNKNOWN, CLOTHES_WEIGHT
         if self.clothes is not None and seen.clothes is not None:
-            dressed = clothes_alike(self.clothes, seen.clothes)
+            same_clothes = clothes_alike(self.clothes, seen.clothes)
             if self.in_the_way:
                 # Out of a tangle either may come on either side, and their clothes are to be seen again.
                 slack, weight = slack * TANGLED_SLACK, 1.0
@@ -100,7 +101,7 @@ class _Track:
         alike = joint_similarity(start, seen.person, shift_px=shift, slack=slack)
         alike = max(alike, PLACE_ALONE * _nearness(start, seen.person, shift, missed_s))
         alike *= 1 - (1 - MISSED_DISCOUNT) * min(1.0, missed_s / MISSED_S)
-        return alike * (1 - weight * (1 - dressed))
+        return alike * (1 - weight * (1 - same_clothes))
 
     def predicted_box(self, now_s: float) -> FloatArray:
         return self.person.box_px + np.tile(self._drift(now_s - self.seen_s), 2)

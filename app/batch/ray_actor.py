@@ -76,7 +76,7 @@ def _what_is_missing(job: Job, settings: Settings) -> str:
     """Why no clip can be done here, or nothing: what the node does not have, every clip would fail by."""
     from sasmamba.app.export.formats import parse_formats
 
-    for path in (job.source, job.out.parent, *files_named(settings)):  # all were there when it was handed out
+    for path in (job.source, job.out.parent, *files_named(settings)):  # all were there when the batch submitted it
         if not os.path.exists(path):
             return (
                 f"cannot see {path}: videos, renders and weights must lie on storage that all nodes share, under the "

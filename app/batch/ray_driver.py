@@ -68,12 +68,12 @@ class DriverFailed:
 
 @dataclass(slots=True, eq=False)
 class _Actor:
-    """An actor, the node it is on, and the clip it has.
+    """An actor, the node it is on, and the number of the clip it has.
 
     doubt: since when it cannot be reached; probe: the sign of life it was asked for.
     """
 
-    actor: Any
+    handle: Any
     node: str = ""
     host: str = ""
     number: int = -1
@@ -195,15 +195,15 @@ class _RayDriver:
                         self._admit(ready)
                     else:
                         self._receive(ready)
-            for member in list(self._doubtful):
-                self._probe(member)
+            for actor in list(self._doubtful):
+                self._probe(actor)
 
     def _start(self) -> None:
         """Asks for one more actor; Ray makes it when there is a free CPU."""
         import ray
 
         unfit = ",".join(self._nodes.unfit)
-        actor: Any = (
+        handle: Any = (
             ray.remote(ClipActor)
             .options(
                 num_cpus=1,
@@ -216,40 +216,40 @@ class _RayDriver:
             )
             .remote(self._settings.environment, self._settings.version)
         )
-        self._starting[actor.here.remote()] = _Actor(actor)
+        self._starting[handle.here.remote()] = _Actor(handle)
 
     def _admit(self, answer: Any) -> None:
         """Takes in an actor that was made, or was not."""
         import ray
 
-        member = self._starting.pop(answer)
+        actor = self._starting.pop(answer)
         try:
-            member.node, member.host, unfit = ray.get(answer)
+            actor.node, actor.host, unfit = ray.get(answer)
         except ray.exceptions.RayError as error:
-            member.node, member.host = node_of_failed_actor(error)
-            self._note_false_start(member, error)
+            actor.node, actor.host = node_of_failed_actor(error)
+            self._note_false_start(actor, error)
             return
         self._false_starts = 0
         if unfit:
-            self._exclude(member, unfit)
-        elif member.node in self._nodes.unfit:
-            ray.kill(member.actor)
+            self._exclude(actor, unfit)
+        elif actor.node in self._nodes.unfit:
+            ray.kill(actor.handle)
         else:
-            self._idle.append(member)
+            self._idle.append(actor)
 
-    def _note_false_start(self, member: _Actor, error: Exception) -> None:
+    def _note_false_start(self, actor: _Actor, error: Exception) -> None:
         """An actor ended before it began a clip: its node is used no more if its Python is why, or if that goes on."""
         import ray
 
-        ray.kill(member.actor)
+        ray.kill(actor.handle)
         raised = isinstance(error, ray.exceptions.RayTaskError) or "creation task" in str(error)
-        if member.node and raised:
-            self._exclude(member, cannot(_why(error), self._settings.version))
-        elif member.node:
-            self._nodes.false_starts[member.node] += 1
-            if self._nodes.false_starts[member.node] >= _FALSE_STARTS_OF_A_NODE:
+        if actor.node and raised:
+            self._exclude(actor, cannot(_why(error), self._settings.version))
+        elif actor.node:
+            self._nodes.false_starts[actor.node] += 1
+            if self._nodes.false_starts[actor.node] >= _FALSE_STARTS_OF_A_NODE:
                 self._exclude(
-                    member,
+                    actor,
                     f"cannot do clips ({_why(error)}, {_FALSE_STARTS_OF_A_NODE} times before it began one): it may be "
                     "short of memory; `ray logs` there tells more",
                 )
@@ -262,63 +262,63 @@ class _RayDriver:
                     "tells how they are."
                 ) from error
 
-    def _exclude(self, member: _Actor, reason: str) -> None:
+    def _exclude(self, actor: _Actor, reason: str) -> None:
         """Uses a node no more."""
         import ray
 
-        ray.kill(member.actor)
-        for idle in [m for m in self._idle if m.node == member.node]:
+        ray.kill(actor.handle)
+        for idle in [m for m in self._idle if m.node == actor.node]:
             self._idle.remove(idle)
-            ray.kill(idle.actor)
-        if member.node not in self._nodes.unfit:
-            self._nodes.unfit[member.node] = f"Node {member.host} {reason}."
-            self._pipe.send(NodeExcluded(self._nodes.unfit[member.node]))
+            ray.kill(idle.handle)
+        if actor.node not in self._nodes.unfit:
+            self._nodes.unfit[actor.node] = f"Node {actor.host} {reason}."
+            self._pipe.send(NodeExcluded(self._nodes.unfit[actor.node]))
         self._nodes.counted = 0.0
 
-    def _give(self, member: _Actor, number: int, job: Job, settings: Settings) -> None:
-        member.number, member.begun = number, False
-        do = member.actor.do.options(num_returns="streaming")
-        self._streams[do.remote(job, settings, self._settings.do)] = member
+    def _give(self, actor: _Actor, number: int, job: Job, settings: Settings) -> None:
+        actor.number, actor.begun = number, False
+        do = actor.handle.do.options(num_returns="streaming")
+        self._streams[do.remote(job, settings, self._settings.do)] = actor
 
     def _receive(self, stream: Any) -> None:
         """Takes one message of a stream."""
         import ray
 
-        member = self._streams[stream]
+        actor = self._streams[stream]
         try:
             message = ray.get(next(stream))
         except StopIteration:  # it ended, and never said how
             message = Failed("It ended without a word. This is a bug; please report it with the clip.")
         except ray.exceptions.RayTaskError as error:
-            if not member.begun:  # what a clip is done with could not be loaded there
+            if not actor.begun:  # what a clip is done with could not be loaded there
                 del self._streams[stream]
-                self._refuse(member, error)
+                self._refuse(actor, error)
                 return
             message = Failed(f"{_last_line(error)}. This is a bug; please report it with the clip.")
         except ray.exceptions.RayError as error:
             del self._streams[stream]
-            self._on_unreachable(member, error)
+            self._on_unreachable(actor, error)
             return
         if isinstance(message, Begun):
-            member.begun = True
+            actor.begun = True
             if message.refusal:
                 del self._streams[stream]
-                self._exclude(member, message.refusal)
-                self._pipe.send((member.number, Refused()))
+                self._exclude(actor, message.refusal)
+                self._pipe.send((actor.number, Refused()))
                 return
-            self._nodes.false_starts.pop(member.node, None)
+            self._nodes.false_starts.pop(actor.node, None)
             return
-        self._pipe.send((member.number, message))
+        self._pipe.send((actor.number, message))
         if not isinstance(message, ClipProgress):
             del self._streams[stream]
-            if member.node in self._nodes.unfit:  # found so by another of that node, while this one was at work
-                ray.kill(member.actor)
+            if actor.node in self._nodes.unfit:  # found so by another of that node, while this one was at work
+                ray.kill(actor.handle)
                 return
             if len(self._starting) > len(self._waiting):  # one is on its way that nobody waits for any more
-                ray.kill(self._starting.popitem()[1].actor)
-            self._idle.append(member)
+                ray.kill(self._starting.popitem()[1].handle)
+            self._idle.append(actor)
 
-    def _on_unreachable(self, member: _Actor, error: Exception) -> None:
+    def _on_unreachable(self, actor: _Actor, error: Exception) -> None:
         """An actor died or cannot be reached: tells, or waits until Ray knows which.
 
         A clip is not given to anybody else while its actor may still be at work.
@@ -326,60 +326,60 @@ class _RayDriver:
         import ray
 
         if not isinstance(error, ray.exceptions.ActorDiedError):
-            member.doubt = member.doubt or time.monotonic()
-            member.probe = None
-            if member not in self._doubtful:
-                self._doubtful.append(member)
+            actor.doubt = actor.doubt or time.monotonic()
+            actor.probe = None
+            if actor not in self._doubtful:
+                self._doubtful.append(actor)
             return
-        if member in self._doubtful:
-            self._doubtful.remove(member)
+        if actor in self._doubtful:
+            self._doubtful.remove(actor)
         self.count()
-        if member.node in self._nodes.slots and not member.begun:
-            self._refuse(member, error)
+        if actor.node in self._nodes.slots and not actor.begun:
+            self._refuse(actor, error)
             return
-        if member.node in self._nodes.slots:
+        if actor.node in self._nodes.slots:
             lost = Lost(
-                f"The process that did it on node {member.host} died: that node may be short of memory; try fewer "
+                f"The process that did it on node {actor.host} died: that node may be short of memory; try fewer "
                 "--jobs."
             )
         else:
-            lost = Lost(f"The cluster lost node {member.host} while that did it.", node_failure=True)
-        self._pipe.send((member.number, lost))
+            lost = Lost(f"The cluster lost node {actor.host} while that did it.", node_failure=True)
+        self._pipe.send((actor.number, lost))
 
-    def _refuse(self, member: _Actor, error: Exception) -> None:
+    def _refuse(self, actor: _Actor, error: Exception) -> None:
         """An actor that was given a clip ended before it began it: somebody else has to do it."""
-        self._note_false_start(member, error)
-        self._pipe.send((member.number, Refused()))
+        self._note_false_start(actor, error)
+        self._pipe.send((actor.number, Refused()))
 
-    def _probe(self, member: _Actor) -> None:
+    def _probe(self, actor: _Actor) -> None:
         """Asks a doubtful actor for a sign of life, time and again, until it is certain what became of it."""
         import ray
 
-        assert member.doubt is not None
-        patience_over = time.monotonic() - member.doubt > _DOUBT_S
-        if member.probe is None:
-            member.probe = member.actor.here.remote()
-        if ray.wait([member.probe], timeout=0.05)[0]:
+        assert actor.doubt is not None
+        patience_over = time.monotonic() - actor.doubt > _DOUBT_S
+        if actor.probe is None:
+            actor.probe = actor.handle.here.remote()
+        if ray.wait([actor.probe], timeout=0.05)[0]:
             try:
-                ray.get(member.probe)
+                ray.get(actor.probe)
                 patience_over = True  # it is there again, but the stream of its messages is not
             except ray.exceptions.RayError as error:
                 if not patience_over:
-                    self._on_unreachable(member, error)
+                    self._on_unreachable(actor, error)
                     return
         if patience_over:
-            ray.kill(member.actor)
-            self._doubtful.remove(member)
-            lost = Lost(f"The cluster lost touch with node {member.host} while that did it.", node_failure=True)
-            self._pipe.send((member.number, lost))
+            ray.kill(actor.handle)
+            self._doubtful.remove(actor)
+            lost = Lost(f"The cluster lost touch with node {actor.host} while that did it.", node_failure=True)
+            self._pipe.send((actor.number, lost))
 
     def shut_down(self) -> None:
         """Ends all actors and leaves the cluster."""
         import ray
 
         busy = [*self._streams.values(), *self._doubtful]
-        for member in (*busy, *self._idle, *self._starting.values()):
-            ray.kill(member.actor)
+        for actor in (*busy, *self._idle, *self._starting.values()):
+            ray.kill(actor.handle)
         if busy:
             time.sleep(_DYING_S)  # they may write until they are dead, and the batch is about to tidy up
         ray.shutdown()

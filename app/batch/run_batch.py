@@ -158,10 +158,10 @@ class _ClipState:
 
 
 class _Batch:
-    """Hands out clips and takes in renders.
+    """Gives clips to the executor and takes in renders.
 
     Every try makes its files in a folder of its own, and only this process moves them to where they belong. So a
-    worker that is thought dead and is not (its node lost the network, say) cannot touch what another one has made, and
+    process that is thought dead and is not (its node lost the network, say) cannot touch what another one has made, and
     what a killed batch left half-written lies in one place.
     """
 

@@ -19,8 +19,8 @@ def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None
     joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
     that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
     H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in which frame; track_id int64
-    (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage looked at every so
-    many frames and at the last, nobody was observed in the others; skeleton, axes, model str. more: arrays to add.
+    (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage ran in every so
+    many frames and in the last, nobody was observed in the others; skeleton, axes, model str. more: arrays to add.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames

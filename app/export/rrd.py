@@ -177,7 +177,7 @@ def _log_person(recording: RecordingStream, take: Take, motion: PersonMotion) ->
 
 
 def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> None:
-    """The 2D joints in the frames in which somebody was looked for: those that were found."""
+    """The 2D joints that were found, in the detection frames."""
     import rerun as rr
 
     entity, people = f"world/camera/image/person_{motion.track_id}", take.tracks[motion.track_id].people

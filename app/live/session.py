@@ -2,7 +2,7 @@
 
     source → [newest] → 2D and identities → [queue] → lifting and placing → [newest] → whoever draws
 
-Every hand-over is bounded. Where a stage is too slow the newest thing wins and what it replaced is counted.
+Every queue is bounded. Where a stage is too slow the newest thing wins and what it replaced is counted.
 """
 
 from __future__ import annotations

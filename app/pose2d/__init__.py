@@ -30,8 +30,8 @@ _NO_HRNET = (
     "HRNet's weights are not here and cannot be fetched now "
     f"(`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again)"
 )
-#: Live, one look at one person may take so many milliseconds; where Thunder takes longer, Lightning looks.
-LIVE_LOOK_MS = 25.0
+#: Live, the joints of one person may take so many milliseconds; where Thunder takes longer, Lightning finds them.
+LIVE_CROP_MS = 25.0
 
 #: Width and height of the crops that the HRNets of the weights manifest were trained on, by name. The network takes any
 #: size and no tensor tells which was meant.
@@ -122,21 +122,21 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
 
 
 def _movenet(max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False) -> tuple[MoveNetPose2D, str]:
-    """MoveNet, and which of its networks looks at people; where that may hurry, one that is fast enough here."""
+    """MoveNet, and which of its networks finds joints; where that may hurry, one that is fast enough here."""
     import torch
 
-    from sasmamba.app.pose2d.movenet import MoveNetPose2D, look_ms
+    from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms
     from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 
     # crops side by side, each on one thread, are faster than one crop on several
     network = open_lightning() if lightning else open_thunder()
-    if may_hurry and look_ms(network) > LIVE_LOOK_MS:
+    if may_hurry and crop_ms(network) > LIVE_CROP_MS:
         network, lightning = open_lightning(), True
     backend = MoveNetPose2D(
         network,
         open_multipose(),
         max_people=max_people,
-        # Mirrored looks halve how often Thunder exchanges sides and nearly double its cost; Lightning gains nothing by
+        # Mirrored crops halve how often Thunder exchanges sides and nearly double its cost; Lightning gains nothing by
         # them (benchmarks/pose2d_quality.py).
         mirror=not live and not lightning,
         name="movenet-lightning" if lightning else "movenet",

@@ -10,7 +10,7 @@ from sasmamba.app.types import Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
 
-#: The torso is looked at on a grid of so many points a side; fewer than a quarter of them in the picture tell nothing.
+#: The torso is sampled on a grid of so many points a side; fewer than a quarter of them in the picture tell nothing.
 GRID = 16
 #: A torso seen from the side is taken to be at least this wide, as a share of its length.
 LEAST_WIDTH = 0.3
@@ -21,7 +21,7 @@ HUES, GREYS = 12, 6
 #: Saturation times brightness (0..1) below which a point has no colour to speak of, and above which it is vivid.
 PALE, VIVID = 0.12, 0.4
 #: Bhattacharyya distances up to which two histograms are surely of one person's clothes, and from which surely not.
-#: One person's, some seconds apart and turned, lie around 0.25; those of two who are dressed differently, 0.7.
+#: One person's, some seconds apart and turned, lie around 0.25; those of two in different clothes, 0.7.
 SAME, OTHER = 0.35, 0.65
 
 

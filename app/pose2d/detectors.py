@@ -113,7 +113,7 @@ class MediaPipeDetector:
         """See `Detector`."""
         if not frame.bgr.size:
             return np.zeros((0, 5), np.float32)
-        # A frame that is not later than the one before it begins a new video: nobody is followed, all are looked for.
+        # A frame that is not later than the one before it begins a new video: nobody is followed.
         people = self._finder(Frame(0, Fraction(0), frame.bgr))
         boxes = np.array([p.box_px for p in people], np.float32).reshape(-1, 4)
         score = np.array([p.score.mean() for p in people], np.float32)
@@ -145,7 +145,7 @@ def people_in(boxes_px: FloatArray, score: FloatArray, width: int, height: int) 
 
 
 def nms(boxes_px: FloatArray, most: float = SAME_BOX) -> list[int]:
-    """Which of boxes (n, 4), the surest first, are no second look at an earlier one (non-maximum suppression)."""
+    """Which of boxes (n, 4), the surest first, are no second detection of the same (non-maximum suppression)."""
     kept: list[int] = []
     for i, box in enumerate(boxes_px):
         if all(box_iou(box, boxes_px[k]) <= most for k in kept):

@@ -25,7 +25,7 @@ from sasmamba.models.hrnet import HRNet
 
 Runtime = Literal["onnxruntime", "torch"]
 
-#: The detector looks at one in so many frames of the video while somebody is followed, and at all while nobody is.
+#: The detector runs in one of so many frames of the video while somebody is followed, and at all while nobody is.
 DETECT_EVERY = 5
 #: A box of the detector counts from this score on.
 BOX_SCORE = 0.3
@@ -188,7 +188,7 @@ def _in_onnxruntime(network: HRNet, threads: int) -> heatmap_codec.Network | Non
 def _renewed(followed: list[FloatArray], detected: list[FloatArray]) -> list[FloatArray]:
     """Followed boxes first, each as the detector sees it now if it does; then newcomers, the surest first.
 
-    Somebody the detector misses is looked for where their joints were.
+    Somebody the detector misses keeps the box around their joints.
     """
     detected = list(detected)
     renewed = []

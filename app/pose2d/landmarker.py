@@ -69,7 +69,7 @@ def _close_at_exit(landmarker: Landmarker) -> None:
     """Sees to it that a landmarker which nobody closes is closed when the interpreter ends.
 
     MediaPipe closes its own objects too late, when the modules that it needs for that are gone, and prints tracebacks.
-    It also hands the closing to a thread pool, and those stop before `atexit` begins: the hook that they themselves
+    It also leaves the closing to a thread pool, and those stop before `atexit` begins: the hook that they themselves
     stop by is the one before which it must happen.
     """
     _register()

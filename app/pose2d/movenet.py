@@ -1,9 +1,9 @@
-"""MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning look at each of them closely.
+"""MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning find the joints of each.
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
 very well, and its MultiPose variant everybody in a picture, roughly. So a `_Follower` cuts a square around each person
-where their motion takes them, and from time to time MultiPose looks whether somebody has come, more often after
-somebody came or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody came
+or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
 
-#: MultiPose looks after so many seconds, and sooner for so long after somebody came or was lost.
+#: MultiPose searches for newcomers after so many seconds, and sooner for so long after somebody came or was lost.
 FIND_S, FIND_SOON_S, SOON_FOR_S = 0.3, 0.1, 1.0
 #: Somebody unseen for longer is let go; MultiPose will find them again.
 PATIENCE_S = 0.4
@@ -92,8 +92,8 @@ def _estimates(
     ]
 
 
-def look_ms(network: Network) -> float:
-    """Milliseconds that one look takes here: the shortest of three, after one that is not like the others."""
+def crop_ms(network: Network) -> float:
+    """Milliseconds that one crop takes here: the shortest of three, after one that is not like the others."""
     crop = np.zeros((1, network.side, network.side, 3), np.uint8)
     network(crop)
     seconds = []
@@ -111,7 +111,7 @@ class MoveNetPose2D(Closing):
     believed joints with a margin, cut at the picture's edge.
 
     Args:
-        network: looks at crops. finder: finds people; see `movenet_networks`.
+        network: finds joints in crops. finder: finds people; see `movenet_networks`.
         max_people: at most so many are followed at once, 1 or more.
         mirror: see `estimate`.
         name: what a report calls it.
@@ -172,7 +172,7 @@ class MoveNetPose2D(Closing):
         return _estimates(each, self._network, bgr, squares, mirror=self._mirror)
 
     def _search(self, bgr: NDArray[np.uint8], now_s: float) -> Callable[[], list[tuple[Person2D, float]]] | None:
-        """Lets MultiPose look for people, if it is time, beside whoever looks at the crops; returns how to get them."""
+        """Lets MultiPose find people, if it is time, beside the networks of the crops; returns how to get them."""
         soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
         if now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6:
             return None
@@ -230,13 +230,13 @@ class _Follower:
         self._before = person, now_s, self._velocity, self._side
 
     def square(self, now_s: float) -> Square:
-        """Where to look for them now."""
+        """The crop in which they should be now."""
         square = Square.around(self.person.joints_px, self.person.score)
         assert square is not None, "people have joints"
         return Square.centred(square.centre_px + self._drift(now_s), max(square.side, self._side))
 
     def follow(self, seen: Person2D | None, now_s: float) -> None:
-        """Takes what was seen where they were looked for, unless it cannot be them."""
+        """Takes what was found in that crop, unless it cannot be them."""
         if seen is None or not self._continues(seen, now_s):
             self.lost = True
             return
@@ -254,7 +254,7 @@ class _Follower:
         self.lost = True
 
     def is_worth_it(self, now_s: float) -> bool:
-        """Whether to look for them any longer."""
+        """Whether to follow them any longer."""
         if now_s - self._seen_s > PATIENCE_S and self.lost:
             return False
         seen = self.person.score[self.person.score > 0]

@@ -43,7 +43,7 @@ def test_every_setting_has_an_option_with_its_default(command: Callable, setting
     assert options == defaults | dict.fromkeys(parsed & defaults.keys(), "")
 
 
-@pytest.mark.parametrize(("one", "other"), combinations((run, live, lift), 2))
+@pytest.mark.parametrize(("one", "other"), list(combinations((run, live, lift), 2)))
 def test_an_option_of_two_commands_is_declared_once(one: Callable, other: Callable) -> None:
     ours, theirs = (get_type_hints(command, include_extras=True) for command in (one, other))
     both = ours.keys() & theirs.keys() - {"return", "source", "out"}  # each of these means something else

@@ -398,8 +398,8 @@ def test_one_that_fails_at_once_does_not_get_the_next_clip(
     driver_process._receive(hasty)
     driver_process._receive(hasty)
 
-    def stop_after_first(member: _Actor, *_: object) -> None:
-        given.append(member.actor)
+    def stop_after_first(actor: _Actor, *_: object) -> None:
+        given.append(actor.handle)
         raise EOFError
 
     monkeypatch.setattr(driver_process, "_give", stop_after_first)

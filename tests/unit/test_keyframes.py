@@ -122,7 +122,7 @@ def test_stopping_looks_once_more(lifter: Lifter) -> None:
     ("every", "sightings", "kept"), [(1, 7, 0), (1, 8, 1), (3, 2, 0), (3, 3, 1), (10, 1, 0), (10, 2, 1)]
 )
 def test_spurious_tracks(lifter: Lifter, every: int, sightings: int, kept: int) -> None:
-    """Seen for less than eight frames' time, or in one look only."""
+    """Seen for less than eight frames' time, or in one detection frame only."""
     there = Eyes(lambda frame: 30 <= frame < 30 + every * sightings)
     assert len(take_of(lifter, Film(90), there, every).tracks) == kept
 
@@ -140,7 +140,7 @@ def test_between_two_looks_people_move_straight() -> None:
     (shown,) = take.people_at(2)
     assert shown.track_id == 1
     np.testing.assert_allclose(np.delete(shown.joints_px, 3, 0), 140)  # by time, not by frame
-    np.testing.assert_allclose(shown.joints_px[3], 200)  # found in the second look only
+    np.testing.assert_allclose(shown.joints_px[3], 200)  # found in the second keyframe only
     assert shown.score[3] == pytest.approx(0.24)
     np.testing.assert_allclose(shown.box_px, 140)
     assert take.people_at(0)[0].joints_px[0, 0] == 100

@@ -11,7 +11,7 @@ import pytest
 from helpers_world import HEIGHT, WIDTH, World
 
 from sasmamba.app.pose2d import movenet
-from sasmamba.app.pose2d.movenet import MoveNetPose2D, estimate, look_ms
+from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms, estimate
 from sasmamba.app.pose2d.multipose import MultiPoseDetector, find_people
 from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.types import Frame, Person2D
@@ -248,7 +248,7 @@ def test_numbers_out_of_range_and_a_closed_backend() -> None:
 
 
 def test_how_long_a_look_takes_is_measured() -> None:
-    assert 0 < look_ms(World().network()) < 1000
+    assert 0 < crop_ms(World().network()) < 1000
 
 
 def test_threads_change_nothing() -> None:

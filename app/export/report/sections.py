@@ -55,7 +55,7 @@ def summary(take: Take, placement: Placement, people: list[PersonMotion], outcom
     every = "every frame" if take.pose2d_every == 1 else f"one frame in {take.pose2d_every} and in the last"
     run = {
         "Video": f"{meta.width}×{meta.height}, {float(meta.fps):g} frames/s on average",
-        "Frames": f"{take.frames} analysed, {outcome.written} drawn; joints looked for in {every}",
+        "Frames": f"{take.frames} analysed, {outcome.written} drawn; joints detected in {every}",
         "Models": f"2D {outcome.pose2d}, 3D {take.model}",
         "Speed": f"{outcome.fps:.1f} frames/s; milliseconds per frame: "
         + ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.stage_ms.items()),
