@@ -30,9 +30,11 @@ $(READY): $(VENV)/.run
 	touch $@
 
 demo: $(VENV)/.run
-	$(BIN)/sasmamba-demo weights fetch pose-landmarker-full demo-clip
+	$(BIN)/sasmamba-demo weights fetch demo-clip
 	cp "$$($(BIN)/sasmamba-demo weights where demo-clip)" demo_videos/park.mp4
-	$(BIN)/sasmamba-demo demo_videos/park.mp4 --pose2d mediapipe --out demo_videos/park_3d.mp4
+	eyes=movenet; $(BIN)/sasmamba-demo weights fetch movenet || \
+		{ eyes=mediapipe; $(BIN)/sasmamba-demo weights fetch pose-landmarker-full; }; \
+	$(BIN)/sasmamba-demo demo_videos/park.mp4 --pose2d $$eyes --out demo_videos/park_3d.mp4
 	@echo "Watch it: $(CURDIR)/demo_videos/park_3d.mp4"
 
 test: lint types unit wheel-check
