@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from sasmamba.app.pose2d import MEDIAPIPE_MODEL
+from sasmamba.app.pose2d import MEDIAPIPE_MODEL, MOVENET
 from sasmamba.app.pose2d.choices import DEFAULT_HRNET
 
 
@@ -50,13 +50,16 @@ def verdict(findings: list[Finding]) -> Finding:
     if broken:
         names = ", ".join(f.part for f in broken)
         return Finding("verdict", False, f"Not ready: {names}.", f"Next, for {broken[0].part}: {broken[0].remedy}")
-    finders = [name for part, name in (("detector yolox", "YOLOX"), ("2D mediapipe", "MediaPipe")) if part in works]
+    can_find = (("detector yolox", "YOLOX"), ("2D movenet", "MultiPose"), ("2D mediapipe", "MediaPipe"))
+    finders = [name for part, name in can_find if part in works]
     if "2D hrnet" in works and finders:
         found = f"Ready: HRNet finds joints and {finders[0]} people."
+    elif "2D movenet" in works:
+        found = "Ready: MoveNet finds people and joints."
     elif "2D mediapipe" in works:
         found = "Ready: MediaPipe finds people and joints."
     else:
-        fetch = f"Next: sasmamba-demo weights fetch {MEDIAPIPE_MODEL}"
+        fetch = f"Next: sasmamba-demo weights fetch {MOVENET}"
         if _offline():
             return Finding("verdict", False, "Not ready: no model that finds people, and fetching is off.", fetch)
         return Finding("verdict", True, "Ready, once a model that finds people is fetched; the first run does.", fetch)
@@ -130,6 +133,9 @@ def _pose2d() -> list[Finding]:
             MediaPipePose2D(model).close()
         return f"MediaPipe {found.__version__}"
 
+    def onnxruntime() -> str:
+        return f"ONNX Runtime {load_onnxruntime().__version__}"
+
     def openmmlab() -> str:
         load_mmpose()
         return f"mmpose {version('mmpose')}"
@@ -139,10 +145,11 @@ def _pose2d() -> list[Finding]:
         return f"transformers {version('transformers')}; weights of your own"
 
     return [
+        _with_weights(_tried("2D movenet", onnxruntime), MOVENET),
         _with_weights(_tried("2D mediapipe", mediapipe), MEDIAPIPE_MODEL),
         _with_weights(Finding("2D hrnet", True, "", optional=True), DEFAULT_HRNET),
         _with_weights(
-            _tried("detector yolox", lambda: f"ONNX Runtime {load_onnxruntime().__version__}", optional=True),
+            _tried("detector yolox", onnxruntime, optional=True),
             YOLOX_WEIGHTS["yolox"],
         ),
         _tried("2D openmmlab", openmmlab, optional=True),

@@ -22,6 +22,7 @@ def test_every_part_is_named_and_every_lack_has_a_remedy() -> None:
         "GPU",
         "native kernels",
         "selective scan",
+        "2D movenet",
         "2D mediapipe",
         "H.264 encoder",
         "H.264 decoder",
@@ -103,7 +104,7 @@ def parts(**ok: bool) -> list[Finding]:
     ]
 
 
-FETCH = "Next: sasmamba-demo weights fetch pose-landmarker-full"
+FETCH = "Next: sasmamba-demo weights fetch movenet"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,18 @@ FETCH = "Next: sasmamba-demo weights fetch pose-landmarker-full"
             False,
             True,
             "Ready: MediaPipe finds people and joints. Next: sasmamba-demo VIDEO.mp4",
+        ),
+        (
+            {"2D_mediapipe": True, "2D_movenet": True},
+            False,
+            True,
+            "Ready: MoveNet finds people and joints. Next: sasmamba-demo VIDEO.mp4",
+        ),
+        (
+            {"2D_movenet": True, "2D_hrnet": True},
+            True,
+            True,
+            "Ready: HRNet finds joints and MultiPose people. Next: sasmamba-demo VIDEO.mp4",
         ),
         (
             {"2D_mediapipe": True, "2D_hrnet": True},
@@ -141,7 +154,16 @@ FETCH = "Next: sasmamba-demo weights fetch pose-landmarker-full"
         ),
         ({"2D_mediapipe": True, "python": False}, False, False, "Not ready: python. Next, for python: get it"),
     ],
-    ids=["mediapipe", "hrnet", "hrnet alone", "hrnet without a detector", "nothing yet", "python"],
+    ids=[
+        "mediapipe",
+        "movenet",
+        "hrnet with MultiPose",
+        "hrnet",
+        "hrnet alone",
+        "hrnet without a detector",
+        "nothing yet",
+        "python",
+    ],
 )
 def test_the_verdict(
     found: dict[str, bool], offline: bool, ok: bool, says: str, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +177,7 @@ def test_without_weights_nothing_that_wants_them_is_ok(tmp_path: Path, monkeypat
     monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path))
     findings = {f.part: f for f in examine()}
     for part, name in (
+        ("2D movenet", "movenet"),
         ("2D mediapipe", "pose-landmarker-full"),
         ("2D hrnet", "hrnet-w32"),
         ("detector yolox", "yolox-s"),
