@@ -18,8 +18,7 @@ import torch
 
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import lift_sequence
-from sasmamba.app.lifting.online import LiveLifting
-from sasmamba.app.live.run_live import LIVE_WINDOW
+from sasmamba.app.lifting.online import LiveLifting, live_window
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, windows
@@ -71,7 +70,6 @@ def main() -> None:
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
     truth = w.part(measured)
     lifter = Lifter.load(args.lifter, flip=False, refine=False)  # as in live mode
-    longest = lifter.model.config.frames
 
     def row(poses: list[np.ndarray]) -> dict[str, float]:
         f = figures(torch.from_numpy(np.stack(poses))[:, measured], truth)
@@ -79,17 +77,17 @@ def main() -> None:
 
     results: dict[str, dict[str, float]] = {}
     for lookahead in map(int, args.lookahead.split(",")):
-        window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
+        window = live_window(lifter.frames, lookahead)
         near, fps = min(lookahead, window - 2), float(motion.fps[0])
         found = row([live(lifter, x, near, window, measured, fps, not args.raw) for x in w.xyc.numpy()])
         results[str(lookahead)] = {"window": window} | found
         if not args.json:
             print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
-    results["offline"] = {"window": longest} | row([lift_sequence(lifter, x) for x in w.xyc.numpy()])
+    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x) for x in w.xyc.numpy()])
     if args.json:
         print(json.dumps(results, indent=1))
     else:
-        print(f"offline          window {longest:4}  {results['offline']}")
+        print(f"offline          window {lifter.frames:4}  {results['offline']}")
 
 
 if __name__ == "__main__":

@@ -18,12 +18,19 @@ from sasmamba.app.motion.smoothing import OneEuro
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 
+#: Frames of a live window: by benchmarks/lookahead.py a third of the longest is nearly as accurate at a third the cost.
+LIVE_WINDOW = 81
 #: Somebody unseen is carried for so many frames, then not shown until seen again.
 CARRIED_FRAMES = 10
 #: So many dropped frames in a row are bridged straight; a longer way is left to the lifter. Masked, they cost it more.
 _BRIDGED_FRAMES = 9
 #: What is left of a velocity, per frame, where a pose is carried beyond the last window.
 _DAMPING = 0.8
+
+
+def live_window(longest: int, lookahead: int) -> int:
+    """Frames of a live window: as much past as future, LIVE_WINDOW at least, `longest` at most."""
+    return min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveSource, open_live
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.online import LiveLifting
+from sasmamba.app.lifting.online import LiveLifting, live_window
 from sasmamba.app.live.framing import Framing
 from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.screens import Server, Window, can_show
@@ -28,8 +28,6 @@ from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable
 from sasmamba.common.interrupts import Stop
 
-#: Frames of a live window: by benchmarks/lookahead.py a third of the longest is nearly as accurate at a third the cost.
-LIVE_WINDOW = 81
 #: Where the page is served when nobody says and there is no display.
 DEFAULT_PORT = 8477
 #: Numbers in the picture are renewed every so many frames; faster ones cannot be read.
@@ -164,10 +162,8 @@ def run_live(
         source = stack.enter_context(open_live(job.source, start_s=settings.start_s, patience_s=settings.patience_s))
         device = resolve_device(settings.device)
         lifter = Lifter.load(settings.lifter, device, flip=False, refine=False)  # here every millisecond shows
-        longest = lifter.model.config.frames
-        lookahead = min(settings.lookahead, longest - 2)
-        # as much past as future, and a third of the longest window at least
-        window = min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
+        lookahead = min(settings.lookahead, lifter.frames - 2)
+        window = live_window(lifter.frames, lookahead)
         lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
         window_ = stack.enter_context(Window()) if wants_window else None
         pose2d = stack.enter_context(
