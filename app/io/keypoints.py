@@ -86,15 +86,21 @@ def read_keypoints(path: Path) -> Keypoints:
         )
     points = mask_missing(points)
     _check_pixels(path, points, width, height)
+    xyc = converted_to_h36m17(points, skeleton)
+    if not (xyc[..., 2] > 0).any():
+        raise UserError(f"{path}: every joint is missing in every frame, there is nothing to lift.")
+    return Keypoints(xyc if xyc.ndim == 4 else xyc[None], fps, width, height, fov_deg, one_person=xyc.ndim == 3)
+
+
+def converted_to_h36m17(points: NDArray, skeleton: str) -> FloatArray:
+    """2D poses (..., J, 3) x px, y px, score of one of `SKELETONS` as H36M-17 (..., 17, 3), missing joints 0, 0, 0."""
+    points = mask_missing(points)
     xy, score = points[..., :2], points[..., 2]
     if skeleton == "mediapipe33":
         xy, score = mediapipe33_to_coco17(xy, score)
     if skeleton != "h36m17":
         xy, score = coco17_to_h36m17(xy, score)
-    if not (score > 0).any():
-        raise UserError(f"{path}: every joint is missing in every frame, there is nothing to lift.")
-    xyc = np.concatenate([xy, score[..., None]], -1)
-    return Keypoints(xyc if xyc.ndim == 4 else xyc[None], fps, width, height, fov_deg, one_person=xyc.ndim == 3)
+    return np.concatenate([xy, score[..., None]], -1)
 
 
 def _read_fields(path: Path) -> dict[str, NDArray]:
