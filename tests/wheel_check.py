@@ -35,6 +35,8 @@ NOT_SOURCE = (
 REQUIRED = (
     "sasmamba/__init__.py",
     "sasmamba/py.typed",
+    "sasmamba/analysis.py",
+    "sasmamba/stream.py",
     "sasmamba/app/py.typed",
     "sasmamba/models/py.typed",
     "sasmamba/app/cli/main.py",
@@ -77,6 +79,8 @@ from sasmamba.app import lifting, weights
 from sasmamba.models import kernels as native
 for module in (sasmamba.app.cli.main, sasmamba.models.sasmamba, sasmamba.training, lifting, native):
     assert module.__file__.startswith(folder), f"{module.__name__} comes from {module.__file__}"
+for name in sasmamba.__all__:
+    assert getattr(sasmamba, name) is not None, name
 assert str(weights.verify("sasmamba-lean").path).startswith(folder)
 library, sentence = native.load()
 assert (library is not None) == kernels, sentence

@@ -1,0 +1,164 @@
+"""A whole video to everybody's motion: what a program gets instead of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app import pipeline
+from sasmamba.app.export.motion_table import PersonMotion, motions
+from sasmamba.app.io.video_file import VideoFile
+from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.motion.placing import place
+from sasmamba.app.motion.smoothing import smooth_take
+from sasmamba.app.pose2d import open_pose2d
+from sasmamba.app.take import Track
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.device import resolve_device
+from sasmamba.common.interrupts import Stop
+from sasmamba.common.progress import Progress
+from sasmamba.common.timings import Timings
+from sasmamba.keyword_settings import AnalysisSettings, FileName, analysis_config
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalysedPerson:
+    """One person of a video, from their first frame with a pose to their last: F frames.
+
+    Attributes:
+        track_id: Their number, the same in every frame and in the render.
+        frame: (F,) int, numbers of the video's frames, without gaps.
+        times_s: (F,) float64, exact times of these frames, seconds.
+        world_m: (F, 17, 3) float32, H36M-17 in the world's axes: metres, x right, y away from the camera, z up, the
+            floor at z = 0. NaN where there is no pose.
+        joints3d: (F, 17, 3) float32, H36M-17 relative to the pelvis in the axes of a camera that looks straight at the
+            person: metres, x right, y down, z forward. NaN where there is no pose.
+        keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them: pixels, x right, y down. NaN where it did not
+            see the person.
+        score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
+        observed: (F,) bool, whether the 2D stage saw the person in the frame; elsewhere the frames around carry the
+            pose.
+    """
+
+    track_id: int
+    frame: NDArray[np.int64]
+    times_s: NDArray[np.float64]
+    world_m: FloatArray
+    joints3d: FloatArray
+    keypoints: FloatArray
+    score: FloatArray
+    observed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """Everybody's motion in one video.
+
+    Attributes:
+        people: Everybody who was found, by track id; empty if nobody was.
+        times_s: (frames of the video,) float64, seconds.
+        fps: The average frame rate, exact.
+        width: Of the video in pixels, as displayed.
+        height: Of the video in pixels, as displayed.
+        model: The lifter's name.
+        pose2d: The 2D stage's name.
+        assumptions: What was taken for granted of camera, people and floor, as in every export.
+        problems: Sentences about losses: damaged frames, people whose place is a guess.
+    """
+
+    people: Mapping[int, AnalysedPerson]
+    times_s: NDArray[np.float64]
+    fps: Fraction
+    width: int
+    height: int
+    model: str
+    pose2d: str
+    assumptions: Mapping[str, Any]
+    problems: tuple[str, ...]
+
+
+def analyse(
+    video: FileName, *, progress: Progress = lambda stage, done, total: None, **settings: Unpack[AnalysisSettings]
+) -> Analysis:
+    """Finds everybody in a video and their motion in 3D; draws and writes nothing.
+
+    Args:
+        video: The file.
+        progress: Told the stage, how many frames are done, and how many there are (None where that is not known).
+        **settings: See `AnalysisSettings`; unsaid ones are those of the command `sasmamba-demo`.
+
+    Returns:
+        Everybody's motion.
+
+    Raises:
+        UserError: Anything a person can mend, in one sentence that says what to do.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    config = analysis_config(video, settings)
+    device = resolve_device(config.device)
+    with VideoFile(config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as source:
+        if config.intrinsics is not None:
+            config.intrinsics.check(source.meta)
+        lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
+        with open_pose2d(
+            config.pose2d,
+            max_people=config.max_people,
+            every=config.pose2d_every,
+            detector=config.detector,
+            weights=config.pose2d_weights,
+            input_px=config.pose2d_px,
+            device=device,
+        ) as pose2d:
+            take = pipeline.analyse(
+                source,
+                pose2d,
+                lifter,
+                every=config.pose2d_every,
+                max_people=config.max_people,
+                timings=Timings(),
+                stop=Stop(),
+                progress=progress,
+            )
+            seen_by = pose2d.name
+        if config.smooth:
+            smooth_take(take)
+        placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        return Analysis(
+            people={m.track_id: _person(m, take.tracks[m.track_id]) for m in motions(take, placement)},
+            times_s=np.array([float(t) for t in take.times_s]),
+            fps=take.meta.fps,
+            width=take.meta.width,
+            height=take.meta.height,
+            model=take.model,
+            pose2d=seen_by,
+            assumptions=placement.assumptions,
+            problems=(*source.problems, *placement.problems),
+        )
+
+
+def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
+    """Somebody's placed motion, and what was seen and lifted of them in the same frames."""
+    frames = len(motion.frame)
+    joints3d = np.full((frames, 17, 3), np.nan, np.float32)
+    keypoints = np.full((frames, 17, 2), np.nan, np.float32)
+    score = np.zeros((frames, 17), np.float32)
+    for i, frame in enumerate(motion.frame.tolist()):
+        if (pose := track.poses.get(frame)) is not None:
+            joints3d[i] = pose.joints
+        if (person := track.people.get(frame)) is not None:
+            keypoints[i], score[i] = person.joints_px, person.score
+    return AnalysedPerson(
+        motion.track_id,
+        motion.frame,
+        motion.times_s,
+        motion.joints,
+        joints3d,
+        keypoints,
+        score,
+        motion.observed,
+    )

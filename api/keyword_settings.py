@@ -1,0 +1,118 @@
+"""The settings that programs may give by keyword, and the one place that turns them into the pipeline's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from sasmamba.app.config import LiveConfig, RunConfig, default_out
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.pose2d.choices import Backend2D, DetectorName
+
+#: A file's name, as text or as a path.
+FileName = str | os.PathLike[str]
+
+
+class ModelSettings(TypedDict, total=False):
+    """Which models run, and on what.
+
+    Attributes:
+        pose2d: The 2D backend; "auto" is the best that can be had here.
+        pose2d_weights: Its model, a name or a file.
+        pose2d_px: Width and height of the crops that model was trained on, where it is HRNet's and does not say.
+        detector: Finds people for backends that do not find them themselves.
+        max_people: How many people are followed at most.
+        lifter: A shipped lifter's name or a .safetensors file.
+        device: "auto", "cpu" or "cuda".
+        fov_deg: The camera's field of view along the picture's longer side, degrees.
+    """
+
+    pose2d: Backend2D
+    pose2d_weights: str | None
+    pose2d_px: tuple[int, int] | None
+    detector: DetectorName
+    max_people: int
+    lifter: str
+    device: Literal["auto", "cpu", "cuda"]
+    fov_deg: float
+
+
+class AnalysisSettings(ModelSettings, total=False):
+    """What the analysis of a video depends on.
+
+    Attributes:
+        start_s: Where to begin, seconds.
+        end_s: Where to end, seconds.
+        max_frames: How many frames at most.
+        pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
+        flip: Average with the mirrored input.
+        refine: Fit the poses to the 2D.
+        smooth: Take the jitter out.
+        intrinsics: The camera, where it is known; then `fov_deg` is not used.
+        height_m: How tall people are, metres: all of them, or by track id.
+    """
+
+    start_s: float | None
+    end_s: float | None
+    max_frames: int | None
+    pose2d_every: int
+    flip: bool
+    refine: bool
+    smooth: bool
+    intrinsics: Intrinsics | None
+    height_m: float | dict[int, float] | None
+
+
+class RenderSettings(AnalysisSettings, total=False):
+    """What a render depends on beside its analysis.
+
+    Attributes:
+        person: Save and draw only this track id.
+        export: Motion files to write beside the render: some of "bvh", "trc", "c3d", "csv", "json", "npz", "html",
+            "rrd".
+        height: Of the render in pixels, at most.
+        numbers: Draw frame number, time and stage timings.
+    """
+
+    person: int | None
+    export: tuple[str, ...]
+    height: int
+    numbers: bool
+
+
+def analysis_config(video: FileName, settings: AnalysisSettings) -> RunConfig:
+    """Checks the settings of an analysis, in which nothing is drawn.
+
+    Raises:
+        UserError: What cannot be, with what to do.
+    """
+    return RunConfig(Path(video), default_out(Path(video)), **settings)
+
+
+def render_config(video: FileName, out: FileName, poses: FileName | None, settings: RenderSettings) -> RunConfig:
+    """Checks the settings of a render.
+
+    Raises:
+        UserError: What cannot be, with what to do.
+    """
+    return RunConfig(Path(video), Path(out), None if poses is None else Path(poses), **settings)
+
+
+def folder_config(folder: FileName, settings: RenderSettings) -> RunConfig:
+    """Checks the settings of a folder's renders; each video's own names take the place of those in it.
+
+    Raises:
+        UserError: What cannot be, with what to do.
+    """
+    each = Path(folder) / "each.mp4"
+    return RunConfig(each, default_out(each), **settings)
+
+
+def live_config(lookahead: int, settings: ModelSettings) -> LiveConfig:
+    """Checks the settings of a stream.
+
+    Raises:
+        UserError: What cannot be, with what to do.
+    """
+    return LiveConfig("frames of a program", lookahead=lookahead, **settings)
