@@ -1,0 +1,160 @@
+"""The programs in examples/ run as they stand there, and say what is true."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers_cli import command, walk_clip, walker
+from helpers_motion import write_motion
+
+from sasmamba.models.skeletons import COCO_TO_H36M
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Those that use a video get the clip's first backend that needs no large download, whatever lies in the cache.
+IN_A_PROCESS = """
+import runpy, sys
+from sasmamba.app import weights
+weights.obtain = lambda name: None
+sys.argv = sys.argv[1:]
+if __name__ == "__main__":
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def example(name: str, *arguments: object, folder: Path) -> str:
+    """What an example prints; it must end well."""
+    launcher = folder / "launch.py"
+    launcher.write_text(IN_A_PROCESS)
+    done = subprocess.run(
+        [sys.executable, launcher, EXAMPLES / name, *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty frames of a woman walking."""
+    return walk_clip(demo_clip, tmp_path_factory.mktemp("examples") / "walk.mp4", frames=20)
+
+
+def test_every_example_is_tried_here() -> None:
+    tried = Path(__file__).read_text()
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'example("{path.name}"' not in tried] == []
+
+
+def test_video_to_csv(clip: Path, tmp_path: Path) -> None:
+    said = example("video_to_csv.py", clip, "out.csv", folder=tmp_path)
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert "person 1: " in said
+    assert {row["joint"] for row in rows} == {"left_wrist", "right_wrist", "left_ankle", "right_ankle"}
+    places = defaultdict(list)
+    for row in rows:
+        places[row["person"], row["joint"]].append(float(row["z_m"]))
+    height = {key: np.mean(z) for key, z in places.items()}
+    woman = min(height, key=lambda who: height[who])[0]
+    assert -0.1 < height[woman, "left_ankle"] < 0.4 < height[woman, "left_wrist"] < 1.3
+    (man,) = {who for who, _ in height} - {woman}
+    assert 1 < height[man, "left_ankle"] < 2, "he stands on a roof"
+
+
+def test_opencv_loop(clip: Path, tmp_path: Path) -> None:
+    said = example("opencv_loop.py", clip, folder=tmp_path)
+    told = re.findall(r"^frame 19: person \d (.+), (.+) m across, (.+) m away$", said, re.M)
+    man, woman = sorted(told, key=lambda person: float(person[1]))
+    assert (man[0], woman[0]) == ("has a hand up", "is there")
+    assert float(man[1]) < 0 < float(woman[1])
+    assert all(3 < float(person[2]) < 10 for person in (man, woman))
+
+
+def test_own_2d_to_3d(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", walker(50))
+    assert "50 of 50 frames" in example("own_2d_to_3d.py", "in.npy", "out.npy", folder=tmp_path)
+    keypoints = {"keypoints": walker(50), "fps": 30.0, "width": 320, "height": 240, "skeleton": "coco17"}
+    np.savez(tmp_path / "in.npz", **keypoints)  # type: ignore[arg-type]
+    assert command("lift", tmp_path / "in.npz", tmp_path / "out.npz", "--no-smooth", "-q").code == 0
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), np.load(tmp_path / "out.npz")["joints3d"], atol=1e-6)
+
+
+def test_batch(clip: Path, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    (videos / "deep").mkdir(parents=True)
+    (videos / "deep/walk.mp4").write_bytes(clip.read_bytes())
+    (videos / "broken.mp4").write_bytes(b"not a video")
+    said = example("batch.py", "videos", "renders", folder=tmp_path).splitlines()
+    assert [line.partition(": ")[::2] for line in said][1] == ("deep/walk.mp4", "done")
+    assert said[0].startswith("broken.mp4: failed ")
+    assert {path.name for path in (tmp_path / "renders/deep").iterdir()} == {"walk_3d.mp4", "walk_3d.npz"}
+    assert "deep/walk.mp4: kept" in example("batch.py", "videos", "renders", folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def detections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noisy walking with missing joints, a short gap, and a long one."""
+    rng = np.random.default_rng(0)
+    coco = walker(230)
+    coco[..., :2] += rng.normal(0, 1.5, (230, 17, 2))
+    coco[..., 2] = rng.uniform(0.3, 1, (230, 17))
+    coco[rng.random((230, 17)) < 0.05] = 0
+    coco[3, 4, 0] = np.nan
+    coco[:4] = coco[40:52] = coco[100:150] = coco[-2:] = 0
+    path = tmp_path_factory.mktemp("detections") / "in.npz"
+    np.savez(path, keypoints=coco, fps=30.0, width=320, height=240, skeleton="coco17")
+    return path
+
+
+def test_onnx_runtime_lifts_as_the_command_does(
+    detections: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # windows so short that several overlap; the command takes as many frames as the lifter can
+    monkeypatch.setattr("sasmamba.app.lifting.lifter.Lifter.frames", 60)
+    assert command("export-onnx", "sasmamba-lean", tmp_path / "l.onnx", "--frames", 60).code == 0
+    assert command("lift", detections, tmp_path / "want.npz", "--no-refine", "-q").code == 0
+    said = example("onnx_runtime.py", "l.onnx", detections, "got.npz", folder=tmp_path)
+    wanted, got = (np.load(tmp_path / name)["joints3d"] for name in ("want.npz", "got.npz"))
+    assert np.isnan(wanted[[0, 3, 120, -1]]).all()
+    assert np.isfinite(wanted[[4, 45, 99, 150, -3]]).all()
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(wanted))
+    assert np.nanmax(np.linalg.norm(got - wanted, axis=-1)) < 1e-3
+    assert f"{np.isfinite(wanted).all((1, 2)).sum()} of 230 frames" in said
+
+
+def test_onnx_runtime_says_which_window_it_needs(detections: Path, tmp_path: Path) -> None:
+    assert command("export-onnx", "sasmamba-lean", tmp_path / "l.onnx", "--frames", 81).code == 0
+    with pytest.raises(AssertionError, match="takes windows of 81 frames: export another with --frames 78"):
+        example("onnx_runtime.py", "l.onnx", detections, "got.npz", folder=tmp_path)
+    assert not (tmp_path / "got.npz").exists()
+
+
+def test_its_joints_are_the_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import onnx_runtime
+
+    made_of = np.zeros((17, 17), np.float32)
+    for joint, parts in enumerate(onnx_runtime.MADE_OF.values()):
+        made_of[joint, list(parts)] = list(parts.values())
+    np.testing.assert_allclose(made_of, COCO_TO_H36M, atol=1e-6)
+
+
+def test_finetune(tmp_path: Path) -> None:
+    write_motion(tmp_path / "mine.npz", [("anna", "walk", 260), ("ben", "walk", 260)])
+    write_motion(tmp_path / "general.npz", [("S1", "walk", 260)])
+    said = example("finetune.py", "mine.npz", "general.npz", "ben", "run", 2, folder=tmp_path)
+    last = said.splitlines()[-1]
+    assert last.startswith("ben: ")
+    assert last.endswith(f"use it with --lifter {Path('run/last.safetensors')}")
+    assert (tmp_path / "run/last.safetensors").is_file()
