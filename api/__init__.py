@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sasmamba.analysis import AnalysedPerson, Analysis, analyse
     from sasmamba.app.batch.run_batch import BatchReport
     from sasmamba.app.lifting.lifter import Lifter
+    from sasmamba.app.motion.camera import Intrinsics
     from sasmamba.app.pipeline import Report
     from sasmamba.common.errors import UserError
     from sasmamba.joint_arrays import lift, to_h36m17
@@ -32,6 +33,7 @@ _HOMES = {
     "Analysis": "sasmamba.analysis",
     "analyse": "sasmamba.analysis",
     "BatchReport": "sasmamba.app.batch.run_batch",
+    "Intrinsics": "sasmamba.app.motion.camera",
     "Lifter": "sasmamba.app.lifting.lifter",
     "Report": "sasmamba.app.pipeline",
     "UserError": "sasmamba.common.errors",
@@ -51,6 +53,7 @@ __all__ = [
     "AnalysedPerson",
     "Analysis",
     "BatchReport",
+    "Intrinsics",
     "Lifter",
     "PoseStream",
     "Report",

@@ -17,6 +17,7 @@ from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
+from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.device import resolve_device
@@ -38,8 +39,8 @@ class AnalysedPerson:
             floor at z = 0. NaN where there is no pose.
         joints3d: (F, 17, 3) float32, H36M-17 relative to the pelvis in the axes of a camera that looks straight at the
             person: metres, x right, y down, z forward. NaN where there is no pose.
-        keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them: pixels, x right, y down. NaN where it did not
-            see the person.
+        keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them, left and right put right: pixels, x right, y
+            down. NaN where it did not see the person.
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
         observed: (F,) bool, whether the 2D stage saw the person in the frame; elsewhere the frames around carry the
             pose.
@@ -68,7 +69,8 @@ class Analysis:
         model: The lifter's name.
         pose2d: The 2D stage's name.
         assumptions: What was taken for granted of camera, people and floor, as in every export.
-        problems: Sentences about losses: damaged frames, people whose place is a guess.
+        problems: Sentences about losses and repairs: damaged frames, people whose place is a guess, where the 2D stage
+            had exchanged left and right.
     """
 
     people: Mapping[int, AnalysedPerson]
@@ -137,7 +139,7 @@ def analyse(
             model=take.model,
             pose2d=seen_by,
             assumptions=placement.assumptions,
-            problems=(*source.problems, *placement.problems),
+            problems=(*side_sentences(take.side_repairs), *source.problems, *placement.problems),
         )
 
 

@@ -56,12 +56,18 @@ class Report:
     """What a run did.
 
     Attributes:
-        frames: analysed. detections: those of them in which the 2D stage ran (detection frames). written: frames in the
-        render.
+        frames: analysed.
+        detections: those of them in which the 2D stage ran (detection frames).
+        written: frames in the render.
         people: track ids and in how many detection frames each was seen.
-        stage_ms: milliseconds per frame, see `Timings`. seconds: from the first frame to the last; startup_s: opening
-        the video and loading models before that.
-        files: what was written. problems: sentences about losses. interrupted: Ctrl-C left something undone.
+        stage_ms: milliseconds per frame, see `Timings`.
+        seconds: from the first frame to the last.
+        startup_s: opening the video and loading models before that.
+        files: what was written.
+        model: the lifter's name.
+        pose2d: the 2D stage's name.
+        problems: sentences about losses.
+        interrupted: Ctrl-C left something undone.
         side_repairs: stretches in which left and right were exchanged in the 2D and put right.
     """
 

@@ -46,7 +46,14 @@ Watch = Callable[[Clip, str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one clip of a batch ended: "done", "kept" (it was done before) or "failed", and the figures or the reason."""
+    """How one clip of a batch ended.
+
+    Attributes:
+        clip: which.
+        state: "done", "kept" (it was done before) or "failed".
+        report: the figures, as of `pipeline.Report`; empty where it failed.
+        error: the reason where it failed.
+    """
 
     clip: Clip
     state: str
@@ -59,9 +66,11 @@ class BatchReport:
     """What a batch did.
 
     Attributes:
-        clips: all that ended, in the order of their names. untried: how many did not. problems: sentences about folders
-            that could not be read, and nodes that could not be used. stopped: why it ended before the last clip; empty
-            if it did not. interrupted: the user stopped it.
+        clips: all that ended, in the order of their names.
+        untried: how many did not.
+        problems: sentences about folders that could not be read, and nodes that could not be used.
+        stopped: why it ended before the last clip; empty if it did not.
+        interrupted: the user stopped it.
     """
 
     clips: list[Ended]

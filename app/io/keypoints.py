@@ -41,8 +41,16 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """2D poses: xyc (P, F, 17, 3) H36M-17 x px, y px, score; fps; width, height in pixels; fov_deg, the field of view
-    along the picture's longer side, where it is known; one_person where the file had no axis over people."""
+    """2D poses of a file.
+
+    Attributes:
+        xyc: (P, F, 17, 3) H36M-17 x px, y px, score.
+        fps: Frames per second.
+        width: Of the picture, pixels.
+        height: Of the picture, pixels.
+        fov_deg: The field of view along the picture's longer side, where it is known.
+        one_person: Whether the file had no axis over people.
+    """
 
     xyc: FloatArray
     fps: float

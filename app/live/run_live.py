@@ -59,11 +59,19 @@ class LiveReport:
     """What a live run did.
 
     Attributes:
-        captured: frames the source gave. shown: frames drawn. dropped: frames that never went through the chain because
-            a newer one had come. undrawn: frames that did, but were overtaken before they were drawn.
-        seconds: from the first to the last picture. delay_ms, delay_95_ms: capture to display, median and 95th
-            percentile, the look-ahead included. stage_ms: of each stage, over the last frames.
-        files: recordings. people: how many identities were shown. problems: recordings that failed, a sentence each.
+        captured: frames the source gave.
+        shown: frames drawn.
+        dropped: frames that never went through the chain because a newer one had come.
+        undrawn: frames that did, but were overtaken before they were drawn.
+        seconds: from the first to the last picture.
+        delay_ms: capture to display, median, the look-ahead included.
+        delay_95_ms: the same, 95th percentile.
+        lookahead: frames of the future that the lifter saw.
+        stage_ms: of each stage, over the last frames.
+        people: how many identities were shown.
+        files: recordings.
+        problems: recordings that failed, a sentence each.
+        interrupted: the user stopped it.
     """
 
     captured: int
