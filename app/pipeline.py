@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.pose2d.sides import SideRepair, mend_sides, side_sentences
+from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
@@ -47,6 +50,8 @@ _HUD_EVERY = 15
 _SPURIOUS_S = 0.26
 #: Somebody unseen for longer than this starts a new window.
 _MAX_GAP_S = 1.0
+#: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
+_READ_AHEAD, _DRAWN_AHEAD = 4, 2
 
 _log = logging.getLogger(__name__)
 
@@ -203,34 +208,47 @@ def render(
     stop: Stop,
     progress: Progress,
     problems: list[str],
+    threads: int = 2,
 ) -> int:
     """Reads the video again and draws everybody beside it; returns the number of frames written.
 
-    It can be stopped too: the render then ends early and is whole as far as it goes.
+    It can be stopped too: the render then ends early and is whole as far as it goes. From two threads on, decoding and
+    drawing go on in threads of their own beside the encoding; the pictures are the same.
     """
     paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
     scene = Scene.around(paths, placement.R_world_cam)
-    renderer = Renderer(video.meta, RenderConfig(height=settings.height, show_numbers=settings.numbers), scene)
+    look = RenderConfig(height=settings.height, show_numbers=settings.numbers)
+    read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
+    renderer = Renderer(video.meta, look, scene, pages=drawn_ahead + 2)
+
+    def pictures() -> Iterator[tuple[Canvas, Fraction]]:
+        hud: str | None = None
+        with closing(prefetch(video, read_ahead)) as frames:
+            for frame in timings.waiting("read", frames):
+                if frame.index >= take.frames:
+                    return
+                if settings.numbers and frame.index % _HUD_EVERY == 0:
+                    stages = timings.per_frame_ms(take.frames, frame.index)
+                    hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in stages.items())
+                with timings("draw"):
+                    poses, roots = placement.at(frame.index)
+                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+                yield picture, frame.time_s
+
     width, height = renderer.size
     end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
     audio = job.source if video.has_audio else None
     asked_before = stop.asked
-    hud: str | None = None
     written = 0
     with (
         open_render(job.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
-        closing(prefetch(video)) as frames,
+        closing(prefetch(pictures(), drawn_ahead)) as drawn,
     ):
-        for frame in timings.waiting("read", frames):
-            if frame.index >= take.frames or (stop.asked and not asked_before):
+        for picture, time_s in drawn:
+            if stop.asked and not asked_before:
                 break
-            if settings.numbers and written % _HUD_EVERY == 0:
-                hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in timings.per_frame_ms(take.frames, written).items())
-            with timings("draw"):
-                poses, roots = placement.at(frame.index)
-                picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
             with timings("encode"):
-                sink.write(picture, frame.time_s)
+                sink.write(picture, time_s)
             written += 1
             progress("render", written, take.frames)
     problems += sink.problems

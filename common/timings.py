@@ -36,4 +36,4 @@ class Timings:
     def per_frame_ms(self, analysed: int, written: int) -> dict[str, float]:
         """Milliseconds per frame of every stage; "read" is what was spent waiting for frames, in both readings."""
         frames = {"draw": written, "encode": written}
-        return {stage: 1000 * s / max(frames.get(stage, analysed), 1) for stage, s in self.seconds.items()}
+        return {stage: 1000 * s / max(frames.get(stage, analysed), 1) for stage, s in self.seconds.copy().items()}

@@ -1,4 +1,4 @@
-"""Frames read ahead by a thread of their own."""
+"""Frames and pictures made ahead by a thread of their own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ T = TypeVar("T")
 
 
 def prefetch(frames: Iterable[T], size: int = 4) -> Generator[T, None, None]:
-    """Reads ahead in a thread, at most `size` items, so that decoding and inference overlap.
+    """Reads ahead in a thread, at most `size` items, so that making items and using them overlap; 0 is without thread.
+
+    Beside the items queued one is being made and one is with the caller: `size` + 2 exist at most.
 
     Exceptions of `frames` come out where the failing item would have; leaving the generator early stops the thread
     and closes `frames` in it.
     """
-    if size < 1:
-        raise ValueError(f"size: want >= 1, got {size}")
+    if size < 0:
+        raise ValueError(f"size: want >= 0, got {size}")
+    if size == 0:
+        yield from frames
+        return
     queue: Queue[tuple[str, Any]] = Queue(size)
     stop = threading.Event()
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.render.palette import BACK_TOP, INK, SIDE_COLORS, Canvas, mix, rgb
+from sasmamba.app.render.palette import BACK_TOP, INK, SIDE_COLORS, Area, Canvas, mix, rgb
 from sasmamba.app.render.scene import Scene, SceneCamera
 from sasmamba.models.skeletons import H36M, H36M_EDGES
 
@@ -63,6 +63,8 @@ _TONES = (
 _LEAST_TONE_PX = 2.2
 #: Towards the light, in view axes (right, up, forward): over the viewer's left shoulder.
 _LIGHT = np.array([-0.45, 0.70, -0.55]) / np.linalg.norm([-0.45, 0.70, -0.55])
+#: OpenCV's smoothed lines cover less than this beyond an outline.
+_SOFT_EDGE_PX = 3
 #: How far a shadow moves on the floor per metre of height.
 _SHADOW_SLANT = np.array([0.22, 0.16])
 _ARC = np.linspace(-1, 1, 9, dtype=np.float32)
@@ -140,13 +142,16 @@ def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
     return [np.flatnonzero(part).tolist() for part in shows]
 
 
-def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: list[bool], unit: float) -> None:
+def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: list[bool], unit: float) -> Area | None:
     """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over.
 
     Args:
         world: (people, 17, 3) joints in world axes, metres.
         observed: of each of them, whether they were seen in this frame.
         unit: what one pixel of a picture 720 pixels high has become.
+
+    Returns:
+        What they cover of the panel, None if that is nothing.
     """
     small = 6
     above = np.maximum(world[..., 2:], 0)
@@ -161,7 +166,7 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
     x0, y0 = np.clip((low - margin) // small * small, 0, panel.shape[1::-1]).astype(int)
     x1, y1 = np.clip((high + margin) // small * small + small, 0, panel.shape[1::-1]).astype(int)
     if x1 - x0 < small or y1 - y0 < small:
-        return
+        return None
     mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
     height = (world[:, _SHADOW[:, 0], 2] + world[:, _SHADOW[:, 1], 2]) / 2
     strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
@@ -172,6 +177,7 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
     keep = cv2.resize(255 - mask, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
     ground = panel[y0:y1, x0:x1]
     cv2.multiply(ground, cv2.cvtColor(keep, cv2.COLOR_GRAY2BGR), dst=ground, scale=1 / 255)
+    return slice(y0, y1), slice(x0, x1)
 
 
 def draw_bodies(
@@ -182,12 +188,15 @@ def draw_bodies(
     observed: list[bool],
     tones: list[list[int]],
     unit: float,
-) -> None:
+) -> Area:
     """Limbs as shaded capsules, the farthest first across all people.
 
     Args:
         world, observed, unit: as for `draw_shadows`.
         tones: of each part of a body, those to draw, see `visible_tones`.
+
+    Returns:
+        What they cover of the panel, with a margin for soft edges.
     """
     ends = world[:, _PARTS.joints]  # (people, parts, 2, 3)
     a, b = (ends[:, :, 0] + (ends[:, :, 1] - ends[:, :, 0]) * t[:, None] for t in _PARTS.along.T)
@@ -232,3 +241,6 @@ def draw_bodies(
     for i in np.argsort(-depth, axis=None).tolist():
         for tone in tones[i % parts]:
             cv2.fillConvexPoly(panel, fixed[i, tone], table[i][tone], cv2.LINE_AA, 4)
+    x0, y0 = np.maximum(fixed.min((0, 1, 2)) // 16 - _SOFT_EDGE_PX, 0).tolist()
+    x1, y1 = np.maximum(fixed.max((0, 1, 2)) // 16 + 1 + _SOFT_EDGE_PX, 0).tolist()
+    return slice(y0, y1), slice(x0, x1)

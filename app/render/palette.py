@@ -1,4 +1,4 @@
-"""The colours of the picture, as BGR in 0..255."""
+"""The colours of the picture, as BGR in 0..255, and what they are laid on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Color = tuple[float, float, float]  # BGR, 0..255
 Canvas = NDArray[np.uint8]
+#: Rows and columns of a canvas.
+Area = tuple[slice, slice]
 
 
 def rgb(value: int) -> Color:

@@ -1,13 +1,14 @@
 """The picture: the video with its 2D skeletons on the left, the people in 3D on a floor on the right.
 
 World axes of the 3D panel: metres, x right, y forward (away from the camera), z up, floor at z = 0. Everything is
-drawn with numpy and OpenCV; what does not change between frames (floor, grid, background) is drawn once.
+drawn with numpy and OpenCV; what does not change between frames (floor, grid, background) is drawn once, and laid
+anew only where the last picture covered it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import cv2
@@ -22,6 +23,7 @@ from sasmamba.app.render.palette import (
     DIM,
     INK,
     TEXT,
+    Area,
     Canvas,
     mix,
     track_color,
@@ -54,6 +56,14 @@ class RenderConfig:
             raise ValueError(f"height: want at least 64, got {self.height}")
 
 
+@dataclass(slots=True)
+class _Page:
+    """A canvas to draw on, and where what was drawn last covers the ground."""
+
+    canvas: Canvas
+    covered: list[Area | None] = field(default_factory=list)
+
+
 class Renderer:
     """Draws one frame after another.
 
@@ -61,12 +71,17 @@ class Renderer:
         meta: of the video.
         config: how it looks.
         scene: the floor the take plays on, see `Scene.around`.
+        pages: canvases used in turn: a picture stays as it is until so many more are drawn.
 
     Attributes:
         size: width and height of the pictures, even numbers.
     """
 
-    def __init__(self, meta: VideoMeta, config: RenderConfig | None = None, scene: Scene | None = None) -> None:
+    def __init__(
+        self, meta: VideoMeta, config: RenderConfig | None = None, scene: Scene | None = None, *, pages: int = 1
+    ) -> None:
+        if pages < 1:
+            raise ValueError(f"pages: want at least 1, got {pages}")
         self._config = config or RenderConfig()
         self._scene = scene or Scene()
         self._meta = meta
@@ -81,7 +96,9 @@ class Renderer:
         self.size = self._split + self._panel, height
         self._offset = (self._split - shown[0]) // 2, (height - shown[1]) // 2
         self._unit = height / 720  # line widths and letters grow with the picture
-        self._canvas = np.full((height, self.size[0], 3), INK, np.uint8)
+        self._ground = np.full((height, self.size[0], 3), INK, np.uint8)
+        self._pages = [_Page(np.empty_like(self._ground)) for _ in range(pages)]
+        self._drawn = 0
         self.see_from(self._config.azimuth_deg, self._config.elevation_deg)
 
     def see_from(self, azimuth_deg: float, elevation_deg: float, scene: Scene | None = None) -> None:
@@ -89,7 +106,9 @@ class Renderer:
         self._scene = scene or self._scene
         panel = self._panel, self.size[1]
         self._camera = SceneCamera.framing(self._scene, azimuth_deg, elevation_deg, *panel)
-        self._floor = draw_floor(self._camera, self._scene, *panel)
+        self._ground[:, self._split :] = draw_floor(self._camera, self._scene, *panel)
+        for page in self._pages:
+            page.covered = [np.s_[:, :]]
         self._tones = visible_tones(self._camera, self._scene)
 
     def draw(
@@ -110,31 +129,35 @@ class Renderer:
             roots: pelvis position (3,) in world axes by track, one for every pose.
 
         Returns:
-            (height, width, 3) uint8 BGR. It is the renderer's own and drawn over by the next call: copy it to keep it.
+            (height, width, 3) uint8 BGR, to be read only. It is the renderer's own and drawn over as many calls
+            later as there are pages: copy it to keep it.
         """
         if frame.bgr.shape != (self._meta.height, self._meta.width, 3):
             raise ValueError(f"frame: want {(self._meta.height, self._meta.width, 3)}, got {frame.bgr.shape}")
-        self._draw_video(frame, people2d)
-        panel = self._canvas[:, self._split :]
-        panel[:] = self._floor
+        page = self._pages[self._drawn % len(self._pages)]
+        self._drawn += 1
+        canvas, panel = page.canvas, page.canvas[:, self._split :]
+        for area in filter(None, page.covered):
+            canvas[area] = self._ground[area]
+        self._draw_video(canvas, frame, people2d)
         if poses:
-            self._draw_people(panel, poses, roots)
+            covered = self._draw_people(panel, poses, roots)
         else:
             at = self._panel / 2, self.size[1] * 0.93
-            draw_text(panel, "no person", at, 17 * self._unit, DIM, anchor=(0.5, 0.5))
-        if hud:
-            for i, line in enumerate(hud.splitlines()):
-                at = 18 * self._unit, (16 + 19 * i) * self._unit
-                draw_text(panel, line, at, 13 * self._unit, DIM, mono=True)
+            covered = [draw_text(panel, "no person", at, 17 * self._unit, DIM, anchor=(0.5, 0.5))]
+        for i, line in enumerate(hud.splitlines() if hud else ()):
+            at = 18 * self._unit, (16 + 19 * i) * self._unit
+            covered.append(draw_text(panel, line, at, 13 * self._unit, DIM, mono=True))
+        page.covered = [area and (area[0], _shifted(area[1], self._split)) for area in covered]
         if self._config.show_numbers:
             text = f"frame {frame.index}   {_clock(frame.time_s)}"
             at = 14 * self._unit, self.size[1] - 14 * self._unit
-            draw_pill(self._canvas, text, at, INK, TEXT, (0, 1), self._unit)
-        return self._canvas
+            page.covered.append(draw_pill(canvas, text, at, INK, TEXT, (0, 1), self._unit))
+        return canvas
 
-    def _draw_video(self, frame: Frame, people2d: tuple[Person2D, ...]) -> None:
+    def _draw_video(self, canvas: Canvas, frame: Frame, people2d: tuple[Person2D, ...]) -> None:
         (x, y), (width, height) = self._offset, self._shown
-        shown = self._canvas[y : y + height, x : x + width]
+        shown = canvas[y : y + height, x : x + width]
         if (self._meta.width, self._meta.height) == self._shown:
             shown[:] = frame.bgr
         else:
@@ -144,23 +167,32 @@ class Renderer:
         if people2d:
             draw_skeletons(shown, people2d, scale=self._scale, min_score=self._config.min_score, unit=self._unit)
 
-    def _draw_people(self, panel: Canvas, poses: tuple[Pose3D, ...], roots: Mapping[int, NDArray]) -> None:
+    def _draw_people(self, panel: Canvas, poses: tuple[Pose3D, ...], roots: Mapping[int, NDArray]) -> list[Area | None]:
+        """Everybody, the farthest first; returns what they cover of the panel."""
         turned = camera_to_world(np.stack([p.joints for p in poses]), self._scene.R_world_cam)
         world = turned + np.stack([roots[p.track_id] for p in poses])[:, None]  # (people, 17, 3)
         sound = np.isfinite(world).all((1, 2))
         if not sound.all():  # a pose that is not a number cannot be drawn; the others can
             world, poses = world[sound], tuple(p for p, ok in zip(poses, sound, strict=True) if ok)
         if not len(world):
-            return
+            return []
         observed = [p.observed for p in poses]
-        draw_shadows(panel, self._camera, world, observed, self._unit)
-        draw_bodies(panel, self._camera, self._scene, world, observed, self._tones, self._unit)
+        covered = [
+            draw_shadows(panel, self._camera, world, observed, self._unit),
+            draw_bodies(panel, self._camera, self._scene, world, observed, self._tones, self._unit),
+        ]
         tops = world[:, H36M.HEAD_TOP] + np.array([0, 0, 0.14])
         pixels, depth = self._camera(tops)
         for i in np.argsort(-depth):
             track = poses[i].track_id
             colour = track_color(track) if poses[i].observed else mix(track_color(track), BACK_BOTTOM, 0.5)
-            draw_pill(panel, f"#{track}", (pixels[i, 0], pixels[i, 1]), colour, INK, (0.5, 1), self._unit)
+            at = pixels[i, 0], pixels[i, 1]
+            covered.append(draw_pill(panel, f"#{track}", at, colour, INK, (0.5, 1), self._unit))
+        return covered
+
+
+def _shifted(columns: slice, by: int) -> slice:
+    return slice(columns.start + by, columns.stop + by)
 
 
 def _clock(time_s: Fraction) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.render.palette import Canvas, Color
+from sasmamba.app.render.palette import Area, Canvas, Color
 from sasmamba.common.arrays import FloatArray
 
 #: What is laid over a canvas, (H, W, 1) and (H, W, 3) float32: what it keeps of the ground, and what it adds, rounded.
@@ -72,16 +72,17 @@ def _pill_layer(text: str, unit: float, back: Color, front: Color) -> _Layer:
     return np.asarray((1 - ground) * (1 - ink), np.float32), np.asarray(paint, np.float32)
 
 
-def _lay(canvas: Canvas, layer: _Layer, x: int, y: int) -> None:
-    """Lays a layer over the canvas; what lies outside is cut off."""
+def _lay(canvas: Canvas, layer: _Layer, x: int, y: int) -> Area | None:
+    """Lays a layer over the canvas; what lies outside is cut off. Returns what it covers, None if that is nothing."""
     keep, paint = layer
     x0, y0 = max(x, 0), max(y, 0)
     x1, y1 = min(x + paint.shape[1], canvas.shape[1]), min(y + paint.shape[0], canvas.shape[0])
     if x0 >= x1 or y0 >= y1:
-        return
+        return None
     inside = np.s_[y0 - y : y1 - y, x0 - x : x1 - x]
     ground = canvas[y0:y1, x0:x1]
     ground[:] = ground * keep[inside] + paint[inside]
+    return slice(y0, y1), slice(x0, x1)
 
 
 def draw_text(
@@ -92,11 +93,15 @@ def draw_text(
     color: Color,
     anchor: tuple[float, float] = (0, 0),
     mono: bool = False,
-) -> None:
-    """Text of a height in pixels; `anchor` says which part of it stands at `at`: (0, 0) its upper left corner."""
+) -> Area | None:
+    """Text of a height in pixels; `anchor` says which part of it stands at `at`: (0, 0) its upper left corner.
+
+    Returns:
+        What it covers of the canvas, None if that is nothing.
+    """
     layer = _text_layer(text, max(8, round(size)), mono, color)
     height, width, _ = layer[0].shape
-    _lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
+    return _lay(canvas, layer, round(at[0] - anchor[0] * width), round(at[1] - anchor[1] * height))
 
 
 def draw_pill(
@@ -107,10 +112,10 @@ def draw_pill(
     front: Color,
     anchor: tuple[float, float],
     unit: float,
-) -> None:
-    """Text on a rounded ground, moved inside the picture where it would stick out."""
+) -> Area | None:
+    """Text on a rounded ground, moved inside the picture where it would stick out; returns what it covers."""
     layer = _pill_layer(text, unit, back, front)
     height, width, _ = layer[0].shape
     x = round(min(max(at[0] - anchor[0] * width, 2), canvas.shape[1] - width - 2))
     y = round(min(max(at[1] - anchor[1] * height, 2), canvas.shape[0] - height - 2))
-    _lay(canvas, layer, x, y)
+    return _lay(canvas, layer, x, y)

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sasmamba.app.motion.axes import camera_to_world
 from sasmamba.app.render.bodies import capsules
@@ -19,6 +21,8 @@ from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import COCO, H36M
 
 META = VideoMeta(640, 360, Fraction(25), None)
+#: So wide that ground shows above and below it.
+WIDE = VideoMeta(300, 20, Fraction(25), None)
 
 
 def grey_frame(meta: VideoMeta = META, level: int = 90) -> Frame:
@@ -304,6 +308,7 @@ def test_wrong_frame_is_refused() -> None:
     ("make", "says"),
     [
         (lambda: RenderConfig(height=10), "height"),
+        (lambda: Renderer(META, pages=0), "pages"),
         (lambda: Scene(()), "spots"),
         (lambda: Scene(((float("nan"), 0.0),)), "spots"),
         (lambda: Scene(R_world_cam=np.eye(4)), "R_world_cam"),
@@ -312,3 +317,47 @@ def test_wrong_frame_is_refused() -> None:
 def test_misuse(make, says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@st.composite
+def _shown(draw: st.DrawFn) -> tuple[Frame, tuple[Person2D, ...], tuple[Pose3D, ...], str | None, dict]:
+    """What a picture may be drawn from: nobody or somebody, near, far, outside or broken, with or without text."""
+    tracks = draw(st.lists(st.integers(1, 12), max_size=3, unique=True))
+    places = [draw(st.tuples(st.floats(-6, 6), st.floats(-6, 6), st.floats(0, 3))) for _ in tracks]
+    size = draw(st.floats(0.2, 3))
+    poses = tuple(
+        replace(standing(track, draw(st.booleans())), joints=standing().joints * np.float32(size)) for track in tracks
+    )
+    people = tuple(person(0.9, track) for track in tracks)
+    hud = draw(st.sampled_from([None, "a", "read 10.0 ms\nencode 120.0 ms", "a\n" * 50]))
+    roots = {track: np.array(place) for track, place in zip(tracks, places, strict=True)}
+    frame = replace(grey_frame(WIDE), time_s=Fraction(draw(st.integers(0, 10**7)), 25))
+    return frame, people, poses, hud, roots
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_shown(), min_size=2, max_size=5), st.integers(1, 3))
+def test_what_was_drawn_before_leaves_no_trace(shown: list, pages: int) -> None:
+    """Only what was covered is laid anew; every picture is still what a new renderer draws, margins included."""
+    config = RenderConfig(height=200, show_numbers=True)
+    renderer = Renderer(WIDE, config, pages=pages)
+    for call in shown:
+        np.testing.assert_array_equal(renderer.draw(*call), Renderer(WIDE, config).draw(*call))
+
+
+def test_a_picture_lasts_until_its_page_is_due_again() -> None:
+    renderer = Renderer(META, pages=3)
+    pictures = [renderer.draw(grey_frame(level=level), (), (), None, {}) for level in (10, 20, 30)]
+    assert [int(p[100, 100, 0]) for p in pictures] == [10, 20, 30]
+    renderer.draw(grey_frame(level=40), (), (), None, {})
+    assert [int(p[100, 100, 0]) for p in pictures] == [40, 20, 30]
+
+
+def test_seeing_from_elsewhere_lays_the_whole_floor() -> None:
+    renderer = Renderer(META, pages=2)
+    for _ in range(2):
+        renderer.draw(grey_frame(), (), (), None, {})
+    renderer.see_from(-40, 30)
+    expected = Renderer(META, RenderConfig(azimuth_deg=-40, elevation_deg=30)).draw(grey_frame(), (), (), None, {})
+    for _ in range(2):
+        np.testing.assert_array_equal(renderer.draw(grey_frame(), (), (), None, {}), expected)

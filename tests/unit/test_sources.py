@@ -383,3 +383,22 @@ def test_prefetch_stops_its_thread_when_left_early() -> None:
     items.close()  # type: ignore[attr-defined]
     assert closed.is_set()
     assert reading_threads() == 0
+
+
+def test_prefetch_of_nothing_ahead_needs_no_thread() -> None:
+    read: list[int] = []
+
+    def source() -> Iterator[int]:
+        try:
+            for i in range(3):
+                read.append(threading.get_ident())
+                yield i
+        finally:
+            read.append(-1)
+
+    items = prefetch(source(), size=0)
+    assert [next(items), next(items)] == [0, 1]
+    items.close()
+    assert read == [threading.get_ident()] * 2 + [-1]
+    with pytest.raises(ValueError, match="size"):
+        next(prefetch([], size=-1))
