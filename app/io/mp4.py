@@ -21,9 +21,9 @@ from sasmamba.common.files import atomic_path, disk_errors_explained
 
 #: Sound that every player plays in mp4. AC-3, ALAC and Opus are allowed there too, but many players stay silent.
 _COPIED_AUDIO = {"aac", "mp3"}
-#: How x264 encodes: what benchmarks/encoding.py found to cost least without a loss at the size of plain veryfast, CRF 20.
-#: The search for motion is the shortest; what that loses, a longer look ahead and better shared-out bits give back.
-CRF, PRESET, X264_PARAMS = 21.0, "veryfast", "me=dia:subme=1:b-adapt=0:rc-lookahead=20:aq-mode=2"
+#: How x264 encodes: benchmarks/encoding.py found no loss against plain veryfast at the same size, for less work.
+#: The search for motion is the shortest; what that loses, bits shared out by variance over the whole picture give back.
+CRF, PRESET, X264_PARAMS = 20.0, "veryfast", "me=dia:subme=1:b-adapt=0:aq-mode=2"
 _DISK_IS_TO_BLAME = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 #: BT.709 in FFmpeg's numbering, for primaries, transfer and matrix alike; and limited ("tv") range.
 _BT709, _LIMITED = 1, 1
