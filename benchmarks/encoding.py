@@ -1,9 +1,9 @@
 """What encoding costs and loses: settings of x264 at the same size of file, `python benchmarks/encoding.py [VIDEO]`.
 
 Analyses and draws a clip once (the demo clip if none is given), encodes the pictures with each setting at several
-rate factors (CRF), and interpolates to the size that the first setting has at `Mp4Sink`'s: CPU seconds and wall seconds, as
-ratios to the first setting's, and SSIM (FFmpeg's filter, all planes) against the pictures before encoding. All settings
-take turns within one run, for another program may be busy beside it.
+rate factors (CRF), and interpolates to the size of file that the first setting has at the one of `Mp4Sink`: CPU and
+wall seconds, as ratios to the first setting's, and SSIM (FFmpeg's filter, all planes) against the pictures before
+encoding. All settings take turns within one run, for another program may be busy beside it.
 
 SSIM: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity".
 """
