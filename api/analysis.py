@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app import pipeline
+from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
@@ -24,7 +26,7 @@ from sasmamba.common.device import resolve_device
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
-from sasmamba.keyword_settings import AnalysisSettings, FileName, analysis_config
+from sasmamba.keyword_settings import AnalysisSettings, FileName
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +103,9 @@ def analyse(
         UserError: Anything a person can mend, in one sentence that says what to do.
         KeyboardInterrupt: Ctrl-C.
     """
-    config = analysis_config(video, settings)
+    config = Settings(**settings)
     device = resolve_device(config.device)
-    with VideoFile(config.source, start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as source:
+    with VideoFile(Path(video), start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as source:
         if config.intrinsics is not None:
             config.intrinsics.check(source.meta)
         lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)

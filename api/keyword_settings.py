@@ -1,12 +1,10 @@
-"""The settings that programs may give by keyword, and the one place that turns them into the pipeline's own."""
+"""The settings that programs may give by keyword: those of the pipeline, told to type checkers."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Literal, TypedDict
 
-from sasmamba.app.config import LiveConfig, RunConfig, default_out
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.pose2d.choices import Backend2D, DetectorName
 
@@ -79,40 +77,3 @@ class RenderSettings(AnalysisSettings, total=False):
     export: tuple[str, ...]
     height: int
     numbers: bool
-
-
-def analysis_config(video: FileName, settings: AnalysisSettings) -> RunConfig:
-    """Checks the settings of an analysis, in which nothing is drawn.
-
-    Raises:
-        UserError: What cannot be, with what to do.
-    """
-    return RunConfig(Path(video), default_out(Path(video)), **settings)
-
-
-def render_config(video: FileName, out: FileName, poses: FileName | None, settings: RenderSettings) -> RunConfig:
-    """Checks the settings of a render.
-
-    Raises:
-        UserError: What cannot be, with what to do.
-    """
-    return RunConfig(Path(video), Path(out), None if poses is None else Path(poses), **settings)
-
-
-def folder_config(folder: FileName, settings: RenderSettings) -> RunConfig:
-    """Checks the settings of a folder's renders; each video's own names take the place of those in it.
-
-    Raises:
-        UserError: What cannot be, with what to do.
-    """
-    each = Path(folder) / "each.mp4"
-    return RunConfig(each, default_out(each), **settings)
-
-
-def live_config(lookahead: int, settings: ModelSettings) -> LiveConfig:
-    """Checks the settings of a stream.
-
-    Raises:
-        UserError: What cannot be, with what to do.
-    """
-    return LiveConfig("frames of a program", lookahead=lookahead, **settings)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Unpack
 
 from sasmamba.app.batch.run_batch import BatchReport, Watch, run_batch
+from sasmamba.app.config import Job, Settings
 from sasmamba.app.pipeline import Report, run
 from sasmamba.common.progress import Progress
-from sasmamba.keyword_settings import FileName, RenderSettings, folder_config, render_config
+from sasmamba.keyword_settings import FileName, RenderSettings
 
 
 def render(
@@ -34,7 +35,8 @@ def render(
     Raises:
         UserError: Anything a person can mend, in one sentence that says what to do.
     """
-    return run(render_config(video, out, poses, settings), progress)
+    job = Job(Path(video), Path(out), None if poses is None else Path(poses))
+    return run(job, Settings(**settings), progress)
 
 
 def render_folder(
@@ -67,5 +69,6 @@ def render_folder(
     Raises:
         UserError: What stops the whole batch, in one sentence that says what to do.
     """
-    template = folder_config(folder, settings)
-    return run_batch(Path(folder), Path(out), template, save_poses=save_poses, jobs=jobs, cluster=cluster, watch=watch)
+    return run_batch(
+        Path(folder), Path(out), Settings(**settings), save_poses=save_poses, jobs=jobs, cluster=cluster, watch=watch
+    )

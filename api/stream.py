@@ -12,6 +12,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.config import LiveSettings
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting, live_window
 from sasmamba.app.motion.axes import camera_to_world
@@ -22,7 +23,7 @@ from sasmamba.app.types import Frame, Person2D, VideoMeta
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
 from sasmamba.common.device import resolve_device
-from sasmamba.keyword_settings import ModelSettings, live_config
+from sasmamba.keyword_settings import ModelSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +89,7 @@ class PoseStream(Closing):
     def __init__(self, fps: float = 30.0, *, lookahead: int = 0, **settings: Unpack[ModelSettings]) -> None:
         if not 0 < fps < math.inf:
             raise ValueError(f"fps: want above 0, got {fps}")
-        config = live_config(lookahead, settings)
+        config = LiveSettings(lookahead=lookahead, **settings)
         device = resolve_device(config.device)
         self._fps, self._fov_deg = float(fps), config.fov_deg
         lifter = Lifter.load(config.lifter, device, False, refine=False)

@@ -23,7 +23,7 @@ from helpers_video import write_video
 from numpy.typing import NDArray
 
 import sasmamba
-from sasmamba.app.config import LiveConfig, RunConfig
+from sasmamba.app.config import LiveSettings, Settings
 from sasmamba.app.export.motion_table import motions
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.lifting.lifter import Lifter
@@ -95,8 +95,8 @@ def test_the_version_is_one_number() -> None:
 @pytest.mark.parametrize(
     ("keywords", "config", "elsewhere"),
     [
-        (RenderSettings, RunConfig, {"source", "out", "poses"}),
-        (ModelSettings, LiveConfig, {*SCREENS, "source", "out", "lookahead", "start_s"}),
+        (RenderSettings, Settings, set()),
+        (ModelSettings, LiveSettings, {*SCREENS, "lookahead", "start_s"}),
     ],
 )
 def test_keywords_are_the_commands_settings(keywords: type, config: type, elsewhere: set[str]) -> None:

@@ -15,7 +15,7 @@ from helpers_cli import left_in
 from helpers_video import write_video
 
 from sasmamba.app import pipeline
-from sasmamba.app.config import RunConfig
+from sasmamba.app.config import Job, Settings
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.motion.placing import place
@@ -76,7 +76,8 @@ def render(clip: Path, threads: int, stop: Stop | None = None, stop_at: int | No
             video,
             take,
             place(take, 60.0),
-            RunConfig(source=clip, out=clip.with_name("render.mp4"), height=240),
+            Job(clip, clip.with_name("render.mp4")),
+            Settings(height=240),
             timings=Timings(),
             stop=stop,
             progress=progress,
