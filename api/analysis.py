@@ -117,6 +117,7 @@ def analyse(
             weights=config.pose2d_weights,
             input_px=config.pose2d_px,
             device=device,
+            threads=config.threads,
         ) as pose2d:
             take = pipeline.analyse(
                 source,

@@ -49,6 +49,7 @@ class AnalysisSettings(ModelSettings, total=False):
         smooth: Take the jitter out.
         intrinsics: The camera, where it is known; then `fov_deg` is not used.
         height_m: How tall people are, metres: all of them, or by track id.
+        threads: Of the 2D stage and the render; the results are the same with any.
     """
 
     start_s: float | None
@@ -60,6 +61,7 @@ class AnalysisSettings(ModelSettings, total=False):
     smooth: bool
     intrinsics: Intrinsics | None
     height_m: float | dict[int, float] | None
+    threads: int | None
 
 
 class RenderSettings(AnalysisSettings, total=False):

@@ -20,6 +20,9 @@ MOST_POSE2D_EVERY = 10
 #: More people than this no 2D stage follows: MediaPipe has a model of its own for each.
 MOST_PEOPLE = 50
 
+#: More threads than this are a slip of the finger.
+MOST_THREADS = 256
+
 #: Heights of a picture in pixels: below, nothing can be told; above, no encoder of video goes.
 HEIGHTS_PX = (64, 4320)
 
@@ -108,6 +111,7 @@ class Settings(SharedSettings):
         height_m: how tall people are, all of them or by identity; None for average adults.
         export: formats of `export.formats.FORMATS` to write beside the render.
         numbers: draw frame number, time and stage timings.
+        threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
     """
 
     end_s: float | None = None
@@ -121,11 +125,14 @@ class Settings(SharedSettings):
     height_m: float | dict[int, float] | None = None
     export: tuple[str, ...] = ()
     numbers: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
         check_heights(self.height_m)
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:
             raise _usage(f"--person is the number of somebody, 1 or more, not {self.person}.")
         if isinstance(self.height_m, dict) and (wrong := [i for i in self.height_m if i < 1]):

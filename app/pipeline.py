@@ -283,6 +283,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             weights=settings.pose2d_weights,
             input_px=settings.pose2d_px,
             device=device,
+            threads=settings.threads,
         ) as pose2d:
             started = time.perf_counter()
             take = analyse(
@@ -317,7 +318,16 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         written = 0
         if not absent:
             written = render(
-                video, take, placement, job, settings, timings=timings, stop=stop, progress=progress, problems=problems
+                video,
+                take,
+                placement,
+                job,
+                settings,
+                timings=timings,
+                stop=stop,
+                progress=progress,
+                problems=problems,
+                threads=settings.threads or 2,
             )
         if written:
             files.insert(0, str(job.out))

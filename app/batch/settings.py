@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from sasmamba.app import weights
 from sasmamba.app.batch.journal import fingerprint
 from sasmamba.app.config import Settings
-from sasmamba.app.pose2d.choices import DEFAULT_HRNET, file_and_folder
+from sasmamba.app.pose2d import offline_choice
+from sasmamba.app.pose2d.choices import file_and_folder
 from sasmamba.common.errors import UserError
 
 
@@ -41,7 +41,7 @@ def same_everywhere(settings: Settings) -> Settings:
         lifter = str(Path(lifter).absolute())
     files = ",".join(str(path.absolute()) for path in _pose2d_files(settings))
     if pose2d == "auto":
-        pose2d = "mediapipe" if weights.obtain(DEFAULT_HRNET) is None else "hrnet"
+        pose2d = offline_choice()
     return replace(settings, lifter=lifter, pose2d_weights=files or settings.pose2d_weights, pose2d=pose2d)
 
 
@@ -53,7 +53,7 @@ def digest(settings: Settings, save_poses: bool) -> str:
     """
     from sasmamba.app.weights.lifters import lifter_path
 
-    values = {name: str(value) for name, value in asdict(settings).items()}
+    values = {name: str(value) for name, value in asdict(settings).items() if name != "threads"}
     values |= {
         "poses": str(save_poses),
         "version": version("sasmamba-demo"),

@@ -69,6 +69,10 @@ def run(
             *options.LIVE_FLAGS, help="Show the file at its own pace, as `live` shows a camera, with its options."
         ),
     ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Work on so many things at once; the results are the same.", show_default="all cores"),
+    ] = None,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -104,6 +108,7 @@ def run(
         export=parse_formats(export) if export else (),
         height=height,
         numbers=numbers,
+        threads=threads,
     )
     console.show_messages(quiet or as_json)
     if job is None:

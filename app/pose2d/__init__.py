@@ -59,6 +59,7 @@ def open_pose2d(
     input_px: tuple[int, int] | None = None,
     device: str = "cpu",
     live: bool = False,
+    threads: int | None = None,
 ) -> Pose2D:
     """The backend of that name, its models loaded (fetched first if they are not here).
 
@@ -76,17 +77,18 @@ def open_pose2d(
             manifest, under whatever name, which tells it.
         device: cpu or cuda; MoveNet and MediaPipe always run on the CPU.
         live: frames will not wait.
+        threads: of MoveNet; None for as many as torch has.
 
     Raises:
         UserError: the backend is not installed or its models cannot be had, with what to do.
         ValueError: an unknown name.
     """
     if backend == "auto":
-        return _auto(max_people, every, detector, device, live)
+        return _auto(max_people, every, detector, device, live, threads)
     if backend in ("movenet", "movenet-lightning"):
         if weights is not None:
             raise UserError(f"--pose2d {backend} has weights of its own; leave --pose2d-weights out.", exit_code=2)
-        return _movenet(max_people, lightning=backend == "movenet-lightning", live=live)[0]
+        return _movenet(max_people, lightning=backend == "movenet-lightning", live=live, threads=threads)[0]
     if backend == "mediapipe":
         return _mediapipe(max_people, every, weights)
     if backend == "hrnet":
@@ -99,7 +101,14 @@ def open_pose2d(
     raise ValueError(f"pose2d: want one of {', '.join(get_args(Backend2D))}, got {backend!r}")
 
 
-def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool) -> Pose2D:
+def offline_choice() -> Backend2D:
+    """What `auto` means for a file: the first backend whose weights are here or can be had without a wait."""
+    from sasmamba.app import weights
+
+    return next((backend for backend, files in _AUTO if weights.obtain(files) is not None), "mediapipe")
+
+
+def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool, threads: int | None) -> Pose2D:
     from sasmamba.app import weights
 
     slow = live and device == "cpu"
@@ -110,7 +119,7 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
         return pose2d
     why = _NO_HRNET_LIVE if slow else _NO_HRNET
     if weights.obtain(MOVENET) is not None:
-        movenet, network = _movenet(max_people, lightning=False, live=live, may_hurry=live)
+        movenet, network = _movenet(max_people, lightning=False, live=live, may_hurry=live, threads=threads)
         _log.info(f"2D: MoveNet {network}, because {why}.")
         return movenet
     mediapipe = _mediapipe(max_people, every, None)
@@ -121,7 +130,9 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
     return mediapipe
 
 
-def _movenet(max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False) -> tuple[MoveNetPose2D, str]:
+def _movenet(
+    max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False, threads: int | None
+) -> tuple[MoveNetPose2D, str]:
     """MoveNet, and which of its networks finds joints; where that may hurry, one that is fast enough here."""
     import torch
 
@@ -140,7 +151,7 @@ def _movenet(max_people: int, *, lightning: bool, live: bool, may_hurry: bool = 
         # them (benchmarks/pose2d_quality.py).
         mirror=not live and not lightning,
         name="movenet-lightning" if lightning else "movenet",
-        threads=torch.get_num_threads(),
+        threads=threads or torch.get_num_threads(),
     )
     return backend, "Lightning" if lightning else "Thunder"
 
@@ -243,8 +254,7 @@ def ensure_models(
     from sasmamba.app.pose2d.detector_choice import choose_detector
 
     if backend == "auto":
-        here = (name for name, files in _AUTO if weights.obtain(files) is not None)
-        backend = next(here, "mediapipe")
+        backend = offline_choice()
     elif backend == "hrnet":
         _hrnet_weights(named or DEFAULT_HRNET, input_px)
     elif backend == "mediapipe" and named is not None:

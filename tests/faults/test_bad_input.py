@@ -144,6 +144,7 @@ CASES = [
         "--intrinsics 1e+06,1e+06,0,0 cannot be of a picture of 64×48, it would show 0.00367°: give fx,fy,cx,cy in "
         "pixels of this video.",
     ),
+    ("threads", "video", ["--threads", "0"], 2, "--threads must lie between 1 and 256, not 0."),
     ("jobs", "video", ["--jobs", "2"], 2, "--jobs is for a folder of videos; one video is done by one process."),
     (
         "cluster",

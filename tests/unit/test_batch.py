@@ -281,6 +281,19 @@ def test_settings_mean_the_same_in_every_folder(tmp_path: Path, monkeypatch: pyt
     assert same_everywhere(gls).lifter == f"{tmp_path}/mine.safetensors"
 
 
+@pytest.mark.parametrize(
+    ("here", "chosen"), [({"hrnet-w32", "movenet"}, "hrnet"), ({"movenet"}, "movenet"), (set(), "mediapipe")]
+)
+def test_one_2d_stage_for_all_clips(here: set[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sasmamba.app.weights.obtain", lambda name: Path(name) if name in here else None)
+    assert same_everywhere(Settings()).pose2d == chosen
+
+
+def test_threads_are_no_reason_to_do_a_clip_again() -> None:
+    assert digest(Settings(threads=1), False) == digest(Settings(), False)
+    assert digest(Settings(max_people=3), False) != digest(Settings(), False)
+
+
 def test_other_2d_weights_in_the_same_file_are_other_settings(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(b"trained")
