@@ -2,8 +2,9 @@
 
 Milliseconds per person and frame of every backend that can run here, and per frame of every detector whose weights are
 here, on the same frames of one video and in the same run, each beside MediaPipe following people through those frames.
-MediaPipe goes first and says where people are; the others get its boxes, so that all see the same people. Figures are
-medians over frames; other work on the machine disturbs the milliseconds more than the ratios.
+MediaPipe goes first and says where people are; the others get its boxes, so that all see the same people. Whole
+backends that follow people come last. Figures are medians over frames, of these means (finding people takes some frames
+longer); other work on the machine disturbs the milliseconds more than the ratios.
 
 Where weights are not here the network gets random ones, and the row says so: speed does not depend on them. Random
 weights find nobody, so HRNet is timed on its own, without its detector.
@@ -30,6 +31,9 @@ from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
 from sasmamba.app.pose2d.detectors import Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime
 from sasmamba.app.pose2d.hrnet import DETECT_EVERY, HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
+from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
+from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import Frame
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -68,6 +72,7 @@ def main() -> None:
     people = statistics.mean(map(len, boxes))
     rows = [first, *(hrnet(name, frames, boxes, args.threads) for name in HRNETS)]
     rows += detectors(frames, args.threads, max(1, round(people)))
+    rows += [row for most in (1, 2) for row in following(frames, args.threads, most)]
     for row in rows:
         row["times_mediapipe"] = row["ms"] / rows[0]["ms"]
     result = {"machine": machine(), "threads": args.threads, "frames": len(frames), "people": people, "rows": rows}
@@ -117,6 +122,26 @@ def hrnet(name: str, frames: list[Frame], boxes: list[FloatArray], threads: int)
         ms = [timed(backend.joints_in, frame.bgr, boxes_px) / len(boxes_px) for frame, boxes_px in some]
         what = f"{name} in {backend.runtime}{'' if path else ', random weights'}"
     return {"what": what, "ms": statistics.median(ms), "per": "person and frame"}
+
+
+def following(frames: list[Frame], threads: int, most: int) -> list[dict[str, Any]]:
+    """Rows for whole backends that find people and follow at most so many, milliseconds of a frame."""
+    backends: dict[str, Pose2D] = {"MediaPipe": MediaPipePose2D(max_people=most)}
+    if weights.locate("movenet") is not None:
+        for name, opened, mirror in (
+            ("Thunder", open_thunder, False),
+            ("Thunder, mirrored, too", open_thunder, True),
+            ("Lightning", open_lightning, False),
+        ):
+            backends[f"MoveNet {name}"] = MoveNetPose2D(
+                opened(), open_multipose(), max_people=most, mirror=mirror, threads=threads
+            )
+    rows = []
+    for name, backend in backends.items():
+        with backend:
+            ms = [timed(backend, frame) for frame in frames]
+        rows.append({"what": f"{name}, at most {most}", "ms": statistics.mean(ms), "per": "frame"})
+    return rows
 
 
 def detectors(frames: list[Frame], threads: int, people: int) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """A lifter as one ONNX file: raw 2D joints in, metres out, for any language with an ONNX runtime.
 
+Longer than other files, since it follows the model from end to end, one method for each of its parts.
+
 The graph is written node by node, not traced: torch.onnx.export spells the scan and the sampling out into thousands of
 small operators, takes minutes, and its graph runs several times slower. What is written here is held against the model
 by tests/parity/test_onnx.py, for every variant of the block.

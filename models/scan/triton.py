@@ -1,5 +1,7 @@
 """The selective scan as Triton kernels for GPUs, forward and backward, accumulated in float32.
 
+Longer than other files, since each backward kernel stands beside the forward one that it mirrors line by line.
+
 Source: Mamba (Gu & Dao 2023), Algorithm 2 and Section 3.3: the states never leave the registers, the backward pass
 computes them again. A program scans one block of channels of one route, one token after another; it follows the route
 by index, so no flipped or transposed copy is made, and turns the low-rank dt into Δ as it goes.

@@ -147,8 +147,11 @@ def report_names(report: BatchReport) -> list[str]:
 def test_ctrl_c_ends_everybody_and_leaves_nothing_half_written(tmp_path: Path, cluster: Any) -> None:
     clips, out = clips_of(tmp_path, {f"{i}.mp4": "5" for i in range(4)}), tmp_path / "out"
 
+    pressed: list[bool] = []
+
     def watch(*_: object) -> None:
-        if len(noted(tmp_path, "begun")) == 2:
+        if len(noted(tmp_path, "begun")) == 2 and not pressed:  # a second Ctrl-C would not wait for anybody
+            pressed.append(True)
             signal.raise_signal(signal.SIGINT)
 
     begin = time.monotonic()
