@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
@@ -33,7 +34,8 @@ class Track:
 class Take:
     """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
     was to run in every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
-    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right."""
+    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right;
+    camera_motion: how the camera turned and zoomed, None where it stood still."""
 
     meta: VideoMeta
     model: str
@@ -43,6 +45,7 @@ class Take:
     detection_frames: list[int] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
     side_repairs: list[SideRepair] = field(default_factory=list)
+    camera_motion: CameraMotion | None = None
 
     @property
     def frames(self) -> int:
