@@ -49,6 +49,7 @@ class Placement:
         assumptions: what was taken for granted, by name; goes into every export.
         before, after: feet before and after they were set right (equal where that was not asked for).
         problems: sentences about people whose place is a guess, and about heights of people who are not there.
+        planted: track id to frame to (2,) bool, whether the left and the right foot rest on what is under them.
     """
 
     R_world_cam: FloatArray
@@ -59,6 +60,7 @@ class Placement:
     before: Footing = field(default_factory=Footing)
     after: Footing = field(default_factory=Footing)
     problems: tuple[str, ...] = ()
+    planted: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
 
     def at(self, frame: int) -> tuple[tuple[Pose3D, ...], dict[int, FloatArray]]:
         """Poses of a frame and where their pelves are."""
@@ -158,7 +160,8 @@ def place(
         "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
-    return Placement(R, poses, roots, fov, assumptions, before, after, tuple(problems))
+    contact = {i: dict(zip(frames[i], rest, strict=True)) for i, rest in zip(frames, planted, strict=True)}
+    return Placement(R, poses, roots, fov, assumptions, before, after, tuple(problems), contact)
 
 
 def check_heights(height_m: float | Mapping[int, float] | None) -> None:
