@@ -68,6 +68,10 @@ class Body:
         """(F, 2, 3) left and right, in the axes of `pelvis`."""
         return self.joints[:, _ANKLES] + self.pelvis[:, None]
 
+    def posed(self, joints: NDArray, pelvis: NDArray | None = None) -> Body:
+        """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
+        return replace(self, joints=joints, pelvis=self.pelvis if pelvis is None else pelvis)
+
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
         return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift)
@@ -86,36 +90,28 @@ def planted_feet(body: Body) -> NDArray:
     return planted
 
 
-def floor_under(bodies: Sequence[Body], planted: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
-    """The floor under everybody's lower feet, for bodies in level axes: a point on it (3,) and its normal (3,).
+def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:
+    """Foot (0 left, 1 right), first frame and end (exclusive) of each stance in planted (F, 2) bool."""
+    return [(foot, int(begin), int(end)) for foot in range(2) for begin, end in runs(planted[:, foot])]
+
+
+def floor_height(bodies: Sequence[Body], planted: Sequence[NDArray]) -> float:
+    """How high the floor under everybody's lower feet is, for bodies in axes with z up, robustly: neither a jump nor a
+    roof lifts it.
 
     Planted feet say most; the others say that no floor is above them.
     """
     ankles, rest = np.concatenate([body.ankles for body in bodies]), np.concatenate(planted)
     frame, lower = np.arange(len(ankles)), ankles[..., 2].argmin(1)
-    feet, trust = ankles[frame, lower], np.where(rest[frame, lower], 1, _UNPLANTED)
-    middle = np.median(feet[:, :2], 0)
-    height, along_x, along_y = _plane(feet - [*middle, 0], trust)
-    return np.array([*middle, height - ANKLE_HEIGHT_M]), np.array([-along_x, -along_y, 1.0])
-
-
-def _plane(feet: NDArray, trust: NDArray) -> tuple[float, float, float]:
-    """The plane z = a + b x + c y under feet (n, 3), robustly: neither a jump nor a roof must lift the floor.
-
-    Slopes are held back: where people stand in one spot nothing tells them.
-    """
-    A = np.concatenate([np.ones((len(feet), 1)), feet[:, :2]], 1)
-    z = feet[:, 2]
-    hold = np.diag([0.0, 1.0, 1.0]) * 0.3**2
-    solution = np.array([np.quantile(z, 0.1), 0, 0])  # from below: whoever is on the floor is lower than on a roof
+    z, trust = ankles[frame, lower, 2], np.where(rest[frame, lower], 1, _UNPLANTED)
+    height = np.quantile(z, 0.1)  # from below: whoever is on the floor is lower than on a roof
     for _ in range(20):
-        error = z - A @ solution
-        # feet above the plane may be in the air or on something, feet below it cannot be: those count for more
+        error = z - height
+        # feet above the floor may be in the air or on something, feet below it cannot be: those count for more
         near = _FLAT_M / (_FLAT_M + np.abs(error))
         weight = trust * np.where(error > 0, near**2, near)
-        solution = np.linalg.solve(A.T @ (A * weight[:, None]) + hold * weight.sum(), A.T @ (weight * z))
-    a, b, c = solution
-    return float(a), float(b), float(c)
+        height = (weight * z).sum() / weight.sum()
+    return float(height) - ANKLE_HEIGHT_M
 
 
 def foot_skate(body: Body, planted: NDArray) -> NDArray:
