@@ -279,8 +279,8 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
     held = planted[1:] & planted[:-1]
     ankles = world[:, _ANKLES]
     slide = 1000 * np.linalg.norm(np.diff(ankles[..., :2], axis=0), axis=-1)[held]
-    # the floor is the plane z = 0: how high an ankle stands above its sole is told by whoever placed it
-    off = 100 * np.abs(ankles[..., 2] - 0.08)[planted]
+    # a sole is on the floor where its ankle is as high as that ankle is on the whole
+    off = [100 * np.abs(z[on] - np.median(z[on])) for z, on in zip(ankles[..., 2].T, planted.T, strict=True)]
     falls = [_fall(times[a:b], world[a:b, 0, 2].astype(float)) / _G for a, b in flights(true, times)]
     path = float("nan")
     length = np.linalg.norm(np.diff(true[::5, 0, :2], axis=0), axis=1).sum()
@@ -297,7 +297,7 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
         ahead_cm=list(zip(_ahead(world)[still].tolist(), _ahead(true)[still].tolist(), strict=True)),
         contact=_hits(planted, true_contact(true, times)),
         slide_mm=slide.tolist(),
-        off_floor_cm=off.tolist(),
+        off_floor_cm=np.concatenate(off).tolist(),
         flight=falls,
         path=path,
     )

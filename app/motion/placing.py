@@ -19,11 +19,11 @@ from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import (
     Body,
     Footing,
     measure_footing,
-    steadied,
 )
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.locating import guessed_path, pelvis_path, sightings
@@ -90,7 +90,7 @@ def place(
         fov_deg: assumed field of view along the picture's longer side. intrinsics: the camera, if it is known; then
             fov_deg is not used.
         height_m: how tall people are, all of them or by track id; the others are as tall as the lifter makes them.
-        steady_feet: keep planted feet where they stand and all feet out of the floor, see `footing.steadied`.
+        steady_feet: keep planted feet where they stand and all feet out of the floor, see `foot_lock.steadied`.
         known: what is known of the camera's pitch and roll.
 
     Who cannot be placed (no frame in which the pose looks like what was seen) is put where somebody of that size would
@@ -127,7 +127,8 @@ def place(
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     if steady_feet:
-        bodies = [steadied(body, rest) for body, rest in zip(bodies, planted, strict=True)]
+        levels = [level for shot in shots for level in shot.levels]
+        bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
     out = Placement(
         R_world_cam=shots[0].camera.R_world_cam,
         poses={i: {} for i in facing},

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level
-from sasmamba.app.motion.footing import Body, floor_height, planted_feet
+from sasmamba.app.motion.footing import Body, floor_height, planted_feet, supported
 from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, upright
 from sasmamba.common.arrays import FloatArray
 
@@ -36,11 +36,13 @@ class ShotCamera:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A settled shot: its camera, everybody in world axes with the floor at z = 0, and whose feet (F, 2) rest when."""
+    """A settled shot: its camera, everybody in world axes with the floor at z = 0, and whose feet (F, 2) are planted
+    when, and how high what they stand on is (F, 2)."""
 
     camera: ShotCamera
     bodies: list[Body]
     planted: list[NDArray]
+    levels: list[NDArray]
 
 
 def settle(bodies: Sequence[Body], sure: Sequence[bool], frames: range, known: KnownCamera | None = None) -> Shot:
@@ -50,15 +52,17 @@ def settle(bodies: Sequence[Body], sure: Sequence[bool], frames: range, known: K
         sure: of every body, whether its place was seen; guesses have no say unless there is nothing else.
         known: what the user knows of the camera.
     """
-    planted = [planted_feet(body) for body in bodies]
+    resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
-    up = upright([bodies[n] for n in heard], [planted[n] for n in heard], known)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
     if flat:
-        floor = floor_height([flat[n] for n in heard], [planted[n] for n in heard])
+        floor = floor_height([flat[n] for n in heard], [resting[n] for n in heard])
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
-    return Shot(ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg), settled, planted)
+    feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]
+    camera = ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg)
+    return Shot(camera, settled, [planted for planted, _ in feet], [level for _, level in feet])
