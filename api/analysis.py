@@ -132,7 +132,13 @@ def analyse(
             seen_by = pose2d.name
         if config.smooth:
             smooth_take(take)
-        placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        placement = place(
+            take,
+            config.fov_deg,
+            intrinsics=config.intrinsics,
+            height_m=config.height_m,
+            known=config.known_camera,
+        )
         return Analysis(
             people={m.track_id: _person(m, take.tracks[m.track_id]) for m in motions(take, placement)},
             times_s=np.array([float(t) for t in take.times_s]),

@@ -49,6 +49,8 @@ class AnalysisSettings(ModelSettings, total=False):
         smooth: Take the jitter out.
         intrinsics: The camera, where it is known; then `fov_deg` is not used.
         height_m: How tall people are, metres: all of them, or by track id.
+        pitch_deg: By how much the camera looks down, where that is known.
+        roll_deg: By how much up leans to the right in the picture, where that is known.
         threads: Of the 2D stage and the render; the results are the same with any.
     """
 
@@ -61,6 +63,8 @@ class AnalysisSettings(ModelSettings, total=False):
     smooth: bool
     intrinsics: Intrinsics | None
     height_m: float | dict[int, float] | None
+    pitch_deg: float | None
+    roll_deg: float | None
     threads: int | None
 
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,7 @@ class Report:
         pose2d: the 2D stage's name.
         problems: sentences about losses.
         interrupted: Ctrl-C left something undone.
+        upright: of each shot how its camera stood, and how sure that is, as `Placement.assumptions` has it.
         side_repairs: stretches in which left and right were exchanged in the 2D and put right.
     """
 
@@ -89,6 +91,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
     side_repairs: list[SideRepair] = field(default_factory=list)
+    upright: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
@@ -310,7 +313,13 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             save_poses(take, job.poses)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(take, settings.fov_deg, intrinsics=settings.intrinsics, height_m=settings.height_m)
+            placement = place(
+                take,
+                settings.fov_deg,
+                intrinsics=settings.intrinsics,
+                height_m=settings.height_m,
+                known=settings.known_camera,
+            )
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
@@ -347,6 +356,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
+            upright=placement.assumptions["shots"] if placement.poses else [],
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

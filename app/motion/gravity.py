@@ -18,9 +18,12 @@ from sasmamba.app.motion.axes import level
 from sasmamba.app.motion.footing import Body, stances_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M
 
 _DEG = math.pi / 180
+#: People seen from straight above or below are not what a lifter knows.
+_STEEPEST_DEG = 85
 #: Cameras before anything is seen: mean and standard deviation of the pitch; of the roll, held level and not, and how
 #: many are not.
 _PITCH_DEG, _PITCH_SD_DEG = 5.0, 20.0
@@ -45,11 +48,22 @@ class KnownCamera:
     """What the user knows of the camera's attitude; None: nothing.
 
     Attributes:
-        pitch_deg: by how much it looks down. roll_deg: by how much up leans to the right in the picture.
+        pitch_deg: by how much it looks down.
+        roll_deg: by how much up leans to the right in the picture.
+
+    Raises:
+        UserError: an angle that is not between -85 and 85 degrees (exit code 2).
     """
 
     pitch_deg: float | None = None
     roll_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, angle in (("--pitch", self.pitch_deg), ("--roll", self.roll_deg)):
+            if angle is not None and not -_STEEPEST_DEG <= angle <= _STEEPEST_DEG:
+                raise UserError(
+                    f"{name} must lie between -{_STEEPEST_DEG} and {_STEEPEST_DEG} degrees, not {angle:g}.", exit_code=2
+                )
 
 
 @dataclass(frozen=True, slots=True)
