@@ -82,7 +82,11 @@ class VirtualCamera:
 
     def rotations(self, times_s: NDArray) -> NDArray:
         """(N, 3, 3) camera axes at times (N,) to those of the camera that stood still."""
-        pan, tilt, roll = (np.interp(times_s, self.times_s, a) for a in self.angles.T)
+        before, after = 2 * self.angles[:1] - self.angles[1:2], 2 * self.angles[-1:] - self.angles[-2:-1]
+        t = self.times_s
+        known_s = np.concatenate([2 * t[:1] - t[1:2], t, 2 * t[-1:] - t[-2:-1]])
+        known = np.concatenate([before, self.angles, after])
+        pan, tilt, roll = (np.interp(times_s, known_s, a) for a in known.T)
         zero, one = np.zeros_like(pan), np.ones_like(pan)
 
         def matrix(*rows: NDArray) -> NDArray:

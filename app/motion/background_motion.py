@@ -9,21 +9,21 @@ corners have little way to go, and look the same when it has zoomed or rolled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.turn_fit import TurnFit, epipolar_share, fit_turn, rotation_vector
+from sasmamba.app.motion.turn_fit import Points, Readout, TurnFit, epipolar_share, fit_turn, rotation, rotation_vector
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
 #: Width (of a portrait the height) of the pictures that are compared: a pixel is an eighth of a degree at 60°.
 WORK_PX = 480
 #: Corners in a keyframe, how far apart, and at most so many in a cell of so many pixels, lest one tree decides.
-_CORNERS, _APART_PX, _PER_CELL, _CELL_PX = 220, 9, 3, 30
+_CORNERS, _APART_PX, _PER_CELL, _CELL_PX = 160, 9, 2, 30
 #: What is looked for around a corner, pixels, and over how many halvings of the picture.
 _WINDOW_PX, _LEVELS = 15, 3
 #: Least eigenvalue that a corner needs, as `cv2.calcOpticalFlowPyrLK` counts it: about 1.5 gray levels a pixel. What
@@ -52,13 +52,15 @@ _AROUND = 0.1
 
 @dataclass(slots=True)
 class _Keyframe:
-    """A picture to compare with: corners (N, 2) in its pixels, and where the camera was."""
+    """The picture of a frame to compare with: corners (N, 2) in its pixels, where the camera was and how it turned."""
+
+    frame: int
 
     gray: NDArray
     corners: NDArray
     R_start_cam: NDArray
     zoom: float
-    speed: float
+    spin: NDArray
 
 
 @dataclass(slots=True)
@@ -68,12 +70,16 @@ class Sighting:
     Attributes:
         R_start_cam: (3, 3) camera axes of the frame to those of the first frame of all. zoom: relative to that.
         confidence: 0 to 1. parallax: share of corners that a step of the camera explains and no rotation does.
+        compared_with: the frame that it was compared with. by_readout, readout_s: as in `TurnFit`.
     """
 
     R_start_cam: FloatArray
     zoom: float
     confidence: float
     parallax: float = 0.0
+    compared_with: int = -1
+    by_readout: FloatArray | None = None
+    readout_s: FloatArray | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +110,7 @@ class BackgroundMotion:
         self._keyframe: _Keyframe | None = None
         self._lost: _Lost | None = None
         self._R_step, self._zoom_step = np.eye(3), 1.0
+        self._readout = Readout()
 
     @property
     def focal_px(self) -> float:
@@ -115,8 +122,8 @@ class BackgroundMotion:
         gray = self._small(frame.bgr)
         boxes = self._masked(frame.bgr.shape, boxes_px)
         if self._keyframe is None:
-            self.sightings.append(Sighting(np.eye(3), 1.0, 1.0))
             self._begin(gray, boxes, np.eye(3), 1.0)
+            self.sightings.append(Sighting(np.eye(3), 1.0, 1.0))
             return
         last = self.sightings[-1]
         expected = [(last.R_start_cam @ self._R_step, last.zoom * self._zoom_step), (last.R_start_cam, last.zoom)]
@@ -140,15 +147,22 @@ class BackgroundMotion:
         if found is None:
             if self._lost is None:
                 self._lost = _Lost(len(self.sightings), self._keyframe, self._keyframes)
-            self.sightings.append(Sighting(last.R_start_cam, last.zoom, 0.0))
-            self._R_step, self._zoom_step = np.eye(3), 1.0
-            self._keyframes = []
+            self._R_step, self._zoom_step, self._keyframes = np.eye(3), 1.0, []
             self._begin(gray, boxes, last.R_start_cam, last.zoom)
+            self.sightings.append(Sighting(last.R_start_cam, last.zoom, 0.0))
             return
         sighting, worn = found
-        self._follow(last, sighting)
         if worn or not self._near(self._keyframe, sighting, _LEAVE_VIEW, _LEAVE_SCALE):
             self._begin(gray, boxes, sighting.R_start_cam, sighting.zoom)
+        self._follow(last, sighting)
+
+    def _spin(self, R: NDArray) -> NDArray:
+        """(3,) radians per second by which a camera turns that is at R in the next frame and went on as before."""
+        if not self.sightings:
+            return np.zeros(3)
+        step = rotation_vector(self.sightings[-1].R_start_cam.T @ R)
+        # between frames it was measured; half a frame later it is wanted
+        return (1.5 * step - 0.5 * rotation_vector(self._R_step) if len(self.sightings) > 1 else step) * self._fps
 
     def _follow(self, last: Sighting, sighting: Sighting) -> None:
         self._R_step = last.R_start_cam.T @ sighting.R_start_cam
@@ -165,10 +179,27 @@ class BackgroundMotion:
         count = len(self.sightings) - lost.since + 1
         for n, s in enumerate(self.sightings[lost.since :], 1):
             share = n / count
-            s.R_start_cam = cv2.Rodrigues(share * R_off)[0] @ s.R_start_cam
+            s.R_start_cam = rotation(share * R_off) @ s.R_start_cam
             s.zoom *= float(np.exp(share * zoom_off))
+            s.by_readout = None
         self._R_step, self._zoom_step = np.eye(3), 1.0
         self.sightings.append(sighting)
+
+    def chained(self) -> list[Sighting]:
+        """All sightings, with what was learned of the sensor's readout later put into those before."""
+        out: list[Sighting] = []
+        for n, s in enumerate(self.sightings):
+            if n == 0:
+                out.append(s)
+                continue
+            before = n - 1 if s.by_readout is None else s.compared_with
+            R = out[before].R_start_cam @ self.sightings[before].R_start_cam.T @ s.R_start_cam
+            zoom = out[before].zoom / self.sightings[before].zoom * s.zoom
+            if s.by_readout is not None and s.readout_s is not None:
+                move = s.by_readout @ (self._readout.seconds - s.readout_s)
+                R, zoom = R @ rotation(-move[:3]), zoom * float(np.exp(move[3]))
+            out.append(replace(s, R_start_cam=R, zoom=zoom))
+        return out
 
     def _small(self, bgr: NDArray) -> NDArray:
         """The picture in gray and small. Green stands for gray; halved exactly as far as that goes, which is fast."""
@@ -199,8 +230,7 @@ class BackgroundMotion:
             taken[cell] = taken.get(cell, 0) + 1
             if taken[cell] <= _PER_CELL:
                 keep.append(n)
-        speed = float(np.linalg.norm(rotation_vector(self._R_step))) * self._fps
-        self._keyframe = _Keyframe(gray, corners[keep[:_CORNERS]], R, zoom, speed)
+        self._keyframe = _Keyframe(len(self.sightings), gray, corners[keep[:_CORNERS]], R, zoom, self._spin(R))
         self._keyframes = [*self._keyframes[:1], *self._keyframes[1:][-_KEYFRAMES:], self._keyframe]
 
     def _candidates(self, R: NDArray, zoom: float) -> list[_Keyframe]:
@@ -236,7 +266,6 @@ class BackgroundMotion:
         """Where the camera is, from a keyframe and where it is expected, and whether the keyframe is worn; None where
         too few corners are found again or too few agree."""
         w, h = self._size
-        speed = float(np.linalg.norm(rotation_vector(self._R_step))) * self._fps + keyframe.speed
         # Coarsely first, from far; then, warped to where that was, finely: what a coarse window shows of the picture's
         # edge moves with the warp, and would hold the camera back to where it was expected.
         for levels in (_LEVELS, 0):
@@ -250,8 +279,12 @@ class BackgroundMotion:
             corners, found = self._find_corners(gray, keyframe, W, seen, levels)
             if len(corners) < _LEAST_CORNERS:
                 return None
-            key_rays, rays = self._rays(corners) / keyframe.zoom, self._rays(found)
-            fit = fit_turn(key_rays, rays, keyframe.R_start_cam.T @ R, zoom, focal_px=self.focal_px, speed=speed)
+            spin = self._spin(R)
+            if len(self.sightings) == 1:  # only now is it known how the camera turned in the first frame
+                keyframe.spin = spin
+            key = Points(self._rays(corners), (corners + 0.5) / [w, h] - 0.5, keyframe.spin, keyframe.zoom)
+            now = Points(self._rays(found), (found + 0.5) / [w, h] - 0.5, spin, zoom)
+            fit = fit_turn(key, now, keyframe.R_start_cam.T @ R, readout=self._readout, focal_px=self.focal_px)
             if not _LEAST_ZOOM < fit.zoom < 1 / _LEAST_ZOOM:
                 return None
             R, zoom = keyframe.R_start_cam @ fit.R_key_cam, fit.zoom
@@ -261,7 +294,16 @@ class BackgroundMotion:
         if agree.sum() < _LEAST_CORNERS or share < _LEAST_SHARE or parts < _LEAST_PARTS:
             return None
         confidence = share * min(1.0, agree.sum() / _ENOUGH) * min(1.0, parts / 4)
-        sighting = Sighting(R, zoom, float(confidence), self._parallax(key_rays, rays, fit, agree))
+        sighting = Sighting(
+            R,
+            zoom,
+            float(confidence),
+            self._parallax(key, now, fit, agree),
+            keyframe.frame,
+            fit.by_readout,
+            fit.readout_s,
+        )
+        self._readout = fit.readout
         return sighting, bool(agree.sum() < _WORN * seen.sum())
 
     def _find_corners(
@@ -284,11 +326,11 @@ class BackgroundMotion:
         tracked = status[:, 0] > 0
         return corners[tracked], _through(W, moved[:, 0][tracked])
 
-    def _parallax(self, key_rays: NDArray, rays: NDArray, fit: TurnFit, agree: NDArray) -> float:
+    def _parallax(self, key: Points, now: Points, fit: TurnFit, agree: NDArray) -> float:
         """Share of all corners found that do not agree and that a step of the camera explains."""
         if agree.mean() > 0.9:
             return 0.0
-        return float((~agree).mean()) * epipolar_share(key_rays, rays, fit, self.focal_px, AGREES_PX)
+        return float((~agree).mean()) * epipolar_share(key, now, fit, self.focal_px, AGREES_PX)
 
     def _rays(self, points_px: NDArray) -> NDArray:
         """Points (N, 2) of the small picture as x and y at depth 1."""
