@@ -32,10 +32,17 @@ class Track:
 
 @dataclass(slots=True)
 class Take:
-    """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
-    was to run in every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
-    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right; cuts: where
-    a new shot begins, in order of time."""
+    """All people of one video.
+
+    Attributes:
+        model: names the lifter.
+        pose2d_every: the 2D stage was to run in every so many frames.
+        cut_short: the user stopped the analysis before the video's end.
+        times_s: each frame's exact time.
+        detection_frames: the frames in which the 2D stage ran.
+        side_repairs: where left and right were exchanged in the 2D and put right.
+        cuts: where a new shot begins, in order of time.
+    """
 
     meta: VideoMeta
     model: str
