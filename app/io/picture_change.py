@@ -47,7 +47,7 @@ class SmallPicture:
         mean = _near(fine)
         self.detail = (fine - mean) / np.sqrt(np.maximum(_near(fine * fine) - mean * mean, 0) + _NOISE**2)
         self.lost = ((grey <= _BLACK) | (grey >= _WHITE)).astype(np.float32)
-        self.thumb = cv2.resize(fine, _THUMB_PX, interpolation=cv2.INTER_AREA)
+        self.thumb = np.asarray(cv2.resize(fine, _THUMB_PX, interpolation=cv2.INTER_AREA), np.float32)
         self.plain = float(fine.std()) < _PLAIN
         self._coded = cv2.convertScaleAbs(self.detail * 48 + 128)
 
@@ -70,7 +70,7 @@ class SmallPicture:
         there = _near(self.detail * self.detail + warped * warped) * (1 - _near(np.maximum(lost, self.lost)))
         off = np.minimum(_near((warped - self.detail) ** 2), there) / 2
         share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
-        return cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), share
+        return np.asarray(cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), np.float32), share
 
     def _blocks(self) -> tuple[int, int]:
         height, width = self.detail.shape
@@ -83,11 +83,12 @@ def _small_luma(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = max(_NEAR_PX, round(width * scale)), max(_NEAR_PX, round(height * scale))
     # rows are passed over, where there are many: averaging over all of them takes eight times as long
     rows = bgr[:: max(1, height // (2 * size[1]))]
-    return cv2.cvtColor(cv2.resize(rows, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(cv2.resize(rows, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    return np.asarray(grey, np.uint8)
 
 
 def _near(values: FloatArray) -> FloatArray:
-    return cv2.blur(values, (_NEAR_PX, _NEAR_PX), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(cv2.blur(values, (_NEAR_PX, _NEAR_PX), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 @cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -42,7 +42,7 @@ MIXED_ERROR, MIXED_SHARE, MIXED_LEVELS = 0.35, (0.15, 0.85), 3.0
 NEW_SHARE = 0.55
 
 
-def with_cuts(frames: Iterator[Frame], finder: CutFinder) -> Iterator[Frame]:
+def with_cuts(frames: Iterable[Frame], finder: CutFinder) -> Iterator[Frame]:
     """Passes frames on, `finder.ahead` of them behind; a new shot's first frame has its `Frame.cut`."""
     waiting: deque[Frame] = deque()
     for frame in frames:
