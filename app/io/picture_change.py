@@ -19,6 +19,8 @@ from sasmamba.common.arrays import FloatArray
 AREA_PX = 14_400
 #: Side of the neighbourhood in which mean and contrast are taken, and how many grey levels of contrast are noise.
 _NEAR_PX, _NOISE = 9, 5.0
+#: Haze and glare come and go: detail may get weaker or stronger by this.
+_GAIN = 0.5, 2.0
 #: Side of the blocks of a change map.
 _BLOCK_PX = 4
 #: Grey levels from which on a camera has lost the picture in shadow or light.
@@ -67,8 +69,11 @@ class SmallPicture:
         flow += _pixels(*self.detail.shape)
         warped = cv2.remap(before.detail, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         lost = cv2.remap(before.lost, flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        there = _near(self.detail * self.detail + warped * warped) * (1 - _near(np.maximum(lost, self.lost)))
-        off = np.minimum(_near((warped - self.detail) ** 2), there) / 2
+        then, now, both = _near(warped**2), _near(self.detail**2), _near(warped * self.detail)
+        gain = (both / np.maximum(then, 1e-6)).clip(*_GAIN)
+        kept = 1 - _near(np.maximum(lost, self.lost))
+        there = kept * (then + now)
+        off = np.minimum(kept * np.maximum(gain * (gain * then - 2 * both) + now, 0), there) / 2
         share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
         return np.asarray(cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), np.float32), share
 

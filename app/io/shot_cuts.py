@@ -28,16 +28,21 @@ MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 6
 TIMES_USUAL, USUAL_S = 2.5, 1.0
 #: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
 #: without a cut: in proportion, up to so many times.
-LEAST_EXCESS, APART_S, MOST_APART = 0.008, 0.04, 6.0
+LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
 ALWAYS, SAME = 2e-4, 1e-4
+#: Where so much of more than one frame around is new, everything is in motion.
+ALL_NEW = 0.3
+#: After so many usual frames of the same picture a film that stalls goes on by a leap: there a cut must leave so little
+#: of what was seen.
+STILL_FRAMES, STILL_NEW = 2.5, 0.4
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
 GAP_S, GAP_FRAMES = 3.0, 8
 #: Mixtures are looked for in windows of so many seconds; the short one finds the soft cuts of editors.
 MIXED_S = (0.13, 0.4)
 #: What a mixture leaves unexplained at most, where three unrelated pictures come to 3; how far it is on its way; and by
 #: how many grey levels (root mean square) the ends of the window differ at least.
-MIXED_ERROR, MIXED_SHARE, MIXED_LEVELS = 0.35, (0.15, 0.85), 3.0
+MIXED_ERROR, MIXED_SHARE, MIXED_LEVELS = 0.35, (0.15, 0.85), 8.0
 #: So much of the detail after a dissolve was not there before it.
 NEW_SHARE = 0.55
 
@@ -61,6 +66,7 @@ class _Seen:
 
     Attributes:
         change: (h, w) what of it the picture before does not explain.
+        new: the share of its detail that is so.
         apart_s: time since the picture was another.
         passed_over: pictures in which nothing was to be seen lie between it and the one it is compared with.
         excess: of its change over what happens around it, once it is decided on.
@@ -70,6 +76,7 @@ class _Seen:
     time_s: Fraction
     picture: SmallPicture
     change: FloatArray
+    new: float
     apart_s: float
     passed_over: bool
     excess: float = 0.0
@@ -112,13 +119,13 @@ class CutFinder:
             self._begin()
             self.cuts.append(Cut(frame.index, frame.time_s, "gap"))
         picture = SmallPicture(frame.bgr)
-        change = picture.unchanged()
+        change, new = picture.unchanged(), 0.0
         if self._shown is not None and not picture.plain:
-            change = picture.change_from(self._shown)[0]
+            change, new = picture.change_from(self._shown)
         apart_s = 0.0 if self._changed_s is None else float(frame.time_s - self._changed_s)
         if self._changed_s is None or float(change.mean()) > SAME:
             self._changed_s = frame.time_s
-        seen = _Seen(frame.index, frame.time_s, picture, change, apart_s, self._passed_over and not picture.plain)
+        seen = _Seen(frame.index, frame.time_s, picture, change, new, apart_s, self._passed_over and not picture.plain)
         self._passed_over = picture.plain and self._shown is not None
         if not picture.plain:
             self._shown = picture
@@ -154,7 +161,7 @@ class CutFinder:
         now_s = float(here.time_s)
         while self._usual and now_s - self._usual[0][0] > USUAL_S:
             self._usual.popleft()
-        if here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART):
+        if self._may_be_cut(here, seen[max(0, at - self.ahead) : at], seen[at + 1 :]):
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
@@ -163,6 +170,16 @@ class CutFinder:
                 self._add(Cut(here.index, here.time_s, kind))
                 return
         self._usual.append((now_s, here.excess))
+
+    def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
+        """Whether a frame has what a cut needs, whatever is usual."""
+        if sum(s.new > max(0.5 * here.new, ALL_NEW) for s in (*before, *after)) > 1:
+            return False  # a whip pan
+        if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
+            return False  # that would be no shot
+        if here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW:
+            return False
+        return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
 
 
 def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
@@ -197,6 +214,7 @@ class _FadeFinder:
     def __init__(self, window: int, ahead: int) -> None:
         self._window = window
         self._patience = max(window, ahead) + 1
+        self._ahead = ahead
         self._recent: deque[_Seen] = deque(maxlen=window + 1)
         self._fade: _Fade | None = None
 
@@ -219,7 +237,7 @@ class _FadeFinder:
         fade, self._fade = self._fade, None
         if fade is None or fade.before.plain or fade.after.plain:
             return None
-        if any(fade.first < cut.frame <= fade.last for cut in cuts):
+        if any(fade.first - self._ahead < cut.frame <= fade.last + self._ahead for cut in cuts):
             return None
         inside = [s for s in fade.seen if s[0] <= fade.last]
         plain = [s for s in inside if s[3]]
