@@ -112,16 +112,19 @@ def analyse(
         if config.intrinsics is not None:
             config.intrinsics.check(source.meta)
         lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
-        with open_pose2d(
-            config.pose2d,
-            max_people=config.max_people,
-            every=config.pose2d_every,
-            detector=config.detector,
-            weights=config.pose2d_weights,
-            input_px=config.pose2d_px,
-            device=device,
-            threads=config.threads,
-        ) as pose2d:
+        with (
+            pipeline.watch_camera(source, config) as watch,
+            open_pose2d(
+                config.pose2d,
+                max_people=config.max_people,
+                every=config.pose2d_every,
+                detector=config.detector,
+                weights=config.pose2d_weights,
+                input_px=config.pose2d_px,
+                device=device,
+                threads=config.threads,
+            ) as pose2d,
+        ):
             take = pipeline.analyse(
                 source,
                 pose2d,
@@ -132,6 +135,7 @@ def analyse(
                 stop=Stop(),
                 progress=progress,
                 cuts=config.cuts,
+                watch=watch,
             )
             seen_by = pose2d.name
         if config.smooth:

@@ -8,6 +8,7 @@ from typing import get_args
 
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
@@ -104,6 +105,7 @@ class Settings(SharedSettings):
         max_frames: do at most so many frames; None for all.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
         cuts: look for cuts, and let nobody's identity, pose or place go on across one.
+        camera: what the camera does; auto: the background decides. Still costs nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
@@ -119,6 +121,7 @@ class Settings(SharedSettings):
     max_frames: int | None = None
     pose2d_every: int = 1
     cuts: bool = True
+    camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True
     refine: bool = True
@@ -133,6 +136,8 @@ class Settings(SharedSettings):
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
         check_heights(self.height_m)
+        if self.camera not in get_args(CameraChoice):
+            raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
@@ -25,6 +27,9 @@ from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -75,6 +80,7 @@ class Report:
         interrupted: Ctrl-C left something undone.
         side_repairs: stretches in which left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins.
+        camera: what the camera did, in words.
     """
 
     frames: int
@@ -91,6 +97,7 @@ class Report:
     interrupted: bool = False
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    camera: str = ""
 
     @property
     def fps(self) -> float:
@@ -114,6 +121,7 @@ def analyse(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -125,10 +133,22 @@ def analyse(
     lifter's poses then shake, see benchmarks/keyframes.py. The first and the last frame of every shot are detection
     frames, too: none lies beyond all of them.
 
+    `watch` sees how the camera turns; without it, it is taken to be still.
+
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
     """
     take = Take(video.meta, lifter.name, every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress, cuts=cuts)
+    see(
+        video,
+        pose2d,
+        take,
+        max_people=max_people,
+        timings=timings,
+        stop=stop,
+        progress=progress,
+        cuts=cuts,
+        watch=watch,
+    )
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
@@ -147,14 +167,19 @@ def see(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> None:
-    """Reads a video once: where it is cut, who is where, and who is who."""
+    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
     finder = CutFinder(video.meta.fps) if cuts else None
 
+    boxes: list[NDArray] = []  # around whoever was last seen
+
     def detect(frame: Frame) -> None:
+        nonlocal boxes
         with timings("2d"):
             people = pose2d(frame)
+        boxes = [person.box_px for person in people]
         with timings("track"):
             take.add_people(frame.index, tracker.update(frame, people))
 
@@ -173,11 +198,24 @@ def see(
             not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
+            if watch is not None:
+                watch.see(frame, boxes)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
     if finder is not None:
         take.end_shots_at(finder.cuts)
+    if watch is not None and take.frames:
+        with timings("camera"):
+            take.camera_motion = watch.motion(take.shots)
+
+
+def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
+    """What watches the camera of a video; nothing where the user says that it is still."""
+    if settings.camera == "still":
+        return nullcontext()
+    camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
+    return CameraWatch(video.meta, camera, settings.camera == "rotating")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -295,16 +333,19 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             check_writable(path)
         device = resolve_device(settings.device)
         lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-        with open_pose2d(
-            settings.pose2d,
-            max_people=settings.max_people,
-            every=settings.pose2d_every,
-            detector=settings.detector,
-            weights=settings.pose2d_weights,
-            input_px=settings.pose2d_px,
-            device=device,
-            threads=settings.threads,
-        ) as pose2d:
+        with (
+            watch_camera(video, settings) as watch,
+            open_pose2d(
+                settings.pose2d,
+                max_people=settings.max_people,
+                every=settings.pose2d_every,
+                detector=settings.detector,
+                weights=settings.pose2d_weights,
+                input_px=settings.pose2d_px,
+                device=device,
+                threads=settings.threads,
+            ) as pose2d,
+        ):
             started = time.perf_counter()
             take = analyse(
                 video,
@@ -316,6 +357,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 stop=stop,
                 progress=progress,
                 cuts=settings.cuts,
+                watch=watch,
             )
         problems += video.problems
         video.problems.clear()  # the second reading would only tell the same again
@@ -369,6 +411,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            camera=in_words(take.camera_motion),
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

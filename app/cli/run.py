@@ -54,6 +54,10 @@ def run(
         int, typer.Option(help="Find joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
     cuts: Annotated[bool, typer.Option(help="Look for cuts; nobody goes on from one shot into the next.")] = True,
+    camera: Annotated[
+        str,
+        typer.Option(help="What the camera does: still, rotating (pans, tilts, zooms, shakes), or auto to find out."),
+    ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
@@ -96,6 +100,7 @@ def run(
         detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every,
         cuts=cuts,
+        camera=camera,  # type: ignore[arg-type]
         max_people=max_people,
         person=person,
         lifter=lifter or DEFAULT_LIFTER,
@@ -160,6 +165,7 @@ def _print_summary(report: Report) -> None:
     table.add_row("people", f"{people} frames" if report.people else people)
     if report.cuts:
         table.add_row("cuts", cut_list(report.cuts, most=8))
+    table.add_row("camera", report.camera)
     if report.side_repairs:
         repairs = f"exchanged back {len(report.side_repairs)} times: {_list_repairs(report.side_repairs)}"
         table.add_row("sides", repairs)
