@@ -6,6 +6,7 @@ import os
 from typing import Literal, TypedDict
 
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.pose2d.choices import Backend2D, DetectorName
 
 #: A file's name, as text or as a path.
@@ -44,6 +45,8 @@ class AnalysisSettings(ModelSettings, total=False):
         end_s: Where to end, seconds.
         max_frames: How many frames at most.
         pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
+        cuts: Look for cuts: nobody's identity, pose or place goes on across one.
+        camera: What the camera does, "auto" (the background decides), "still" or "rotating".
         flip: Average with the mirrored input.
         refine: Fit the poses to the 2D.
         smooth: Take the jitter out.
@@ -58,6 +61,8 @@ class AnalysisSettings(ModelSettings, total=False):
     end_s: float | None
     max_frames: int | None
     pose2d_every: int
+    cuts: bool
+    camera: CameraChoice
     flip: bool
     refine: bool
     smooth: bool

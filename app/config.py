@@ -8,6 +8,7 @@ from typing import get_args
 
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
@@ -104,6 +105,8 @@ class Settings(SharedSettings):
         end_s: where to end, seconds; None for the end.
         max_frames: do at most so many frames; None for all.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
+        cuts: look for cuts, and let nobody's identity, pose or place go on across one.
+        camera: what the camera does; auto: the background decides. Still costs nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
@@ -120,6 +123,8 @@ class Settings(SharedSettings):
     end_s: float | None = None
     max_frames: int | None = None
     pose2d_every: int = 1
+    cuts: bool = True
+    camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True
     refine: bool = True
@@ -137,6 +142,8 @@ class Settings(SharedSettings):
         check_part(self.start_s, self.end_s, self.max_frames)
         check_heights(self.height_m)
         _ = self.known_camera  # raises for angles that cannot be
+        if self.camera not in get_args(CameraChoice):
+            raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:
