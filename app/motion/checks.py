@@ -29,16 +29,18 @@ class Placed:
         time: (F,) seconds.
         world: (F, 17, 3) metres, floor at z = 0.
         planted: (F, 2) bool, left and right foot.
+        floor_m: (F,) height of what they stand on, or stood on last or will stand on next, see `footing.floor_below`.
     """
 
     track_id: int
     time: NDArray
     world: NDArray
     planted: NDArray
+    floor_m: NDArray
 
     @property
     def soles_m(self) -> NDArray:
-        """(F,) height of the lower sole above the floor."""
+        """(F,) height of the lower sole above the floor at z = 0."""
         return np.asarray(self.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2].min(1) - ANKLE_HEIGHT_M)
 
 
@@ -89,7 +91,7 @@ def _too_fast(who: Placed) -> NDArray:
 
 
 def _floating(who: Placed) -> NDArray:
-    return np.asarray(~who.planted.any(1) & (who.soles_m > _FLOATING_M))
+    return np.asarray(~who.planted.any(1) & (who.soles_m - who.floor_m > _FLOATING_M))
 
 
 def _sunk(who: Placed) -> NDArray:
@@ -108,7 +110,7 @@ CHECKS = (
         "floating",
         _floating,
         _FLOATING_S,
-        f"is more than {100 * _FLOATING_M:.0f} cm above the floor for more than {_FLOATING_S:g} s",
+        f"is more than {100 * _FLOATING_M:.0f} cm above what they stood on for more than {_FLOATING_S:g} s",
         "no jump lasts so long; does the camera move, is the person carried, or of another size than assumed "
         "(--height-m)?",
     ),

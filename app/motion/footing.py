@@ -154,6 +154,22 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     return planted, level
 
 
+def floor_below(planted: NDArray, level: NDArray) -> NDArray:
+    """(F,) how high what somebody stands on is, or stood on last or will stand on next, whichever is higher.
+
+    Args:
+        planted: (F, 2) bool. level: (F, 2), see `supported`.
+    """
+    stands = np.flatnonzero(planted.any(1))
+    if not len(stands):
+        return np.zeros(len(planted))
+    under = np.where(planted, level, -np.inf).max(1)
+    frame = np.arange(len(planted))
+    before = stands[(np.searchsorted(stands, frame, side="right") - 1).clip(0)]
+    after = stands[np.searchsorted(stands, frame).clip(max=len(stands) - 1)]
+    return np.asarray(np.maximum(under[before], under[after]))
+
+
 def _levels(heights: list[float]) -> list[float]:
     """Heights in groups that lie no farther apart than feet on one floor do; the median of each."""
     groups: list[list[float]] = []

@@ -24,6 +24,7 @@ from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import (
     Body,
     Footing,
+    floor_below,
     measure_footing,
 )
 from sasmamba.app.motion.gravity import KnownCamera
@@ -51,6 +52,7 @@ class Placement:
         problems: sentences about people whose place is a guess, about heights of people who are not there, and about
             motion that cannot be.
         planted: track id to frame to (2,) bool, whether the left and the right foot rest on what is under them.
+        floor_m: track id to frame to the height of what they stand on, or stood on last or will stand on next.
         shots: the camera of each shot, in order of time; each shot has a world of its own.
         implausible: what no body does, see app/motion/checks.py; told in `problems`, too.
     """
@@ -64,6 +66,7 @@ class Placement:
     after: Footing = field(default_factory=Footing)
     problems: tuple[str, ...] = ()
     planted: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
+    floor_m: dict[int, dict[int, float]] = field(default_factory=dict)
     shots: tuple[ShotCamera, ...] = ()
     implausible: tuple[Implausible, ...] = ()
 
@@ -130,8 +133,9 @@ def place(
         whose += here
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
+    levels = [level for shot in shots for level in shot.levels]
+    floors = [floor_below(rest, level) for rest, level in zip(planted, levels, strict=True)]
     if steady_feet:
-        levels = [level for shot in shots for level in shot.levels]
         bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
     out = Placement(
         R_world_cam=shots[0].camera.R_world_cam,
@@ -141,21 +145,22 @@ def place(
         before=before,
         after=measure_footing(bodies, planted),
         planted={i: {} for i in facing},
+        floor_m={i: {} for i in facing},
         shots=tuple(shot.camera for shot in shots),
     )
     doubts = implausible(
         [
-            Placed(i, body.time, body.joints + body.pelvis[:, None], rest)
-            for (i, _), body, rest in zip(whose, bodies, planted, strict=True)
+            Placed(i, body.time, body.joints + body.pelvis[:, None], rest, below)
+            for (i, _), body, rest, below in zip(whose, bodies, planted, floors, strict=True)
             if "place" not in statures[str(i)]  # of a guess nothing else need be said
         ]
     )
     problems += [doubt.sentence for doubt in doubts]
-    for (i, seen), body, rest in zip(whose, bodies, planted, strict=True):
+    for (i, seen), body, rest, below in zip(whose, bodies, planted, floors, strict=True):
         joints, pelvis = (body.joints @ out.R_world_cam).astype(np.float32), body.pelvis.astype(np.float32)
-        for f, pose, at, feet in zip(seen, joints, pelvis, rest, strict=True):
+        for f, pose, at, feet, under in zip(seen, joints, pelvis, rest, below.tolist(), strict=True):
             out.poses[i][f] = replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
-            out.roots[i][f], out.planted[i][f] = at, feet
+            out.roots[i][f], out.planted[i][f], out.floor_m[i][f] = at, feet, under
     cameras = [
         {
             "first_frame": shot.frames.start,
