@@ -35,8 +35,8 @@ _LEANING_M_S = 0.5
 #: By so much somebody upright leans to the side, and, lifted, ahead or back, whatever the frames say. The second is
 #: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's.
 _ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS = 2.5, 4.0, 0.6
-#: An upright second of one and the same stand tells as much as another minute of it.
-_ENOUGH_S = 0.5
+#: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
+_ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
 _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
 #: Bodies that point farther from the picture's up than this are no evidence of it.
@@ -180,8 +180,6 @@ def _unit(v: NDArray) -> NDArray:
 def _standing(body: Body) -> _Stand | None:
     """What somebody tells of up while their legs are straight, their trunk is in line with them, and they go slowly."""
     p, time = body.joints, body.time
-    if len(time) < 2:
-        return None
     straight = np.ones(len(p), bool)
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
@@ -192,9 +190,11 @@ def _standing(body: Body) -> _Stand | None:
     upright = straight & ((trunk * legs).sum(-1) > _IN_LINE) & (-axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
     if not upright.any():
         return None
-    calm = zero_phase(time, body.pelvis, 0.1, degree=1)
-    speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
-    seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+    seconds = upright * _STILL_S
+    if len(time) > 1:
+        calm = zero_phase(time, body.pelvis, 0.1, degree=1)
+        speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
+        seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
     angles = pitch_and_roll(axis)
     middle = np.median(angles[upright], 0)
     # who bends or swings now and then is upright the rest of the time
