@@ -274,7 +274,9 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
     ankles = world[:, _ANKLES]
     slide = 1000 * np.linalg.norm(np.diff(ankles[..., :2], axis=0), axis=-1)[held]
     # a sole is on the floor where its ankle is as high as that ankle is on the whole
-    off = [100 * np.abs(z[on] - np.median(z[on])) for z, on in zip(ankles[..., 2].T, planted.T, strict=True)]
+    off = [
+        100 * np.abs(z[on] - np.median(z[on])) for z, on in zip(ankles[..., 2].T, planted.T, strict=True) if on.any()
+    ]
     falls = [_fall(times[a:b], world[a:b, 0, 2].astype(float)) / _G for a, b in flights(true, times)]
     path = float("nan")
     length = np.linalg.norm(np.diff(true[::5, 0, :2], axis=0), axis=1).sum()
@@ -291,7 +293,7 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
         ahead_cm=list(zip(ahead_cm(world)[still].tolist(), ahead_cm(true)[still].tolist(), strict=True)),
         contact=_hits(planted, true_contact(true, times)),
         slide_mm=slide.tolist(),
-        off_floor_cm=np.concatenate(off).tolist(),
+        off_floor_cm=[v for foot in off for v in foot.tolist()],
         flight=falls,
         path=path,
     )
