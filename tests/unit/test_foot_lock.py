@@ -86,6 +86,16 @@ def test_one_foot_held_up_is_not_planted_and_a_stair_is() -> None:
     assert (below[10], below[100]) == (0, pytest.approx(0.34))
 
 
+def test_a_stance_ends_where_its_person_is_lost() -> None:
+    body = standing(np.repeat([[0, 5, 0.95], [0.4, 5, 0.95]], 50, axis=0))
+    time = body.time + np.where(np.arange(100) < 50, 0, 2.0)
+    planted, level = supported(body, planted_feet(Body(time, body.joints, body.pelvis)))
+    assert planted.mean() > 0.9
+    assert not planted[50].any()
+    still = steadied(Body(time, body.joints, body.pelvis), planted, level)
+    assert still.ankles[60, 0, 0] - still.ankles[40, 0, 0] == pytest.approx(0.4, abs=0.03)
+
+
 def placed(height: np.ndarray, along: np.ndarray | None = None, floor: float = 0.0, planted: bool = False) -> Placed:
     """Somebody whose soles are so high (F,), and who goes so far to the right (F,)."""
     frames = len(height)
