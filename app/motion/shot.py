@@ -33,6 +33,17 @@ class ShotCamera:
     roll_deg: float
     sd_deg: float
 
+    def told(self) -> dict[str, float]:
+        """In figures, for every export: angles in degrees, the height in metres."""
+        return {
+            "first_frame": self.frames.start,
+            "frames": len(self.frames),
+            "pitch_deg": round(self.pitch_deg, 2),
+            "roll_deg": round(self.roll_deg, 2),
+            "height_m": round(self.height_m, 3),
+            "upright_uncertainty_deg": round(self.sd_deg, 1),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:
