@@ -1,7 +1,7 @@
 """Crops of a person for 2D training: where they lie, random views of them, heatmaps to aim at.
 
-Conventions are those of `app/pose2d/topdown.py`, so that what is trained here is read there: a box's centre falls on
-W / 2 of the crop, a heatmap's pixel i is the crop's pixel 4 · i, crops are sampled bilinearly and black beyond the
+Conventions are those of `app/pose2d/person_crops.py`, so that what is trained here is read there: a box's centre falls
+on W / 2 of the crop, a heatmap's pixel i is the crop's pixel 4 · i, crops are sampled bilinearly and black beyond the
 picture. The random views are those of Feng et al. (GLSMamba, Section 4.1) with the numbers that HRNet's training uses:
 rotation, scale, truncation to half of the body, mirror image.
 """

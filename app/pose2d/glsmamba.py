@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d import person_crops
 from sasmamba.app.pose2d.choices import file_and_folder
 from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
@@ -132,7 +132,7 @@ class GLSMambaPose2D(HRNetPose2D):
         score15 = np.zeros((len(boxes_px), len(POSETRACK)), np.float32)
         for start in range(0, len(boxes_px), TOGETHER):
             part = slice(start, start + TOGETHER)
-            crops = topdown.Crops.around(boxes_px[part], self._input_px)
+            crops = person_crops.Crops.around(boxes_px[part], self._input_px)
             with torch.inference_mode():
                 heat = self._heatmaps(crops, pictures)
                 points, score15[part] = heatmap_codec.decode(heat, self._decode)
@@ -146,7 +146,7 @@ class GLSMambaPose2D(HRNetPose2D):
         self._known.clear()
         self._around = []
 
-    def _heatmaps(self, crops: topdown.Crops, pictures: list[arrays.Picture]) -> Tensor:
+    def _heatmaps(self, crops: person_crops.Crops, pictures: list[arrays.Picture]) -> Tensor:
         """(n, 15, h, w) of everybody's sequence of crops, the middle frame's."""
         assert self._network is not None
         assert self._backbone is not None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d import person_crops
 from sasmamba.app.pose2d.detectors import Detector, session_options
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import Frame, Person2D
@@ -54,7 +54,7 @@ class HRNetPose2D(Closing):
         input_px: width and height of the crops the network was trained on, (192, 256) or (288, 384).
         max_people: at most so many are returned, 1 or more. every: it is shown every so many frames of the video.
         detect_every: frames of the video from one run of the detector to the next, 1 or more.
-        decode: see `topdown.decode`. flip: see `topdown.heatmaps`.
+        decode: see `heatmap_codec.decode`. flip: see `heatmap_codec.heatmaps`.
         threads: of ONNX Runtime, 1 or more; None for as many as PyTorch has, whose own number is its own affair.
 
     Attributes:
@@ -125,7 +125,7 @@ class HRNetPose2D(Closing):
         joints_px, score = np.zeros((len(boxes_px), 17, 2), np.float32), np.zeros((len(boxes_px), 17), np.float32)
         for start in range(0, len(boxes_px), BATCH):
             part = slice(start, start + BATCH)
-            crops = topdown.Crops.around(boxes_px[part], self._input_px)
+            crops = person_crops.Crops.around(boxes_px[part], self._input_px)
             with torch.inference_mode():
                 images = heatmap_codec.normalised(crops.cut(bgr), self._device)
                 heat = heatmap_codec.heatmaps(self._network, images, flip=self._flip)
@@ -146,7 +146,8 @@ class HRNetPose2D(Closing):
         found = self._detector(frame)
         if found.ndim != 2 or found.shape[1] != 5:
             raise ValueError(f"detections: want (n, 5), got {found.shape}")
-        found = found[topdown.usable(found[:, :4], frame.bgr.shape[1], frame.bgr.shape[0]) & (found[:, 4] >= BOX_SCORE)]
+        height, width = frame.bgr.shape[:2]
+        found = found[person_crops.usable(found[:, :4], width, height) & (found[:, 4] >= BOX_SCORE)]
         return [box.astype(np.float32) for box in found[np.argsort(-found[:, 4], kind="stable"), :4]]
 
     def _people_in(self, bgr: arrays.Picture, boxes: list[FloatArray]) -> list[Person2D]:
@@ -208,7 +209,7 @@ def _person(joints_px: FloatArray, score: FloatArray, bgr: arrays.Picture) -> Pe
     height, width = bgr.shape[:2]
     room = MARGIN * (high - low)
     box = np.clip(np.concatenate([low - room, high + room]), 0, [width, height, width, height]).astype(np.float32)
-    if not topdown.usable(box[None], width, height)[0]:
+    if not person_crops.usable(box[None], width, height)[0]:
         return None
     return Person2D(None, box, joints_px, score)
 

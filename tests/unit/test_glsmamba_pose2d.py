@@ -21,7 +21,7 @@ from torch import nn
 from sasmamba.app.config import Settings
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.pipeline import analyse
-from sasmamba.app.pose2d import choices, open_pose2d, topdown
+from sasmamba.app.pose2d import choices, open_pose2d, person_crops
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
@@ -343,7 +343,7 @@ class TestRealNetwork:
                     if i == 2 and frames == 1:
                         break
                 here(here._known[2 if frames == 5 else 0])
-                crops = topdown.Crops.around(BOX[None, :4], (192, 256))
+                crops = person_crops.Crops.around(BOX[None, :4], (192, 256))
                 with torch.inference_mode():
                     scores.append(here._heatmaps(crops, here._around))
             assert torch.equal(*scores) != moved, frames
