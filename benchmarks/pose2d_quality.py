@@ -39,12 +39,12 @@ from pose2d_clips import SIDES, clip_row
 
 from sasmamba.app import weights as app_weights
 from sasmamba.app.cli.measuring import machine
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import PoseNetwork, open_lightning, open_multipose, open_thunder
 from sasmamba.app.pose2d.overlap import COCO_SIGMAS
 from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.topdown import HRNetPose2D
 from sasmamba.app.types import Frame
 from sasmamba.common import arrays
 from sasmamba.common.arrays import FloatArray

@@ -29,11 +29,11 @@ from sasmamba.app.cli.measuring import machine
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
 from sasmamba.app.pose2d.detectors import Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime
-from sasmamba.app.pose2d.hrnet import DETECT_EVERY, HRNetPose2D
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.topdown import DETECT_EVERY, HRNetPose2D
 from sasmamba.app.types import Frame
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError

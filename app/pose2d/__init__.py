@@ -16,8 +16,8 @@ from sasmamba.common.errors import UserError
 if TYPE_CHECKING:
     from sasmamba.app.pose2d.choices import DetectorName
     from sasmamba.app.pose2d.detectors import Detector
-    from sasmamba.app.pose2d.hrnet import HRNetPose2D
     from sasmamba.app.pose2d.movenet import MoveNetPose2D
+    from sasmamba.app.pose2d.topdown import HRNetPose2D
 
 
 #: MoveNet's weights, of all its networks.
@@ -166,7 +166,7 @@ def _hrnet(
     path: Path, input_px: tuple[int, int], max_people: int, every: int, detector: DetectorName, device: str
 ) -> tuple[HRNetPose2D, str]:
     """HRNet, and what finds people for it."""
-    from sasmamba.app.pose2d.hrnet import HRNetPose2D
+    from sasmamba.app.pose2d.topdown import HRNetPose2D
     from sasmamba.models.hrnet import load_hrnet
     from sasmamba.models.tensorfile import CheckpointError
 

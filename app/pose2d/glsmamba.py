@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from sasmamba.app.pose2d import person_crops
 from sasmamba.app.pose2d.choices import file_and_folder
 from sasmamba.app.pose2d.detectors import Detector
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.overlap import box_iou
+from sasmamba.app.pose2d.topdown import HRNetPose2D
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common import arrays
 from sasmamba.common.arrays import FloatArray

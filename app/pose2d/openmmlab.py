@@ -19,7 +19,7 @@ from torch import nn
 
 from sasmamba.app import weights
 from sasmamba.app.pose2d.detectors import PERSON, Detector, people_in
-from sasmamba.app.pose2d.hrnet import BATCH, HRNetPose2D
+from sasmamba.app.pose2d.topdown import BATCH, HRNetPose2D
 from sasmamba.app.types import Frame
 from sasmamba.app.weights import manifest
 from sasmamba.app.weights import store as weights_store

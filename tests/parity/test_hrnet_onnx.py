@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.topdown import HRNetPose2D
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx")

@@ -24,7 +24,7 @@ from sasmamba.app.pipeline import analyse
 from sasmamba.app.pose2d import choices, open_pose2d, person_crops
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.topdown import HRNetPose2D
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.common.interrupts import Stop

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.topdown import HRNetPose2D
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import HRNet, HRNetConfig
