@@ -41,7 +41,7 @@ def onnx_model(network: HRNet) -> onnx.ModelProto:
     """
     if network.training:
         raise ValueError("network: want it in evaluation mode")
-    writer = _Writer()
+    writer = _HRNetGraph()
     x = writer.chain(INPUT, network.conv1, network.bn1, network.relu, network.conv2, network.bn2, network.relu)
     branches = [functools.reduce(writer.bottleneck, cast(Iterable[_Bottleneck], network.layer1), x)]
     for transition, stage in (
@@ -65,7 +65,7 @@ def onnx_model(network: HRNet) -> onnx.ModelProto:
     )
 
 
-class _Writer:
+class _HRNetGraph:
     """Nodes and constants of a graph in the making. Methods take and return names of tensors."""
 
     def __init__(self) -> None:

@@ -68,7 +68,7 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
     config = model.config
     if not 1 <= frames <= config.frames:
         raise ValueError(f"frames: want 1..{config.frames}, got {frames}")
-    writer = _Writer(frames, config.joints)
+    writer = _LifterGraph(frames, config.joints)
     op, const = writer.op, writer.const
 
     x = writer.linear(writer.normalised(INPUT, config.in_channels), model.embed)
@@ -111,7 +111,7 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
     return proto
 
 
-class _Writer:
+class _LifterGraph:
     """Nodes and constants of a graph in the making; B is the free batch, T and V are fixed.
 
     Methods take and return names of tensors. Constants that are equal are stored once.

@@ -19,7 +19,7 @@ from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
-from sasmamba.training.bodies import load_bodies
+from sasmamba.training.body_proportions import load_bodies
 from sasmamba.training.cameras import load_rig, rig_from
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows

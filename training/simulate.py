@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sasmamba.models.geometry import bones_of, facing_rotation, joints_of
 from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, coco17_to_h36m17
-from sasmamba.training.bodies import Bodies
+from sasmamba.training.body_proportions import Bodies
 from sasmamba.training.cameras import Cameras, Rig, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard

@@ -72,7 +72,7 @@ def open_pose2d(
         detector: finds people for hrnet, openmmlab and glsmamba; MoveNet and MediaPipe find them themselves.
         weights: none for movenet; for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task
             file; for openmmlab a name in MMPose's model index or a checkpoint of its default model; None for the
-            default; for glsmamba a checkpoint, which it needs, see `glsmamba.open_glsmamba`.
+            default; for glsmamba a checkpoint, which it needs, see `glsmamba_estimator.open_glsmamba`.
         input_px: width and height of the crops that hrnet's weights were trained on; None where they are of the weights
             manifest, under whatever name, which tells it.
         device: cpu or cuda; MoveNet and MediaPipe always run on the CPU.
@@ -281,7 +281,7 @@ def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str
 def _glsmamba(
     max_people: int, every: int, detector: DetectorName, weights: str | None, device: str, live: bool
 ) -> Pose2D:
-    from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D, open_glsmamba
+    from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaPose2D, open_glsmamba
 
     if live:
         raise UserError(

@@ -3,8 +3,8 @@
 BlazePose (Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking") finds one person in a picture
 and follows that one well. Several people are followed by giving each an own landmarker and an own square view:
 
-* a `_Follower` cuts a view around one person out of every frame and runs its landmarker in video mode on it, so the
-  person stays locked and smoothed, and is seen at the resolution the network wants however small in the picture;
+* a `_LandmarkFollower` cuts a view around one person out of every frame and runs its landmarker in video mode on it, so
+  the person stays locked and smoothed, and is seen at the resolution the network wants however small in the picture;
 * a newcomer search goes through the picture, tile by tile, with everybody already followed painted over.
 """
 
@@ -83,7 +83,7 @@ class MediaPipePose2D(Closing):
         self._finder = Landmarker(model, video=False)
         self._open = [self._finder]
         self._idle: list[Landmarker] = []
-        self._followers: list[_Follower] = []
+        self._followers: list[_LandmarkFollower] = []
         self._last: Frame | None = None
         self._next_tile = 0
         self._calls = 0  # of this video
@@ -114,7 +114,7 @@ class MediaPipePose2D(Closing):
         while self._open:
             self._open.pop().close()
 
-    def _let_go(self, followers: list[_Follower]) -> None:
+    def _let_go(self, followers: list[_LandmarkFollower]) -> None:
         self._idle += [f.landmarker for f in followers]
         self._followers = [f for f in self._followers if f not in followers]
 
@@ -151,7 +151,7 @@ class MediaPipePose2D(Closing):
             hidden.append(candidate.box_px)
             if any(_same_person(candidate, f.person) for f in self._followers):
                 continue
-            newcomer = _Follower(self._free_landmarker(), candidate, self._every)
+            newcomer = _LandmarkFollower(self._free_landmarker(), candidate, self._every)
             # A second detection, at close range and on its own, is what keeps trees and shadows out.
             newcomer.follow(bgr, 1, [f.person.box_px for f in self._followers])
             known = any(_same_person(newcomer.person, f.person) for f in self._followers if not f.missed)
@@ -167,7 +167,7 @@ class MediaPipePose2D(Closing):
         return self._open[-1]
 
 
-class _Follower:
+class _LandmarkFollower:
     """Keeps one person in view from frame to frame.
 
     Args:

@@ -1,9 +1,9 @@
 """MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning find the joints of each.
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
-very well, and its MultiPose variant everybody in a picture, roughly. So a `_Follower` cuts a square around each person
-where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody came
-or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+very well, and its MultiPose variant everybody in a picture, roughly. So a `_CropFollower` cuts a square around each
+person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
+came or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class MoveNetPose2D(Closing):
         self._network: Network | None = network
         self._finder = finder
         self._max_people, self._mirror = max_people, mirror
-        self._followers: list[_Follower] = []
+        self._followers: list[_CropFollower] = []
         self._last: Frame | None = None
         self._found_s = self._changed_s = -np.inf
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
@@ -209,11 +209,11 @@ class MoveNetPose2D(Closing):
             person = _person(self._estimate(bgr, [square])[0], bgr, JOIN)
             # The crop's own joints may show somebody else, who stands in the middle of it.
             if person is not None and not any(_same_person(f.person, person) for f in self._followers):
-                self._followers.append(_Follower(person, now_s))
+                self._followers.append(_CropFollower(person, now_s))
                 self._changed_s = now_s
 
 
-class _Follower:
+class _CropFollower:
     """Keeps one person in view.
 
     Attributes:

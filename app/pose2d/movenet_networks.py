@@ -24,9 +24,9 @@ from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
-from sasmamba.models.movenet import CONVERSION, STRIDE, GraphError, to_onnx
 from sasmamba.models.movenet_decode import decode_people, decode_person
 from sasmamba.models.movenet_int8 import quantised, read_ranges
+from sasmamba.models.movenet_onnx import CONVERSION, STRIDE, GraphError, to_onnx
 
 Precision = Literal["auto", "float", "int8"]
 
@@ -50,7 +50,7 @@ class PoseNetwork:
     """Thunder or Lightning.
 
     Args:
-        session: of `models.movenet`'s graph.
+        session: of `models.movenet_onnx`'s graph.
         side: of a crop, pixels.
     """
 
@@ -77,7 +77,7 @@ class MultiPoseNetwork:
     """MultiPose.
 
     Args:
-        session: of `models.movenet`'s graph.
+        session: of `models.movenet_onnx`'s graph.
     """
 
     def __init__(self, session: Any) -> None:

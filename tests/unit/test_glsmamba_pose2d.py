@@ -23,7 +23,7 @@ from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.pipeline import analyse
 from sasmamba.app.pose2d import choices, open_pose2d, person_crops
 from sasmamba.app.pose2d.foresight import with_foresight
-from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D
+from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaPose2D
 from sasmamba.app.pose2d.topdown import HRNetPose2D
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
@@ -370,7 +370,7 @@ class TestOpening:
             self.asked.append(path)
             return self.found
 
-        monkeypatch.setattr("sasmamba.app.pose2d.glsmamba.load_backbone", load)
+        monkeypatch.setattr("sasmamba.app.pose2d.glsmamba_estimator.load_backbone", load)
         monkeypatch.setattr(
             "sasmamba.app.pose2d.detector_choice.open_detector", lambda *a, **k: (Detector(BOX), "nobody")
         )

@@ -17,7 +17,7 @@ from helpers_cli import left_in, start
 from helpers_video import write_video
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _Follower
+from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _LandmarkFollower
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.errors import UserError
@@ -251,7 +251,7 @@ def test_a_retracted_sighting_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -
 
     bgr = np.zeros((300, 400, 3), np.uint8)
     missed, mistaken = [
-        _Follower(ScriptedLandmarker([someone(110), None, last]), someone(100))  # type: ignore[arg-type]
+        _LandmarkFollower(ScriptedLandmarker([someone(110), None, last]), someone(100))  # type: ignore[arg-type]
         for last in (None, someone(140))
     ]
     for _ in range(3):
