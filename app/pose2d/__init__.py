@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sasmamba.app.pose2d.choices import DetectorName
     from sasmamba.app.pose2d.detectors import Detector
     from sasmamba.app.pose2d.movenet import MoveNetPose2D
-    from sasmamba.app.pose2d.topdown import HRNetPose2D
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
 
 
 #: MoveNet's weights, of all its networks.
@@ -164,9 +164,10 @@ def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
 
 def _hrnet(
     path: Path, input_px: tuple[int, int], max_people: int, every: int, detector: DetectorName, device: str
-) -> tuple[HRNetPose2D, str]:
+) -> tuple[TopDownPose2D, str]:
     """HRNet, and what finds people for it."""
-    from sasmamba.app.pose2d.topdown import HRNetPose2D
+    from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
     from sasmamba.models.hrnet import load_hrnet
     from sasmamba.models.tensorfile import CheckpointError
 
@@ -175,8 +176,8 @@ def _hrnet(
     except CheckpointError as error:
         raise UserError(f"{error}; see `sasmamba-demo weights list`, or pass --pose2d mediapipe.") from error
     with _detector(detector, max_people, device) as (finder, found_by):
-        pose2d = HRNetPose2D(network, finder, input_px=input_px, max_people=max_people, every=every, device=device)
-    return pose2d, found_by
+        estimator = HRNetEstimator(network, input_px=input_px, device=device)
+        return TopDownPose2D(estimator, finder, max_people=max_people, every=every), found_by
 
 
 @contextmanager
@@ -268,20 +269,23 @@ def ensure_models(
 
 
 def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
-    from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, OpenMMLabPose2D, load_mmpose
+    from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, MMPoseEstimator, load_mmpose
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
 
     load_mmpose()  # what is missing is said before a detector is fetched
     model, checkpoint = weights or DEFAULT_MODEL, None
     if Path(model).suffix:
         model, checkpoint = DEFAULT_MODEL, _file(model)
     with _detector(detector, max_people, device) as (finder, _):
-        return OpenMMLabPose2D(finder, model, checkpoint, max_people=max_people, every=every, device=device)
+        estimator = MMPoseEstimator(model, checkpoint, device=device)
+        return TopDownPose2D(estimator, finder, max_people=max_people, every=every)
 
 
 def _glsmamba(
     max_people: int, every: int, detector: DetectorName, weights: str | None, device: str, live: bool
 ) -> Pose2D:
-    from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaPose2D, open_glsmamba
+    from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaEstimator, open_glsmamba
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
 
     if live:
         raise UserError(
@@ -293,7 +297,8 @@ def _glsmamba(
         raise UserError(GLSMAMBA_NEEDS, exit_code=2)
     network, backbone = open_glsmamba(weights, device)
     with _detector(detector, max_people, device) as (finder, _):
-        return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
+        estimator = GLSMambaEstimator(network, backbone, device=device)
+        return TopDownPose2D(estimator, finder, max_people=max_people, every=every)
 
 
 def _file(name: str) -> Path:

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 
 from sasmamba.app import pose2d, weights
 from sasmamba.app.pose2d import HRNET_INPUT_PX, choices, ensure_models, open_pose2d
+from sasmamba.app.types import Frame
 from sasmamba.app.weights import manifest
 from sasmamba.common.errors import UserError
 from sasmamba.models.hrnet import HRNET_W32, HRNet
@@ -164,8 +166,9 @@ def cut_by(backend: Any) -> tuple[int, int]:
         shown.append(images.shape)
         return torch.zeros(len(images), 17, images.shape[2] // 4, images.shape[3] // 4)
 
-    backend._network = network
-    backend.joints_in(np.zeros((480, 640, 3), np.uint8), np.array([[100, 50, 300, 400]], np.float32))
+    estimator = backend._estimator
+    estimator._network = network
+    estimator(Frame(0, Fraction(0), np.zeros((480, 640, 3), np.uint8)), np.array([[100, 50, 300, 400]], np.float32))
     return shown[0][3], shown[0][2]
 
 
