@@ -112,7 +112,6 @@ def analyse(
         with open_pose2d(
             config.pose2d,
             max_people=config.max_people,
-            every=config.pose2d_every,
             detector=config.detector,
             weights=config.pose2d_weights,
             input_px=config.pose2d_px,

@@ -278,7 +278,6 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         with open_pose2d(
             settings.pose2d,
             max_people=settings.max_people,
-            every=settings.pose2d_every,
             detector=settings.detector,
             weights=settings.pose2d_weights,
             input_px=settings.pose2d_px,

@@ -34,7 +34,7 @@ from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.pose2d.topdown import DETECT_EVERY
+from sasmamba.app.pose2d.topdown import DETECT_EVERY_S
 from sasmamba.app.types import Frame
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -74,7 +74,7 @@ def main() -> None:
     print(f"{len(frames)} frames of {frames[0].bgr.shape[1]}×{frames[0].bgr.shape[0]}, {people:.1f} people a frame")
     for row in rows:
         print(f"{row['what']:58s} {row['ms']:7.1f} ms per {row['per']:16s} {row['times_mediapipe']:6.2f} × MediaPipe")
-    print(f"A detector's share of a frame is a {DETECT_EVERY}th while somebody is followed.")
+    print(f"While somebody is followed, a detector runs every {DETECT_EVERY_S:g} seconds.")
 
 
 def timed(work: Callable[..., Any], *arguments: object) -> float:

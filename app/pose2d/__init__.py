@@ -53,7 +53,6 @@ def open_pose2d(
     backend: Backend2D,
     *,
     max_people: int,
-    every: int = 1,
     detector: DetectorName = "auto",
     weights: str | None = None,
     input_px: tuple[int, int] | None = None,
@@ -68,7 +67,7 @@ def open_pose2d(
     which and why.
 
     Args:
-        max_people: at most so many are found in one frame. every: it will be shown every so many frames of the video.
+        max_people: at most so many are found in one frame.
         detector: finds people for hrnet, openmmlab and glsmamba; MoveNet and MediaPipe find them themselves.
         weights: none for movenet; for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task
             file; for openmmlab a name in MMPose's model index or a checkpoint of its default model; None for the
@@ -84,20 +83,20 @@ def open_pose2d(
         ValueError: an unknown name.
     """
     if backend == "auto":
-        return _auto(max_people, every, detector, device, live, threads)
+        return _auto(max_people, detector, device, live, threads)
     if backend in ("movenet", "movenet-lightning"):
         if weights is not None:
             raise UserError(f"--pose2d {backend} has weights of its own; leave --pose2d-weights out.", exit_code=2)
         return _movenet(max_people, lightning=backend == "movenet-lightning", live=live, threads=threads)[0]
     if backend == "mediapipe":
-        return _mediapipe(max_people, every, weights)
+        return _mediapipe(max_people, weights)
     if backend == "hrnet":
         path, size = _hrnet_weights(weights or DEFAULT_HRNET, input_px)
-        return _hrnet(path, size, max_people, every, detector, device)[0]
+        return _hrnet(path, size, max_people, detector, device)[0]
     if backend == "openmmlab":
-        return _openmmlab(max_people, every, detector, weights, device)
+        return _openmmlab(max_people, detector, weights, device)
     if backend == "glsmamba":
-        return _glsmamba(max_people, every, detector, weights, device, live)
+        return _glsmamba(max_people, detector, weights, device, live)
     raise ValueError(f"pose2d: want one of {', '.join(get_args(Backend2D))}, got {backend!r}")
 
 
@@ -108,13 +107,13 @@ def offline_choice() -> Backend2D:
     return next((backend for backend, files in _AUTO if weights.obtain(files) is not None), "mediapipe")
 
 
-def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool, threads: int | None) -> Pose2D:
+def _auto(max_people: int, detector: DetectorName, device: str, live: bool, threads: int | None) -> Pose2D:
     from sasmamba.app import weights
 
     slow = live and device == "cpu"
     path = None if slow else weights.obtain(DEFAULT_HRNET)
     if path is not None:
-        pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, every, detector, device)
+        pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, detector, device)
         _log.info(f"2D: HRNet-W32, because its weights are here; {finder} finds people. --pose2d movenet is faster.")
         return pose2d
     why = _NO_HRNET_LIVE if slow else _NO_HRNET
@@ -122,7 +121,7 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
         movenet, network = _movenet(max_people, lightning=False, live=live, may_hurry=live, threads=threads)
         _log.info(f"2D: MoveNet {network}, because {why}.")
         return movenet
-    mediapipe = _mediapipe(max_people, every, None)
+    mediapipe = _mediapipe(max_people, None)
     _log.info(
         f"2D: MediaPipe, because {why}, and MoveNet's weights are not here either; "
         f"`sasmamba-demo weights fetch {MOVENET}` tells what is in the way."
@@ -156,14 +155,14 @@ def _movenet(
     return backend, "Lightning" if lightning else "Thunder"
 
 
-def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
+def _mediapipe(max_people: int, weights: str | None) -> Pose2D:
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 
-    return MediaPipePose2D(None if weights is None else _file(weights), max_people=max_people, every=every)
+    return MediaPipePose2D(None if weights is None else _file(weights), max_people=max_people)
 
 
 def _hrnet(
-    path: Path, input_px: tuple[int, int], max_people: int, every: int, detector: DetectorName, device: str
+    path: Path, input_px: tuple[int, int], max_people: int, detector: DetectorName, device: str
 ) -> tuple[TopDownPose2D, str]:
     """HRNet, and what finds people for it."""
     from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
@@ -177,7 +176,7 @@ def _hrnet(
         raise UserError(f"{error}; see `sasmamba-demo weights list`, or pass --pose2d mediapipe.") from error
     with _detector(detector, max_people, device) as (finder, found_by):
         estimator = HRNetEstimator(network, input_px=input_px, device=device)
-        return TopDownPose2D(estimator, finder, max_people=max_people, every=every), found_by
+        return TopDownPose2D(estimator, finder, max_people=max_people), found_by
 
 
 @contextmanager
@@ -268,7 +267,7 @@ def ensure_models(
         weights.ensure(MOVENET)
 
 
-def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
+def _openmmlab(max_people: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
     from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, MMPoseEstimator, load_mmpose
     from sasmamba.app.pose2d.topdown import TopDownPose2D
 
@@ -278,12 +277,10 @@ def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str
         model, checkpoint = DEFAULT_MODEL, _file(model)
     with _detector(detector, max_people, device) as (finder, _):
         estimator = MMPoseEstimator(model, checkpoint, device=device)
-        return TopDownPose2D(estimator, finder, max_people=max_people, every=every)
+        return TopDownPose2D(estimator, finder, max_people=max_people)
 
 
-def _glsmamba(
-    max_people: int, every: int, detector: DetectorName, weights: str | None, device: str, live: bool
-) -> Pose2D:
+def _glsmamba(max_people: int, detector: DetectorName, weights: str | None, device: str, live: bool) -> Pose2D:
     from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaEstimator, open_glsmamba
     from sasmamba.app.pose2d.topdown import TopDownPose2D
 
@@ -298,7 +295,7 @@ def _glsmamba(
     network, backbone = open_glsmamba(weights, device)
     with _detector(detector, max_people, device) as (finder, _):
         estimator = GLSMambaEstimator(network, backbone, device=device)
-        return TopDownPose2D(estimator, finder, max_people=max_people, every=every)
+        return TopDownPose2D(estimator, finder, max_people=max_people)
 
 
 def _file(name: str) -> Path:

@@ -8,6 +8,7 @@ optical flow).
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray, Picture
 from sasmamba.common.closing import Closing
 
-#: The detector runs in one of so many frames of the video while somebody is followed, and at all while nobody is.
-DETECT_EVERY = 5
+#: The detector runs so often while somebody is followed, in every fifth frame of a common video, and in every frame
+#: while nobody is.
+DETECT_EVERY_S = 0.165
 #: A box of the detector counts from this score on.
 BOX_SCORE = 0.3
 #: A joint is seen from this score on, and so many seen joints make a person. Dogs and coats on a hook show fewer.
@@ -46,8 +48,7 @@ class TopDownPose2D(Closing):
         estimator: finds joints; closed with this backend.
         detector: finds people; closed with this backend.
         max_people: at most so many are returned, 1 or more.
-        every: it is shown every so many frames of the video.
-        detect_every: frames of the video from one run of the detector to the next, 1 or more.
+        detect_every_s: seconds from one run of the detector to the next; 0 for every frame.
 
     Attributes:
         name: the estimator's.
@@ -63,20 +64,17 @@ class TopDownPose2D(Closing):
         detector: Detector,
         *,
         max_people: int = 4,
-        every: int = 1,
-        detect_every: int = DETECT_EVERY,
+        detect_every_s: float = DETECT_EVERY_S,
     ) -> None:
-        if max_people < 1 or every < 1 or detect_every < 1:
-            raise ValueError(
-                f"max_people, every and detect_every: want 1 or more, got {max_people}, {every} and {detect_every}"
-            )
+        if max_people < 1 or not detect_every_s >= 0:
+            raise ValueError(f"max_people and detect_every_s: want 1 and 0 or more, got {max_people}, {detect_every_s}")
         self.name = estimator.name
         self.ahead = estimator.ahead if isinstance(estimator, Foresight) else 0
         self._estimator: JointEstimator | None = estimator
         self._detector: Detector | None = detector
-        self._max_people, self._detect_every = max_people, max(1, detect_every // every)  # the latter in calls
+        self._max_people, self._detect_every_s = max_people, detect_every_s
         self._followed: tuple[Person2D, ...] = ()
-        self._since_detection = 0
+        self._detected_s = Fraction(0)
         self._last: Frame | None = None
         self._told_lost = False  # once is enough
 
@@ -98,9 +96,8 @@ class TopDownPose2D(Closing):
             self._followed = ()
         before = self._followed
         boxes = [p.box_px for p in before]
-        self._since_detection += 1
-        if not boxes or self._since_detection >= self._detect_every:
-            self._since_detection = 0
+        if not boxes or frame.time_s - self._detected_s >= self._detect_every_s:
+            self._detected_s = frame.time_s
             boxes = _renewed(boxes, _detected(detector, frame))
         # More than are wanted: some will turn out to be nobody, or the same person twice.
         people = _people_in(estimator, frame, boxes[: 2 * self._max_people])

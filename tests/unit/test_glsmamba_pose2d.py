@@ -178,14 +178,14 @@ class TestJoints:
         assert backend()(frame(0, picture())) == ()
 
 
-def watch(indices: range, **options: Any) -> tuple[list[int], list[list[int]]]:
+def watch(indices: range, every: int = 1) -> tuple[list[int], list[list[int]]]:
     """Shows frames whose grey is ten times their index; (those passed on, the greys / 10 of each sequence)."""
     eye = Eye()
-    watched = backend(None, eye, **options)
+    watched = backend(None, eye)
     passed = []
     for shown in with_foresight((frame(i, picture(grey=10 * i)) for i in indices), watched):
         passed.append(shown.index)
-        if shown.index % options.get("every", 1) == 0:
+        if shown.index % every == 0:
             watched(shown)
     return passed, [[round(g / 10) for g in greys] for greys in eye.greys]
 
@@ -317,7 +317,7 @@ def test_in_the_pipeline(every: int, detection_frames: Any) -> None:
     film = Film(frame(i, picture((100 + 4 * i, 100))) for i in range(9))
     take = analyse(
         film,
-        backend(every=every),
+        backend(),
         Lifter.load(),
         every=every,
         max_people=1,

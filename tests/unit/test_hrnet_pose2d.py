@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from fractions import Fraction
 from typing import Any
@@ -14,7 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
-from sasmamba.app.pose2d.topdown import TopDownPose2D
+from sasmamba.app.pose2d.topdown import DETECT_EVERY_S, TopDownPose2D
+from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import HRNet, HRNetConfig
@@ -97,7 +99,7 @@ def frame(index: int, bgr: np.ndarray) -> Frame:
 
 def backend_of(network: nn.Module, detector: Detector, **options: Any) -> TopDownPose2D:
     """The stage with HRNet's estimator; options of either."""
-    of_stage = {k: options.pop(k) for k in ("max_people", "every", "detect_every") if k in options}
+    of_stage = {k: options.pop(k) for k in ("max_people", "detect_every_s") if k in options}
     return TopDownPose2D(HRNetEstimator(network, **options), detector, **of_stage)
 
 
@@ -178,9 +180,9 @@ class TestOneFrame:
 
 
 class TestFollowing:
-    def test_the_detector_looks_now_and_then(self) -> None:
+    def test_the_detector_runs_now_and_then(self) -> None:
         detector = Detector(box((20, 100)))
-        with backend_of(Dots(), detector, detect_every=5) as backend:
+        with backend_of(Dots(), detector, detect_every_s=5 / 30) as backend:
             for t in range(11):
                 corner = (20.0 + 8 * t, 100.0)
                 detector.boxes = [box(corner)]
@@ -189,14 +191,35 @@ class TestFollowing:
         assert detector.asked == [0, 5, 10]
         assert detector.closed == 1
 
-    def test_detect_every_counts_frames_of_the_video(self) -> None:
+    @pytest.mark.parametrize("fps", [5, 15, 24, 25, 30, 60, 120, 240])
+    def test_how_often_it_detects_is_a_matter_of_seconds(self, fps: int) -> None:
         detector = Detector(box((20, 100)))
-        backend = backend_of(Dots(), detector, detect_every=6, every=2)
-        for t in range(0, 14, 2):
-            backend(frame(t, picture((20, 100))))
-        assert detector.asked == [0, 6, 12]
+        backend = backend_of(Dots(), detector)
+        bgr = picture((20, 100))
+        for t in range(fps + 1):
+            backend(Frame(t, Fraction(t, fps), bgr))
+        steps = np.diff(detector.asked)
+        assert set(steps) == {math.ceil(DETECT_EVERY_S * fps)}, "every fifth frame at 30 a second"
 
-    def test_while_nobody_is_there_it_looks_at_every_frame(self) -> None:
+    @pytest.mark.parametrize("fps", [15, 30, 60, 120, 240])
+    def test_the_same_identities_at_any_frame_rate(self, fps: int) -> None:
+        """Two walk past each other at different heights; for 0.2 s the detector misses one, and one joins later."""
+        detector, tracker = Detector(), Tracker()
+        backend = backend_of(Dots(), detector)
+        seen: dict[int, list[float]] = {}
+        for t in range(2 * fps):
+            now_s = t / fps
+            corners = [(20 + 200 * now_s, 10.0), (420 - 200 * now_s, 450.0)][: 1 if now_s < 0.5 else 2]
+            detector.boxes = [box(c) for c in corners if not (c[1] == 10 and 1 <= now_s < 1.2)]
+            moment = Frame(t, Fraction(t, fps), picture(*corners, height=700))
+            for person in tracker.update(moment, backend(moment)):
+                seen.setdefault(person.track_id or 0, []).append(now_s)
+        assert list(seen) == [1, 2]
+        assert seen[1][0] == 0
+        assert len(seen[1]) == 2 * fps
+        assert 0.5 <= seen[2][0] <= 0.5 + DETECT_EVERY_S + 1 / fps
+
+    def test_while_nobody_is_there_it_sees_every_frame(self) -> None:
         detector = Detector()
         backend = backend_of(Dots(), detector)
         for t in range(3):
@@ -209,7 +232,7 @@ class TestFollowing:
 
     def test_who_the_detector_misses_is_kept(self) -> None:
         detector = Detector(box((100, 100)), box((400, 150)))
-        backend = backend_of(Dots(), detector, detect_every=1)
+        backend = backend_of(Dots(), detector, detect_every_s=0)
         bgr = picture((100, 100), (400, 150))
         backend(frame(0, bgr))
         detector.boxes = [box((400, 150))]
@@ -218,7 +241,7 @@ class TestFollowing:
 
     def test_newcomers_do_not_push_out_who_was_there(self) -> None:
         detector = Detector(box((100, 100), 0.5))
-        backend = backend_of(Dots(), detector, max_people=1, detect_every=1)
+        backend = backend_of(Dots(), detector, max_people=1, detect_every_s=0)
         bgr = picture((100, 100), (400, 150))
         backend(frame(0, bgr))
         detector.boxes = [box((400, 150), 0.9), box((100, 100), 0.5)]
@@ -228,7 +251,7 @@ class TestFollowing:
     @pytest.mark.parametrize("change", ["time", "shape"])
     def test_a_new_video_begins_anew(self, change: str) -> None:
         detector = Detector(box((100, 100)))
-        backend = backend_of(Dots(), detector, detect_every=100)
+        backend = backend_of(Dots(), detector, detect_every_s=100)
         backend(frame(5, picture((100, 100))))
         backend(frame(6, picture((100, 100))))
         backend(frame(0, picture((100, 100))) if change == "time" else frame(7, picture((100, 100), width=500)))
@@ -266,7 +289,7 @@ class TestRuntime:
 
 class TestMisuse:
     @pytest.mark.parametrize(
-        "wrong", [{"max_people": 0}, {"every": 0}, {"detect_every": 0}, {"input_px": (190, 256)}, {"threads": 0}]
+        "wrong", [{"max_people": 0}, {"detect_every_s": -1}, {"input_px": (190, 256)}, {"threads": 0}]
     )
     def test_numbers(self, wrong: dict) -> None:
         with pytest.raises(ValueError, match="want"):

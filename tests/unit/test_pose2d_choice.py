@@ -58,7 +58,7 @@ def as_published(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> None
 
 def opened(caplog: pytest.LogCaptureFixture, **options: object) -> tuple[Named, list[str]]:
     with caplog.at_level(logging.INFO, "sasmamba"):  # a command run before may have been told to be quiet
-        backend = open_pose2d("auto", max_people=3, every=2, **options)  # type: ignore[arg-type]
+        backend = open_pose2d("auto", max_people=3, **options)  # type: ignore[arg-type]
     return backend, [r.getMessage() for r in caplog.records]  # type: ignore[return-value]
 
 
@@ -87,7 +87,7 @@ class TestAuto:
     def test_nothing_but_mediapipe_can_be_had(self, caplog: pytest.LogCaptureFixture) -> None:
         backend, said = opened(caplog)
         assert isinstance(backend, Named)
-        assert backend.options == {"max_people": 3, "every": 2}
+        assert backend.options == {"max_people": 3}
         assert said == [
             "2D: MediaPipe, because HRNet's weights are not here and cannot be fetched now (`sasmamba-demo weights "
             "fetch hrnet-w32` tries again), and MoveNet's weights are not here either; `sasmamba-demo weights fetch "
