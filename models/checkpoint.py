@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from importlib import resources
 from pathlib import Path
 
 import torch
 
-from sasmamba.common.errors import UserError
 from sasmamba.models import tensorfile
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.posemamba import POSEMAMBA, is_posemamba
@@ -102,19 +100,3 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
         )
     fill(model, path)
     return model.to(device).eval()
-
-
-def shipped_lifter(name: str) -> Path:
-    """The file of a lifter that the package brings.
-
-    Raises:
-        UserError: there is none of that name; the sentence names those that there are.
-    """
-    folder = Path(str(resources.files("sasmamba.weights")))
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors")))
-        raise UserError(
-            f"There is no shipped lifter {name!r}; there is {there}. A file of your own ends in .safetensors."
-        )
-    return path

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from sasmamba.common.errors import UserError
-from sasmamba.models.checkpoint import config_from_dict, load_lifter, shipped_lifter
+from sasmamba.common.shipped_weights import shipped_weights
+from sasmamba.models.checkpoint import config_from_dict, load_lifter
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.tensorfile import CheckpointError
@@ -353,6 +354,6 @@ def train(
 def find_weights(name: str, root: Path = Path()) -> Path:
     """A checkpoint by path (a name with a suffix), relative to here or to `root`, or a shipped lifter by name."""
     if not name.endswith(".safetensors"):
-        return shipped_lifter(name)
+        return shipped_weights(name)
     path = Path(name)
     return path if path.exists() else root / path

@@ -12,7 +12,6 @@ import math
 import platform
 import time
 import zipfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
+from sasmamba.common.shipped_weights import shipped_folder
 from sasmamba.models.movenet_decode import decode_people, decode_person
 from sasmamba.models.movenet_int8 import quantised, read_ranges
 from sasmamba.models.movenet_onnx import CONVERSION, STRIDE, GraphError, to_onnx
@@ -189,7 +189,7 @@ def _converted(name: str, precision: Precision) -> Path:
     except (GraphError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{bundle} holds no MoveNet that can be used ({error}). Delete it and try again.") from error
     if precision == "int8":
-        ranges = read_ranges(Path(str(files("sasmamba.weights").joinpath("movenet_ranges.json"))))
+        ranges = read_ranges(shipped_folder() / "movenet_ranges.json")
         model = quantised(model, ranges[name])
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
