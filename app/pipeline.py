@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,10 +29,11 @@ from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.pose2d.sides import SideRepair, mend_sides, side_sentences
+from sasmamba.app.pose2d.sides import mend_sides, side_sentences
 from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
+from sasmamba.app.run_report import Report
 from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame
@@ -56,44 +56,37 @@ _READ_AHEAD, _DRAWN_AHEAD = 4, 2
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a run did.
+def open_video(source: Path, settings: Settings) -> VideoFile:
+    """The part of a video that a run is about.
 
-    Attributes:
-        frames: analysed.
-        detections: those of them in which the 2D stage ran (detection frames).
-        written: frames in the render.
-        people: track ids and in how many detection frames each was seen.
-        stage_ms: milliseconds per frame, see `Timings`.
-        seconds: from the first frame to the last.
-        startup_s: opening the video and loading models before that.
-        files: what was written.
-        model: the lifter's name.
-        pose2d: the 2D stage's name.
-        problems: sentences about losses.
-        interrupted: Ctrl-C left something undone.
-        side_repairs: stretches in which left and right were exchanged in the 2D and put right.
+    Raises:
+        UserError: it cannot be read, or is not of the camera that the settings name.
     """
+    video = VideoFile(source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames)
+    if settings.intrinsics is not None:
+        settings.intrinsics.check(video.meta)
+    return video
 
-    frames: int
-    detections: int
-    written: int
-    people: dict[int, int]
-    stage_ms: dict[str, float]
-    seconds: float
-    startup_s: float
-    files: list[str]
-    model: str
-    pose2d: str
-    problems: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    side_repairs: list[SideRepair] = field(default_factory=list)
 
-    @property
-    def fps(self) -> float:
-        """Frames per second of the whole chain, start-up excluded."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
+@contextmanager
+def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter]]:
+    """The 2D stage and the lifter of a run, loaded; the 2D stage is closed at the end.
+
+    Raises:
+        UserError: the models of one cannot be had or used, with what to do.
+    """
+    device = resolve_device(settings.device)
+    lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
+    with open_pose2d(
+        settings.pose2d,
+        max_people=settings.max_people,
+        detector=settings.detector,
+        weights=settings.pose2d_weights,
+        input_px=settings.pose2d_px,
+        device=device,
+        threads=settings.threads,
+    ) as pose2d:
+        yield pose2d, lifter
 
 
 def analyse(
@@ -266,24 +259,12 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
     timings, problems = Timings(), []
     with (
         Stop.on_interrupt() as stop,
-        VideoFile(job.source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames) as video,
+        open_video(job.source, settings) as video,
     ):
-        if settings.intrinsics is not None:
-            settings.intrinsics.check(video.meta)
         base = job.out.with_suffix("")
         for path in outputs(job, settings):
             check_writable(path)
-        device = resolve_device(settings.device)
-        lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-        with open_pose2d(
-            settings.pose2d,
-            max_people=settings.max_people,
-            detector=settings.detector,
-            weights=settings.pose2d_weights,
-            input_px=settings.pose2d_px,
-            device=device,
-            threads=settings.threads,
-        ) as pose2d:
+        with open_models(settings) as (pose2d, lifter):
             started = time.perf_counter()
             take = analyse(
                 video,

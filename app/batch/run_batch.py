@@ -51,7 +51,7 @@ class Ended:
     Attributes:
         clip: which.
         state: "done", "kept" (it was done before) or "failed".
-        report: the figures, as of `pipeline.Report`; empty where it failed.
+        report: the figures, as of `run_report.Report`; empty where it failed.
         error: the reason where it failed.
     """
 

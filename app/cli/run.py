@@ -13,8 +13,8 @@ from sasmamba.app.cli import console, options
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pipeline import Report
     from sasmamba.app.pose2d.sides import SideRepair
+    from sasmamba.app.run_report import Report
 
 
 def run(
