@@ -210,9 +210,9 @@ def render(
     """
     paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
     scene = Scene.around(paths, placement.R_world_cam)
-    look = RenderConfig(height=settings.height, show_numbers=settings.numbers)
+    config = RenderConfig(height=settings.height, show_numbers=settings.numbers)
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
-    renderer = Renderer(video.meta, look, scene, pages=drawn_ahead + 2)
+    renderer = Renderer(video.meta, config, scene, pages=drawn_ahead + 2)
 
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None

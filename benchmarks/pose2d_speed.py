@@ -99,7 +99,7 @@ def mediapipe(frames: list[Frame]) -> tuple[dict[str, Any], list[FloatArray]]:
                 boxes.append(np.zeros((0, 4), np.float32))
     if not ms:
         raise SystemExit("MediaPipe sees nobody in these frames: choose others with --start.")
-    row = {"what": "MediaPipe, full, looking out for newcomers", "ms": statistics.median(ms), "per": "person and frame"}
+    row = {"what": "MediaPipe, full, searching for newcomers", "ms": statistics.median(ms), "per": "person and frame"}
     return row, boxes
 
 

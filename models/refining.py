@@ -113,7 +113,7 @@ def _derived(seen: NDArray) -> bool:
 
 
 def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
-    """(T,) True for frames in which nobody looked: all joints lie on the line between the frames before and after."""
+    """(T,) True for frames without a detection: all joints lie on the line between the frames before and after."""
     there = weight > 0
     known = there[:-2] & there[1:-1] & there[2:]
     aside = np.abs(unit[1:-1] - 0.5 * (unit[:-2] + unit[2:])).max(-1)

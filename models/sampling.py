@@ -1,4 +1,4 @@
-"""Structure-aware convolution (SasMamba Eq. 7-11): where each joint looks is predicted, then gathered bilinearly.
+"""Structure-aware convolution (SasMamba Eq. 7-11): where each joint samples is predicted, then gathered bilinearly.
 
 For every token of a (T, V) grid: a plain depthwise 3×3 convolution plus, for each of K² taps, a depthwise weight times
 the feature at (tap + predicted offset). The paper writes full C×C matrices per tap; its parameter count only fits

@@ -54,7 +54,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class CropTransform:
-    """One way to look at a person.
+    """One view of a person.
 
     Attributes:
         matrix: (2, 3) from the picture's pixels to the crop's. input_px: width and height of the crop.

@@ -36,7 +36,7 @@ from sasmamba.training.training_log import draw_curves, draw_joints
 
 __all__ = ["LifterTrainer", "load_config", "split", "train"]
 
-#: A look at the loss waits for a GPU to finish; every so many steps is often enough.
+#: Reading the loss waits for a GPU to finish; every so many steps is often enough.
 _CLOCK_EVERY = 20
 #: What the first process tells the others instead of a share of the budget when somebody asked to stop.
 _STOP = 2.0

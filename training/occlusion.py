@@ -40,7 +40,7 @@ _LOST = 0.08
 _ASTRAY, _GUESSED = 0.06, 0.02
 #: How far beyond a capsule's edge a detector is still disturbed, as a share of the radius: clothes, hands, blur.
 _WIDER = 1.5
-#: A limb whose upper joint is hidden is looked for in the wrong place: what its next joint has of that.
+#: A limb whose upper joint is hidden is sought in the wrong place: what its next joint has of that.
 _CHAIN = (("SHOULDER", "ELBOW", 0.6), ("ELBOW", "WRIST", 0.9), ("KNEE", "ANKLE", 0.8))
 #: Stretches of one joint in a clip that differ from each other; later ones repeat them.
 _STRETCHES = 8

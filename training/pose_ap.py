@@ -79,7 +79,7 @@ def average_precision(frames: list[FrameResult], visible_only: bool = True) -> d
     for frame in frames:
         has, size, joints = _labelled(frame, visible_only)
         if not frame.people:
-            continue  # as the benchmark does: a frame without people is not looked at
+            continue  # as the benchmark does: a frame without people does not count
         wanted += has.sum(0)
         given, found = _predicted(frame)
         hit = _hits(has, size, joints, given, found)

@@ -58,7 +58,7 @@ class LabelledFrame:
 
     Attributes:
         image_id: unique in its file. file_name: of the picture, as the file says. frame_id: counts in the video.
-        labelled: somebody looked at it; a labelled frame without people is empty. people: in it.
+        labelled: somebody annotated it; a labelled frame without people is empty. people: in it.
         ignore_px: polygons (n, 2), regions where nobody was labelled.
     """
 

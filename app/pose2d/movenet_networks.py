@@ -1,6 +1,6 @@
 """MoveNet's networks ready to run: converted once, kept in the cache, in 8 bits where this machine is faster so.
 
-Thunder and Lightning look at one person in a square crop, MultiPose at everybody in a picture. All of them may be
+Thunder and Lightning see one person in a square crop, MultiPose at everybody in a picture. All of them may be
 called from several threads at once; ONNX Runtime releases the interpreter's lock.
 """
 
@@ -30,7 +30,7 @@ from sasmamba.models.movenet_onnx import CONVERSION, STRIDE, GraphError, to_onnx
 
 Precision = Literal["auto", "float", "int8"]
 
-#: The crop's side in pixels of the networks that look at one person.
+#: The crop's side in pixels of the networks that see one person.
 SIDES = {"thunder": 256, "lightning": 192}
 #: What may run in 8 bits. Lightning hardly gains by it and loses more (0.7 % of the crop), and MultiPose makes several
 #: people of one, since neighbouring cells are often equal then.

@@ -18,7 +18,7 @@ BELOW = {"common": set(), "models": {"common"}, "training": {"common", "models"}
 #: The one file that composes the application and the training.
 COMPOSES = "sasmamba.app.cli.main"
 #: What computes, and what it must not load, directly or by way of others: pictures come in and go out elsewhere. OpenCV
-#: is for those that look at pictures themselves: tracking at clothes, training at crops.
+#: is for those that read pictures themselves: tracking at clothes, training at crops.
 VIDEO = {"av", "imageio"}
 NUMERICS = {
     "sasmamba.app.lifting": VIDEO | {"cv2"},

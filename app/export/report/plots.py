@@ -56,7 +56,7 @@ def _plot(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    # no pyplot: it keeps figures alive and looks for a display
+    # no pyplot: it keeps figures alive and wants a display
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{name} {angle.name}", "font.size": 9}):
         figure = Figure(figsize=SIZE, facecolor="none")
         axes = figure.add_axes(BOX, facecolor="none")
