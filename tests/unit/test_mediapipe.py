@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers_cli import left_in, start
+from helpers_coco import Annotated, like
 from helpers_video import write_video
 
 from sasmamba.app import weights
@@ -23,9 +22,6 @@ from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import COCO
-
-#: A name, a picture, and the people annotated in it.
-Annotated = tuple[str, np.ndarray, list[Person2D]]
 
 
 @pytest.fixture(scope="module")
@@ -54,25 +50,6 @@ def frame(index: int, bgr: np.ndarray) -> Frame:
 
 
 @pytest.fixture(scope="module")
-def pictures(shared: Path) -> list[Annotated]:
-    """COCO pictures with their annotated people who show at least 8 joints."""
-    data = json.loads((shared / "images/coco_keypoints.json").read_text())
-    out = []
-    for image in data["images"]:
-        people = []
-        for a in data["annotations"]:
-            if a["image_id"] == image["id"] and a["num_keypoints"] >= 8:
-                joints = np.array(a["keypoints"], np.float32).reshape(17, 3)
-                x, y, w, h = a["bbox"]
-                box = np.array([x, y, x + w, y + h], np.float32)
-                people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
-        bgr = cv2.imread(str(shared / f"images/coco_{image['file_name']}"))
-        assert bgr is not None, image["file_name"]
-        out.append((image["file_name"], bgr, people))
-    return out
-
-
-@pytest.fixture(scope="module")
 def walker(demo_clip: Path) -> np.ndarray:
     """The woman of the demo clip, about 350 px tall, alone, from head to feet: (443, 392, 3) BGR."""
     clip = cv2.VideoCapture(str(demo_clip))
@@ -80,15 +57,10 @@ def walker(demo_clip: Path) -> np.ndarray:
     return cv2.resize(clip.read()[1][440:, 470:960], (392, 443), interpolation=cv2.INTER_AREA)
 
 
-def like(found: Person2D, truth: Person2D) -> float:
-    """The COCO measure: over the annotated joints, with the annotated size."""
-    return joint_similarity(replace(found, score=np.ones(17, np.float32), box_px=truth.box_px), truth)
-
-
 class TestOnRealPictures:
     def test_finds_the_people_of_coco(self, backend: MediaPipePose2D, pictures: list[Annotated]) -> None:
         hits, total, strangers = 0, 0, 0
-        for _, bgr, truths in pictures:
+        for bgr, truths in pictures:
             found = backend(frame(0, bgr))
             hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
             total += len(truths)
@@ -100,7 +72,7 @@ class TestOnRealPictures:
         assert strangers <= 1
 
     def test_joints_are_where_coco_says(self, backend: MediaPipePose2D, pictures: list[Annotated]) -> None:
-        _, skier, (truth, *_) = pictures[0]
+        skier, (truth, *_) = pictures[0]
         (found,) = backend(frame(0, skier))
         size = max(truth.box_px[2] - truth.box_px[0], truth.box_px[3] - truth.box_px[1])
         off = np.linalg.norm(found.joints_px - truth.joints_px, axis=-1)[truth.score > 0] / size

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from helpers_coco import Annotated, like
 
 from sasmamba.app import weights
 from sasmamba.app.io.video_file import VideoFile
@@ -20,9 +19,6 @@ from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models.skeletons import COCO
-
-#: A picture and the people annotated in it who show at least eight joints.
-Annotated = tuple[np.ndarray, list[Person2D]]
 
 
 @pytest.fixture(scope="module")
@@ -39,31 +35,8 @@ def people_in(eyes: Pose2D, bgr: np.ndarray) -> tuple[Person2D, ...]:
 
 
 @pytest.fixture(scope="module")
-def pictures(shared: Path) -> list[Annotated]:
-    data = json.loads((shared / "images/coco_keypoints.json").read_text())
-    out = []
-    for image in data["images"]:
-        people = []
-        for a in data["annotations"]:
-            if a["image_id"] == image["id"] and a["num_keypoints"] >= 8:
-                joints = np.array(a["keypoints"], np.float32).reshape(17, 3)
-                x, y, w, h = a["bbox"]
-                box = np.array([x, y, x + w, y + h], np.float32)
-                people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
-        bgr = cv2.imread(str(shared / f"images/coco_{image['file_name']}"))
-        assert bgr is not None, image["file_name"]
-        out.append((bgr, people))
-    return out
-
-
-@pytest.fixture(scope="module")
 def skier(pictures: list[Annotated]) -> np.ndarray:
     return pictures[0][0]
-
-
-def like(found: Person2D, truth: Person2D) -> float:
-    """The COCO measure: over the annotated joints, with the annotated size."""
-    return joint_similarity(replace(found, score=np.ones(17, np.float32), box_px=truth.box_px), truth)
 
 
 def test_the_people_of_coco(eyes: Pose2D, pictures: list[Annotated]) -> None:
