@@ -142,7 +142,9 @@ class _Eliminated:
     """The scale and place of each frame that fit best, and what they leave.
 
     Attributes:
-        error: (T, m, 2) metres. basis: (T, m, 2, 3), what scale and place do to it. normal: (T, 3, 3) theirs.
+        error: (T, m, 2) metres.
+        basis: (T, m, 2, 3), what scale and place do to it.
+        normal: (T, 3, 3) theirs.
     """
 
     error: NDArray

@@ -77,7 +77,8 @@ def structure_aware_conv(
         x: (batch, T, V, E), channels last.
         offset: (batch, T, V, K², 2), in frames and joints, added to each tap's own place in the K×K window.
         deform: (K², E) weights of the sampled taps; K² may be 0.
-        plain: (9, E) weights of the plain convolution, frames run slowest; bias: (E,).
+        plain: (9, E) weights of the plain convolution, frames run slowest.
+        bias: (E,).
         reference: take the plain PyTorch form even where the compiled kernel could run.
 
     Returns:

@@ -54,7 +54,8 @@ def hidden(joints: Tensor, points: Tensor) -> Tensor:
     """How deep each point lies behind another part of the body, seen from the camera.
 
     Args:
-        joints: (B, T, 17, 3) H36M-17 in camera axes, metres. points: (B, T, 17, 3) COCO-17, the same body.
+        joints: (B, T, 17, 3) H36M-17 in camera axes, metres.
+        points: (B, T, 17, 3) COCO-17, the same body.
 
     Returns:
         (B, T, 17) 0: in sight, 1: well behind a capsule, or, less, below a joint that is.
@@ -87,9 +88,12 @@ def obscure(
     """What a detector reports of joints that are hidden.
 
     Args:
-        xy: (B, T, 17, 2) COCO-17 as they would be found in sight. score: (B, T, 17).
-        depth: (B, T, 17) of `hidden`. wander: (B, T, 17, 2) smooth noise of unit variance.
-        box: (B,) height of the person in the unit of xy. strength: (B,) 0: no effect, 1: as measured.
+        xy: (B, T, 17, 2) COCO-17 as they would be found in sight.
+        score: (B, T, 17).
+        depth: (B, T, 17) of `hidden`.
+        wander: (B, T, 17, 2) smooth noise of unit variance.
+        box: (B,) height of the person in the unit of xy.
+        strength: (B,) 0: no effect, 1: as measured.
 
     Returns:
         xy and score; a joint that is lost has score 0.

@@ -97,7 +97,8 @@ def area(score: Numbers, right: NDArray[np.bool_], wanted: int) -> float:
     """Area under precision, made monotonous, against recall.
 
     Args:
-        score, right: (n,) of what was predicted. wanted: how many there are to find.
+        score, right: (n,) of what was predicted.
+        wanted: how many there are to find.
     """
     if wanted == 0:
         return float("nan")

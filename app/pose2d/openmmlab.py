@@ -149,7 +149,8 @@ def load_model(init: Any, model: ZooModel, checkpoint: Path | None, device: str)
     """A model of the zoo with its weights, made by its package.
 
     Args:
-        init: mmpose's `init_model` or mmdet's `init_detector`. checkpoint: the weights, None for the published ones.
+        init: mmpose's `init_model` or mmdet's `init_detector`.
+        checkpoint: the weights, None for the published ones.
 
     Raises:
         UserError: the weights cannot be had, cannot be read safely, or are of another model.

@@ -37,7 +37,8 @@ class Crops:
     """Where in the picture each person's crop lies.
 
     Attributes:
-        centre_px, size_px: (n, 2) x, y in pixels of the picture. input_px: width and height of every crop.
+        centre_px, size_px: (n, 2) x, y in pixels of the picture.
+        input_px: width and height of every crop.
     """
 
     centre_px: FloatArray
