@@ -18,6 +18,7 @@ from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
+from sasmamba.app.types import Cut
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
@@ -64,6 +65,7 @@ class Analysis:
         fps: The average frame rate, exact.
         width: Of the video in pixels, as displayed.
         height: Of the video in pixels, as displayed.
+        cuts: Where a new shot begins, in order of time; who is seen before and after has two track ids.
         model: The lifter's name.
         pose2d: The 2D stage's name.
         assumptions: What was taken for granted of camera, people and floor, as in every export.
@@ -76,6 +78,7 @@ class Analysis:
     fps: Fraction
     width: int
     height: int
+    cuts: tuple[Cut, ...]
     model: str
     pose2d: str
     assumptions: Mapping[str, Any]
@@ -111,6 +114,7 @@ def analyse(
                 timings=Timings(),
                 stop=Stop(),
                 progress=progress,
+                cuts=config.cuts,
             )
             seen_by = pose2d.name
         if config.smooth:
@@ -122,6 +126,7 @@ def analyse(
             fps=take.meta.fps,
             width=take.meta.width,
             height=take.meta.height,
+            cuts=tuple(take.cuts),
             model=take.model,
             pose2d=seen_by,
             assumptions=placement.assumptions,

@@ -44,6 +44,7 @@ class AnalysisSettings(ModelSettings, total=False):
         end_s: Where to end, seconds.
         max_frames: How many frames at most.
         pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
+        cuts: Look for cuts: nobody's identity, pose or place goes on across one.
         flip: Average with the mirrored input.
         refine: Fit the poses to the 2D.
         smooth: Take the jitter out.
@@ -56,6 +57,7 @@ class AnalysisSettings(ModelSettings, total=False):
     end_s: float | None
     max_frames: int | None
     pose2d_every: int
+    cuts: bool
     flip: bool
     refine: bool
     smooth: bool

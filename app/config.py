@@ -103,6 +103,7 @@ class Settings(SharedSettings):
         end_s: where to end, seconds; None for the end.
         max_frames: do at most so many frames; None for all.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
+        cuts: look for cuts, and let nobody's identity, pose or place go on across one.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
@@ -117,6 +118,7 @@ class Settings(SharedSettings):
     end_s: float | None = None
     max_frames: int | None = None
     pose2d_every: int = 1
+    cuts: bool = True
     person: int | None = None
     flip: bool = True
     refine: bool = True

@@ -13,14 +13,13 @@ from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
 from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
+from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import Lifting
@@ -99,6 +98,7 @@ def analyse(
     timings: Timings,
     stop: Stop,
     progress: Progress,
+    cuts: bool = True,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -107,11 +107,13 @@ def analyse(
 
     The 2D stage runs in every so many frames, and between two detection frames people are taken to move straight:
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
-    lifter's poses then shake, see benchmarks/keyframes.py. The last frame is a detection frame, too: none lies beyond
-    all of them.
+    lifter's poses then shake, see benchmarks/keyframes.py. The first and the last frame of every shot are detection
+    frames, too: none lies beyond all of them.
+
+    Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
     """
     take = Take(video.meta, lifter.name, every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress)
+    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress, cuts=cuts)
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
@@ -129,9 +131,11 @@ def see(
     timings: Timings,
     stop: Stop,
     progress: Progress,
+    cuts: bool = True,
 ) -> None:
-    """Reads a video once: who is where, and who is who."""
+    """Reads a video once: where it is cut, who is where, and who is who."""
     tracker = Tracker(max_people=max_people)
+    finder = CutFinder(video.meta.fps) if cuts else None
 
     def detect(frame: Frame) -> None:
         with timings("2d"):
@@ -140,18 +144,25 @@ def see(
             take.add_people(frame.index, tracker.update(frame, people))
 
     not_detected_in: Frame | None = None
-    with closing(prefetch(video)) as frames:
+    shot_begin = 0
+    with closing(prefetch(video if finder is None else with_cuts(video, finder))) as frames:
         for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
                 break
+            if frame.cut is not None:
+                shot_begin = frame.index
+                if not_detected_in is not None:
+                    detect(not_detected_in)
             take.times_s.append(frame.time_s)
-            not_detected_in = frame if frame.index % take.pose2d_every else None
+            not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
+    if finder is not None:
+        take.end_shots_at(finder.cuts)
 
 
 def mend_sides_of(take: Take) -> None:
@@ -208,11 +219,10 @@ def render(
     It can be stopped too: the render then ends early and is whole as far as it goes. From two threads on, decoding and
     drawing go on in threads of their own beside the encoding; the pictures are the same.
     """
-    paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
-    scene = Scene.around(paths, placement.R_world_cam)
+    scenes = {shot.start: Scene.of_shot(placement.roots, shot, placement.R_world_cam) for shot in take.shots}
     config = RenderConfig(height=settings.height, show_numbers=settings.numbers)
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
-    renderer = Renderer(video.meta, config, scene, pages=drawn_ahead + 2)
+    renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
@@ -224,6 +234,8 @@ def render(
                     stages = timings.per_frame_ms(take.frames, frame.index)
                     hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in stages.items())
                 with timings("draw"):
+                    if frame.index in scenes and frame.index > 0:
+                        renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
                     picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
                 yield picture, frame.time_s
@@ -275,6 +287,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 timings=timings,
                 stop=stop,
                 progress=progress,
+                cuts=settings.cuts,
             )
         problems += video.problems
         video.problems.clear()  # the second reading would only tell the same again
@@ -327,6 +340,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
+            cuts=take.cuts,
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

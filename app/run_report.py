@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from sasmamba.app.pose2d.sides import SideRepair
+from sasmamba.app.types import Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Report:
         problems: sentences about losses.
         interrupted: Ctrl-C left something undone.
         side_repairs: stretches in which left and right were exchanged in the 2D and put right.
+        cuts: where a new shot begins.
     """
 
     frames: int
@@ -40,8 +43,14 @@ class Report:
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
     side_repairs: list[SideRepair] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
         """Frames per second of the whole chain, start-up excluded."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """All of it, `fps` too, in values that JSON knows."""
+        cuts = [asdict(cut) | {"time_s": float(cut.time_s)} for cut in self.cuts]
+        return asdict(self) | {"fps": self.fps, "cuts": cuts}

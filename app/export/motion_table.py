@@ -138,7 +138,7 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
 
 
 def about(take: Take, placement: Placement) -> dict[str, Any]:
-    """What every export is told by: video, axes, units, joints, assumptions, how well feet stand."""
+    """What every export is told by: video, cuts, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
     return {
         "video": {
@@ -148,6 +148,7 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             "fps": float(fps),
             "fps_exact": f"{fps.numerator}/{fps.denominator}",
         },
+        "cuts": [{"frame": c.frame, "time_s": round(float(c.time_s), 6), "kind": c.kind} for c in take.cuts],
         "model": take.model,
         "units": "metres",
         "axes": AXES,

@@ -37,7 +37,7 @@ class GLSMambaEstimator(Closing):
     Joints are PoseTrack's put in COCO's places, see `skeletons.posetrack15_to_coco17`: ears are stand-ins, eyes are
     missing.
 
-    Frames that are not known stand as the nearest one that is: at both ends of a video, as the field does it, and the
+    Frames that are not known stand as the nearest one that is: at both ends of a shot, as the field does it, and the
     future where nobody calls `foresee`.
 
     Args:
@@ -95,7 +95,11 @@ class GLSMambaEstimator(Closing):
         if not any(known is frame for known in self._known):
             self.foresee(frame)
         wanted = range(frame.index - self.ahead, frame.index + self.ahead + 1)
-        return [min(self._known, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
+        cuts = [f.index for f in self._known if f.cut is not None]
+        begin = max((c for c in cuts if c <= frame.index), default=0)
+        end = min((c for c in cuts if c > frame.index), default=frame.index + self._frames)
+        shot = [f for f in self._known if begin <= f.index < end]
+        return [min(shot, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
 
     def heatmaps(self, pictures: list[Picture], crops: Crops) -> Tensor:
         """(n, 15, h, w) of everybody's sequence of crops out of the pictures, the middle one's."""

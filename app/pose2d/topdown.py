@@ -17,6 +17,7 @@ from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.estimator import JointEstimator
 from sasmamba.app.pose2d.foresight import Foresight
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
+from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray, Picture
 from sasmamba.common.closing import Closing
@@ -86,13 +87,13 @@ class TopDownPose2D(Closing):
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
 
-        A frame that is not later than the one before it begins a new video.
+        A frame that is not later than the one before it begins a new video, and one with a cut a new shot.
         """
         estimator, detector = self._estimator, self._detector
         if estimator is None or detector is None:
             raise ValueError("the backend is closed")
         last, self._last = self._last, frame
-        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+        if last is not None and begins_anew(frame, last):
             self._followed = ()
         before = self._followed
         boxes = [p.box_px for p in before]
