@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
 from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
@@ -42,6 +43,7 @@ class Take:
         detection_frames: the frames in which the 2D stage ran.
         side_repairs: where left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins, in order of time.
+        camera_motion: how the camera turned and zoomed, None where it stood still.
     """
 
     meta: VideoMeta
@@ -53,6 +55,7 @@ class Take:
     tracks: dict[int, Track] = field(default_factory=dict)
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    camera_motion: CameraMotion | None = None
 
     @property
     def frames(self) -> int:
