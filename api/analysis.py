@@ -105,7 +105,9 @@ def analyse(
     """
     config = Settings(**settings)
     device = resolve_device(config.device)
-    with VideoFile(Path(video), start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as source:
+    with VideoFile(
+        Path(video), start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames, stream=config.stream
+    ) as source:
         if config.intrinsics is not None:
             config.intrinsics.check(source.meta)
         lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)

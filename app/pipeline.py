@@ -236,12 +236,12 @@ def render(
                 yield picture, frame.time_s
 
     width, height = renderer.size
-    end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
+    end_s = take.times_s[-1] + 1 / video.meta.fps + video.clock_s
     audio = job.source if video.has_audio else None
     asked_before = stop.asked
     written = 0
     with (
-        open_render(job.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
+        open_render(job.out, width, height, video.meta.fps, audio, video.clock_s, end_s) as sink,
         closing(prefetch(pictures(), drawn_ahead)) as drawn,
     ):
         for picture, time_s in drawn:
@@ -266,7 +266,13 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
     timings, problems = Timings(), []
     with (
         Stop.on_interrupt() as stop,
-        VideoFile(job.source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames) as video,
+        VideoFile(
+            job.source,
+            start_s=settings.start_s,
+            end_s=settings.end_s,
+            max_frames=settings.max_frames,
+            stream=settings.stream,
+        ) as video,
     ):
         if settings.intrinsics is not None:
             settings.intrinsics.check(video.meta)
@@ -296,7 +302,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 stop=stop,
                 progress=progress,
             )
-        problems += video.problems
+        problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
             raise UserError(f"Stopped before the first frame of {job.source}; nothing was written.", exit_code=130)
@@ -329,6 +335,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 problems=problems,
                 threads=settings.threads or 2,
             )
+        problems += filter(None, [video.changed()])
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:
