@@ -27,8 +27,11 @@ _BT709, _LIMITED = 1, 1
 #: Pictures encoded side by side, at most: each holds memory, and drawing feeds no more.
 _MAX_THREADS = 8
 _MAX_TICKS_PER_S = 2**31 - 1
-#: The format counts the ticks of a picture in 32 bits, some readers in 31: what is shown for longer is written again.
-_LONGEST_TICKS = 2**31 - 1
+#: The format counts the ticks between a picture's decoding and its showing in 31 bits, and several others may lie
+#: between them: one that is shown for longer than an eighth of that is written again.
+_LONGEST_TICKS = 2**28
+#: The encoder decodes so many pictures before others that are shown earlier, at most, and times them by those.
+_REORDERED = 8
 
 
 def ticks_per_second(fps: Fraction) -> int:
@@ -139,8 +142,12 @@ class Mp4Sink:
         if time_s <= self._last_time:
             raise ValueError(f"time_s: want more than {self._last_time}, got {time_s}")
         tick = max(round(Fraction(time_s) * self._ticks), self._last_tick + 1)
-        while self._picture is not None and tick - self._last_tick > _LONGEST_TICKS:
-            self._encode(self._picture, self._last_tick + _LONGEST_TICKS)
+        if self._picture is not None and tick - self._last_tick > _LONGEST_TICKS:
+            period = min(round(self._ticks / self._fps), _LONGEST_TICKS // (2 * _REORDERED))
+            again = [*range(self._last_tick + _LONGEST_TICKS, tick - _REORDERED * period, _LONGEST_TICKS)]
+            again += [tick - i * period for i in range(_REORDERED, 0, -1)]
+            for between in again:
+                self._encode(self._picture, between)
         self._picture = yuv420p(bgr)
         self._encode(self._picture, tick)
         self._last_time = Fraction(time_s)
@@ -149,7 +156,7 @@ class Mp4Sink:
 
     def _encode(self, picture: av.VideoFrame, tick: int) -> None:
         picture.pts, picture.time_base = tick, Fraction(1, self._ticks)
-        picture.duration = round(self._ticks / self._fps)
+        picture.duration = min(round(self._ticks / self._fps), _LONGEST_TICKS)
         with self._disk_errors_explained():
             self._container.mux(self._stream.encode(picture))
         self._last_tick = tick

@@ -150,7 +150,8 @@ def steadied(frames: Iterable[Any]) -> Iterator[tuple[Any, Fraction]]:
             return
         frame, at, length, own = ahead.popleft()
         most = statistics.median_low([own, *(other[3] for other in ahead)])
-        if shift is None or (abs(most - shift) > _OFF_S and abs(own - most) <= _OFF_S):
+        agreed = len(ahead) >= _AHEAD // 2 and abs(own - most) <= _OFF_S
+        if shift is None or (agreed and abs(most - shift) > _OFF_S):
             shift = most if shift is None or most > shift - _SET_BACK_S else shift
         time = at + shift
         if end is not None and time < end:
