@@ -27,6 +27,8 @@ _BT709, _LIMITED = 1, 1
 #: Pictures encoded side by side, at most: each holds memory, and drawing feeds no more.
 _MAX_THREADS = 8
 _MAX_TICKS_PER_S = 2**31 - 1
+#: Slower rates are not told to the encoder, which would count a picture's ticks beyond the format's 32 bits.
+_LOWEST_RATE = Fraction(1, 600)
 #: The format counts the ticks between a picture's decoding and its showing in 31 bits, and several others may lie
 #: between them: one that is shown for longer than an eighth of that is written again.
 _LONGEST_TICKS = 2**28
@@ -163,7 +165,8 @@ class Mp4Sink:
 
     def _add_video(self) -> Any:
         height, width, _ = self._size
-        stream = self._container.add_stream("libx264", rate=self._fps, options=self._codec_options)
+        rate = max(self._fps, _LOWEST_RATE)
+        stream = self._container.add_stream("libx264", rate=rate, options=self._codec_options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         # Whole pictures side by side: slices of one picture would wait for each other, and cost quality.
