@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -39,7 +39,7 @@ from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import check_writable
+from sasmamba.common.files import check_writable, claimed
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
@@ -50,6 +50,8 @@ _HUD_EVERY = 15
 _SPURIOUS_S = 0.26
 #: Somebody unseen for longer than this starts a new window.
 _MAX_GAP_S = 1.0
+#: No video has people of more digits than this.
+_LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
 _READ_AHEAD, _DRAWN_AHEAD = 4, 2
 
@@ -192,9 +194,11 @@ def keep_person(take: Take, person: int) -> str:
 
 
 def outputs(job: Job, settings: Settings) -> list[Path]:
-    """The files of a run, as far as they are known before it: person 1 stands for all who have files of their own."""
+    """The files of a run, as far as they are known before it: two people stand for all who have files of their own,
+    the first and one whose number makes the longest name."""
     poses = [] if job.poses is None else [job.poses]
-    return [job.out, *poses, *export_paths((settings.person or 1,), job.out.with_suffix(""), settings.export)]
+    people = (settings.person,) if settings.person else (1, _LONGEST_NUMBER)
+    return [job.out, *poses, *export_paths(people, job.out.with_suffix(""), settings.export)]
 
 
 def render(
@@ -265,6 +269,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
     begin = time.perf_counter()
     timings, problems = Timings(), []
     with (
+        ExitStack() as alone,
         Stop.on_interrupt() as stop,
         VideoFile(
             job.source,
@@ -279,6 +284,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         base = job.out.with_suffix("")
         for path in outputs(job, settings):
             check_writable(path)
+        alone.enter_context(claimed(job.out))
         device = resolve_device(settings.device)
         lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
         with open_pose2d(

@@ -44,7 +44,9 @@ def write_flash_and_click(
         wave = np.zeros(RATE * FRAMES // FPS, np.float32)
         click = round(FLASH_S * RATE)
         wave[click : click + 960] = 0.8 * np.sin(np.arange(960) * 0.3)
-        resampler = av.AudioResampler(sound.format, sound.layout, RATE, frame_size=sound.codec_context.frame_size or 960)
+        resampler = av.AudioResampler(
+            sound.format, sound.layout, RATE, frame_size=sound.codec_context.frame_size or 960
+        )
         pieces: list[Any] = []
         for start in range(round(sound_from_s * RATE), len(wave), 960):
             piece = av.AudioFrame.from_ndarray(wave[None, start : start + 960], format="flt", layout="mono")
