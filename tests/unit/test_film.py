@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from fractions import Fraction
@@ -110,7 +111,7 @@ def test_holes_of_hours_can_be_written(tmp_path: Path, hours: int, fps: Fraction
         times = [float(f.time) for f in file.decode(video=0)]
         assert float(file.duration) / 1e6 == pytest.approx(float(frames[-1].time_s + 1 / fps), abs=0.01)
     assert times[-1] == pytest.approx(float(frames[-1].time_s), abs=1e-3)
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(times))
 
 
 def two_films(path: Path, *, thumbnail_frames: int = 20) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def test_stamps_that_are_not_right(stamps: list[int | None], heard: list[float])
 @example([0, 0, 0, 0])
 def test_sound_goes_on_whatever_its_stamps_say(stamps: list[int | None]) -> None:
     times = times_ms(stamps)
-    assert all(b - a >= 19.99 for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a >= 19.99 for a, b in itertools.pairwise(times))
     assert len(times) <= len(stamps)
 
 
