@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import check_writable
+from sasmamba.common.files import check_writable, claimed
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
@@ -49,6 +49,8 @@ _HUD_EVERY = 15
 _SPURIOUS_S = 0.26
 #: Somebody unseen for longer than this starts a new window.
 _MAX_GAP_S = 1.0
+#: No video has people of more digits than this.
+_LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
 _READ_AHEAD, _DRAWN_AHEAD = 4, 2
 
@@ -61,7 +63,13 @@ def open_video(source: Path, settings: Settings) -> VideoFile:
     Raises:
         UserError: it cannot be read, or is not of the camera that the settings name.
     """
-    video = VideoFile(source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames)
+    video = VideoFile(
+        source,
+        start_s=settings.start_s,
+        end_s=settings.end_s,
+        max_frames=settings.max_frames,
+        stream=settings.stream,
+    )
     if settings.intrinsics is not None:
         settings.intrinsics.check(video.meta)
     return video
@@ -196,9 +204,11 @@ def keep_person(take: Take, person: int) -> str:
 
 
 def outputs(job: Job, settings: Settings) -> list[Path]:
-    """The files of a run, as far as they are known before it: person 1 stands for all who have files of their own."""
+    """The files of a run, as far as they are known before it: two people stand for all who have files of their own,
+    the first and one whose number makes the longest name."""
     poses = [] if job.poses is None else [job.poses]
-    return [job.out, *poses, *export_paths((settings.person or 1,), job.out.with_suffix(""), settings.export)]
+    people = (settings.person,) if settings.person else (1, _LONGEST_NUMBER)
+    return [job.out, *poses, *export_paths(people, job.out.with_suffix(""), settings.export)]
 
 
 def render(
@@ -241,12 +251,12 @@ def render(
                 yield picture, frame.time_s
 
     width, height = renderer.size
-    end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
+    end_s = take.times_s[-1] + 1 / video.meta.fps + video.clock_s
     audio = job.source if video.has_audio else None
     asked_before = stop.asked
     written = 0
     with (
-        open_render(job.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
+        open_render(job.out, width, height, video.meta.fps, audio, video.clock_s, end_s) as sink,
         closing(prefetch(pictures(), drawn_ahead)) as drawn,
     ):
         for picture, time_s in drawn:
@@ -270,12 +280,14 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
     begin = time.perf_counter()
     timings, problems = Timings(), []
     with (
+        ExitStack() as alone,
         Stop.on_interrupt() as stop,
         open_video(job.source, settings) as video,
     ):
         base = job.out.with_suffix("")
         for path in outputs(job, settings):
             check_writable(path)
+        alone.enter_context(claimed(job.out))
         with open_models(settings) as (pose2d, lifter):
             started = time.perf_counter()
             take = analyse(
@@ -289,7 +301,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 progress=progress,
                 cuts=settings.cuts,
             )
-        problems += video.problems
+        problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
             raise UserError(f"Stopped before the first frame of {job.source}; nothing was written.", exit_code=130)
@@ -322,6 +334,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 problems=problems,
                 threads=settings.threads or 2,
             )
+        problems += filter(None, [video.changed()])
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:

@@ -61,7 +61,9 @@ class VirtualCamera:
             x = np.sin(2 * math.pi * times_s[:, None] * rate + phase).sum(1)
             return 2 * (x - x.min()) / max(np.ptp(x), 1e-9) - 1  # -1 to 1
 
-        angles = np.radians(np.stack([pan_deg * sweep(0.05, 0.3), tilt_deg * sweep(0.05, 0.3), roll_deg * sweep(0.05, 0.3)], 1))
+        angles = np.radians(
+            np.stack([pan_deg * sweep(0.05, 0.3), tilt_deg * sweep(0.05, 0.3), roll_deg * sweep(0.05, 0.3)], 1)
+        )
         drawn = np.stack([sweep(1, 4), sweep(1, 4), 0.5 * sweep(1, 4)], 1)
         zooms = np.exp(np.log(zoom) * (0.5 + 0.5 * sweep(0.05, 0.2)))
         big, corners = Intrinsics(f, f, W / 2, H / 2), np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * size
@@ -111,7 +113,9 @@ class VirtualCamera:
         x = (np.arange(w) + 0.5 - w / 2) / f
         y = (np.arange(h) + 0.5 - h / 2) / f
         R = self.rotations(t)
-        v = (R[:, None, :, 0] * x[None, :, None] + R[:, None, :, 1] * y[:, None, None] + R[:, None, :, 2]).astype(np.float32)
+        v = (R[:, None, :, 0] * x[None, :, None] + R[:, None, :, 1] * y[:, None, None] + R[:, None, :, 2]).astype(
+            np.float32
+        )
         at = v[..., :2] / v[..., 2:] * np.float32(self.big.fx)
         mx, my = at[..., 0] + np.float32(self.big.cx - 0.5), at[..., 1] + np.float32(self.big.cy - 0.5)
         return cv2.remap(picture, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -122,11 +126,13 @@ class VirtualCamera:
         v = rays @ self.rotations(self.times_s[frame : frame + 1])[0]
         return v[..., :2] / v[..., 2:] * self.focal_px * self.zoom[frame] + np.array(self.size) / 2
 
-
     def from_view(self, frame: int, points: NDArray) -> NDArray:
         """Points (..., 2) of a frame in the larger picture."""
         rays = (points - np.array(self.size) / 2) / (self.focal_px * self.zoom[frame])
-        v = np.concatenate([rays, np.ones((*points.shape[:-1], 1))], -1) @ self.rotations(self.times_s[frame : frame + 1])[0].T
+        v = (
+            np.concatenate([rays, np.ones((*points.shape[:-1], 1))], -1)
+            @ self.rotations(self.times_s[frame : frame + 1])[0].T
+        )
         return v[..., :2] / v[..., 2:] * self.big.fx + [self.big.cx, self.big.cy]
 
 

@@ -103,7 +103,9 @@ class BackgroundMotion:
         self._size = max(16, round(meta.width * self._shrink)), max(16, round(meta.height * self._shrink))
         sx, sy = self._size[0] / meta.width, self._size[1] / meta.height
         # pixels of the small picture are counted from the middle of the first one, those of the camera from its corner
-        self._K = np.array([[camera.fx * sx, 0, camera.cx * sx - 0.5], [0, camera.fy * sy, camera.cy * sy - 0.5], [0, 0, 1]])
+        self._K = np.array(
+            [[camera.fx * sx, 0, camera.cx * sx - 0.5], [0, camera.fy * sy, camera.cy * sy - 0.5], [0, 0, 1]]
+        )
         self._fps = float(meta.fps)
         self.sightings: list[Sighting] = []
         self._keyframes: list[_Keyframe] = []
