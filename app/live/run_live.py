@@ -72,6 +72,7 @@ class LiveReport:
         files: recordings.
         problems: recordings that failed, a sentence each.
         interrupted: the user stopped it.
+        level: what the 2D stage did at the end. level_s: seconds that it did what, where it did something.
     """
 
     captured: int
@@ -87,6 +88,8 @@ class LiveReport:
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
+    level: str = ""
+    level_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def fps(self) -> float:
@@ -120,6 +123,8 @@ class _Picture:
                 f"{self._fps:4.1f} fps   delay {1000 * self._delay_s:.0f} ms   look-ahead {self._lookahead}\n"
                 f"dropped {session.dropped} of {session.captured}   {stages}"
             )
+            if session.governor.number:
+                self._hud += f"\nto keep up, 2D: {session.governor.level}"
         hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
         picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
         self._session.note("draw", time.perf_counter() - begin)
@@ -217,6 +222,12 @@ def run_live(
             files=recorder.files,
             problems=recorder.problems,
             interrupted=stop.asked,
+            level=str(session.governor.level),
+            level_s={
+                str(level): seconds
+                for level, seconds in zip(session.governor.levels, session.governor.spent_s, strict=True)
+                if seconds
+            },
         )
 
 

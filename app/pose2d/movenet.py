@@ -116,9 +116,9 @@ class MoveNetPose2D(Closing):
         mirror: see `estimate`.
         name: what a report calls it.
         threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
-        waits: for MultiPose, in the frame that it is shown. Live it must not hold a frame up: whom it found is taken on
-            in the frame by which it is done, from two threads on.
-        others: networks that can take `network`'s place, opened when they are asked for; see `stepping.Stepping`.
+        waits: for MultiPose, in the frame that it is shown. Live it must not hold up whom is followed already: whom it
+            found is taken on in the frame by which it is done, from two threads on.
+        others: networks that can take `network`'s place, opened when they are asked for; see `protocol.Stepping`.
         using: what `network` is called among them.
 
     Attributes:
@@ -176,7 +176,8 @@ class MoveNetPose2D(Closing):
         self._let_go(now_s)
         if begun and self._searching is not None:
             self._searching.shown = [(f, f.person) for f in self._followers]
-        if self._searching is not None and (self._waits or self._searching.answer.done()):
+        nobody = not self._followers  # nothing to be held up
+        if self._searching is not None and (self._waits or nobody or self._searching.answer.done()):
             search, self._searching = self._searching, None
             self._take_on(search, frame.bgr, now_s)
         return tuple(f.person for f in self._followers if not f.lost)
