@@ -21,7 +21,7 @@ from typing import Generic, Self, TypeVar
 from sasmamba.app.io.live_sources import LiveFrame, LiveSource
 from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live.carrying import Carrying
-from sasmamba.app.live.governor import LATE_S, Governor, levels_of
+from sasmamba.app.live.governor import LATE_S, Governor, Level, levels_of
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d.protocol import Pose2D, Stepping
 from sasmamba.app.tracking import Tracker
@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 _QUEUE = 4
 #: Share of a frame's time that windows may take before the remaining people are carried on instead.
 _LIFT_SHARE = 0.8
+#: Share of a frame's time that a picture may take to be drawn before the next one overtakes it.
+_DRAWING_SHARE = 0.5
 #: Share of a new measurement in the stage times that are shown.
 _SHOWN_SHARE = 0.1
 
@@ -80,21 +82,23 @@ class Newest(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A frame and who is in it; `carried` where the 2D stage left it out."""
+    """A frame and who is in it; `carried` where the 2D stage, at this level, left it out."""
 
     live: LiveFrame
     people: tuple[Person2D, ...]
+    level: Level
     carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A frame and everything known of it: what one live picture is drawn from."""
+    """A frame and everything known of it: what one live picture is drawn from, and at which level of 2D."""
 
     live: LiveFrame
     people: tuple[Person2D, ...]
     poses: tuple[Pose3D, ...]
     roots: dict[int, FloatArray]
+    level: Level
 
 
 class Session:
@@ -192,7 +196,7 @@ class Session:
             level = self.governor.level
             time_s = float(live.frame.time_s)
             if live.frame.index - seen_in < level.every and seen_in >= 0:
-                self._hand_over(_Found(live, carrying.at(time_s), carried=True))
+                self._hand_over(_Found(live, carrying.at(time_s), level, carried=True))
                 continue
             begin = time.perf_counter()
             if isinstance(self._pose2d, Stepping) and level.network not in ("", self._pose2d.using):
@@ -203,7 +207,7 @@ class Session:
             seconds = time.perf_counter() - begin
             self._busy_s += seconds
             self.note("2d", seconds)
-            self._hand_over(_Found(live, people))
+            self._hand_over(_Found(live, people, level))
 
     def _hand_over(self, item: _Found | None) -> None:
         while not self._discarding.is_set():
@@ -252,8 +256,9 @@ class Session:
                 self.note("3d", (time.perf_counter() - begin) / len(came))
             for shown in ready:
                 self.lifted += 1
-                # nothing newer than the last frames will come: they are not hurried past whoever draws
-                self.results.put(shown, wait_s=1.0 if over else 0.0)
+                # frames that are ready together are drawn one after the other, as far as there is time; nothing newer
+                # than the last ones will come, so they are not hurried past whoever draws
+                self.results.put(shown, wait_s=1.0 if over else _DRAWING_SHARE * period)
                 self._govern(shown)
 
     def _placed(self, found: _Found) -> Shown:
@@ -264,7 +269,7 @@ class Session:
             shown = {person.track_id for person in found.people}
             lifted = tuple(replace(pose, observed=pose.track_id in shown) for pose in lifted)
         poses, roots = self._placing(float(live.frame.time_s), found.people, lifted)
-        return Shown(live, found.people, poses, roots)
+        return Shown(live, found.people, poses, roots, found.level)
 
     def _govern(self, shown: Shown) -> None:
         now_s = time.monotonic()
