@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,8 +25,7 @@ from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -43,6 +44,9 @@ from sasmamba.common.files import check_writable
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.lifter import Lifter
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
@@ -99,7 +103,7 @@ class Report:
 def analyse(
     video: VideoFile,
     pose2d: Pose2D,
-    lifter: Lifter,
+    lifter: Lifter | Future[Lifter],
     *,
     every: int,
     max_people: int,
@@ -116,9 +120,20 @@ def analyse(
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
     lifter's poses then shake, see benchmarks/keyframes.py. The last frame is a detection frame, too: none lies beyond
     all of them.
+
+    A lifter that is still being loaded is a future; that it cannot be is said as soon as it is known.
     """
-    take = Take(video.meta, lifter.name, every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress)
+    loading = lifter if isinstance(lifter, Future) else None
+
+    def seen(stage: str, done: int, total: int | None) -> None:
+        if loading is not None and loading.done():
+            loading.result()
+        progress(stage, done, total)
+
+    take = Take(video.meta, "", every)
+    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=seen)
+    lifter = lifter.result() if isinstance(lifter, Future) else lifter
+    take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
@@ -170,6 +185,8 @@ def mend_sides_of(take: Take) -> None:
 
 def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
     """Everybody's poses, from the 2D of their whole life."""
+    from sasmamba.app.lifting.offline import Lifting  # brings torch, which whoever has a lifter has
+
     lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
     last = take.detection_frames[-1] + 1 if take.detection_frames else 0
     for index in range(last):
@@ -274,17 +291,19 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         for path in outputs(job, settings):
             check_writable(path)
         device = resolve_device(settings.device)
-        lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-        with open_pose2d(
-            settings.pose2d,
-            max_people=settings.max_people,
-            every=settings.pose2d_every,
-            detector=settings.detector,
-            weights=settings.pose2d_weights,
-            input_px=settings.pose2d_px,
-            device=device,
-            threads=settings.threads,
-        ) as pose2d:
+        with (
+            lifter_beside(settings.lifter, device, flip=settings.flip, refine=settings.refine) as lifter,
+            open_pose2d(
+                settings.pose2d,
+                max_people=settings.max_people,
+                every=settings.pose2d_every,
+                detector=settings.detector,
+                weights=settings.pose2d_weights,
+                input_px=settings.pose2d_px,
+                device=device,
+                threads=settings.threads,
+            ) as pose2d,
+        ):
             started = time.perf_counter()
             take = analyse(
                 video,

@@ -16,10 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import Empty, Full, Queue
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from sasmamba.app.io.live_sources import LiveFrame, LiveSource
-from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live.carrying import Carrying
 from sasmamba.app.live.governor import LATE_S, Governor, Level, levels_of
 from sasmamba.app.motion.online_placing import LivePlacing
@@ -27,6 +26,9 @@ from sasmamba.app.pose2d.protocol import Pose2D, Stepping
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.online import LiveLifting
 
 T = TypeVar("T")
 
