@@ -116,7 +116,7 @@ class Settings(SharedSettings):
         height_m: how tall people are, all of them or by identity; None for average adults.
         export: formats of `export.formats.FORMATS` to write beside the render.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
+        threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
     """
 
     end_s: float | None = None

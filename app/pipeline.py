@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
@@ -21,8 +23,7 @@ from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -42,6 +43,9 @@ from sasmamba.common.files import check_writable, claimed
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.lifter import Lifter
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
@@ -76,30 +80,32 @@ def open_video(source: Path, settings: Settings) -> VideoFile:
 
 
 @contextmanager
-def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter]]:
-    """The 2D stage and the lifter of a run, loaded; the 2D stage is closed at the end.
+def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
+    """The 2D stage of a run, loaded, and its lifter, which may still be loading; the 2D stage is closed at the end.
 
     Raises:
         UserError: the models of one cannot be had or used, with what to do.
     """
     device = resolve_device(settings.device)
-    lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-    with open_pose2d(
-        settings.pose2d,
-        max_people=settings.max_people,
-        detector=settings.detector,
-        weights=settings.pose2d_weights,
-        input_px=settings.pose2d_px,
-        device=device,
-        threads=settings.threads,
-    ) as pose2d:
+    with (
+        lifter_beside(settings.lifter, device, flip=settings.flip, refine=settings.refine) as lifter,
+        open_pose2d(
+            settings.pose2d,
+            max_people=settings.max_people,
+            detector=settings.detector,
+            weights=settings.pose2d_weights,
+            input_px=settings.pose2d_px,
+            device=device,
+            threads=settings.threads,
+        ) as pose2d,
+    ):
         yield pose2d, lifter
 
 
 def analyse(
     video: VideoFile,
     pose2d: Pose2D,
-    lifter: Lifter,
+    lifter: Lifter | Future[Lifter],
     *,
     every: int,
     max_people: int,
@@ -119,9 +125,20 @@ def analyse(
     frames, too: none lies beyond all of them.
 
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
+
+    A lifter that is still being loaded is a future; that it cannot be is said as soon as it is known.
     """
-    take = Take(video.meta, lifter.name, every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress, cuts=cuts)
+    loading = lifter if isinstance(lifter, Future) else None
+
+    def seen(stage: str, done: int, total: int | None) -> None:
+        if loading is not None and loading.done():
+            loading.result()
+        progress(stage, done, total)
+
+    take = Take(video.meta, "", every)
+    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=seen, cuts=cuts)
+    lifter = lifter.result() if isinstance(lifter, Future) else lifter
+    take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
@@ -182,6 +199,8 @@ def mend_sides_of(take: Take) -> None:
 
 def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
     """Everybody's poses, from the 2D of their whole life."""
+    from sasmamba.app.lifting.offline import Lifting  # brings torch, which whoever has a lifter has
+
     lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
     last = take.detection_frames[-1] + 1 if take.detection_frames else 0
     for index in range(last):

@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,7 @@ import av
 import cv2
 import numpy as np
 
+from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.source_names import is_live, is_stream
 from sasmamba.app.io.upright import upright
 from sasmamba.app.io.video_file import VideoFile
@@ -136,11 +137,12 @@ class PacedFile(Closing):
     def frames(self, stop: Event) -> Iterator[LiveFrame]:
         """The file's frames; one that is decoded late was there in time nevertheless: its delay counts from then."""
         pace = _Pace(self.meta.fps)
-        for frame in self._video:
-            due = pace(float(frame.time_s), time.monotonic())
-            if stop.wait(max(0.0, due - time.monotonic())):
-                return
-            yield LiveFrame(frame, due)
+        with closing(prefetch(self._video, 1)) as frames:
+            for frame in frames:
+                due = pace(float(frame.time_s), time.monotonic())
+                if stop.wait(max(0.0, due - time.monotonic())):
+                    return
+                yield LiveFrame(frame, due)
 
 
 class Smaller(Closing):

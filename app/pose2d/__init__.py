@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from sasmamba.app.pose2d.choices import DEFAULT_HRNET, GLSMAMBA_NEEDS, Backend2D
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.common.errors import UserError
+from sasmamba.common.machine import cores
 
 if TYPE_CHECKING:
     from sasmamba.app.pose2d.choices import DetectorName
@@ -30,7 +31,7 @@ _NO_HRNET = (
     "HRNet's weights are not here and cannot be fetched now "
     f"(`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again)"
 )
-#: Live, the joints of one person may take so many milliseconds; where Thunder takes longer, Lightning finds them.
+#: Live, the joints of one person may take so many milliseconds; where Thunder takes longer, Lightning begins.
 LIVE_CROP_MS = 25.0
 
 #: Width and height of the crops that the HRNets of the weights manifest were trained on, by name. The network takes any
@@ -76,7 +77,7 @@ def open_pose2d(
             manifest, under whatever name, which tells it.
         device: cpu or cuda; MoveNet and MediaPipe always run on the CPU.
         live: frames will not wait.
-        threads: of MoveNet; None for as many as torch has.
+        threads: of MoveNet; None for as many as there are cores.
 
     Raises:
         UserError: the backend is not installed or its models cannot be had, with what to do.
@@ -132,9 +133,8 @@ def _auto(max_people: int, detector: DetectorName, device: str, live: bool, thre
 def _movenet(
     max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False, threads: int | None
 ) -> tuple[MoveNetPose2D, str]:
-    """MoveNet, and which of its networks finds joints; where that may hurry, one that is fast enough here."""
-    import torch
-
+    """MoveNet, and which of its networks finds joints; one that may hurry can change it, and begins with one that is
+    fast enough here."""
     from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms
     from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 
@@ -142,6 +142,7 @@ def _movenet(
     network = open_lightning() if lightning else open_thunder()
     if may_hurry and crop_ms(network) > LIVE_CROP_MS:
         network, lightning = open_lightning(), True
+    using = "Lightning" if lightning else "Thunder"
     backend = MoveNetPose2D(
         network,
         open_multipose(),
@@ -150,9 +151,12 @@ def _movenet(
         # them (benchmarks/pose2d_quality.py).
         mirror=not live and not lightning,
         name="movenet-lightning" if lightning else "movenet",
-        threads=threads or torch.get_num_threads(),
+        threads=threads or cores(),
+        waits=not live,
+        others={"Thunder": open_thunder, "Lightning": open_lightning} if may_hurry else None,
+        using=using,
     )
-    return backend, "Lightning" if lightning else "Thunder"
+    return backend, using
 
 
 def _mediapipe(max_people: int, weights: str | None) -> Pose2D:
