@@ -17,7 +17,7 @@ from sasmamba.common.errors import UserError
 from sasmamba.models import tensorfile
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.posemamba import POSEMAMBA, is_posemamba
-from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig
+from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, Calibration, SasMamba, SasMambaConfig
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 from sasmamba.models.tensorfile import CheckpointError, fill, write_model
@@ -47,6 +47,8 @@ def config_from_dict(values: dict) -> SasMambaConfig:
     for name in ("directions", "dt_range"):
         if name in block:
             block[name] = tuple(block[name])
+    if values.get("uncertainty") is not None:
+        values["uncertainty"] = Calibration(**values["uncertainty"])
     if variant is None:
         return SasMambaConfig(block=BlockConfig(**block), **values)
     base = VARIANTS[variant]
