@@ -17,10 +17,11 @@ from sasmamba.common.errors import UserError
 from sasmamba.models import tensorfile
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.posemamba import POSEMAMBA, is_posemamba
-from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, Calibration, SasMamba, SasMambaConfig
+from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 from sasmamba.models.tensorfile import CheckpointError, fill, write_model
+from sasmamba.models.uncertainty import Calibration
 
 _FORMAT = "sasmamba-lifter/1"
 _MODELS = ("sasmamba", "posemamba")

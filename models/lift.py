@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.refining import refine_windows
 from sasmamba.models.skeletons import H36M_MIRROR
+from sasmamba.models.uncertainty import evidence
 
 
 def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) -> Tensor:
@@ -37,9 +38,10 @@ def _lift(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, unsure: b
     seen = normalise_window(xyc)
     channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
     x = seen[..., :channels]
-    y, width = _answer(model, x, unsure)
+    about = evidence(seen) if unsure else None
+    y, width = _answer(model, x, about)
     if flip:
-        back, its_width = _answer(model, mirrored(x), unsure)
+        back, its_width = _answer(model, mirrored(x), None if about is None else joints_exchanged(about))
         y = 0.5 * (y + mirrored(back))
         if width is not None and its_width is not None:
             width = (width * joints_exchanged(its_width)).sqrt()
@@ -55,11 +57,12 @@ def _lift(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, unsure: b
     return lifted, width
 
 
-def _answer(model: nn.Module, x: Tensor, unsure: bool) -> tuple[Tensor, Tensor | None]:
-    if not unsure:
+def _answer(model: nn.Module, x: Tensor, about: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Poses, and half-widths where there is evidence for them."""
+    if about is None:
         return model(x), None
     features = model.features(x)  # type: ignore[operator]
-    return model.head(features), model.uncertainty(features)  # type: ignore[operator]
+    return model.head(features), model.uncertainty_head(features, about).exp()  # type: ignore[operator]
 
 
 def mirrored(x: Tensor) -> Tensor:

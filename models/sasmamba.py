@@ -7,7 +7,6 @@ Source: Cui et al., "SasMamba: A Lightweight Structure-Aware Stride State Space 
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,28 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sasmamba.models.blocks import Block, BlockConfig
 from sasmamba.models.scan import Backend
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What turns the raw answer of a lifter's uncertainty head into intervals, measured on people it never saw.
-
-    Attributes:
-        wide: by how much the half-width of a 95 % interval exceeds that of a 68 % one; a normal distribution has 1.97,
-            errors of poses have heavier tails. (across, along the line of sight), as all pairs here.
-        plain: by how much intervals are wider where a window is lifted plainly, neither averaged with the mirrored
-            input's result nor refined.
-    """
-
-    wide: tuple[float, float] = (1.97, 1.97)
-    plain: tuple[float, float] = (1.0, 1.0)
-
-    def __post_init__(self) -> None:
-        for name in ("wide", "plain"):
-            pair = tuple(float(factor) for factor in getattr(self, name))
-            object.__setattr__(self, name, pair)  # as JSON gives it, and as numpy does
-            if len(pair) != 2 or not all(0 < factor < 100 for factor in pair):
-                raise ValueError(f"{name}: want two factors above 0 and below 100, got {pair}")
+from sasmamba.models.uncertainty import Calibration, UncertaintyHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +82,13 @@ class SasMamba(nn.Module):
         self.norm_temporal = nn.LayerNorm(C)
         self.head = nn.Sequential(nn.LayerNorm(C), nn.Linear(C, 3))
         if config.uncertainty is not None:
-            self.uncertainty_head = uncertainty_head(C)
+            self.uncertainty_head = UncertaintyHead(C)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, T, V, C) features of every joint, which `head` and `uncertainty` read."""
+        """(B, T, V, C) features of every joint, which `head` and `uncertainty_head` read."""
         c = self.config
         if x.dim() != 4 or x.shape[2:] != (c.joints, c.in_channels) or not 1 <= x.shape[1] <= c.frames:
             raise ValueError(f"window: want (B, 1..{c.frames}, {c.joints}, {c.in_channels}), got {tuple(x.shape)}")
@@ -124,15 +102,6 @@ class SasMamba(nn.Module):
                 x = x + self._positions(x.shape[1])
         return x
 
-    def uncertainty(self, features: Tensor) -> Tensor:
-        """How far off each joint may be, from its features (B, T, V, C).
-
-        Returns:
-            (B, T, V, 2) metres, half-widths of 68 % intervals across the line of sight (the same for x and y) and along
-            it, of poses that are mirrored and refined; `Calibration` has what else they need.
-        """
-        return self.uncertainty_head(features).exp()
-
     def _positions(self, T: int) -> Tensor:
         """The temporal embedding for T frames, (1, T, 1, C)."""
         if self.config.frames == T:
@@ -141,22 +110,12 @@ class SasMamba(nn.Module):
         return F.interpolate(whole, size=T, mode="linear", align_corners=True).transpose(1, 2)[:, :, None]
 
 
-def uncertainty_head(width: int) -> nn.Sequential:
-    """The head that reads features of `width` and says the logarithms of two half-widths in metres."""
-    head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 2))
-    last = head[3]
-    assert isinstance(last, nn.Linear)
-    nn.init.zeros_(last.weight)
-    nn.init.constant_(last.bias, math.log(0.03))  # what a lifter is usually off
-    return head
-
-
 def with_uncertainty(model: SasMamba, calibration: Calibration) -> SasMamba:
     """A copy of a lifter with another calibration, and a new uncertainty head where it has none."""
     out = copy.deepcopy(model)
     out.config = replace(model.config, uncertainty=calibration)
     if model.config.uncertainty is None:
-        out.uncertainty_head = uncertainty_head(model.config.block.width).to(model.embed.weight)
+        out.uncertainty_head = UncertaintyHead(model.config.block.width).to(model.embed.weight)
     return out
 
 

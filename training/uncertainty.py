@@ -22,15 +22,10 @@ from sasmamba.common.errors import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.lift import joints_exchanged, lift_windows, lift_with_uncertainty, mirrored
 from sasmamba.models.normalise import normalise_window
-from sasmamba.models.sasmamba import (
-    Calibration,
-    SasMamba,
-    uncertainty_head,
-    with_uncertainty,
-    without_uncertainty,
-)
+from sasmamba.models.sasmamba import SasMamba, with_uncertainty, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
-from sasmamba.training.evaluation import KINDS, Windows, windows
+from sasmamba.models.uncertainty import Calibration, UncertaintyHead, evidence
+from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, windows
 from sasmamba.training.loop import simulation
 from sasmamba.training.state import save_weights
 from sasmamba.training.train_config import TrainConfig
@@ -41,6 +36,8 @@ _FRAMES, _END_FRAMES, _END = 24, 6, 5
 _BATCH, _STEPS, _RATE = 8192, 4000, 2e-3
 #: Windows of a batch that is lifted.
 _LIFTED = 4
+#: What the 2D of the windows is like, in turn: as in training, which is worse than most of what people film, and so.
+_NOISE = (None, "coco", "noisy", "movenet")
 #: Windows of each clip that calibrate, and that test.
 _PER_CLIP = 2
 #: What "sure" means: the shares of errors that shall lie within a half-width, and within a wide one.
@@ -51,10 +48,15 @@ DIRECTIONS = ("across", "along")
 
 @dataclass(frozen=True)
 class Errors:
-    """What the head learns from: features (N, C) of joints, and their errors (N, 3) in metres, x, y across the line of
-    sight and z along it."""
+    """What the head learns from.
+
+    Attributes:
+        features: (N, C) of joints. about: (N, EVIDENCE) how their 2D behaves.
+        error: (N, 3) metres, x, y across the line of sight and z along it.
+    """
 
     features: Tensor
+    about: Tensor
     error: Tensor
 
 
@@ -68,10 +70,11 @@ def collect(
         draw: (batch, seed) to windows xyc (B, T, 17, 3) and what is true (B, T, 17, 3).
         say: told how many windows are done.
     """
-    features, errors = [], []
+    features, abouts, errors = [], [], []
     for first in range(0, count, _LIFTED):
         xyc, target = draw(_LIFTED, first)
-        x = normalise_window(xyc)[..., : model.config.in_channels]
+        seen = normalise_window(xyc)
+        x, about = seen[..., : model.config.in_channels], evidence(seen)
         T = x.shape[1]
         error = lift_windows(model, xyc, flip=True, refined=True) - target
         g = torch.Generator().manual_seed(first)
@@ -79,23 +82,22 @@ def collect(
         ends = torch.randint(_END, (_END_FRAMES,), generator=g)
         frames = torch.cat([middle, ends[::2], T - 1 - ends[1::2]])
         # the pelvis is the origin and has no error
-        for seen, back in ((x, False), (mirrored(x), True)):
-            f = model.features(seen)
-            f = joints_exchanged(f) if back else f
+        for f in (model.features(x), joints_exchanged(model.features(mirrored(x)))):
             features.append(f[:, frames, 1:].flatten(0, 2).half())
+            abouts.append(about[:, frames, 1:].flatten(0, 2))
             errors.append(error[:, frames, 1:].flatten(0, 2))
         say(min(first + _LIFTED, count))
-    return Errors(torch.cat(features), torch.cat(errors))
+    return Errors(torch.cat(features), torch.cat(abouts), torch.cat(errors))
 
 
-def fit(errors: Errors, width: int, seed: int, say: Callable[[str], None]) -> nn.Sequential:
-    """A head (N, C) → (N, 2) logarithms of scales that make the errors most likely.
+def fit(errors: Errors, width: int, seed: int, say: Callable[[str], None]) -> UncertaintyHead:
+    """The head whose scales make the errors most likely.
 
     The likelihood is a Student distribution's, whose degrees of freedom are fitted too: half of Gaussian errors' worth
     of attention would go to the few joints that are quite lost.
     """
     torch.manual_seed(seed)
-    head = uncertainty_head(width)
+    head = UncertaintyHead(width)
     freedom = nn.Parameter(torch.full((2,), math.log(3.0)))  # above 1 each
     optimiser = torch.optim.AdamW([*head.parameters(), freedom], lr=_RATE, weight_decay=1e-4)
     g = torch.Generator().manual_seed(seed)
@@ -104,7 +106,9 @@ def fit(errors: Errors, width: int, seed: int, say: Callable[[str], None]) -> nn
         for group in optimiser.param_groups:
             group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * step / _STEPS))
         pick = torch.randint(len(errors.error), (_BATCH,), generator=g)
-        loss = student_loss(head(errors.features[pick].float()), errors.error[pick], 1 + freedom.exp())
+        loss = student_loss(
+            head(errors.features[pick].float(), errors.about[pick]), errors.error[pick], 1 + freedom.exp()
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -160,10 +164,8 @@ def calibrated(model: SasMamba, some: dict[str, Windows]) -> SasMamba:
     narrow, far = (reach(share, finished) for share in INTERVALS)
     wide, wider = far / narrow, reach(INTERVALS[0], plain) / narrow
     model = with_uncertainty(model, Calibration((wide[0], wide[1]), (wider[0], wider[1])))
-    last = model.uncertainty_head[3]
-    assert isinstance(last, nn.Linear)
     with torch.no_grad():
-        last.bias += torch.from_numpy(narrow).log()
+        model.uncertainty_head.last.bias += torch.from_numpy(narrow).log()
     return model
 
 
@@ -204,7 +206,9 @@ def fit_uncertainty(
     longest = config.phases[-1]
 
     def draw(batch: int, seed: int) -> tuple[Tensor, Tensor]:
-        sample = simulator.draw(batch, T, longest.stride, torch.Generator().manual_seed(1_000_003 * config.seed + seed))
+        kind = _NOISE[seed // batch % len(_NOISE)]
+        g = torch.Generator().manual_seed(1_000_003 * config.seed + seed)
+        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch) if kind else None)
         return sample.xyc, sample.target
 
     def told(done: int) -> None:

@@ -12,8 +12,9 @@ from torch.distributions import StudentT
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import load_lifter, save_lifter
 from sasmamba.models.lift import lift_windows, lift_with_uncertainty
-from sasmamba.models.sasmamba import Calibration, SasMamba, SasMambaConfig, with_uncertainty, without_uncertainty
+from sasmamba.models.sasmamba import SasMamba, SasMambaConfig, with_uncertainty, without_uncertainty
 from sasmamba.models.skeletons import H36M_MIRROR
+from sasmamba.models.uncertainty import EVIDENCE, Calibration, evidence
 from sasmamba.training import uncertainty
 from sasmamba.training.evaluation import Windows
 
@@ -52,8 +53,10 @@ def test_the_head_finds_how_wide_errors_are() -> None:
     features = torch.randn(20000, 8, generator=g) * 0.1 + torch.where(kind == 1, 1.0, -1.0)[:, None] * torch.eye(8)[0]
     spread = 0.02 * (1 + kind)[:, None] * torch.tensor([1.0, 1.0, 4.0])
     error = _student(4, (20000, 3)) * spread
-    head = uncertainty.fit(uncertainty.Errors(features.half(), error), 8, 0, lambda line: None)
-    found = head(features).exp()
+    head = uncertainty.fit(
+        uncertainty.Errors(features.half(), torch.zeros(20000, EVIDENCE), error), 8, 0, lambda line: None
+    )
+    found = head(features, torch.zeros(20000, EVIDENCE)).exp()
     for k in (0, 1):
         across, along = found[kind == k].median(0).values
         assert across.item() == pytest.approx(0.02 * (1 + k), rel=0.1)
@@ -78,7 +81,7 @@ def test_calibrated_intervals_hold_what_they_say() -> None:
 def test_poses_do_not_change_and_mirror_images_are_as_sure() -> None:
     plain = _model()
     unsure = with_uncertainty(plain, Calibration())
-    torch.nn.init.normal_(unsure.uncertainty_head[3].weight)
+    torch.nn.init.normal_(unsure.uncertainty_head.last.weight)
     xyc = _window()
     joints, width = lift_with_uncertainty(unsure, xyc, flip=True, refined=False)
     assert torch.equal(joints, lift_windows(plain, xyc, flip=True, refined=False))
@@ -110,3 +113,22 @@ def test_it_travels_in_the_file(tmp_path: Path) -> None:
 def test_a_calibration_that_cannot_be(pair: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="two factors"):
         Calibration(wide=pair)  # type: ignore[arg-type]
+
+
+def test_evidence_tells_noise_from_motion_and_missing_joints() -> None:
+    t = torch.arange(60) / 30
+    smooth = torch.stack([t.sin(), t.cos(), torch.ones(60)], -1)[None, :, None].expand(1, 60, 17, 3).contiguous()
+    shaken = smooth.clone()
+    shaken[..., :2] += 0.05 * torch.randn(1, 60, 17, 2, generator=torch.Generator().manual_seed(0))
+    calm, wild = evidence(smooth), evidence(shaken)
+    assert (wild[..., 0] > calm[..., 0] + 0.5).all()
+    one = smooth.clone()
+    one[:, 20:40, 5] = shaken[:, 20:40, 5]
+    assert (evidence(one)[:, 30, 5, 0] > calm[:, 30, 5, 0] + 0.5).all()
+    assert torch.allclose(evidence(one)[:, :, 6, 0], calm[:, :, 6, 0])
+    missing = smooth.clone()
+    missing[:, :, 3] = 0
+    nothing = evidence(missing)
+    assert nothing.isfinite().all()
+    assert (nothing[:, :, 3, 0] > wild[:, :, 3, 0]).all()
+    assert evidence(smooth[:, :1]).isfinite().all()
