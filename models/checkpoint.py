@@ -19,6 +19,7 @@ from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaCon
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 from sasmamba.models.tensorfile import CheckpointError, fill, write_model
+from sasmamba.models.uncertainty import Calibration
 
 _FORMAT = "sasmamba-lifter/1"
 _MODELS = ("sasmamba", "posemamba")
@@ -45,6 +46,8 @@ def config_from_dict(values: dict) -> SasMambaConfig:
     for name in ("directions", "dt_range"):
         if name in block:
             block[name] = tuple(block[name])
+    if values.get("uncertainty") is not None:
+        values["uncertainty"] = Calibration(**values["uncertainty"])
     if variant is None:
         return SasMambaConfig(block=BlockConfig(**block), **values)
     base = VARIANTS[variant]

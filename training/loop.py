@@ -17,11 +17,11 @@ from sasmamba.common.errors import UserError
 from sasmamba.common.shipped_weights import shipped_weights
 from sasmamba.models.checkpoint import config_from_dict, load_lifter
 from sasmamba.models.normalise import normalise_window
-from sasmamba.models.sasmamba import SasMamba
+from sasmamba.models.sasmamba import SasMamba, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
 from sasmamba.training.body_proportions import load_bodies
-from sasmamba.training.cameras import load_rig, rig_from
+from sasmamba.training.cameras import Rig, load_rig, rig_from
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
 from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
@@ -72,6 +72,24 @@ def split(motion: Motion, config: TrainConfig) -> tuple[Motion, Motion]:
     return kept, motion.select(subject)
 
 
+def simulation(config: TrainConfig, root: Path, device: torch.device | str = "cpu") -> tuple[Simulator, Motion, Rig]:
+    """What draws a configuration's batches, the motion that it holds out, and the cameras that see that.
+
+    Raises:
+        UserError: data or cameras that cannot be used.
+    """
+    kept, held = split(load_motion([root / name for name in config.data]), config)
+    kept = kept.to(device)
+    rig = load_rig(root / config.cameras, device) if config.cameras else None
+    shares = torch.tensor(list(config.data.values()), device=device)
+    bodies = body_lengths(kept).to(device)
+    people = None
+    if config.bodies:
+        people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(device)
+    seen_by = rig_from(root / config.cameras if config.cameras else None)
+    return Simulator(kept, shares, bodies, rig, people, config.rare), held, seen_by
+
+
 def _seed(*parts: int) -> int:
     """A seed of 32 bits (all that the CPU generator takes) from whole numbers, unlike those of its neighbours."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
@@ -101,16 +119,7 @@ class LifterTrainer(Trainer):
         if config.precision == "bfloat16" and self.device.type == "cpu":
             raise UserError("bfloat16 is for GPUs; on the CPU leave --precision at float32.", exit_code=2)
         refuse_another_run(out, resume)
-        kept, self.held = split(load_motion([root / name for name in config.data]), config)
-        kept = kept.to(self.device)
-        rig = load_rig(root / config.cameras, self.device) if config.cameras else None
-        self.rig = rig_from(root / config.cameras if config.cameras else None)
-        shares = torch.tensor(list(config.data.values()), device=self.device)
-        bodies = body_lengths(kept).to(self.device)
-        people = None
-        if config.bodies:
-            people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(self.device)
-        self.simulator = Simulator(kept, shares, bodies, rig, people, config.rare)
+        self.simulator, self.held, self.rig = simulation(config, root, self.device)
         torch.manual_seed(config.seed)
         super().__init__(self._model(config, init), config, out, fused=self.device.type in ("cpu", "cuda"))
         longest = max(p.frames for p in config.phases)
@@ -125,7 +134,8 @@ class LifterTrainer(Trainer):
 
     def _model(self, config: TrainConfig, init: Path | None) -> SasMamba:
         try:
-            model = load_lifter(init) if init else SasMamba(config_from_dict(dict(config.model)))
+            # how sure a lifter is must be fitted again when it has learned more
+            model = without_uncertainty(load_lifter(init)) if init else SasMamba(config_from_dict(dict(config.model)))
         except CheckpointError as error:
             raise UserError(f"Training cannot start from these weights: {error}.") from error
         except (TypeError, ValueError) as error:

@@ -204,8 +204,13 @@ class Simulator:
             many = torch.bincount(self.moments.clip, minlength=motion.clips)
             self.moment_chance = self.moments.rarity * (self.chance / many)[self.moments.clip]
 
-    def draw(self, B: int, T: int, stride: tuple[float, float], g: torch.Generator) -> Sample:
-        """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly."""
+    def draw(
+        self, B: int, T: int, stride: tuple[float, float], g: torch.Generator, severity: Severity | None = None
+    ) -> Sample:
+        """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly.
+
+        Without a severity of the noise each clip has its own.
+        """
         m, dev = self.motion, self.motion.joints.device
 
         def uniform(low: float, high: float) -> Tensor:
@@ -244,7 +249,7 @@ class Simulator:
         cameras, root = self._cameras(joints, root, g)
         world = joints + root[:, :, None]
         true_joints = uniform(0, 1) < 0.25
-        xyc, target, R = observe(world, cameras, time, hard(B, g, dev), true_joints, g)
+        xyc, target, R = observe(world, cameras, time, severity or hard(B, g, dev), true_joints, g)
         return Sample(xyc, target, step, R)
 
     def _body(self, joints: Tensor, root: Tensor, clip: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
