@@ -2,7 +2,7 @@
 //
 // Between two layers only what other tokens need is written out: the local mixing looks at neighbouring frames, the
 // scan at all of them, so the block falls into three passes over tiles of tokens with the scan between the last two.
-// Matrix products are written out here since theirs are small (48 to 192 wide): sixteen outputs travel in a vector,
+// Matrix products are written out here since theirs are small (48 to 192 wide): LANES outputs travel in a vector,
 // and a tile of rows stays in registers.
 #include <cmath>
 
@@ -10,12 +10,8 @@
 
 namespace sasmamba {
 
-// Rows of a product that travel together; as many as the registers hold beside three vectors of weights.
-#if defined(__AVX512F__)
-constexpr int ROWS = 8;
-#else
-constexpr int ROWS = 2;
-#endif
+// Rows of a product that travel together: with three vectors of sums each they fill the registers, but for a few.
+constexpr int ROWS = LANES / 2;
 // Vectors of outputs that travel together.
 constexpr int PANEL = 3;
 // Frames of a tile in the pass that looks at neighbouring frames.

@@ -1,7 +1,7 @@
 // The forward pass of the selective scan, which scan.cpp and block.cpp share.
 //
 // Same function as models/scan/reference.py. A route is a permutation of the tokens; following it by index means that
-// no flipped or transposed copy of the input is ever made. Work is divided by (batch element, sixteen channels): such
+// no flipped or transposed copy of the input is ever made. Work is divided by (batch element, LANES channels): such
 // a unit keeps its states in registers, and no two units write the same output.
 #pragma once
 #include "common.h"
@@ -68,7 +68,7 @@ struct Kept {
     }
 };
 
-// A chunk of sixteen channels, none absent: what is said of lanes is then known when compiling.
+// A chunk of LANES channels, none absent: what is said of lanes is then known when compiling.
 struct Whole {
     constexpr operator int() const { return LANES; }
 };
