@@ -36,7 +36,8 @@ def config_from_dict(values: dict) -> SasMambaConfig:
             the other values change.
 
     Raises:
-        TypeError: unknown names. ValueError: unknown or impossible values.
+        TypeError: unknown names.
+        ValueError: unknown or impossible values.
     """
     values = dict(values)
     variant = values.pop("variant", None)

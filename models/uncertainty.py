@@ -61,7 +61,8 @@ class UncertaintyHead(nn.Module):
         """Logarithms of the half-widths, metres.
 
         Args:
-            features: (..., C). about: (..., EVIDENCE), see `evidence`.
+            features: (..., C).
+            about: (..., EVIDENCE), see `evidence`.
 
         Returns:
             (..., 2): across the line of sight (the same for x and y), and along it, of poses that are averaged with the

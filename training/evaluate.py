@@ -42,7 +42,8 @@ def evaluate_file(
     """Measures weights on motion files.
 
     Args:
-        weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
+        weights: a .safetensors file or a shipped lifter's name.
+        subject, clips: which clips, see `evaluate --help`.
         refine: fit what comes out to the 2D, see `models.refining`.
         bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.retargeted`.
         watch: told how many windows are lifted, and of how many.

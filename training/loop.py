@@ -100,7 +100,9 @@ class LifterTrainer(Trainer):
 
     Args:
         config: everything the run depends on but the machine.
-        out: the run's folder. init: weights to start from. root: what data and camera paths are relative to.
+        out: the run's folder.
+        init: weights to start from.
+        root: what data and camera paths are relative to.
         resume: go on from the state in `out`.
 
     Raises:
@@ -347,7 +349,8 @@ def train(
     Args:
         init: weights to start from; config.init names others.
         device: "cpu" or "cuda"; under torchrun each process takes the GPU of its own local rank.
-        say, live: told whole lines, and a status line about once a second. stop: asked after every step.
+        say, live: told whole lines, and a status line about once a second.
+        stop: asked after every step.
 
     Raises:
         UserError: input, weights, state or disk that cannot be used; one sentence that says what to do.

@@ -89,7 +89,8 @@ def observe(
     """What a detector sees of bodies in front of cameras.
 
     Args:
-        world: (B, T, 17, 3) H36M-17 joints. time: (B, T) in frames of 60 per second.
+        world: (B, T, 17, 3) H36M-17 joints.
+        time: (B, T) in frames of 60 per second.
         true_joints: (B,) True where the 17 joints themselves are seen instead of COCO points they are derived from.
 
     Returns:
@@ -117,7 +118,9 @@ def random_rotation(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Gene
     Motion capture is nearly all upright; people on video also lie, climb, stand on their hands and turn somersaults.
 
     Args:
-        joints: (B, T, 17, 3) relative to the pelvis, z up. root: (B, T, 3). seconds: (B, T).
+        joints: (B, T, 17, 3) relative to the pelvis, z up.
+        root: (B, T, 3).
+        seconds: (B, T).
     """
     B, dev = len(joints), joints.device
 

@@ -51,7 +51,8 @@ class Errors:
     """What the head learns from.
 
     Attributes:
-        features: (N, C) of joints. about: (N, EVIDENCE) how their 2D behaves.
+        features: (N, C) of joints.
+        about: (N, EVIDENCE) how their 2D behaves.
         error: (N, 3) metres, x, y across the line of sight and z along it.
     """
 
@@ -123,7 +124,8 @@ def student_loss(log_scale: Tensor, error: Tensor, freedom: Tensor) -> Tensor:
     """Mean negative log-likelihood of errors (N, 3) under Student distributions, per coordinate.
 
     Args:
-        log_scale: (N, 2) across (of x and of y) and along the line of sight (of z). freedom: (2,) theirs.
+        log_scale: (N, 2) across (of x and of y) and along the line of sight (of z).
+        freedom: (2,) theirs.
     """
     log_scale, nu = log_scale[:, [0, 0, 1]], freedom[[0, 0, 1]]
     distance = torch.log1p((error * torch.exp(-log_scale)).square() / nu)
@@ -183,8 +185,10 @@ def fit_uncertainty(
 
     Args:
         weights: a lifter, with such a head or without.
-        config: whose simulated 2D, people and motion the head learns from. out: the file to write.
-        root: what the configuration's paths are relative to. count: windows to learn from.
+        config: whose simulated 2D, people and motion the head learns from.
+        out: the file to write.
+        root: what the configuration's paths are relative to.
+        count: windows to learn from.
         say: told what is going on.
 
     Returns:

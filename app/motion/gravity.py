@@ -45,7 +45,8 @@ class KnownCamera:
     """What the user knows of the camera's attitude; None: nothing.
 
     Attributes:
-        pitch_deg: by how much it looks down. roll_deg: by how much up leans to the right in the picture.
+        pitch_deg: by how much it looks down.
+        roll_deg: by how much up leans to the right in the picture.
     """
 
     pitch_deg: float | None = None
@@ -87,8 +88,11 @@ class _Stand:
     """One body's uprightness.
 
     Attributes:
-        angles: (2,) pitch and roll that it tells. information: (2, 2) on them. seconds: for which it stood so.
-        towards: (2,) how pitch and roll change as a body leans towards the camera. lifters: the lifter's share of that.
+        angles: (2,) pitch and roll that it tells.
+        information: (2, 2) on them.
+        seconds: for which it stood so.
+        towards: (2,) how pitch and roll change as a body leans towards the camera.
+        lifters: the lifter's share of that.
     """
 
     angles: NDArray

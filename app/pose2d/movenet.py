@@ -112,7 +112,8 @@ class MoveNetPose2D(Closing):
     believed joints with a margin, cut at the picture's edge.
 
     Args:
-        network: finds joints in crops. finder: finds people; see `movenet_networks`.
+        network: finds joints in crops.
+        finder: finds people; see `movenet_networks`.
         max_people: at most so many are followed at once, 1 or more.
         mirror: see `estimate`.
         name: what a report calls it.
@@ -279,7 +280,8 @@ class _CropFollower:
     """Keeps one person in view.
 
     Attributes:
-        person: as last seen. lost: they were not seen in the last frame.
+        person: as last seen.
+        lost: they were not seen in the last frame.
         continuity: how well the last sighting continued the path before it, 0..1.
         confirmed_s: when MultiPose last saw them.
     """
