@@ -24,7 +24,7 @@ from sasmamba.models.lift import joints_exchanged, lift_windows, lift_with_uncer
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba, with_uncertainty, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
-from sasmamba.models.uncertainty import Calibration, UncertaintyHead, evidence
+from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead, evidence
 from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, windows
 from sasmamba.training.loop import simulation
 from sasmamba.training.state import save_weights

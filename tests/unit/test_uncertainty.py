@@ -14,7 +14,7 @@ from sasmamba.models.checkpoint import load_lifter, save_lifter
 from sasmamba.models.lift import lift_windows, lift_with_uncertainty
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig, with_uncertainty, without_uncertainty
 from sasmamba.models.skeletons import H36M_MIRROR
-from sasmamba.models.uncertainty import EVIDENCE, Calibration, evidence
+from sasmamba.models.uncertainty_head import EVIDENCE, Calibration, evidence
 from sasmamba.training import uncertainty
 from sasmamba.training.evaluation import Windows
 
