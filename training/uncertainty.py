@@ -240,7 +240,7 @@ def fit_uncertainty(
         raise UserError(
             "hold_out: name a subject who is held out; on others nobody can tell how sure to be.", exit_code=2
         )
-    simulator, held, rig = simulation(config, root)
+    simulator, held, rig = simulation(config, root, torch.device("cpu"))
     T = model.config.frames
     longest = config.phases[-1]
 
