@@ -49,8 +49,9 @@ def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
     """The body with planted feet that stand still where they are, on the floor, and that falls as bodies do.
 
     Args:
-        body: in world axes, floor at z = 0. planted: (F, 2) bool. level: (F, 2) height of what each foot stands on,
-            where it is planted.
+        body: in world axes, floor at z = 0.
+        planted: (F, 2) bool.
+        level: (F, 2) height of what each foot stands on, where it is planted.
     """
     if len(body.time) < 2:
         return body

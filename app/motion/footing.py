@@ -110,7 +110,8 @@ def foot_skate(body: Body, planted: NDArray) -> NDArray:
     """Speeds over the floor (n,), metres per second, of every foot between two frames in which it is planted.
 
     Args:
-        body: in world axes. planted: (F, 2) bool.
+        body: in world axes.
+        planted: (F, 2) bool.
     """
     speed = np.linalg.norm(np.diff(body.ankles[..., :2], axis=0), axis=-1) / np.diff(body.time)[:, None]
     return speed[_held_between(planted)]
@@ -138,7 +139,8 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air or lies on a chair.
 
     Args:
-        body: in world axes, floor at z = 0. resting: (F, 2) bool, see `planted_feet`.
+        body: in world axes, floor at z = 0.
+        resting: (F, 2) bool, see `planted_feet`.
 
     Returns:
         planted (F, 2) bool and level (F, 2) metres, 0 where it is the floor or no foot is planted.

@@ -101,8 +101,11 @@ class _Stand:
     """One body's uprightness.
 
     Attributes:
-        angles: (2,) pitch and roll that it tells. information: (2, 2) on them. seconds: for which it stood so.
-        towards: (2,) how pitch and roll change as a body leans towards the camera. lifters: the lifter's share of that.
+        angles: (2,) pitch and roll that it tells.
+        information: (2, 2) on them.
+        seconds: for which it stood so.
+        towards: (2,) how pitch and roll change as a body leans towards the camera.
+        lifters: the lifter's share of that.
     """
 
     angles: NDArray

@@ -94,8 +94,8 @@ def place(
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera.
 
     Args:
-        fov_deg: assumed field of view along the picture's longer side. intrinsics: the camera, if it is known; then
-            fov_deg is not used.
+        fov_deg: assumed field of view along the picture's longer side.
+        intrinsics: the camera, if it is known; then fov_deg is not used.
         height_m: how tall people are, all of them or by track id; the others are as tall as the lifter makes them.
         steady_feet: keep planted feet where they stand and all feet out of the floor, see `foot_lock.steadied`.
         known: what is known of the camera's pitch and roll.

@@ -22,7 +22,8 @@ class ShotCamera:
         frames: of the shot.
         R_world_cam: (3, 3), its axes to world axes: x right, y away from the camera, z up.
         height_m: above the floor; x and y of its place are 0.
-        pitch_deg: by how much it looks down. roll_deg: by how much up leans to the right in the picture.
+        pitch_deg: by how much it looks down.
+        roll_deg: by how much up leans to the right in the picture.
         sd_deg: how unsure upright is, standard deviation of its angle to the true vertical; 0 where the user told both.
     """
 
