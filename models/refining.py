@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.models import kernels
 from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS
 
 #: How far a lifter is usually off, metres: across the picture and in depth.
@@ -64,7 +65,9 @@ _OWN, _N = 48, _BELONGS.shape[1]
 _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
 
 
-def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) -> NDArray[np.float32]:
+def refine(
+    lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None, *, reference: bool = False
+) -> NDArray[np.float32]:
     """Poses of a window moved towards what was seen.
 
     Args:
@@ -72,6 +75,7 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
         seen: (T, 17, 3) H36M-17 x, y relative to the pelvis in any unit, and score; score 0: not seen.
         joints: which of them were seen themselves; the others are left out. None: all, or those that a detector sees
             where the spine lies half-way between pelvis and thorax, as in joints derived from COCO's.
+        reference: compute every step with numpy, even where the compiled kernel could.
 
     Frames that lie straight between their neighbours were filled in, and count for nothing.
 
@@ -90,7 +94,8 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
         return lifted.astype(np.float32)
     if len(joints) < 17:
         noise = max(noise, _DETECTOR_M)
-    fit = _Fit(lifted.astype(float), unit, weight, list(joints), noise)
+    native = not reference and kernels.load()[0] is not None
+    fit = _Fit(lifted.astype(float), unit, weight, list(joints), noise, native)
     for _ in range(_ITERATIONS):
         fit.step()
     return fit.poses().astype(np.float32)
@@ -165,8 +170,11 @@ class _Eliminated:
 class _Fit:
     """The state of one window's fit; `step` is one step of Gauss-Newton."""
 
-    def __init__(self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float) -> None:
+    def __init__(
+        self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float, native: bool
+    ) -> None:
         self.lifted, self.unit, self.weight, self.joints, self.noise = lifted, unit, weight, joints, noise
+        self.native = native
         self.worth = weight
         T = len(lifted)
         self.knots = max(2, round((T - 1) / _KNOT) + 1)
@@ -174,6 +182,7 @@ class _Fit:
         self.knot = np.minimum(place.astype(int), self.knots - 2)  # the one before each frame
         self.near = np.stack([1 - (place - self.knot), place - self.knot])  # (2, T) shares of that one and the next
         self.correction = np.zeros((self.knots, _OWN))
+        self.stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
         bones = lifted[:, 1:] - lifted[:, _PARENTS[1:]]
         length = np.linalg.norm(bones, axis=-1).mean(0)
         self.share = length @ _BELONGS / length.sum().clip(1e-6)  # of all lengths
@@ -181,7 +190,7 @@ class _Fit:
         hangs = np.zeros((T, 17, 3, _N))
         for joint in range(1, 17):  # parents come before their children in this order
             hangs[:, joint] = hangs[:, _PARENTS[joint]] + bones[:, joint - 1, :, None] * _BELONGS[joint - 1]
-        self.hangs = hangs[:, 1:].reshape(T, _OWN, -1)
+        self.hangs = np.ascontiguousarray(hangs[:, 1:].reshape(T, _OWN, -1))
         self.shared = np.zeros(_SHARED)
         self.shared[_L], self.shared[_K] = length @ _BELONGS / _BELONGS.sum(0), _NEARNESS
 
@@ -198,7 +207,24 @@ class _Fit:
 
     def step(self) -> None:
         """Moves everything to where the linearised objective is lowest."""
-        Y, T = self.poses(), len(self.lifted)
+        solved, reduced = _native_system(self) if self.native else self.system()
+        prior = np.zeros((_SHARED, _SHARED))
+        prior[_P, _P] = np.eye(_N) / _PROPORTIONS**2 + np.outer(self.share, self.share) / _SIZE**2
+        prior[_K, _K] = _NEARNESS_SPREAD**-2
+        usual = np.zeros(_SHARED)
+        usual[_K] = _NEARNESS
+        change = -np.linalg.solve(reduced[:, 1:] + prior, reduced[:, 0] + prior @ (self.shared - usual))
+        self.correction -= solved[..., 0] + solved[..., 1:] @ change
+        self.shared += change
+
+    def system(self) -> tuple[NDArray, NDArray]:
+        """The linearised objective's normal equations, the corrections eliminated.
+
+        Returns:
+            (knots, 48, 1 + 21) the corrections' part, solved for the gradient, then for each shared unknown; and (21,
+            1 + 21) what is left for the shared unknowns: the gradient, and the matrix, without their priors.
+        """
+        Y = self.poses()
         # halved second and first derivatives, by each frame's own unknowns and the shared ones
         second, first = (a + b for a, b in zip(self._reprojection(Y), self._bones(Y), strict=True))
         trust = np.tile(_OFF_M**-2, 16)
@@ -215,28 +241,16 @@ class _Fit:
         for share, knots in ((before, slice(None, -1)), (after, slice(1, None))):
             diagonal[knots] += np.add.reduceat(share**2 * own, first_of)
             knots_right[knots] += np.add.reduceat(share * right, first_of)
-        stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
-        diagonal[:-1] += stiff * np.eye(_OWN)
-        diagonal[1:] += stiff * np.eye(_OWN)
-        beside -= stiff * np.eye(_OWN)
-        slope = stiff * np.diff(self.correction, axis=0)
+        diagonal[:-1] += self.stiff * np.eye(_OWN)
+        diagonal[1:] += self.stiff * np.eye(_OWN)
+        beside -= self.stiff * np.eye(_OWN)
+        slope = self.stiff * np.diff(self.correction, axis=0)
         knots_right[1:, :, 0] += slope
         knots_right[:-1, :, 0] -= slope
 
-        prior = np.zeros((_SHARED, _SHARED))
-        prior[_P, _P] = np.eye(_N) / _PROPORTIONS**2 + np.outer(self.share, self.share) / _SIZE**2
-        prior[_K, _K] = _NEARNESS_SPREAD**-2
-        usual = np.zeros(_SHARED)
-        usual[_K] = _NEARNESS
-
         solved = _block_tridiagonal(diagonal, beside, knots_right)
-        mixed, by_shared = knots_right[..., 1:], solved[..., 1:]
-        change = -np.linalg.solve(
-            second[:, _OWN:, _OWN:].sum(0) + prior - np.einsum("kic,kid->cd", mixed, by_shared),
-            first[:, _OWN:].sum(0) + prior @ (self.shared - usual) - np.einsum("kic,ki->c", mixed, solved[..., 0]),
-        )
-        self.correction -= solved[..., 0] + by_shared @ change
-        self.shared += change
+        reduced = np.concatenate([first[:, _OWN:, None], second[:, _OWN:, _OWN:]], -1).sum(0)
+        return solved, reduced - np.einsum("kic,kid->cd", knots_right[..., 1:], solved)
 
     def _reprojection(self, Y: NDArray) -> tuple[NDArray, NDArray]:
         """Joints fall where they were seen; scale and place of each frame are eliminated."""
@@ -279,6 +293,27 @@ class _Fit:
         worth = _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)  # as above: where a pose is lost, so are its bones
         weighted = (by * worth[..., None]).swapaxes(1, 2)
         return weighted @ by, (weighted @ error[..., None])[..., 0]
+
+
+def _native_system(fit: _Fit) -> tuple[NDArray, NDArray]:
+    """`fit.system()` by the compiled kernel; renews `fit.worth` as that does."""
+    library, _ = kernels.load()
+    assert library is not None
+    T, m = fit.weight.shape
+    solved, reduced = np.empty((fit.knots, _OWN, 1 + _SHARED)), np.empty((_SHARED, 1 + _SHARED))
+    fit.worth = np.array(fit.worth, float, order="C")  # renewed in place
+    whole = [np.ascontiguousarray(a, np.int64) for a in (fit.joints, fit.knot, _PARENTS, _PROPORTION_OF)]
+    numbers = np.array([fit.noise, _FAR, _BONE_M, fit.stiff, *_OFF_M**-2])
+    given = (fit.poses(), fit.hangs, fit.unit, fit.weight, fit.near, fit.correction, fit.shared)
+    arrays = [np.ascontiguousarray(a, float) for a in given]
+    library.sasmamba_refine_step(
+        kernels.sizes(T, m, fit.knots),
+        kernels.addresses(whole),
+        kernels.address(numbers),
+        kernels.addresses(arrays),
+        *map(kernels.address, (fit.worth, solved, reduced)),
+    )
+    return solved, reduced
 
 
 def _block_tridiagonal(diagonal: NDArray, beside: NDArray, rhs: NDArray) -> NDArray:

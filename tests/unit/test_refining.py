@@ -10,7 +10,7 @@ import torch
 from helpers_motion import walker
 from numpy.typing import NDArray
 
-from sasmamba.models import refining
+from sasmamba.models import kernels, refining
 from sasmamba.models.refining import refine
 from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS, coco17_to_h36m17
 
@@ -226,6 +226,21 @@ def test_joints_and_frames_that_were_not_seen_are_carried_along() -> None:
     assert np.isfinite(out).all()
     assert error(out, true) < error(lifted, true)
     assert np.abs(np.diff(out - lifted, axis=0)).max() < 0.01, "what moves the poses is slow"
+
+
+@pytest.mark.skipif(kernels.load()[0] is None, reason=kernels.load()[1])
+@pytest.mark.parametrize("frames", [9, 81, 243])
+@pytest.mark.parametrize("joints", [EVERY_JOINT, SEEN_JOINTS], ids=["every joint", "a detector's"])
+def test_the_kernel_does_what_numpy_does(frames: int, joints: tuple[int, ...]) -> None:
+    true = truth(frames)
+    lifted, seen = lifted_of(true), seen_of(true, 0.004)
+    seen[frames // 2 :, H36M.LEFT_WRIST, :2] += 0.3
+    seen[frames // 3] = 0
+    seen[:, H36M.LEFT_KNEE, 2] = 0.4
+    seen[frames // 4, 2:, 2] = 0
+    want = refine(lifted, seen, joints, reference=True)
+    assert np.abs(want - lifted).max() > 1e-3
+    np.testing.assert_allclose(refine(lifted, seen, joints), want, atol=1e-6)
 
 
 @pytest.mark.parametrize("emptied", ["short", "nothing seen", "one frame"])
