@@ -24,7 +24,7 @@ from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.lifting.offline import lift_people, tracked_rows
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -36,7 +36,8 @@ from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Frame
+from sasmamba.app.types import Frame, Pose3D
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable
@@ -48,8 +49,6 @@ from sasmamba.common.timings import Timings
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
-#: Somebody unseen for longer than this starts a new window.
-_MAX_GAP_S = 1.0
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
 _READ_AHEAD, _DRAWN_AHEAD = 4, 2
 
@@ -170,16 +169,21 @@ def mend_sides_of(take: Take) -> None:
 
 def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
     """Everybody's poses, from the 2D of their whole life."""
-    lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
-    last = take.detection_frames[-1] + 1 if take.detection_frames else 0
-    for index in range(last):
-        poses = lifting.push(index, take.people_at(index))
-        take.add_poses(poses)
-        if poses:
-            progress("lift", index + 1, last)
-    take.add_poses(lifting.finish())
-    if take.tracks:
-        progress("lift", last, last)
+    seen: dict[int, dict[int, FloatArray]] = {}
+    for index in range(take.detection_frames[-1] + 1 if take.detection_frames else 0):
+        for track_id, row in tracked_rows(take.people_at(index)).items():
+            seen.setdefault(track_id, {})[index] = row
+    lives = []
+    for rows in seen.values():
+        first, last = min(rows), max(rows)
+        lives.append(np.zeros((last + 1 - first, 17, 3), np.float32))
+        lives[-1][[index - first for index in rows]] = list(rows.values())
+    frames = sum(map(len, lives))
+    lifted = lift_people(lifter, lives, fps=float(take.meta.fps), progress=lambda done: progress("lift", done, frames))
+    for (track_id, rows), poses in zip(seen.items(), lifted, strict=True):
+        for index, joints in enumerate(poses, start=min(rows)):
+            if np.isfinite(joints).all():
+                take.tracks[track_id].poses[index] = Pose3D(index, track_id, joints.copy(), observed=index in rows)
 
 
 def keep_person(take: Take, person: int) -> str:

@@ -76,14 +76,15 @@ def main() -> None:
         return {k: round(f[k], 2) for k in ("P1", "P2", "velocity", "acceleration")}
 
     results: dict[str, dict[str, float]] = {}
+    fps = float(motion.fps[0])
     for lookahead in map(int, args.lookahead.split(",")):
         window = live_window(lifter.frames, lookahead)
-        near, fps = min(lookahead, window - 2), float(motion.fps[0])
+        near = min(lookahead, window - 2)
         found = row([live(lifter, x, near, window, measured, fps, not args.raw) for x in w.xyc.numpy()])
         results[str(lookahead)] = {"window": window} | found
         if not args.json:
             print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
-    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x) for x in w.xyc.numpy()])
+    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x, fps=fps) for x in w.xyc.numpy()])
     if args.json:
         print(json.dumps(results, indent=1))
     else:

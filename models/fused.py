@@ -39,7 +39,7 @@ def can_fuse(block: Block, x: Tensor) -> bool:
 
 
 def fused_block(block: Block, x: Tensor, routes: Tensor) -> Tensor:
-    """`Block.forward` of x (B, T, V, C) where `can_fuse`; routes (K, T·V): the order in which each visits the tokens."""
+    """`Block.forward` of x (B, T, V, C) where `can_fuse`; routes (K, T·V) say in which order each visits the tokens."""
     mixer, c = block.mixer, block.mixer.config
     first, _, second = block.mlp
     nothing = x.new_zeros(1)

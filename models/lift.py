@@ -25,9 +25,11 @@ def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) ->
     seen = normalise_window(xyc)
     channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
     x = seen[..., :channels]
-    y = model(x)
-    if flip:
-        y = 0.5 * (y + _mirror(model(_mirror(x))))
+    if flip:  # both through one pass
+        y, back = model(torch.cat([x, _mirror(x)])).chunk(2)
+        y = 0.5 * (y + _mirror(back))
+    else:
+        y = model(x)
     lifted = (y - y[:, :, :1]).float().cpu()
     return torch.from_numpy(refine_windows(lifted.numpy(), seen.cpu().numpy())) if refined else lifted
 
