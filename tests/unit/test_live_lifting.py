@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,11 @@ class Echo:
         self.windows: list[np.ndarray] = []
         self._error = error
 
-    def __call__(self, xyc: np.ndarray) -> np.ndarray:
+    def many(self, windows: Iterable[np.ndarray], threads: int) -> Iterator[np.ndarray]:
+        assert threads == 1
+        yield from map(self._lift, windows)
+
+    def _lift(self, xyc: np.ndarray) -> np.ndarray:
         self.windows.append(xyc)
         out, found = xyc.copy(), np.flatnonzero(xyc[:, 0, 2] > 0)
         for joint in range(17):
