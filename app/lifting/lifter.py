@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,13 +18,19 @@ from sasmamba.common.errors import UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.lift import lift_windows
-from sasmamba.models.normalise import mask_missing
+from sasmamba.models.normalise import mask_missing, normalise_window
+from sasmamba.models.refining import Body, fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.tensorfile import CheckpointError
 
+#: Windows that tell a person's body at most: more take longer and tell little.
+_BODY_WINDOWS = 24
 #: Windows of one length that share a pass where one thread lifts. Of several each takes one window at a time.
 _TOGETHER = 4
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -91,36 +99,80 @@ class Lifter:
         Raises:
             ValueError: another shape.
         """
-        return self._lift([xyc])[0]
+        return self._lift([xyc], refine=self.refine)[0]
 
-    def many(self, windows: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    def many(
+        self, windows: Iterable[FloatArray], *, refine: bool | None = None, threads: int | None = None
+    ) -> Iterator[FloatArray]:
         """Lifts windows of any lengths, each as if alone; what comes out is in their order.
+
+        Args:
+            windows: each as `__call__` takes it.
+            refine: instead of the lifter's own.
+            threads: instead of the lifter's own.
 
         Raises:
             ValueError: a window of another shape.
         """
-        threads = 1 if self.device.type != "cpu" else self.threads or torch.get_num_threads()
+        if self.device.type != "cpu":
+            threads = 1
+        threads = threads or self.threads or torch.get_num_threads()
         passes = list(_alike(windows, _TOGETHER if threads == 1 else 1))
-        if threads == 1 or len(passes) == 1:
-            for some in passes:
-                yield from self._lift(some)
-            return
-        pool = ThreadPoolExecutor(threads, "lifting")
-        try:
-            for lifted in pool.map(self._lift, passes):
-                yield from lifted
-        finally:
-            pool.shutdown(cancel_futures=True)
+        lift = functools.partial(self._lift, refine=self.refine if refine is None else refine)
+        for lifted in _side_by_side(lift, passes, threads):
+            yield from lifted
+
+    def refined(
+        self, windows: Sequence[FloatArray], lifted: Sequence[FloatArray], person: Sequence[int]
+    ) -> Iterator[FloatArray]:
+        """Fits what `many` gave without refining to what it was shown, see `models.refining`.
+
+        Args:
+            windows: as `many` got them.
+            lifted: what it made of them.
+            person: whose each window is; all of a person's have one body, which `_BODY_WINDOWS` of them tell.
+        """
+
+        def seen(i: int) -> FloatArray:
+            with _one_torch_thread():
+                return normalise_window(torch.from_numpy(mask_missing(windows[i]))[None])[0].numpy()
+
+        def body_of(who: int) -> Body | None:
+            own = [i for i, whose in enumerate(person) if whose == who]
+            if len(own) == 1:  # it finds the same itself
+                return None
+            some = [own[k] for k in np.linspace(0, len(own) - 1, min(len(own), _BODY_WINDOWS)).round().astype(int)]
+            return fit_body([lifted[i] for i in some], [seen(i) for i in some])
+
+        def refined(i: int) -> FloatArray:
+            return refine(lifted[i], seen(i), body=bodies[person[i]])
+
+        threads = self.threads or torch.get_num_threads()
+        people = sorted(set(person))
+        bodies = dict(zip(people, _side_by_side(body_of, people, threads), strict=True))
+        yield from _side_by_side(refined, range(len(lifted)), threads)
 
     @torch.inference_mode()
-    def _lift(self, windows: list[FloatArray]) -> FloatArray:
+    def _lift(self, windows: list[FloatArray], *, refine: bool) -> FloatArray:
         """Lifts windows of one length in one pass, (B, T, 17, 3)."""
         for xyc in windows:
             if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.frames:
                 raise ValueError(f"window: want (1..{self.frames}, 17, 3), got {xyc.shape}")
         with _one_torch_thread():
             batch = torch.from_numpy(mask_missing(np.stack(windows))).to(self.device)
-            return lift_windows(self.model, batch, flip=self.flip, refined=self.refine).numpy()
+            return lift_windows(self.model, batch, flip=self.flip, refined=refine).numpy()
+
+
+def _side_by_side(call: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:
+    """Calls with every item, so many at a time, each in a thread; the results in order. The first error ends it."""
+    if threads == 1 or len(items) == 1:
+        yield from map(call, items)
+        return
+    pool = ThreadPoolExecutor(threads, "lifting")
+    try:
+        yield from pool.map(call, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _alike(windows: Iterable[FloatArray], most: int) -> Iterator[list[FloatArray]]:

@@ -59,6 +59,8 @@ def lift_people(
 ) -> list[FloatArray]:
     """Lifts several people's whole sequences; the windows of all are lifted side by side.
 
+    Where the lifter refines, a person's bones are as long in all windows, whatever gaps lie between.
+
     Args:
         lifter: lifts windows.
         people: of each (F, 17, 3) H36M-17 x px, y px, score, F of any length; a score of 0 or anything that is not a
@@ -90,15 +92,20 @@ def lift_people(
         for first, end in _stretches((xyc[..., 2] > 0).any(1), round(max_gap_s * fps))
         for part in _windows(person, first, end, window)
     ]
-    out = [np.full(xyc.shape, np.nan, np.float32) for xyc in masked]
-    before = np.cumsum([0, *map(len, masked)])
-    with closing(lifter.many(masked[part.person][part.start : part.end] for part in plan)) as answers:
-        for part, answer in zip(plan, answers, strict=True):
-            _fade_in(out[part.person][part.begin : part.end], answer[part.begin - part.start :])
+    windows = [masked[part.person][part.start : part.end] for part in plan]
+    frames = np.cumsum([0, *map(len, masked)])
+    answers: list[FloatArray] = []
+    with closing(lifter.many(windows, refine=False)) as lifted:
+        for part, answer in zip(plan, lifted, strict=True):
+            answers.append(answer)
             if progress:
-                progress(int(before[part.person]) + part.begin)
+                progress(int(frames[part.person]) + part.begin)
+    out = [np.full(xyc.shape, np.nan, np.float32) for xyc in masked]
+    fitted = lifter.refined(windows, answers, [part.person for part in plan]) if lifter.refine else iter(answers)
+    for part, answer in zip(plan, fitted, strict=True):
+        _fade_in(out[part.person][part.begin : part.end], answer[part.begin - part.start :])
     if progress:
-        progress(int(before[-1]))
+        progress(int(frames[-1]))
     return out
 
 

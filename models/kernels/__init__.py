@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from numpy.typing import NDArray
 
 _REBUILD = "install g++ or clang and reinstall sasmamba-demo from source"
 
@@ -53,13 +52,3 @@ def pointers(tensors: Sequence[torch.Tensor]) -> ctypes.Array:
 def pointer(tensor: torch.Tensor) -> ctypes.c_void_p:
     """Address of one tensor, which must outlive the call."""
     return ctypes.c_void_p(tensor.data_ptr())
-
-
-def addresses(arrays: Sequence[NDArray]) -> ctypes.Array:
-    """Addresses of contiguous arrays, which must outlive the call."""
-    return (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
-
-
-def address(array: NDArray) -> ctypes.c_void_p:
-    """Address of one contiguous array, which must outlive the call."""
-    return ctypes.c_void_p(array.ctypes.data)

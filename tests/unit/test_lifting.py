@@ -25,12 +25,12 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 class Echo:
     """Stands in for a lifter: returns x, y and which window lifted the frame, so that the plumbing shows."""
 
-    name, frames = "echo", 243
+    name, frames, refine = "echo", 243, False
 
     def __init__(self) -> None:
         self.lengths: list[int] = []
 
-    def many(self, windows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def many(self, windows: Iterable[np.ndarray], refine: bool) -> Iterator[np.ndarray]:
         for xyc in windows:
             self.lengths.append(len(xyc))
             out = xyc.copy()

@@ -17,12 +17,12 @@ Life = list[int]
 class Summing:
     """Stands in for a lifter: every frame's answer depends on the frame, its place in the window, and all others."""
 
-    name, frames = "summing", 40
+    name, frames, refine = "summing", 40, False
 
     def __init__(self) -> None:
         self.longest = 0
 
-    def many(self, windows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def many(self, windows: Iterable[np.ndarray], refine: bool) -> Iterator[np.ndarray]:
         yield from map(self, windows)
 
     def __call__(self, xyc: np.ndarray) -> np.ndarray:
