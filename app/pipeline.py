@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
-#: Somebody unseen for longer than this starts a new window.
-_MAX_GAP_S = 1.0
 #: No video has people of more digits than this.
 _LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
@@ -143,6 +141,8 @@ def analyse(
     with timings("sides"):
         mend_sides_of(take)
     with timings("lift"):
+        from sasmamba.app.lifting.lives import lift_take  # brings torch, as the lifter has
+
         lift_take(take, lifter, progress)
     return take
 
@@ -195,22 +195,6 @@ def mend_sides_of(take: Take) -> None:
     for track in take.tracks.values():
         track.people, repairs = mend_sides(track.track_id, track.people, take.times_s)
         take.side_repairs += repairs
-
-
-def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
-    """Everybody's poses, from the 2D of their whole life."""
-    from sasmamba.app.lifting.offline import Lifting  # brings torch, which whoever has a lifter has
-
-    lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
-    last = take.detection_frames[-1] + 1 if take.detection_frames else 0
-    for index in range(last):
-        poses = lifting.push(index, take.people_at(index))
-        take.add_poses(poses)
-        if poses:
-            progress("lift", index + 1, last)
-    take.add_poses(lifting.finish())
-    if take.tracks:
-        progress("lift", last, last)
 
 
 def keep_person(take: Take, person: int) -> str:

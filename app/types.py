@@ -116,6 +116,8 @@ class Pose3D:
     Attributes:
         joints: (17, 3) float32, H36M-17 order, in `space`.
         observed: False where the person was not seen in this frame and the window's neighbours carried the pose.
+        half_width_m: (17, 2) half-widths of intervals that hold each joint's true place relative to the pelvis, on each
+            axis, in 68 of 100 cases: across the line of sight to the person and along it. None: not known.
     """
 
     frame: int
@@ -123,6 +125,9 @@ class Pose3D:
     joints: FloatArray
     observed: bool = True
     space: Space = "facing_root_relative_m"
+    half_width_m: FloatArray | None = None
 
     def __post_init__(self) -> None:
         check_shape("joints", self.joints, (17, 3))
+        if self.half_width_m is not None:
+            check_shape("half_width_m", self.half_width_m, (17, 2))

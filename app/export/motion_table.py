@@ -40,6 +40,7 @@ class PersonMotion:
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
         score: (F, 17) of the 2D joints, 0 where nobody was seen.
         observed: (F,) bool.
+        half_width_m: (F, 17, 2) as in `Pose3D`, NaN where there is no pose or it is not known.
     """
 
     track_id: int
@@ -48,6 +49,7 @@ class PersonMotion:
     joints: FloatArray
     score: FloatArray
     observed: NDArray
+    half_width_m: FloatArray
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
@@ -64,8 +66,12 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
+            np.full((len(frame), 17, 2), np.nan, np.float32),
         )
         motion.joints[at] = joints
+        for f, pose in take.tracks[i].poses.items():
+            if pose.half_width_m is not None and frames[0] <= f <= frames[-1]:
+                motion.half_width_m[f - frames[0]] = pose.half_width_m
         for f, person in take.tracks[i].people.items():
             if frames[0] <= f <= frames[-1]:
                 motion.score[f - frames[0]] = coco17_to_h36m17(person.joints_px, person.score)[1]
@@ -128,6 +134,7 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> Pe
         _between(times, motion.times_s, motion.joints),
         motion.score[nearest],
         motion.observed[nearest],
+        motion.half_width_m[nearest],
     )
 
 
