@@ -155,28 +155,38 @@ def test_nothing_to_see_is_still_and_said_to_be_unsure() -> None:
     assert (motion.confidence[1:] == 0).all()
 
 
-def panned(picture: NDArray[np.uint8], px: NDArray) -> list[NDArray[np.uint8]]:
-    return [np.ascontiguousarray(picture[100:460, int(x) : int(x) + 640]) for x in px]
+def panned(picture: NDArray[np.uint8], degrees: NDArray) -> list[NDArray[np.uint8]]:
+    """A camera that pans to the right before a picture twice as large as its own."""
+    K = np.array([[CAMERA.fx, 0, 319.5], [0, CAMERA.fy, 179.5], [0, 0, 1]])
+    K_big = np.array([[CAMERA.fx, 0, 639.5], [0, CAMERA.fy, 359.5], [0, 0, 1]])
+    out = []
+    for pan in np.radians(degrees):
+        M = K_big @ rotation([0, pan, 0]) @ np.linalg.inv(K)
+        out.append(cv2.warpPerspective(picture, M, SIZE, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
+    return out
+
+
+def pan_deg(motion: CameraMotion) -> NDArray:
+    return np.degrees(np.arctan2(motion.R_first_cam[:, 0, 2], motion.R_first_cam[:, 2, 2]))
 
 
 def test_after_a_flash_the_camera_is_where_it_was() -> None:
-    pictures = panned(textured(6), 100 + 3 * np.arange(30))
+    pictures = panned(textured(6), 0.3 * np.arange(30))
     for i in (14, 15):
         pictures[i] = np.full_like(pictures[i], 255)
     motion = watched(pictures)
     assert (motion.confidence[14:16] == 0).all()
-    pan = np.degrees(np.arctan(motion.R_first_cam[:, 0, 2] / motion.R_first_cam[:, 2, 2]))
-    # near the middle a pixel is 1/focal of a radian
-    assert pan[-1] == pytest.approx(np.degrees(3 * 29 / CAMERA.fx), rel=0.05)
+    off = np.abs(pan_deg(motion) - 0.3 * np.arange(30))
+    assert off[14:16].max() < 0.3, "a camera that pans goes on meanwhile"
+    assert np.delete(off, [14, 15]).max() < 0.05
 
 
 def test_motion_starts_anew_at_a_cut() -> None:
-    still, sweep = [textured(7, SIZE)] * 12, panned(textured(8), 100 + 6 * np.arange(20))
+    still, sweep = [textured(7, SIZE)] * 12, panned(textured(8), 0.6 * np.arange(20))
     motion = watched([*still, *sweep], shots=[range(12), range(12, 32)])
     assert motion.kind == "rotating"
     assert (motion.R_first_cam[:13] == np.eye(3)).all()
-    pan = np.degrees(np.arctan2(motion.R_first_cam[:, 0, 2], motion.R_first_cam[:, 2, 2]))
-    assert pan[-1] == pytest.approx(np.degrees(6 * 19 / CAMERA.fx), rel=0.05)
+    assert np.abs(pan_deg(motion)[12:] - 0.6 * np.arange(20)).max() < 0.1
 
 
 def walk(step_px: float) -> list[NDArray[np.uint8]]:
@@ -203,7 +213,7 @@ def test_a_camera_that_is_carried_is_recognised_by_its_parallax() -> None:
 
 
 def test_the_watch_sees_every_frame_and_passes_errors_on() -> None:
-    pictures = panned(textured(12), 100 + 4 * np.arange(10))
+    pictures = panned(textured(12), 0.4 * np.arange(10))
     with CameraWatch(META, CAMERA) as watch:
         for i, picture in enumerate(pictures):
             watch.see(Frame(i, Fraction(i, 30), picture), [])
@@ -213,7 +223,7 @@ def test_the_watch_sees_every_frame_and_passes_errors_on() -> None:
     with CameraWatch(META, CAMERA) as watch:
         for i in range(20):  # more than may wait
             watch.see(Frame(i, Fraction(i, 30), pictures[0]), [np.zeros(3)])
-        with pytest.raises(ValueError, match="broadcast|reshape|shape|dimension"):
+        with pytest.raises(ValueError, match="could not be broadcast"):
             watch.motion([range(20)])
 
 
