@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.turn_fit import Points, Readout, TurnFit, epipolar_share, fit_turn, rotation, rotation_vector
 from sasmamba.app.types import Frame, VideoMeta
-from sasmamba.common.arrays import FloatArray
 
 #: Width (of a portrait the height) of the pictures that are compared: a pixel is an eighth of a degree at 60°.
 WORK_PX = 480
@@ -29,6 +28,8 @@ _WINDOW_PX, _NEAR_LEVELS, _FAR_LEVELS = 15, 1, 3
 #: Least eigenvalue that a corner needs, as `cv2.calcOpticalFlowPyrLK` counts it: about 1.5 gray levels a pixel. What
 #: has less looks the same wherever it is, and would always be found where it was expected.
 _LEAST_TEXTURE = 2e-3
+#: Steps of the fit at most: coarsely it only begins the fine one.
+_COARSE_STEPS, _FINE_STEPS = 3, 6
 #: Corners so near to the picture's edge are not looked for.
 _EDGE_PX = 10
 #: No zoom goes farther than this or its inverse.
@@ -75,13 +76,13 @@ class Sighting:
         compared_with: the frame that it was compared with. by_readout, readout_s: as in `TurnFit`.
     """
 
-    R_start_cam: FloatArray
+    R_start_cam: NDArray
     zoom: float
     confidence: float
     parallax: float = 0.0
     compared_with: int = -1
-    by_readout: FloatArray | None = None
-    readout_s: FloatArray | None = None
+    by_readout: NDArray | None = None
+    readout_s: NDArray | None = None
 
 
 @dataclass(slots=True)
@@ -300,7 +301,8 @@ class BackgroundMotion:
                 keyframe.spin = spin
             key = Points(self._rays(corners), (corners + 0.5) / [w, h] - 0.5, keyframe.spin, keyframe.zoom)
             now = Points(self._rays(found), (found + 0.5) / [w, h] - 0.5, spin, zoom)
-            fit = fit_turn(key, now, keyframe.R_start_cam.T @ R, readout=self._readout, focal_px=self.focal_px)
+            R_key_cam, steps = keyframe.R_start_cam.T @ R, _COARSE_STEPS if levels else _FINE_STEPS
+            fit = fit_turn(key, now, R_key_cam, readout=self._readout, focal_px=self.focal_px, steps=steps)
             if not _LEAST_ZOOM < fit.zoom < 1 / _LEAST_ZOOM:
                 return None
             R, zoom = keyframe.R_start_cam @ fit.R_key_cam, fit.zoom
