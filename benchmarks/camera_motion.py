@@ -193,9 +193,7 @@ def paths(video: Path, which: str, wrong: float) -> None:
         film, meta = [frame.bgr for frame in source], source.meta
     big = Intrinsics.assumed(meta, BIG_FOV_DEG)
     still_take = analysed(video, big, lifter)
-    print(
-        "| seed | person | frames | path, m | off, cm | % of path | fitted, cm | slide, cm/s | if still |"
-    )
+    print("| seed | person | frames | path, m | off, cm | % of path | fitted, cm | slide, cm/s | if still |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for seed in SEEDS[which]:
         times = np.arange(len(film)) / float(meta.fps)
@@ -270,10 +268,8 @@ def mocap(video: Path, root: Path, which: str) -> None:
             kept.setdefault(name, []).append(error)
     for name, some in kept.items():
         percent, cm, slide = np.array(some).T
-        print(
         share = f"{percent.mean():.1f} / {percent.max():.1f}"
         print(f"| {name} | {len(some)} | {share} | {cm.mean():.1f} | {slide.mean():.1f} |")
-        )
 
 
 def _mocap_clip(

@@ -274,7 +274,7 @@ class BackgroundMotion:
             for R, zoom in guesses:
                 if (found := self._find_near(gray, boxes, keyframe, R, zoom, levels)) is not None:
                     return found
-        (dx, dy), _ = cv2.phaseCorrelate(np.float32(keyframe.gray), np.float32(gray), self._fading)
+        (dx, dy), _ = cv2.phaseCorrelate(keyframe.gray.astype(np.float32), gray.astype(np.float32), self._fading)
         R = keyframe.R_start_cam @ rotation(np.array([dy / self._K[1, 1], -dx / self._K[0, 0], 0]) / keyframe.zoom)
         return self._find_near(gray, boxes, keyframe, R, keyframe.zoom, _NEAR_LEVELS)
 
@@ -288,7 +288,8 @@ class BackgroundMotion:
         for levels in (far, 0):
             W = self._to_frame(keyframe, R, zoom)
             expected = _through(W, keyframe.corners)
-            seen = ((expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])).all(1)
+            inside = (expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])
+            seen = np.asarray(inside.all(1))
             for x0, y0, x1, y1 in boxes:
                 seen &= ~((expected > [x0, y0]) & (expected < [x1, y1])).all(1)
             if seen.sum() < _LEAST_CORNERS:
