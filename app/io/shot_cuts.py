@@ -23,16 +23,21 @@ from sasmamba.common.arrays import FloatArray
 
 #: A change is compared with what happens at its place so many seconds before and after, at least and at most so many
 #: frames; a cut is known so much later.
-MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 6
+MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 10
 #: A cut's excess is so many times the usual: the mean of the two largest of so many seconds.
-TIMES_USUAL, USUAL_S = 2.5, 1.0
+TIMES_USUAL, USUAL_S = 2.3, 1.0
 #: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
 #: without a cut: in proportion, up to so many times.
 LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
+#: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
+CODING = 0.03
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
 ALWAYS, SAME = 2e-4, 1e-4
-#: Where so much of more than one frame around is new, everything is in motion.
-ALL_NEW = 0.3
+#: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
+RESTLESS, TIMES_RESTLESS = 0.12, 2.5
+#: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels at once: an
+#: exposure that jumps loses detail in light and shadow.
+ALL_NEW, BRIGHTENED = 0.4, 4.0
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: there a cut must leave so little
 #: of what was seen.
 STILL_FRAMES, STILL_NEW = 2.5, 0.4
@@ -165,7 +170,7 @@ class CutFinder:
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
-            if here.excess >= TIMES_USUAL * (usual + ALWAYS):
+            if here.excess >= TIMES_USUAL * (usual + ALWAYS) and self._stays(seen, at, TIMES_USUAL * (usual + ALWAYS)):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
@@ -173,20 +178,36 @@ class CutFinder:
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
-        if sum(s.new > max(0.5 * here.new, ALL_NEW) for s in (*before, *after)) > 1:
-            return False  # a whip pan
+        restless = sorted([0.0, 0.0, *(s.new for s in (*before, *after))])[-2]
+        if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
+            return False  # a whip pan, say
+        if here.new < ALL_NEW and before and _brightened(before[-1].picture, here.picture):
+            return False
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
         if here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW:
             return False
         return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
 
+    def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
+        """Whether the excess stays where motion of the whole picture is looked for, however far."""
+        here = seen[at]
+        if at == 0 or here.new >= ALL_NEW or here.passed_over:
+            return True
+        change, _ = here.picture.change_from(seen[at - 1].picture, aligned=True)
+        closer = [*seen[:at], replace(here, change=np.minimum(here.change, change)), *seen[at + 1 :]]
+        return _excess(closer, at, self.ahead) >= max(least, LEAST_EXCESS)
+
+
+def _brightened(before: SmallPicture, after: SmallPicture) -> bool:
+    return float(np.median(np.abs(after.thumb - before.thumb))) > BRIGHTENED
+
 
 def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
     """Mean of what a frame's change has in excess of all changes at the same place within `reach` frames."""
     around = [s.change for s in seen[max(0, at - reach) : at + reach + 1] if s is not seen[at]]
     most = np.maximum.reduce(around) if around else np.float32(0)
-    return float(np.maximum(seen[at].change - most, 0).mean())
+    return float(np.maximum(seen[at].change - most - CODING, 0).mean())
 
 
 @dataclass(slots=True)
