@@ -17,6 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from sasmamba.app.io.fades import FadeFinder
 from sasmamba.app.io.picture_change import SmallPicture
 from sasmamba.app.types import Cut, CutKind, Frame
 from sasmamba.common.arrays import FloatArray
@@ -43,13 +44,6 @@ ALL_NEW, BRIGHTENED = 0.4, 4.0
 STILL_FRAMES, STILL_NEW = 2.5, 0.4
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
 GAP_S, GAP_FRAMES = 3.0, 8
-#: Mixtures are looked for in windows of so many seconds; the short one finds the soft cuts of editors.
-MIXED_S = (0.13, 0.4)
-#: What a mixture leaves unexplained at most, where three unrelated pictures come to 3; how far it is on its way; and by
-#: how many grey levels (root mean square) the ends of the window differ at least.
-MIXED_ERROR, MIXED_SHARE, MIXED_LEVELS = 0.35, (0.15, 0.85), 8.0
-#: So much of the detail after a dissolve was not there before it.
-NEW_SHARE = 0.55
 
 
 def with_cuts(frames: Iterable[Frame], finder: CutFinder) -> Iterator[Frame]:
@@ -111,7 +105,7 @@ class CutFinder:
         self._seen: deque[_Seen] = deque(maxlen=2 * self.ahead + 1)
         self._undecided = 0  # of those seen, the last so many
         self._usual: deque[tuple[float, float]] = deque()  # seconds and excess of frames without a cut
-        self._fades = [_FadeFinder(max(2, round(s * self._fps)), self.ahead) for s in MIXED_S]
+        self._fades = FadeFinder(self._fps)
         self._shown: SmallPicture | None = None  # the last picture in which there was something to see
         self._passed_over = False
         self._changed_s: Fraction | None = None
@@ -138,15 +132,13 @@ class CutFinder:
         self._undecided += 1
         if self._undecided > self.ahead:
             self._decide()
-        for finder in self._fades:
-            self._add(finder.watch(seen, self.cuts))
+            self._look_for_fade()
 
     def finish(self) -> None:
         """Decides on the last frames: there are no more."""
         while self._undecided:
             self._decide()
-        for finder in self._fades:
-            self._add(finder.finish(self.cuts))
+            self._look_for_fade()
 
     def marked(self, frame: Frame) -> Frame:
         """The frame, with the cut that it begins a shot by."""
@@ -175,6 +167,11 @@ class CutFinder:
                 self._add(Cut(here.index, here.time_s, kind))
                 return
         self._usual.append((now_s, here.excess))
+
+    def _look_for_fade(self) -> None:
+        """Whether one ends with the frame that was decided on last."""
+        seen = self._seen[-1 - self._undecided]
+        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, self.cuts, self.ahead))
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
@@ -208,88 +205,3 @@ def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
     around = [s.change for s in seen[max(0, at - reach) : at + reach + 1] if s is not seen[at]]
     most = np.maximum.reduce(around) if around else np.float32(0)
     return float(np.maximum(seen[at].change - most - CODING, 0).mean())
-
-
-@dataclass(slots=True)
-class _Fade:
-    """Frames that are mixtures, from the last before to the first after."""
-
-    before: SmallPicture
-    after: SmallPicture
-    seen: list[tuple[int, Fraction, FloatArray, bool]]  # frame, time, thumb, and whether it is plain
-    last: int
-
-    @property
-    def first(self) -> int:
-        return self.seen[0][0]
-
-
-class _FadeFinder:
-    """Finds runs of frames that are mixtures of the first and the last of a window.
-
-    Args:
-        window: in frames, 2 or more.
-        ahead: frames by which cuts are known later.
-    """
-
-    def __init__(self, window: int, ahead: int) -> None:
-        self._window = window
-        self._patience = max(window, ahead) + 1
-        self._ahead = ahead
-        self._recent: deque[_Seen] = deque(maxlen=window + 1)
-        self._fade: _Fade | None = None
-
-    def watch(self, seen: _Seen, cuts: Sequence[Cut]) -> Cut | None:
-        """Takes the next frame; returns a fade that is over."""
-        self._recent.append(seen)
-        if self._fade is not None:
-            self._fade.seen.append((seen.index, seen.time_s, seen.picture.thumb, seen.picture.plain))
-        if self._is_mixed():
-            if self._fade is None:
-                begin = [(s.index, s.time_s, s.picture.thumb, s.picture.plain) for s in self._recent]
-                self._fade = _Fade(self._recent[0].picture, seen.picture, begin, seen.index)
-            self._fade.after, self._fade.last = seen.picture, seen.index
-        elif self._fade is not None and not seen.picture.plain and seen.index - self._fade.last > self._patience:
-            return self.finish(cuts)
-        return None
-
-    def finish(self, cuts: Sequence[Cut]) -> Cut | None:
-        """Decides on the fade under way, if there is one."""
-        fade, self._fade = self._fade, None
-        if fade is None or fade.before.plain or fade.after.plain:
-            return None
-        if any(fade.first - self._ahead < cut.frame <= fade.last + self._ahead for cut in cuts):
-            return None
-        inside = [s for s in fade.seen if s[0] <= fade.last]
-        plain = [s for s in inside if s[3]]
-        if plain:
-            index, time_s, *_ = plain[len(plain) // 2]
-            return Cut(index, time_s, "fade")
-        start, end = inside[0][2], inside[-1][2]
-        errors = [_mixture(start, thumb, end)[1] for _, _, thumb, _ in inside[1:-1]]
-        if np.mean(errors) > MIXED_ERROR or fade.after.change_from(fade.before)[1] < NEW_SHARE:
-            return None
-        index, time_s, *_ = next(s for s in inside if _off(s[2], end) <= _off(s[2], start))
-        return Cut(index, time_s, "fade")
-
-    def _is_mixed(self) -> bool:
-        """Whether the middle of the window is a mixture of its ends."""
-        if len(self._recent) <= self._window:
-            return False
-        first, middle, last = (self._recent[i].picture.thumb for i in (0, self._window // 2, -1))
-        if _off(first, last) < MIXED_LEVELS**2:
-            return False
-        share, error = _mixture(first, middle, last)
-        return error < MIXED_ERROR and MIXED_SHARE[0] < share < MIXED_SHARE[1]
-
-
-def _mixture(first: FloatArray, middle: FloatArray, last: FloatArray) -> tuple[float, float]:
-    """How much of the last picture is mixed into the middle one, and what that leaves unexplained."""
-    way = last - first
-    length = float((way * way).mean()) + 1e-6
-    share = float((way * (middle - first)).mean()) / length
-    return share, 4 * _off(middle, first + share * way) / length
-
-
-def _off(a: FloatArray, b: FloatArray) -> float:
-    return float(((a - b) ** 2).mean())
