@@ -44,6 +44,7 @@ class AnalysisSettings(ModelSettings, total=False):
         start_s: Where to begin, seconds.
         end_s: Where to end, seconds.
         max_frames: How many frames at most.
+        stream: Number of the stream to read, where a file holds several films; None for the longest and largest.
         pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
         cuts: Look for cuts: nobody's identity, pose or place goes on across one.
         camera: What the camera does, "auto" (the background decides), "still" or "rotating".
@@ -52,12 +53,15 @@ class AnalysisSettings(ModelSettings, total=False):
         smooth: Take the jitter out.
         intrinsics: The camera, where it is known; then `fov_deg` is not used.
         height_m: How tall people are, metres: all of them, or by track id.
+        pitch_deg: By how much the camera looks down, where that is known.
+        roll_deg: By how much up leans to the right in the picture, where that is known.
         threads: Of the 2D stage and the render; the results are the same with any.
     """
 
     start_s: float | None
     end_s: float | None
     max_frames: int | None
+    stream: int | None
     pose2d_every: int
     cuts: bool
     camera: CameraChoice
@@ -66,6 +70,8 @@ class AnalysisSettings(ModelSettings, total=False):
     smooth: bool
     intrinsics: Intrinsics | None
     height_m: float | dict[int, float] | None
+    pitch_deg: float | None
+    roll_deg: float | None
     threads: int | None
 
 

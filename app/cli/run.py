@@ -12,8 +12,8 @@ from sasmamba.app.cli import console, options
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pipeline import Report
     from sasmamba.app.pose2d.sides import SideRepair
+    from sasmamba.app.run_report import Report
 
 
 def run(
@@ -40,6 +40,12 @@ def run(
     start: options.Start = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of the stream to read, where a file holds several films.", show_default="the longest, largest"
+        ),
+    ] = None,
     max_people: options.MaxPeople = 8,
     person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
     lifter: options.Lifter = "",
@@ -62,6 +68,19 @@ def run(
     fov: options.FieldOfView = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
+    level: Annotated[
+        bool, typer.Option("--level", help="The camera is level: the same as --pitch 0 --roll 0.")
+    ] = False,
+    pitch: Annotated[
+        float | None, typer.Option(help="The camera looks down by so much, degrees.", show_default="estimated")
+    ] = None,
+    roll: Annotated[
+        float | None,
+        typer.Option(
+            help="Up leans to the right in the picture by so much, degrees.",
+            show_default="estimated",
+        ),
+    ] = None,
     export: Annotated[
         str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
     ] = "",
@@ -89,11 +108,14 @@ def run(
     for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
+    if level and (pitch is not None or roll is not None):
+        raise UserError("--level says that pitch and roll are 0; leave it out to give them.", exit_code=2)
     job = None if folder else Job(video, out or default_out(video), save_poses)
     settings = Settings(
         start_s=start,
         end_s=end,
         max_frames=max_frames,
+        stream=stream,
         pose2d=pose2d,  # type: ignore[arg-type]
         pose2d_weights=pose2d_weights,
         pose2d_px=options.crop_size(pose2d_size),
@@ -111,6 +133,8 @@ def run(
         fov_deg=fov,
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
+        pitch_deg=0.0 if level else pitch,
+        roll_deg=0.0 if level else roll,
         export=parse_formats(export) if export else (),
         height=height,
         numbers=numbers,
@@ -169,6 +193,15 @@ def _print_summary(report: Report) -> None:
     if report.side_repairs:
         repairs = f"exchanged back {len(report.side_repairs)} times: {_list_repairs(report.side_repairs)}"
         table.add_row("sides", repairs)
+    for n, shot in enumerate(report.upright):
+        told = ", as was said" if not shot["upright_uncertainty_deg"] else f", ±{shot['upright_uncertainty_deg']:.1f}°"
+        which = f"shot {n + 1}: " if len(report.upright) > 1 else ""
+        way = "down" if shot["pitch_deg"] >= 0 else "up"
+        table.add_row(
+            "" if n else "camera",
+            f"{which}looks {way} by {abs(shot['pitch_deg']):.1f}°, rolled by {shot['roll_deg']:.1f}°{told}; "
+            f"{shot['height_m']:.1f} m above the floor",
+        )
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

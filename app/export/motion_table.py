@@ -36,9 +36,11 @@ class PersonMotion:
     """One person's motion.
 
     Attributes:
-        times_s: (F,) seconds of the video. frame: (F,) int, of the video.
+        times_s: (F,) seconds of the video.
+        frame: (F,) int, of the video.
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
-        score: (F, 17) of the 2D joints, 0 where nobody was seen. observed: (F,) bool.
+        score: (F, 17) of the 2D joints, 0 where nobody was seen.
+        observed: (F,) bool.
     """
 
     track_id: int
@@ -78,8 +80,12 @@ class Outcome:
     """What views tell of a run beside its motion.
 
     Attributes:
-        title: the video's name. render: where it is, or None; written: frames in it. pose2d: the 2D stage's name.
-        fps: frames per second of the chain; stage_ms: milliseconds per frame of every stage.
+        title: the video's name.
+        render: where it is, or None.
+        written: frames in it.
+        pose2d: the 2D stage's name.
+        fps: frames per second of the chain.
+        stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
     """
 

@@ -124,6 +124,8 @@ def _assumed(placement: Placement) -> dict[str, str]:
 def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(_named(str(name), part) for name, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
