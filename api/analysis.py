@@ -108,7 +108,7 @@ def analyse(
     """
     config = Settings(**settings)
     with pipeline.open_video(Path(video), config) as source:
-        with pipeline.open_models(config) as (pose2d, lifter):
+        with pipeline.watch_camera(source, config) as watch, pipeline.open_models(config) as (pose2d, lifter):
             take = pipeline.analyse(
                 source,
                 pose2d,
@@ -119,11 +119,18 @@ def analyse(
                 stop=Stop(),
                 progress=progress,
                 cuts=config.cuts,
+                watch=watch,
             )
             seen_by = pose2d.name
         if config.smooth:
             smooth_take(take)
-        placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        placement = place(
+            take,
+            config.fov_deg,
+            intrinsics=config.intrinsics,
+            height_m=config.height_m,
+            known=config.known_camera,
+        )
         return Analysis(
             people={m.track_id: _person(m, take.tracks[m.track_id]) for m in motions(take, placement)},
             times_s=np.array([float(t) for t in take.times_s]),

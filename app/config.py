@@ -8,6 +8,8 @@ from typing import get_args
 
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
+from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
@@ -108,12 +110,15 @@ class Settings(SharedSettings):
         stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
         cuts: look for cuts, and let nobody's identity, pose or place go on across one.
+        camera: what the camera does; auto: the background decides. Still costs nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
         smooth: take the jitter out of poses, see `smoothing.smooth_take`.
         intrinsics: the camera, where it is known; it goes before `fov_deg`.
         height_m: how tall people are, all of them or by identity; None for average adults.
+        pitch_deg: by how much the camera looks down; None where nobody knows.
+        roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
         numbers: draw frame number, time and stage timings.
         threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
@@ -124,12 +129,15 @@ class Settings(SharedSettings):
     stream: int | None = None
     pose2d_every: int = 1
     cuts: bool = True
+    camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True
     refine: bool = True
     smooth: bool = True
     intrinsics: Intrinsics | None = None
     height_m: float | dict[int, float] | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
     export: tuple[str, ...] = ()
     numbers: bool = False
     threads: int | None = None
@@ -138,6 +146,9 @@ class Settings(SharedSettings):
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
         check_heights(self.height_m)
+        _ = self.known_camera  # raises for angles that cannot be
+        if self.camera not in get_args(CameraChoice):
+            raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
         if self.stream is not None and not 0 <= self.stream <= MOST_STREAMS:
             raise _usage(f"--stream is the number of a stream, 0 to {MOST_STREAMS}, not {self.stream}.")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
@@ -150,6 +161,11 @@ class Settings(SharedSettings):
             raise _usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
+
+    @property
+    def known_camera(self) -> KnownCamera:
+        """What is known of the camera's attitude."""
+        return KnownCamera(self.pitch_deg, self.roll_deg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

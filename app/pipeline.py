@@ -10,10 +10,12 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
 
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
@@ -24,6 +26,9 @@ from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -111,6 +116,7 @@ def analyse(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -121,6 +127,8 @@ def analyse(
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
     lifter's poses then shake, see benchmarks/keyframes.py. The first and the last frame of every shot are detection
     frames, too: none lies beyond all of them.
+
+    `watch` sees how the camera turns; without it, it is taken to be still.
 
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
 
@@ -134,7 +142,17 @@ def analyse(
         progress(stage, done, total)
 
     take = Take(video.meta, "", every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=seen, cuts=cuts)
+    see(
+        video,
+        pose2d,
+        take,
+        max_people=max_people,
+        timings=timings,
+        stop=stop,
+        progress=seen,
+        cuts=cuts,
+        watch=watch,
+    )
     lifter = lifter.result() if isinstance(lifter, Future) else lifter
     take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
@@ -157,14 +175,19 @@ def see(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> None:
-    """Reads a video once: where it is cut, who is where, and who is who."""
+    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
     finder = CutFinder(video.meta.fps) if cuts else None
 
+    boxes: list[NDArray] = []  # around whoever was last seen
+
     def detect(frame: Frame) -> None:
+        nonlocal boxes
         with timings("2d"):
             people = pose2d(frame)
+        boxes = [person.box_px for person in people]
         with timings("track"):
             take.add_people(frame.index, tracker.update(frame, people))
 
@@ -183,11 +206,24 @@ def see(
             not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
+            if watch is not None:
+                watch.see(frame, boxes)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
     if finder is not None:
         take.end_shots_at(finder.cuts)
+    if watch is not None and take.frames:
+        with timings("camera"):
+            take.camera_motion = watch.motion(take.shots)
+
+
+def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
+    """What watches the camera of a video; nothing where the user says that it is still."""
+    if settings.camera == "still":
+        return nullcontext()
+    camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
+    return CameraWatch(video.meta, camera, settings.camera == "rotating")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -291,7 +327,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         for path in outputs(job, settings):
             check_writable(path)
         alone.enter_context(claimed(job.out))
-        with open_models(settings) as (pose2d, lifter):
+        with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
             started = time.perf_counter()
             take = analyse(
                 video,
@@ -303,6 +339,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 stop=stop,
                 progress=progress,
                 cuts=settings.cuts,
+                watch=watch,
             )
         problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
@@ -318,7 +355,13 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             save_poses(take, job.poses)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(take, settings.fov_deg, intrinsics=settings.intrinsics, height_m=settings.height_m)
+            placement = place(
+                take,
+                settings.fov_deg,
+                intrinsics=settings.intrinsics,
+                height_m=settings.height_m,
+                known=settings.known_camera,
+            )
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
@@ -357,6 +400,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            camera=in_words(take.camera_motion),
+            upright=placement.assumptions["shots"] if placement.poses else [],
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

@@ -89,13 +89,22 @@ def export_motion(
 
 def _placed(take: Take, placement: Placement, notes: dict[str, Any]) -> dict[str, NDArray]:
     """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) metres in world axes, NaN where there
-    is no pose; R_world_cam (3, 3); about, `about` as JSON."""
+    is no pose; R_world_cam (3, 3); where the camera was watched camera_R_first_cam (F, 3, 3),
+    camera_zoom (F,) and camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
     world = np.full((len(take.tracks), take.frames, 17, 3), np.nan, np.float32)
     for p, i in enumerate(sorted(take.tracks)):
         if i in placement.poses:
             frames, joints = placement.world(i)
             world[p, frames] = joints
-    return {"world3d": world, "R_world_cam": placement.R_world_cam, "about": np.array(json.dumps(notes))}
+    camera: dict[str, NDArray] = {}
+    if (motion := take.camera_motion) is not None:
+        camera = {
+            "camera_R_first_cam": motion.R_first_cam,
+            "camera_zoom": motion.zoom,
+            "camera_confidence": motion.confidence,
+        }
+    about_json = np.array(json.dumps(notes))
+    return {"world3d": world, "R_world_cam": placement.R_world_cam, "about": about_json, **camera}
 
 
 #: Formats of which a file holds one person; those that show the render, so that they are written after it; those that
