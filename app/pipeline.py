@@ -71,7 +71,8 @@ class Report:
         people: track ids and in how many detection frames each was seen.
         stage_ms: milliseconds per frame, see `Timings`.
         seconds: from the first frame to the last.
-        startup_s: opening the video and loading models before that.
+        cpu_s: CPU time of all threads in these seconds.
+        startup_s: opening the video and loading models before that; the lifter goes on being loaded beside the work.
         files: what was written.
         model: the lifter's name.
         pose2d: the 2D stage's name.
@@ -93,6 +94,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
     side_repairs: list[SideRepair] = field(default_factory=list)
+    cpu_s: float = 0.0
 
     @property
     def fps(self) -> float:
@@ -304,7 +306,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 threads=settings.threads,
             ) as pose2d,
         ):
-            started = time.perf_counter()
+            started, cpu_before_s = time.perf_counter(), time.process_time()
             take = analyse(
                 video,
                 pose2d,
@@ -359,6 +361,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written),
             seconds=time.perf_counter() - started,
+            cpu_s=time.process_time() - cpu_before_s,
             startup_s=started - begin,
             files=files,
             model=take.model,
