@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -80,19 +81,27 @@ class Costs:
         return {name: ms / self.ms[yardstick] for name, ms in self.ms.items() if name not in YARDSTICKS}
 
 
-def stage_costs(video: Path, *, frames: int = _MOST_FRAMES, rounds: int = 3, settings: Settings | None = None) -> Costs:
+def stage_costs(
+    video: Path,
+    *,
+    frames: int = _MOST_FRAMES,
+    rounds: int = 3,
+    settings: Settings | None = None,
+    before: Costs | None = None,
+) -> Costs:
     """What every stage takes on the first frames of a video with people.
 
     Args:
         video: the clip. frames: of it, at most so many. rounds: of which the least counts.
         settings: of the run that is taken apart; None for MoveNet where that can be had, else MediaPipe.
+        before: measurements of the same before, which count, too.
 
     Raises:
         UserError: the video cannot be read, nobody is in it, or a model cannot be had.
     """
     if settings is None:
         settings = Settings(pose2d="movenet" if weights.obtain("movenet") else "mediapipe")
-    costs = Costs()
+    costs = before or Costs()
     with _opencv_threads(_ONE_THREAD), VideoFile(video, max_frames=frames) as source:
         fits = max(2, _MOST_BYTES // (3 * source.meta.width * source.meta.height))
         lifter = Lifter.load(settings.lifter, flip=settings.flip, refine=settings.refine)
@@ -100,14 +109,22 @@ def stage_costs(video: Path, *, frames: int = _MOST_FRAMES, rounds: int = 3, set
         if not take.tracks:
             raise UserError(f"Nobody was found in {video}, so that most stages have nothing to do: name another clip.")
         placement = place(take, settings.fov_deg)
+        scene = Scene.around(list(_paths(placement)), placement.R_world_cam)
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(rounds):
-                _one_round(costs, video, take, placement, lifter, settings, Path(folder) / "render.mp4")
+                _one_round(costs, video, take, placement, scene, lifter, settings, Path(folder) / "render.mp4")
     return costs
 
 
 def _one_round(
-    costs: Costs, video: Path, take: Take, placement: Placement, lifter: Lifter, settings: Settings, render: Path
+    costs: Costs,
+    video: Path,
+    take: Take,
+    placement: Placement,
+    scene: Scene,
+    lifter: Lifter,
+    settings: Settings,
+    render: Path,
 ) -> None:
     pictures: list[Frame] = []
     units = take.frames
@@ -123,9 +140,9 @@ def _one_round(
         costs.measure("2D", lambda: [pose2d(frame) for frame in pictures], units)
     costs.measure("lift", lambda: _lift(take, lifter), units)
     costs.note("lift, live, per person", _live_lift_s(take, lifter), 1)
-    drawn = Renderer(take.meta, scene=Scene.around(list(_paths(placement)), placement.R_world_cam))
-    shown: list[Canvas] = []
-    costs.measure("draw", lambda: _draw(drawn, pictures, take, placement, shown), units)
+    renderer = Renderer(take.meta, scene=scene)
+    costs.measure("draw", lambda: deque(_drawn(renderer, pictures, take, placement), 0), units)
+    shown = [picture.copy() for picture in _drawn(renderer, pictures, take, placement)]
     costs.measure("encode", lambda: _encode(shown, take.meta.fps, render), units)
     costs.measure(REENCODED, lambda: reencode(render, render.with_stem("again")), units)
     whole = replace(settings, max_frames=units)
@@ -239,10 +256,10 @@ def _paths(placement: Placement) -> Iterator[np.ndarray]:
     return (np.stack(list(some.values())) for some in placement.roots.values() if some)
 
 
-def _draw(renderer: Renderer, frames: list[Frame], take: Take, placement: Placement, shown: list[Canvas]) -> None:
+def _drawn(renderer: Renderer, frames: list[Frame], take: Take, placement: Placement) -> Iterator[Canvas]:
     for frame in frames:
         poses, roots = placement.at(frame.index)
-        shown.append(renderer.draw(frame, take.people_at(frame.index), poses, None, roots).copy())
+        yield renderer.draw(frame, take.people_at(frame.index), poses, None, roots)
 
 
 def _encode(pictures: list[Canvas], fps: Fraction, out: Path) -> None:
