@@ -34,7 +34,7 @@ from sasmamba.common.errors import UserError
 _DEFAULT_FPS = Fraction(30)
 #: Asked of a camera: enough for the 2D stage, and every webcam has it.
 _CAMERA_SIZE = 1280, 720
-#: The longer side that live frames have at most. The 2D stage looks at people's crops, which gain nothing from more,
+#: The longer side that live frames have at most. The 2D stage sees people's crops, which gain nothing from more,
 #: and a long look-ahead holds many frames: 121 of this size are 0.75 GB, of 4K they would be 3 GB.
 LARGEST_SIDE_PX = 1920
 #: A lost source is tried again after so many seconds, each time doubled up to the last.

@@ -72,7 +72,8 @@ class Governor:
     """Chooses the level of the 2D stage by what became of the frames; see `note`.
 
     Args:
-        levels: the dearest first. number: the level to begin with.
+        levels: the dearest first.
+        number: the level to begin with.
         late_s: frames that are later than this are late; what the look-ahead costs included.
 
     Attributes:
@@ -105,8 +106,10 @@ class Governor:
 
         Args:
             now_s: any clock that only goes forward.
-            captured: frames that the source has given so far. lost: those of them that the 2D stage did not get to.
-            delay_s: from capture to poses, of this frame. busy_s: how long the 2D stage has worked so far.
+            captured: frames that the source has given so far.
+            lost: those of them that the 2D stage did not get to.
+            delay_s: from capture to poses, of this frame.
+            busy_s: how long the 2D stage has worked so far.
 
         Returns:
             Whether the level has changed.

@@ -76,7 +76,8 @@ class LiveReport:
         files: recordings.
         problems: recordings that failed, a sentence each.
         interrupted: the user stopped it.
-        level: what the 2D stage did at the end. level_s: seconds that it did what, where it did something.
+        level: what the 2D stage did at the end.
+        level_s: seconds that it did what, where it did something.
     """
 
     captured: int

@@ -112,8 +112,8 @@ class Session:
     Attributes:
         results: the newest frame with its poses; over when the source has ended.
         paused: while set, frames are let go as they come.
-        captured, lifted: frames that came, and that went through the chain. stage_ms: milliseconds per frame of each
-            stage, averaged over the last frames.
+        captured, lifted: frames that came, and that went through the chain.
+        stage_ms: milliseconds per frame of each stage, averaged over the last frames.
         governor: how much the 2D stage does now.
     """
 

@@ -1,9 +1,9 @@
 """MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning find the joints of each.
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
-very well, and its MultiPose variant everybody in a picture, roughly. So a `_Follower` cuts a square around each person
-where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody came
-or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+very well, and its MultiPose variant everybody in a picture, roughly. So a `_CropFollower` cuts a square around each
+person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
+came or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.multipose import Finder, find_people
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
+from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.squares import Square, unmirrored
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
@@ -111,7 +112,8 @@ class MoveNetPose2D(Closing):
     believed joints with a margin, cut at the picture's edge.
 
     Args:
-        network: finds joints in crops. finder: finds people; see `movenet_networks`.
+        network: finds joints in crops.
+        finder: finds people; see `movenet_networks`.
         max_people: at most so many are followed at once, 1 or more.
         mirror: see `estimate`.
         name: what a report calls it.
@@ -149,7 +151,7 @@ class MoveNetPose2D(Closing):
         self._network: Network | None = network
         self._finder = finder
         self._max_people, self._mirror = max_people, mirror
-        self._followers: list[_Follower] = []
+        self._followers: list[_CropFollower] = []
         self._last: Frame | None = None
         self._found_s = self._changed_s = -np.inf
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
@@ -159,10 +161,11 @@ class MoveNetPose2D(Closing):
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
 
-        A frame that is not later than the one before it begins a new video.
+        A frame that is not later than the one before it begins a new video, and one with a cut a new shot: everybody
+        is looked for afresh.
         """
         last, self._last = self._last, frame
-        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+        if last is not None and begins_anew(frame, last):
             self._followers, self._searching = [], None
             self._found_s = self._changed_s = -np.inf
         if self._coming is not None and self._coming.done():
@@ -260,7 +263,7 @@ class MoveNetPose2D(Closing):
             person = _person(self._estimate(bgr, [square])[0], bgr, JOIN)
             # The crop's own joints may show somebody else, who stands in the middle of it.
             if person is not None and not any(_same_person(f.person, person) for f in self._followers):
-                self._followers.append(_Follower(person, now_s))
+                self._followers.append(_CropFollower(person, now_s))
                 shown.append((self._followers[-1], rough if not self._waits else person))
                 self._changed_s = now_s
 
@@ -270,14 +273,15 @@ class _Search:
     """MultiPose at work on a frame: its answer, and everybody followed as they were in that very frame."""
 
     answer: Future[list[tuple[Person2D, float]]]
-    shown: list[tuple[_Follower, Person2D]] = field(default_factory=list)
+    shown: list[tuple[_CropFollower, Person2D]] = field(default_factory=list)
 
 
-class _Follower:
+class _CropFollower:
     """Keeps one person in view.
 
     Attributes:
-        person: as last seen. lost: they were not seen in the last frame.
+        person: as last seen.
+        lost: they were not seen in the last frame.
         continuity: how well the last sighting continued the path before it, 0..1.
         confirmed_s: when MultiPose last saw them.
     """
