@@ -328,7 +328,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             check_writable(path)
         alone.enter_context(claimed(job.out))
         with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
-            started = time.perf_counter()
+            started, cpu_before_s = time.perf_counter(), time.process_time()
             take = analyse(
                 video,
                 pose2d,
@@ -392,6 +392,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written),
             seconds=time.perf_counter() - started,
+            cpu_s=time.process_time() - cpu_before_s,
             startup_s=started - begin,
             files=files,
             model=take.model,

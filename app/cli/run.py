@@ -28,9 +28,12 @@ def run(
         Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
     ] = None,
     jobs: Annotated[
-        int | None,
-        typer.Option(help="Of a folder: so many videos at the same time.", show_default="1, or all CPUs of --cluster"),
-    ] = None,
+        str,
+        typer.Option(
+            help="Of a folder: so many videos at the same time; auto: as many as cores and memory allow, or all CPUs "
+            "of a --cluster."
+        ),
+    ] = "auto",
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +108,8 @@ def run(
     from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
-    for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
+    at_once = options.at_once(jobs)
+    for option, value, how in (("--jobs", at_once, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
     if level and (pitch is not None or roll is not None):
@@ -149,7 +153,7 @@ def run(
             out,
             settings,
             save_poses=save_poses is not None,
-            jobs=jobs,
+            jobs=at_once,
             cluster=cluster,
             quiet=quiet,
             as_json=as_json,

@@ -102,7 +102,7 @@ class Renderer:
         self.see_from(self._config.azimuth_deg, self._config.elevation_deg)
 
     def see_from(self, azimuth_deg: float, elevation_deg: float, scene: Scene | None = None) -> None:
-        """Sees the 3D panel from elsewhere, or another part of the floor; costs about as much as drawing 30 frames."""
+        """Sees the 3D panel from elsewhere, or another part of the floor; costs about as much as drawing 20 frames."""
         self._scene = scene or self._scene
         panel = self._panel, self.size[1]
         self._camera = SceneCamera.framing(self._scene, azimuth_deg, elevation_deg, *panel)
