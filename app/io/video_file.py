@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from sasmamba.common.errors import UserError
 _CLOCK_JUMP_S = Fraction(1)
 #: A clock that jumps forward by more than this is broken: the frames after it count as taken so much later.
 _LONGEST_HOLE_S = Fraction(24 * 3600)
-#: Later than this no part begins: a clock of microseconds in 64 bits would not hold it.
+#: Later than this no part begins or ends: about thirty years, and clocks of microseconds hold it.
 _LATEST_S = 1e9
 #: The largest picture that is decoded, in pixels: a few bytes of file can claim any size.
 _MOST_PIXELS = 1 << 28
@@ -71,7 +70,7 @@ class _Tally:
 def check_part(start_s: float | Fraction | None, end_s: float | Fraction | None, max_frames: int | None) -> None:
     """Raises UserError (exit code 2) for a part that no video has, see `VideoFile`."""
     begin, end = float(start_s or 0), None if end_s is None else float(end_s)
-    if not 0 <= begin <= _LATEST_S or not (end is None or begin < end < math.inf):
+    if not 0 <= begin <= _LATEST_S or not (end is None or begin < end <= _LATEST_S):
         part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
         raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
     if max_frames is not None and max_frames < 1:

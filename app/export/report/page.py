@@ -90,9 +90,10 @@ def write_page(
         "RENDER": lambda out: _write_player(out, take, render, outcome.written),
         "VIDEO": lambda out: _write_video(out, render),
     }
-    with atomic_path(path) as temporary, temporary.open(
-        "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-    ) as out:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as out,
+    ):
         for i, piece in enumerate(re.split(r"\{\{([A-Z]+)\}\}", _part("page.html"))):
             if i % 2 == 0:
                 out.write(piece)
