@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ class _Tally:
 def check_part(start_s: float | Fraction | None, end_s: float | Fraction | None, max_frames: int | None) -> None:
     """Raises UserError (exit code 2) for a part that no video has, see `VideoFile`."""
     begin, end = float(start_s or 0), None if end_s is None else float(end_s)
-    if not 0 <= begin <= _LATEST_S or not (end is None or begin < end <= _LATEST_S):
+    if _LATEST_S < max(begin, end or 0) < math.inf:
+        raise UserError(f"No video has a frame at {max(begin, end or 0):g} s.", 2)
+    if not 0 <= begin < math.inf or not (end is None or begin < end < math.inf):
         part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
         raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
     if max_frames is not None and max_frames < 1:
