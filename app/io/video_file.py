@@ -127,6 +127,9 @@ class VideoFile:
         self._film, self.remarks = film, film.remarks
         with open_media(self.path) as container:
             read = container.streams[film.index]
+            if read.width * read.height > _MOST_PIXELS:
+                size = f"{read.width}×{read.height}"
+                raise UserError(f"{self.path} has pictures of {size} pixels, more than can be held: make it smaller.")
             self.has_audio = len(container.streams.audio) > 0
             self._promised = read.frames or None
             self._duration = _duration(container, read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -228,6 +229,29 @@ def test_sound_that_ends_in_noise_is_told(tmp_path: Path) -> None:
     sink = write_plain(tmp_path / "out.mp4", even_times(50, Fraction(25)), Fraction(25), audio_from=source)
     assert len(sink.problems) == 1
     assert len(list(VideoFile(tmp_path / "out.mp4"))) == 50
+
+
+def of_an_unknown_codec(path: Path) -> None:
+    write_video(path, 20, audio="pcm_s16le")
+    path.write_bytes(path.read_bytes().replace(b"sowt", b"z?zz"))
+
+
+def announced_only(path: Path) -> None:
+    """A transport stream whose table names sound of which no packet comes."""
+    write_video(path, 20, codec="mpeg2video", audio="mp2")
+    data = path.read_bytes()
+    packets = [data[i : i + 188] for i in range(0, len(data), 188)]
+    path.write_bytes(b"".join(p for p in packets if (p[1] & 31) << 8 | p[2] != 0x101))
+
+
+@pytest.mark.parametrize(("suffix", "make"), [(".mov", of_an_unknown_codec), (".ts", announced_only)])
+def test_sound_that_cannot_be_had_is_told(tmp_path: Path, suffix: str, make: Callable[[Path], None]) -> None:
+    make(tmp_path / f"a{suffix}")
+    assert VideoFile(tmp_path / f"a{suffix}").has_audio
+    sink = write_plain(tmp_path / "out.mp4", even_times(20, NTSC), NTSC, audio_from=tmp_path / f"a{suffix}")
+    assert len(sink.problems) == 1
+    assert "could not be taken over in full" in sink.problems[0]
+    assert len(list(VideoFile(tmp_path / "out.mp4"))) == 20
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
