@@ -111,6 +111,7 @@ class Settings(SharedSettings):
         max_frames: do at most so many frames; None for all.
         stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
+        cuts: look for cuts, and let nobody's identity, pose or place go on across one.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
@@ -119,13 +120,14 @@ class Settings(SharedSettings):
         height_m: how tall people are, all of them or by identity; None for average adults.
         export: formats of `export.formats.FORMATS` to write beside the render.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
+        threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
     """
 
     end_s: float | None = None
     max_frames: int | None = None
     stream: int | None = None
     pose2d_every: int = 1
+    cuts: bool = True
     person: int | None = None
     flip: bool = True
     refine: bool = True

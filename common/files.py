@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,17 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
     """Writes a compressed NPZ whole or not at all, byte for byte the same for the same arrays."""
     with atomic_path(path) as temporary, temporary.open("wb") as out:
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, read once per process unless the file changes."""
+    stat = path.stat()
+    return _checksum(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _checksum(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256_of(path)
 
 
 def sha256_of(path: Path) -> str:

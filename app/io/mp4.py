@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from contextlib import AbstractContextManager, ExitStack, suppress
 from fractions import Fraction
 from math import lcm
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.io.sound import Sound
 from sasmamba.common.files import atomic_path, disk_errors_explained
+from sasmamba.common.machine import cores
 
 #: How x264 encodes: benchmarks/encoding.py found no loss against plain veryfast at the same size, for less work.
 #: The search for motion is the shortest; what that loses, bits shared out by variance over the whole picture give back.
@@ -40,11 +40,6 @@ def ticks_per_second(fps: Fraction) -> int:
     """A clock in which 1/fps and 1/90000 s are both whole, or 90000 where that would not fit the file format."""
     ticks = lcm(fps.numerator, 90000)
     return ticks if ticks <= _MAX_TICKS_PER_S else 90000
-
-
-def _cores() -> int:
-    """Those this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def yuv420p(bgr: NDArray[np.uint8]) -> av.VideoFrame:
@@ -171,7 +166,7 @@ class Mp4Sink:
         context = stream.codec_context
         # Whole pictures side by side: slices of one picture would wait for each other, and cost quality.
         context.thread_type = "FRAME"
-        context.thread_count = min(3 * _cores() // 2, _MAX_THREADS)
+        context.thread_count = min(3 * cores() // 2, _MAX_THREADS)
         context.time_base = stream.time_base = Fraction(1, self._ticks)
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED

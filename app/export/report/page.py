@@ -65,8 +65,9 @@ def write_page(
     """Writes one page about a take.
 
     Args:
-        people: as `motion_table.motions` gives them. outcome: of the run; without a render the page has the 3D view
-            alone. embed_at_most: bytes of a render that becomes part of the page.
+        people: as `motion_table.motions` gives them.
+        outcome: of the run; without a render the page has the 3D view alone.
+        embed_at_most: bytes of a render that becomes part of the page.
 
     Raises:
         UserError: the disk refuses; nothing half-written is left.
