@@ -19,7 +19,7 @@ from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaCon
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 from sasmamba.models.tensorfile import CheckpointError, fill, write_model
-from sasmamba.models.uncertainty import Calibration
+from sasmamba.models.uncertainty_head import Calibration
 
 _FORMAT = "sasmamba-lifter/1"
 _MODELS = ("sasmamba", "posemamba")

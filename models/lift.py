@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sasmamba.models.normalise import normalise_window
 from sasmamba.models.refining import refine_windows
 from sasmamba.models.skeletons import H36M_MIRROR
-from sasmamba.models.uncertainty import evidence
+from sasmamba.models.uncertainty_head import evidence
 
 
 def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) -> Tensor:

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sasmamba.models.blocks import Block, BlockConfig
 from sasmamba.models.scan import Backend
-from sasmamba.models.uncertainty import Calibration, UncertaintyHead
+from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead
 
 
 @dataclass(frozen=True, slots=True)

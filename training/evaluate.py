@@ -20,7 +20,7 @@ from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
 from sasmamba.training.robustness import LIFTS, SHUFFLED_LIFTS, robustness, shuffled_scores
 from sasmamba.training.simulate import body_lengths, retargeted
-from sasmamba.training.uncertainty import coverage, ratios
+from sasmamba.training.uncertainty import coverage
 
 
 def evaluate_file(
@@ -92,14 +92,13 @@ def evaluate_file(
     lift = model_lift(model, flip, refined=refine, told=told)
     kinds: dict[str, Any] = {}
     covered: dict[str, Any] = {}
-    calibration = model.config.uncertainty
     damage: dict[str, Any] = {}
     for kind, w in inputs.items():
         y = lift(w.xyc)
         kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
         kinds[kind]["angles"] = angle_errors(y, w)
-        if calibration is not None:
-            covered[kind] = coverage(ratios(model, w, flip=flip, refined=refine), calibration.wide)
+        if model.config.uncertainty is not None:
+            covered[kind] = coverage(model, w, flip=flip, refined=refine)
         if robust and kind == "coco":
             damage[kind] = robustness(lift, w, y)
         if robust and kind == "movenet":

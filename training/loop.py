@@ -72,7 +72,7 @@ def split(motion: Motion, config: TrainConfig) -> tuple[Motion, Motion]:
     return kept, motion.select(subject)
 
 
-def simulation(config: TrainConfig, root: Path, device: torch.device | str = "cpu") -> tuple[Simulator, Motion, Rig]:
+def simulation(config: TrainConfig, root: Path, device: torch.device) -> tuple[Simulator, Motion, Rig]:
     """What draws a configuration's batches, the motion that it holds out, and the cameras that see that.
 
     Raises:

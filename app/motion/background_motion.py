@@ -175,7 +175,7 @@ class BackgroundMotion:
         self.sightings.append(sighting)
 
     def _come_back(self, lost: _Lost, sighting: Sighting) -> None:
-        """The keyframe that was lost is there again: what was followed since from a keyframe of its own is fitted in."""
+        """The keyframe that was lost is there again: what was followed since from one of its own is fitted in."""
         last = self.sightings[-1]
         self._keyframe, self._keyframes, self._lost = lost.keyframe, lost.others, None
         # from the frames' own chain to where they must have been: spread over the frames that were lost

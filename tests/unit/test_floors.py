@@ -18,11 +18,11 @@ BELOW = {"common": set(), "models": {"common"}, "training": {"common", "models"}
 #: The one file that composes the application and the training.
 COMPOSES = "sasmamba.app.cli.main"
 #: What computes, and what it must not load, directly or by way of others: pictures come in and go out elsewhere. OpenCV
-#: is for those that read pictures themselves: tracking at clothes, training at crops.
+#: is for those that read pictures themselves: tracking at clothes, camera motion at the background, training at crops.
 VIDEO = {"av", "imageio"}
 NUMERICS = {
     "sasmamba.app.lifting": VIDEO | {"cv2"},
-    "sasmamba.app.motion": VIDEO | {"cv2"},
+    "sasmamba.app.motion": VIDEO,
     "sasmamba.app.take": VIDEO | {"cv2"},
     "sasmamba.app.tracking": VIDEO,
     "sasmamba.models": VIDEO | {"cv2"},

@@ -14,7 +14,7 @@ from sasmamba.models.checkpoint import load_lifter, save_lifter
 from sasmamba.models.lift import lift_windows, lift_with_uncertainty
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig, with_uncertainty, without_uncertainty
 from sasmamba.models.skeletons import H36M_MIRROR
-from sasmamba.models.uncertainty import EVIDENCE, Calibration, evidence
+from sasmamba.models.uncertainty_head import EVIDENCE, Calibration, evidence
 from sasmamba.training import uncertainty
 from sasmamba.training.evaluation import Windows
 
@@ -70,12 +70,19 @@ def test_calibrated_intervals_hold_what_they_say() -> None:
         lifted = lift_windows(model, xyc, flip=True, refined=True)
     noise = _student(3, lifted.shape) * torch.tensor([0.01, 0.01, 0.05])
     w = Windows(xyc, lifted + noise, torch.eye(3).expand(2, 12, 3, 3), ["a", "b"])
-    done = uncertainty.calibrated(model, {"one": w})
-    assert done.config.uncertainty is not None
-    held = uncertainty.coverage(uncertainty.ratios(done, w), done.config.uncertainty.wide)
+    done = uncertainty.calibrated(model, [w])
+    held = uncertainty.coverage(done, w)
     assert held == pytest.approx({"across 68 %": 68, "across 95 %": 95, "along 68 %": 68, "along 95 %": 95}, abs=0.5)
-    plain = uncertainty.ratios(done, w, flip=False, refined=False)
-    assert 100 * (plain["along"] <= 1).float().mean().item() == pytest.approx(68, abs=0.5)
+    assert uncertainty.coverage(done, w, flip=False, refined=False)["along 68 %"] == pytest.approx(68, abs=0.5)
+
+
+def test_an_affine_map_of_the_scales_is_found() -> None:
+    g = torch.Generator().manual_seed(0)
+    log_scale = torch.randn(20000, 2, generator=g) - 3
+    error = _student(4, (20000, 3)) * (0.5 + 1.3 * log_scale[:, [0, 0, 1]]).exp()
+    shift, stretch = uncertainty.affine(log_scale, error, 0)
+    assert shift.tolist() == pytest.approx([0.5, 0.5], abs=0.15)
+    assert stretch.tolist() == pytest.approx([1.3, 1.3], abs=0.05)
 
 
 def test_poses_do_not_change_and_mirror_images_are_as_sure() -> None:
