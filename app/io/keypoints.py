@@ -24,6 +24,7 @@ _MOST_FPS, _MOST_PX = 10_000, 1_000_000
 #: picture but a tiny one could they be pixels; normalised ones, in whatever way, do not reach it.
 _NORMALISED, _SMALLEST_PX = 2.5, 32
 
+
 @dataclass(frozen=True, slots=True)
 class Keypoints:
     """2D poses of a file.

@@ -124,3 +124,19 @@ def test_sound_and_picture_of_what_begins_inside_a_gop(
     click = next(time for time, level in loud.items() if level > 0.2)
     assert abs(flash - click) <= 0.025  # pieces of sound are 21 ms long
     assert left_in(tmp_path) == ["r.mp4"]
+
+
+def test_a_hole_of_two_hours_ends_what_was_before_it(
+    failing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two takes of 20 frames: whoever is in the second is somebody new, and no file bridges the hole."""
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
+    out = tmp_path / "r.mp4"
+    result = command(failing / "hole_of_two_hours.mkv", "--out", out, "--export", "bvh,trc", "--quiet")
+    assert result.code == 0
+    assert left_in(tmp_path) == sorted(
+        [f"r_{i}.{form}" for i in (1, 2) for form in ("bvh", "trc")] + ["r.mp4", "r_about.json"]
+    )
+    assert all(path.stat().st_size < 100_000 for path in tmp_path.glob("r_*"))
+    times = [float(frame.time_s) for frame in VideoFile(out)]
+    assert times[-1] == pytest.approx(7201.25, abs=0.1)
