@@ -108,9 +108,15 @@ class _Upright:
         return np.rint(mixed).astype(np.uint8)
 
 
+_latest = threading.local()
+
+
 def upright(picture: av.VideoFrame, pixel_aspect: Fraction | None) -> NDArray[np.uint8]:
     """A decoded picture as displayed: (height, width, 3) uint8 BGR, rotated and with square pixels."""
-    return _Upright.of(picture, pixel_aspect)(picture)
+    way = _Upright.of(picture, pixel_aspect)
+    if getattr(_latest, "way", None) != way:  # the one before has what it prepared, where pictures are alike
+        _latest.way = way
+    return _latest.way(picture)
 
 
 def _has_alpha(picture: av.VideoFrame) -> bool:

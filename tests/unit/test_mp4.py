@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers_video import add_tone, grey_of, write_sound_only, write_video
+from PIL import Image
 
 from sasmamba.app.io.gif import GifSink
 from sasmamba.app.io.mp4 import Mp4Sink, ticks_per_second
@@ -413,3 +415,44 @@ def test_gif_after_an_exception(tmp_path: Path) -> None:
     with GifSink(tmp_path / "none.gif", 64, 48, Fraction(25)):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("times", [[0, 1, 7200, 7201], [0, 10**6]], ids=str)
+def test_a_gif_counts_eleven_minutes(tmp_path: Path, times: list[int]) -> None:
+    with GifSink(tmp_path / "a.gif", 32, 32, Fraction(25)) as sink:
+        for i, time in enumerate(times):
+            sink.write(np.full((32, 32, 3), 60 * i, np.uint8), Fraction(time))
+    with Image.open(tmp_path / "a.gif") as gif:
+        shown = []
+        for i in range(gif.n_frames):
+            gif.seek(i)
+            shown.append(gif.info["duration"])
+    waits = [(b - a) * 1000 for a, b in itertools.pairwise(times)]
+    assert shown == [*(min(wait, 655350) for wait in waits), 70]
+
+
+@pytest.mark.parametrize("jitter_ms", [0, 60, 400])
+def test_sound_that_is_copied_bears_jitter(tmp_path: Path, jitter_ms: int) -> None:
+    """Every fifth packet is stamped earlier than the one before it."""
+    source, odd = write_video(tmp_path / "in.mkv", 50, audio="aac"), tmp_path / "odd.mkv"
+    with av.open(str(source)) as file, av.open(str(odd), "w") as out:
+        streams = {s.index: out.add_stream_from_template(s) for s in file.streams}
+        sounds = 0
+        for packet in file.demux():
+            if packet.dts is None:
+                continue
+            packet.pts += 1000  # later than they are decoded, so that the muxer lets them jump
+            if packet.stream.type == "audio":
+                sounds += 1
+                packet.pts -= jitter_ms * (sounds % 5 == 0)
+            packet.stream = streams[packet.stream.index]
+            out.mux(packet)
+    with VideoFile(odd) as video:
+        starts_s = video.clock_s
+    times = even_times(50, Fraction(25))
+    sink = write_plain(tmp_path / "out.mp4", times, Fraction(25), audio_from=odd, audio_start_s=starts_s)
+    assert sink.problems == []
+    start, end, name = loud_part(tmp_path / "out.mp4")
+    assert name == "aac"
+    assert start == pytest.approx(0, abs=0.06)
+    assert end == pytest.approx(2, abs=0.08)
