@@ -15,6 +15,7 @@ from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import same_file
+from sasmamba.common.numbers import VERY_MANY, check_between
 
 #: Farther apart than this detection frames are too few to tell people and motion by: a third of a second.
 MOST_POSE2D_EVERY = 10
@@ -30,6 +31,9 @@ MOST_STREAMS = 65535
 
 #: Heights of a picture in pixels: below, nothing can be told; above, no encoder of video goes.
 HEIGHTS_PX = (64, 4320)
+
+#: Nobody waits or watches for longer: about thirty years, and as much as clocks of the system take.
+MOST_SECONDS = 1_000_000_000
 
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
@@ -149,13 +153,14 @@ class Settings(SharedSettings):
         _ = self.known_camera  # raises for angles that cannot be
         if self.camera not in get_args(CameraChoice):
             raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
-        if self.stream is not None and not 0 <= self.stream <= MOST_STREAMS:
-            raise _usage(f"--stream is the number of a stream, 0 to {MOST_STREAMS}, not {self.stream}.")
+        check_between("--stream", self.stream, 0, MOST_STREAMS)
+        check_between("--max-frames", self.max_frames, 1, VERY_MANY)
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:
             raise _usage(f"--person is the number of somebody, 1 or more, not {self.person}.")
-        if isinstance(self.height_m, dict) and (wrong := [i for i in self.height_m if i < 1]):
+        check_between("--person", self.person, 1, VERY_MANY)
+        if isinstance(self.height_m, dict) and (wrong := [i for i in self.height_m if not 1 <= i <= VERY_MANY]):
             raise _usage(f"--height-m gives heights of people by their number, 1 or more, not {wrong[0]}.")
         if self.pose2d == "glsmamba" and self.pose2d_weights is None:
             raise _usage(GLSMAMBA_NEEDS)
@@ -196,6 +201,8 @@ class LiveSettings(SharedSettings):
             raise _usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
         if self.seconds is not None and not self.seconds > 0:
             raise _usage(f"--seconds must be more than 0, not {self.seconds:g}.")
+        check_between("--seconds", self.seconds, 0, MOST_SECONDS)
+        check_between("--patience", self.patience_s, 0, MOST_SECONDS, "seconds")
 
 
 @dataclass(frozen=True, slots=True)
