@@ -7,12 +7,14 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
-from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
 
@@ -33,7 +35,9 @@ class Track:
 class Take:
     """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
     was to run in every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
-    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right."""
+    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right; cuts:
+    where a new shot begins, in order of time; camera_motion: how the camera turned and zoomed, None where it stood
+    still."""
 
     meta: VideoMeta
     model: str
@@ -43,11 +47,19 @@ class Take:
     detection_frames: list[int] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
     side_repairs: list[SideRepair] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    camera_motion: CameraMotion | None = None
 
     @property
     def frames(self) -> int:
         """Number of frames analysed."""
         return len(self.times_s)
+
+    @property
+    def shots(self) -> list[range]:
+        """The frames of each shot, in order of time: together all frames of the take, each once."""
+        ends = [0, *(cut.frame for cut in self.cuts), self.frames]
+        return [range(a, b) for a, b in pairwise(ends) if b > a]
 
     def add_people(self, frame: int, people: Iterable[Person2D]) -> None:
         """Records who was seen in a detection frame; call it for the empty ones, too."""
