@@ -25,6 +25,7 @@ from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -221,6 +222,8 @@ def render(
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
     renderer = Renderer(video.meta, look, scene, pages=drawn_ahead + 2)
 
+    feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
         with closing(prefetch(video, read_ahead)) as frames:
@@ -232,7 +235,8 @@ def render(
                     hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in stages.items())
                 with timings("draw"):
                     poses, roots = placement.at(frame.index)
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+                    soles = {i: feet[i][frame.index] for i in roots}
+                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
                 yield picture, frame.time_s
 
     width, height = renderer.size

@@ -145,6 +145,12 @@ def _edges(joints: type[IntEnum], pairs: list[tuple[str, str]]) -> tuple[Edge, .
 
 
 H36M_EDGES = _edges(H36M, [(H36M(p).name, H36M(j).name) for j, p in enumerate(H36M_PARENTS) if j != p])
+#: Bones of feet, among joints and then heels and toes: 17 is the left heel.
+FOOT_EDGES = tuple(
+    Edge(int(a), len(H36M) + int(FOOT[f"{side}_TOE"]), side.lower())
+    for side in ("LEFT", "RIGHT")
+    for a in (H36M[f"{side}_ANKLE"], len(H36M) + FOOT[f"{side}_HEEL"])
+)
 COCO_EDGES = _edges(
     COCO,
     [

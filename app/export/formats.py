@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import Outcome, PersonMotion, about, motions
+from sasmamba.app.export.motion_table import FEET, Outcome, PersonMotion, about, motions
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
@@ -78,7 +78,7 @@ def export_motion(
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(notes, indent=1))
         elif form == "npz":
-            save_poses(take, path, _placed(take, placement, notes))
+            save_poses(take, path, _placed(take, placement, people, notes))
         elif form in VIEWS:
             _view(form)(path, take, placement, list(people.values()), outcome or Outcome(base_path.name))
         else:
@@ -87,15 +87,28 @@ def export_motion(
     return files
 
 
-def _placed(take: Take, placement: Placement, notes: dict[str, Any]) -> dict[str, NDArray]:
-    """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) metres in world axes, NaN where there
-    is no pose; R_world_cam (3, 3); about, `about` as JSON."""
-    world = np.full((len(take.tracks), take.frames, 17, 3), np.nan, np.float32)
+def _placed(
+    take: Take, placement: Placement, people: dict[int, PersonMotion], notes: dict[str, Any]
+) -> dict[str, NDArray]:
+    """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
+    world axes, NaN where there is no pose; foot_points (4,), names of the latter; feet_seen, planted bool (P, F, 2), left
+    and right; R_world_cam (3, 3); about, `about` as JSON."""
+    P, F = len(take.tracks), take.frames
+    world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
+    seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)
     for p, i in enumerate(sorted(take.tracks)):
-        if i in placement.poses:
-            frames, joints = placement.world(i)
-            world[p, frames] = joints
-    return {"world3d": world, "R_world_cam": placement.R_world_cam, "about": np.array(json.dumps(notes))}
+        if (motion := people.get(i)) is not None:
+            world[p, motion.frame], feet[p, motion.frame] = motion.joints, motion.feet
+            seen[p, motion.frame], planted[p, motion.frame] = motion.feet_seen, motion.planted
+    return {
+        "world3d": world,
+        "feet3d": feet,
+        "foot_points": np.array(FEET),
+        "feet_seen": seen,
+        "planted": planted,
+        "R_world_cam": placement.R_world_cam,
+        "about": np.array(json.dumps(notes)),
+    }
 
 
 #: Formats of which a file holds one person; those that show the render, so that they are written after it; those that

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
-#: Joint names as files have them: left_knee.
+#: Joint names as files have them: left_knee. Heels and toes (balls of the feet) come after the joints.
 JOINTS = tuple(joint.name.lower() for joint in H36M)
+FEET = tuple(point.name.lower() for point in FOOT)
 AXES = "x right, y away from the camera, z up, floor at z = 0"
 AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 #: World axes to axes in which y is up.
@@ -38,6 +40,8 @@ class PersonMotion:
         times_s: (F,) seconds of the video. frame: (F,) int, of the video.
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
         score: (F, 17) of the 2D joints, 0 where nobody was seen. observed: (F,) bool.
+        feet: (F, 4, 3) in the order of `FOOT`, as `joints`. feet_seen, planted: (F, 2) bool, left and right, see
+        `feet.Feet`.
     """
 
     track_id: int
@@ -46,12 +50,20 @@ class PersonMotion:
     joints: FloatArray
     score: FloatArray
     observed: NDArray
+    feet: FloatArray
+    feet_seen: NDArray
+    planted: NDArray
+
+    @property
+    def points(self) -> FloatArray:
+        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`."""
+        return np.concatenate([self.joints, self.feet], 1)
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
     """Everybody's motion, each from the first frame with a pose to the last."""
     out = []
-    for i in sorted(placement.poses):
+    for i, feet in find_feet(take, placement).items():
         frames, joints = placement.world(i)
         frame = np.arange(frames[0], frames[-1] + 1)
         at = np.array(frames) - frames[0]
@@ -62,8 +74,12 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
+            np.full((len(frame), len(FEET), 3), np.nan, np.float32),
+            np.zeros((len(frame), 2), bool),
+            np.zeros((len(frame), 2), bool),
         )
-        motion.joints[at] = joints
+        motion.joints[at], motion.feet[at] = joints, feet.points
+        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
         for f, person in take.tracks[i].people.items():
             if frames[0] <= f <= frames[-1]:
                 motion.score[f - frames[0]] = coco17_to_h36m17(person.joints_px, person.score)[1]
@@ -108,7 +124,8 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> Pe
     """
     if fill:
         known = np.isfinite(motion.joints).all((1, 2))
-        motion = replace(motion, joints=_between(motion.times_s, motion.times_s[known], motion.joints[known]))
+        joints, feet = (_between(motion.times_s, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
+        motion = replace(motion, joints=joints, feet=feet)
     if is_even(motion, fps):
         return motion
     count = int((motion.times_s[-1] - motion.times_s[0]) * float(fps) + _UNEVEN) + 1
@@ -122,6 +139,9 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> Pe
         _between(times, motion.times_s, motion.joints),
         motion.score[nearest],
         motion.observed[nearest],
+        _between(times, motion.times_s, motion.feet),
+        motion.feet_seen[nearest],
+        motion.planted[nearest],
     )
 
 
@@ -152,6 +172,9 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
         "units": "metres",
         "axes": AXES,
         "joints": list(JOINTS),
+        "foot_points": list(FEET),
+        "foot_points_from": "2D heels and toes where feet_seen says so, else the shank, the plane of the knee, contact "
+        "and floor; toe means the ball of the foot, heel the back of the heel bone, 2.5 cm above the floor at rest",
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }

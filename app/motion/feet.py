@@ -17,7 +17,7 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, planted_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.smoothing import zero_phase
-from sasmamba.app.take import Take, Track
+from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
@@ -54,11 +54,13 @@ class Feet:
         frames: of the video, as in `Placement.world`.
         points: (F, 4, 3) in the order of `FOOT` (left heel, left toe, right heel, right toe), world axes, metres.
         seen: (F, 2) bool, left and right: from heel and toe in the 2D; elsewhere from the leg, contact and floor.
+        planted: (F, 2) bool, left and right: at rest.
     """
 
     frames: list[int]
     points: FloatArray
     seen: NDArray
+    planted: NDArray
 
 
 def find_feet(take: Take, placement: Placement) -> dict[int, Feet]:
@@ -117,7 +119,9 @@ def leg_axes(joints: NDArray) -> NDArray:
     hip, knee, ankle = (joints[..., _LEGS[:, j], :] for j in range(3))
     thigh, shank = _unit(knee - hip), _unit(ankle - knee)
     hips = _unit(joints[..., H36M.LEFT_HIP, :] - joints[..., H36M.RIGHT_HIP, :])[..., None, :]
-    left = np.cross(thigh, shank) + _HIPS * hips
+    bent = np.cross(thigh, shank)
+    # a knee that seems bent the wrong way is a straight one and an error
+    left = bent - np.minimum((bent * hips).sum(-1, keepdims=True), 0) * hips + _HIPS * hips
     left = _unit(left - (left * shank).sum(-1, keepdims=True) * shank)
     outwards = left * np.array([1.0, -1.0])[:, None]
     return np.stack([np.cross(left, -shank), shank, outwards], -2)
@@ -161,26 +165,32 @@ def _points(joints: NDArray, direction: NDArray, ankle_m: NDArray) -> FloatArray
     """
     ankle, length = joints[..., _LEGS[:, 2], :], _shank_m(joints)[..., None]
     shank = _unit(ankle - joints[..., _LEGS[:, 1], :])
-    across = _unit(np.cross(np.cross(direction, shank), direction))  # down through the sole
-    toe = ankle + TOE * length * direction + ankle_m[:, None] * across
-    heel = ankle - HEEL * length * direction + ankle_m[:, None] * across
-    both = np.stack([heel, toe], -2)
-    # a point in the floor is lifted out, towards the ankle's height at most; the foot keeps its length but for that
-    floor = np.minimum(SOLE_M, ankle[..., 2] - 0.01)[..., None]
-    both[..., 2] = np.maximum(both[..., 2], floor)
+    arms = np.array([-HEEL, TOE])
+    for _ in range(3):
+        across = _unit(np.cross(np.cross(direction, shank), direction))  # down through the sole
+        both = (ankle + ankle_m[:, None] * across)[..., None, :] + (length * arms)[..., None] * direction[..., None, :]
+        sunk = (SOLE_M - both[..., 2]).clip(min=0)
+        # what is in the floor turns out of it; where both ends are, turning does not help
+        tilt = np.where(sunk.min(-1) > 0, 0, (sunk / (length * arms)).sum(-1))
+        direction = _unit(direction + tilt[..., None] * [0, 0, 1])
+    both[..., 2] += sunk.max(-1, keepdims=True)
     return both.reshape(*joints.shape[:-2], len(FOOT), 3).astype(np.float32)
 
 
 def _feet_of(take: Take, placement: Placement, track_id: int) -> Feet:
     frames, joints = placement.world(track_id)
     time = np.array([float(take.times_s[f]) for f in frames])
-    planted = planted_feet(Body(time, joints - joints[:, :1], joints[:, 0]))
-    direction, seen = _sighted(take.tracks[track_id], placement, frames, joints)
+    known = placement.planted.get(track_id)
+    if known is None:
+        planted = planted_feet(Body(time, joints - joints[:, :1], joints[:, 0]))
+    else:
+        planted = np.array([known[f] for f in frames])
+    direction, seen = _sighted(take, placement, track_id, joints)
     points = np.empty((len(frames), len(FOOT), 3), np.float32)
     for begin, end in _unbroken(frames):
         part = slice(begin, end)
         points[part] = foot_points(time[part], joints[part], planted[part], direction[part], seen[part])
-    return Feet(frames, points, seen)
+    return Feet(frames, points, seen, planted)
 
 
 def _unbroken(frames: list[int]) -> list[tuple[int, int]]:
@@ -188,32 +198,36 @@ def _unbroken(frames: list[int]) -> list[tuple[int, int]]:
     return list(zip(cuts[:-1], cuts[1:], strict=True))
 
 
-def _sighted(track: Track, placement: Placement, frames: list[int], joints: NDArray) -> tuple[NDArray, NDArray]:
+def _sighted(take: Take, placement: Placement, track_id: int, joints: NDArray) -> tuple[NDArray, NDArray]:
     """Directions (F, 2, 3) in world axes that 2D heels and toes show, and where they do (F, 2) bool."""
+    frames, people = sorted(placement.poses[track_id]), take.tracks[track_id].people
     camera, n = placement.assumptions.get("camera"), len(frames)
-    seen, toe_from_heel, rays, scale = np.zeros((n, 2), bool), np.zeros((n, 2, 2)), np.zeros((n, 2, 2)), np.ones(n)
-    if camera is None:
+    seen, shown, rays = np.zeros((n, 2), bool), np.zeros((n, 2, 2)), np.zeros((n, 2, 2))
+    if camera is None or all(person.feet is None for person in people.values()):
         return np.zeros((n, 2, 3)), seen
     lens = Intrinsics(camera["fx_px"], camera["fy_px"], camera["cx_px"], camera["cy_px"])
-    body = joints @ placement.R_world_cam  # camera axes
+    R_cam_world = np.repeat(placement.R_world_cam.T[None].astype(np.float64), n, 0)
+    if take.camera_motion is not None:
+        R_cam_world = np.swapaxes(take.camera_motion.R_first_cam[frames], -1, -2) @ R_cam_world
+    body, length = np.einsum("fij,fkj->fki", R_cam_world, joints), TIP * (TOE + HEEL) * _shank_m(joints)
+    legs = _LEGS.ravel()
     for f, frame in enumerate(frames):
-        person = track.people.get(frame)
+        person = people.get(frame)
         if person is None or person.feet is None:
             continue
         points, score = coco17_to_h36m17(person.joints_px, person.score)
-        legs = _LEGS.ravel()[score[_LEGS.ravel()] > _SEEN]
-        at = lens.rays(points[legs]) if len(legs) > 2 else np.zeros((0, 2))
-        if not len(at):
+        found = legs[score[legs] > _SEEN]
+        if len(found) < 3:
             continue
-        flat, there = at - at.mean(0), body[f, legs, :2] - body[f, legs, :2].mean(0)
-        scale[f] = (flat * there).sum() / max(float((there * there).sum()), 1e-9)  # metres to rays
-        ends = lens.rays(person.feet[:, :2]).reshape(2, 2, 2)
-        seen[f] = (person.feet[:, 2].reshape(2, 2).min(1) > _SEEN) & (score[_LEGS[:, 2]] > _SEEN) & (scale[f] > 0)
-        toe_from_heel[f], rays[f] = ends[:, 1] - ends[:, 0], ends.mean(1)
-    length = TIP * (TOE + HEEL) * _shank_m(joints)
-    shown = toe_from_heel / np.maximum(scale[:, None] * length, 1e-9)[..., None]
-    prior = by_leg(joints.astype(np.float64)) @ placement.R_world_cam
-    return combined(prior, shown, rays) @ placement.R_world_cam.T, seen
+        flat, there = lens.rays(points[found]), body[f, found, :2]
+        flat, there = flat - flat.mean(0), there - there.mean(0)
+        rays_per_m = (flat * there).sum() / max(float((there * there).sum()), 1e-9)
+        if rays_per_m > 0:
+            ends = lens.rays(person.feet[:, :2]).reshape(2, 2, 2)
+            seen[f] = (person.feet[:, 2].reshape(2, 2).min(1) > _SEEN) & (score[_LEGS[:, 2]] > _SEEN)
+            shown[f], rays[f] = (ends[:, 1] - ends[:, 0]) / (rays_per_m * length[f])[:, None], ends.mean(1)
+    prior = np.einsum("fij,fkj->fki", R_cam_world, by_leg(joints.astype(np.float64)))
+    return np.einsum("fji,fkj->fki", R_cam_world, combined(prior, shown, rays)), seen
 
 
 def combined(prior: NDArray, shown: NDArray, rays: NDArray) -> NDArray:

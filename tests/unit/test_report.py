@@ -117,7 +117,7 @@ def test_the_data_are_the_take_s(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numbers(data["times"], "<f8"), [float(t) for t in take.times_s])
     assert [p["id"] for p in data["people"]] == [1, 7]
     for person, world in zip(data["people"], people.values(), strict=True):
-        joints = numbers(person["joints"], "<i2", (-1, 17, 3))
+        joints = numbers(person["joints"], "<i2", (-1, 21, 3))
         seen = numbers(person["seen"], "u1")
         missing = np.isin(np.arange(5, 45), range(20, 24))
         assert person["first"] == 5
@@ -346,7 +346,7 @@ def test_the_command_writes_it_beside_the_render(clip: Path) -> None:
     assert base64.b64decode(told.texts["video-data"]) == clip.with_name("r.mp4").read_bytes()
     rows = list(csv.DictReader(clip.with_name("r.csv").open()))
     person = told.data["people"][0]
-    knee = numbers(person["joints"], "<i2", (-1, 17, 3))[:, 5] * person["unit_m"]
+    knee = numbers(person["joints"], "<i2", (-1, 21, 3))[:, 5] * person["unit_m"]
     np.testing.assert_allclose(knee, [[float(r[f"left_knee_{a}_m"]) for a in "xyz"] for r in rows], atol=6e-4)
 
 
