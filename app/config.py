@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.placing import check_heights
@@ -110,6 +111,7 @@ class Settings(SharedSettings):
         intrinsics: the camera, where it is known; it goes before `fov_deg`.
         height_m: how tall people are, all of them or by identity; None for average adults.
         export: formats of `export.formats.FORMATS` to write beside the render.
+        rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
         threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
     """
@@ -124,12 +126,16 @@ class Settings(SharedSettings):
     intrinsics: Intrinsics | None = None
     height_m: float | dict[int, float] | None = None
     export: tuple[str, ...] = ()
+    rig: str = "cmu"
+    bvh_scale: float = 1.0
+    markers: str = "ours"
     numbers: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
+        _ = self.export_options  # checks them
         check_heights(self.height_m)
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
@@ -141,6 +147,11 @@ class Settings(SharedSettings):
             raise _usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
+
+    @property
+    def export_options(self) -> ExportOptions:
+        """How formats are written that leave a choice."""
+        return ExportOptions(self.rig, self.bvh_scale, self.markers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

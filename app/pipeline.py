@@ -318,7 +318,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
-            files += map(str, export_motion(take, placement, base, motion))
+            files += map(str, export_motion(take, placement, base, motion, options=settings.export_options))
         written = 0
         if not absent:
             written = render(

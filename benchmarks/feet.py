@@ -62,7 +62,9 @@ def shown(joints: NDArray, feet: NDArray, rng: np.random.Generator) -> NDArray:
 
 
 def report(data: Path) -> None:
-    print("Who            feet      planted  toe cm: median  mean  90 %  own size  heel: median  direction: median  90 %")
+    print(
+        "Who            feet      planted  toe cm: median  mean  90 %  own size  heel: median  direction: median  90 %"
+    )
     for who, (name, feet, every) in HELD_OUT.items():
         for how in ("by leg", "with 2D"):
             rng, toe, size, heel, angle, rest = np.random.default_rng(8), [], [], [], [], []

@@ -59,8 +59,16 @@ def run(
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
     export: Annotated[
-        str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
+        str,
+        typer.Option(
+            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+        ),
     ] = "",
+    rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",
+    bvh_scale: Annotated[float, typer.Option(help="Lengths of BVH times this; 1: centimetres, 0.01: metres.")] = 1.0,
+    markers: Annotated[
+        str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
+    ] = "ours",
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -106,6 +114,9 @@ def run(
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
         export=parse_formats(export) if export else (),
+        rig=rig,
+        bvh_scale=bvh_scale,
+        markers=markers,
         height=height,
         numbers=numbers,
         threads=threads,

@@ -53,6 +53,8 @@ def euler(R: NDArray, order: str) -> NDArray:
     sign = 1 if (j - i) % 3 == 1 else -1
     sine = (sign * R[..., i, k]).clip(-1, 1)
     locked = np.abs(sine) > 1 - 1e-9  # α and γ turn about one axis: all of it is given to α
-    alpha = np.where(locked, np.arctan2(sign * R[..., k, j], R[..., j, j]), np.arctan2(-sign * R[..., j, k], R[..., k, k]))
+    alpha = np.where(
+        locked, np.arctan2(sign * R[..., k, j], R[..., j, j]), np.arctan2(-sign * R[..., j, k], R[..., k, k])
+    )
     gamma = np.where(locked, 0, np.arctan2(-sign * R[..., i, j], R[..., i, i]))
     return np.stack([alpha, np.arcsin(sine), gamma], -1)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sasmamba.app.export.motion_table import FEET, JOINTS, PersonMotion
+from sasmamba.app.export.options import Footage
 from sasmamba.common.files import atomic_path
 
 
-def write_csv(path: Path, people: list[PersonMotion], fps: Fraction, notes: dict[str, Any]) -> None:
+def write_csv(path: Path, people: Sequence[PersonMotion], footage: Footage) -> None:
     """Writes everybody: frame, time_s, track_id, observed (1 seen, 0 carried by the frames around), then for each joint
     x, y, z in metres, x right, y away from the camera, z up, floor at z = 0, and the score of its 2D joint, 0..1; then
     x, y, z of heels and toes, and of each foot whether the 2D showed it and whether it rests, 1 or 0.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sasmamba.app.export.motion_table import PersonMotion
+from sasmamba.app.export.options import Footage
 from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M_PARENTS
 
 
-def write_json(path: Path, people: list[PersonMotion], fps: Fraction, notes: dict[str, Any]) -> None:
+def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> None:
     """Writes one object: what `motion_table.about` tells (units metres; axes x right, y away from the camera, z up,
     floor at z = 0; joint names; assumptions), `parents` of the joints, and `people`, each with `track_id` and `frames`:
     a list of {frame, time_s, observed, joints: 17 × [x, y, z], score: 17 × 0..1 of the 2D joints, feet: 4 × [x, y, z]
@@ -26,7 +26,7 @@ def write_json(path: Path, people: list[PersonMotion], fps: Fraction, notes: dic
     Raises:
         UserError: the disk refuses.
     """
-    head = json.dumps({"format": "sasmamba-motion/1", **notes, "parents": list(H36M_PARENTS)}, indent=1)
+    head = json.dumps({"format": "sasmamba-motion/1", **footage.notes, "parents": list(H36M_PARENTS)}, indent=1)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
         out.write(head.removesuffix("\n}") + ',\n "people": [')
         for p, person in enumerate(people):

@@ -19,6 +19,7 @@ from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
+from sasmamba.models.angles import joint_angles
 from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
 #: Joint names as files have them: left_knee. Heels and toes (balls of the feet) come after the joints.
@@ -58,6 +59,10 @@ class PersonMotion:
     def points(self) -> FloatArray:
         """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`."""
         return np.concatenate([self.joints, self.feet], 1)
+
+    def angles(self) -> dict[str, NDArray[np.float64]]:
+        """Every joint angle, see `joint_angles`."""
+        return joint_angles(self.joints, self.feet, self.feet_seen)
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
@@ -107,31 +112,48 @@ class Outcome:
     problems: Sequence[str] = ()
 
 
-def is_even(motion: PersonMotion, fps: Fraction) -> bool:
-    """Whether frames come at a constant rate."""
-    expected = motion.times_s[0] + np.arange(len(motion.times_s)) / float(fps)
-    return bool(np.abs(motion.times_s - expected).max() * float(fps) <= _UNEVEN)
+def is_even(times_s: NDArray, fps: Fraction) -> bool:
+    """Whether frames at these times (F,) come at a constant rate."""
+    expected = times_s[0] + np.arange(len(times_s)) / float(fps)
+    return bool(np.abs(times_s - expected).max() * float(fps) <= _UNEVEN)
 
 
-def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> PersonMotion:
+def at_fixed_rate(motion: PersonMotion, fps: Fraction) -> PersonMotion:
     """The motion at a constant rate from its first frame on, for formats that know no other.
 
     A constant-rate video keeps its frames; others are resampled on straight lines between frames, and a frame beside a
     gap belongs to the gap.
+    """
+    if is_even(motion.times_s, fps):
+        return motion
+    return _resampled(motion, _even_times(motion.times_s, fps))
+
+
+def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> PersonMotion:
+    """The motion over all of a clip's time, at a constant rate and without gaps: before the person is there the first
+    pose is held, after they have gone the last, and gaps are bridged on straight lines.
 
     Args:
-        fill: also bridge gaps on straight lines, for formats that need every frame.
+        times_s: (F,) of the clip's frames. fps: their average rate.
     """
-    if fill:
-        known = np.isfinite(motion.joints).all((1, 2))
-        joints, feet = (_between(motion.times_s, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
-        motion = replace(motion, joints=joints, feet=feet)
-    if is_even(motion, fps):
-        return motion
-    count = int((motion.times_s[-1] - motion.times_s[0]) * float(fps) + _UNEVEN) + 1
-    times = motion.times_s[0] + np.arange(count) / float(fps)
-    after = np.searchsorted(motion.times_s, times).clip(1, len(motion.times_s) - 1)
-    nearest = after - (times - motion.times_s[after - 1] < motion.times_s[after] - times)
+    known = np.isfinite(motion.joints).all((1, 2))
+    times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
+    joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
+    held = _resampled(motion, times)
+    return replace(held, joints=joints, feet=feet)
+
+
+def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
+    count = int((times_s[-1] - times_s[0]) * float(fps) + _UNEVEN) + 1
+    return np.asarray(times_s[0] + np.arange(count) / float(fps))
+
+
+def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
+    """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
+    if len(motion.times_s) == 1:
+        nearest = np.zeros(len(times), int)
+    else:
+        nearest = _nearest(motion.times_s, times)
     return PersonMotion(
         motion.track_id,
         motion.frame[nearest],
@@ -157,6 +179,12 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
     return mixed.astype(np.float32)
 
 
+def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
+    """(G,) index of the known time that is nearest to each."""
+    after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)
+    return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
+
+
 def about(take: Take, placement: Placement) -> dict[str, Any]:
     """What every export is told by: video, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
@@ -175,6 +203,16 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
         "foot_points": list(FEET),
         "foot_points_from": "2D heels and toes where feet_seen says so, else the shank, the plane of the knee, contact "
         "and floor; toe means the ball of the foot, heel the back of the heel bone, 2.5 cm above the floor at rest",
+        "present": {
+            str(i): {
+                "first_frame": min(poses),
+                "last_frame": max(poses),
+                "from_s": round(float(take.times_s[min(poses)]), 6),
+                "to_s": round(float(take.times_s[max(poses)]), 6),
+            }
+            for i, poses in sorted(placement.poses.items())
+            if poses
+        },
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.rigs import Node, heel, toe
+from sasmamba.app.motion.feet import leg_axes
 from sasmamba.models.skeletons import H36M
 
 
@@ -91,7 +92,8 @@ def _frame(node: Node, points: NDArray) -> NDArray:
         return np.stack([np.cross(y, z), y, z], -1)
     side = H36M(node.at).name.partition("_")[0]
     z = unit(points[:, toe(side)] - points[:, heel(side)])
-    x = unit(np.cross(points[:, node.at] - points[:, toe(side)], z))
+    left = leg_axes(points[:, : len(H36M)])[:, 0 if side == "LEFT" else 1, 2] * (1 if side == "LEFT" else -1)
+    x = unit(left - (left * z).sum(-1, keepdims=True) * z)
     return np.stack([x, np.cross(z, x), z], -1)
 
 
@@ -139,3 +141,23 @@ def shortest_turn(rest: NDArray, direction: NDArray) -> NDArray:
     # straight back there is no shortest way: half a turn about any axis across
     across = unit(np.cross(a, np.eye(3)[np.abs(a).argmin()]))
     return np.where((cosine < -1 + 1e-7)[:, None, None], 2 * np.outer(across, across) - np.eye(3), turned)
+
+
+def quaternions(R: NDArray) -> NDArray:
+    """x, y, z, w (F, 4) of rotations (F, 3, 3), of length 1 and without a change of sign from frame to frame.
+
+    Each is the column of 4 q qᵀ, which the matrix gives entry by entry, that is longest (Shepperd, J. Guidance and
+    Control 1, 1978).
+    """
+    trace = np.trace(R, axis1=-2, axis2=-1)
+    products = np.empty((len(R), 4, 4))
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        products[:, i, i] = 1 + 2 * R[:, i, i] - trace
+        products[:, i, j] = products[:, j, i] = R[:, i, j] + R[:, j, i]
+        products[:, i, 3] = products[:, 3, i] = R[:, k, j] - R[:, j, k]
+    products[:, 3, 3] = 1 + trace
+    longest = np.einsum("fii->fi", products).argmax(1)
+    q = unit(products[np.arange(len(R)), longest])
+    flips = np.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0)
+    return q * np.cumprod(np.concatenate([[1.0], flips]))[:, None]

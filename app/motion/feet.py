@@ -9,6 +9,7 @@ shank gives it, so it cannot be measured from it. `Feet.seen` tells the two apar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,8 @@ _SEEN, _SEEN_RAD, _MODEL_RAD = 0.5, 0.12, 0.3
 #: The tip of the toes, which detectors mark, against the ball of the foot, both from the heel.
 TIP = 1.35
 _SIDES = ("LEFT", "RIGHT")
+#: From the left to the outside of either leg.
+_OUTWARDS = np.array([[1.0], [-1.0]])
 _LEGS = np.array([[H36M[f"{side}_{joint}"] for joint in ("HIP", "KNEE", "ANKLE")] for side in _SIDES])
 
 
@@ -75,7 +78,7 @@ def feet_now(joints: NDArray) -> FloatArray:
     """
     joints = np.asarray(joints, np.float64)
     down = 1 - ((joints[..., _LEGS[:, 2], 2] - ANKLE_HEIGHT_M - 0.03) / 0.05).clip(0, 1)
-    ankle_m = np.full((2,), ANKLE_HEIGHT_M - SOLE_M)
+    ankle_m = _room(joints, ANKLE_HEIGHT_M - SOLE_M)
     direction = _unit(_level(joints, by_leg(joints), down * _upright(joints), ankle_m))
     return _points(joints, direction, ankle_m)
 
@@ -96,12 +99,8 @@ def foot_points(
     own = zero_phase(time, own, _CALM_S, degree=1) if len(time) > 1 else own
     height = joints[:, _LEGS[:, 2], 2] - SOLE_M
     standing = planted & (height < _ON_FLOOR_M) & (_upright(joints) > 0)
-    ankle_m = np.array(
-        [
-            np.median(height[standing[:, k], k]) if standing[:, k].any() else ANKLE_HEIGHT_M - SOLE_M
-            for k in range(2)
-        ]
-    ).clip(*_ANKLE_M)
+    own_m = [np.median(height[on, k]) if (on := standing[:, k]).any() else ANKLE_HEIGHT_M - SOLE_M for k in range(2)]
+    ankle_m = _room(joints, np.array(own_m).clip(*_ANKLE_M))
     for k in range(2):  # who stands does not turn the foot
         for begin, end in runs(standing[:, k]):
             if end - begin > 2:
@@ -123,8 +122,7 @@ def leg_axes(joints: NDArray) -> NDArray:
     # a knee that seems bent the wrong way is a straight one and an error
     left = bent - np.minimum((bent * hips).sum(-1, keepdims=True), 0) * hips + _HIPS * hips
     left = _unit(left - (left * shank).sum(-1, keepdims=True) * shank)
-    outwards = left * np.array([1.0, -1.0])[:, None]
-    return np.stack([np.cross(left, -shank), shank, outwards], -2)
+    return np.stack([np.cross(left, -shank), shank, left * _OUTWARDS], -2)
 
 
 def by_leg(joints: NDArray) -> NDArray:
@@ -137,6 +135,11 @@ def _upright(joints: NDArray) -> NDArray:
     shank = _unit(joints[..., _LEGS[:, 2], :] - joints[..., _LEGS[:, 1], :])
     low, high = _UPRIGHT
     return ((-shank[..., 2] - low) / (high - low)).clip(0, 1)
+
+
+def _room(joints: NDArray, ankle_m: NDArray | float) -> NDArray:
+    """(..., 2) the ankle above heel and toe: as always, or as little as an ankle that is nearer to the floor leaves."""
+    return np.minimum(ankle_m, np.maximum(joints[..., _LEGS[:, 2], 2] - SOLE_M, 0.01))
 
 
 def _shank_m(joints: NDArray) -> NDArray:
@@ -161,14 +164,13 @@ def _level(joints: NDArray, direction: NDArray, flat: NDArray, ankle_m: NDArray)
 def _points(joints: NDArray, direction: NDArray, ankle_m: NDArray) -> FloatArray:
     """Heels and toes (..., 4, 3) of feet with these directions (..., 2, 3), none of them in the floor.
 
-    The ankle stands `ankle_m` (2,) above the line from heel to toe, on the shank's side.
+    The ankle stands `ankle_m` (..., 2) above the line from heel to toe; the sole turns about the knee's axis.
     """
     ankle, length = joints[..., _LEGS[:, 2], :], _shank_m(joints)[..., None]
-    shank = _unit(ankle - joints[..., _LEGS[:, 1], :])
-    arms = np.array([-HEEL, TOE])
+    left, arms = leg_axes(joints)[..., 2, :] * _OUTWARDS, np.array([-HEEL, TOE])
     for _ in range(3):
-        across = _unit(np.cross(np.cross(direction, shank), direction))  # down through the sole
-        both = (ankle + ankle_m[:, None] * across)[..., None, :] + (length * arms)[..., None] * direction[..., None, :]
+        across = _unit(np.cross(left, direction))  # down through the sole
+        both = (ankle + ankle_m[..., None] * across)[..., None, :] + (length * arms)[..., None] * direction[..., None, :]
         sunk = (SOLE_M - both[..., 2]).clip(min=0)
         # what is in the floor turns out of it; where both ends are, turning does not help
         tilt = np.where(sunk.min(-1) > 0, 0, (sunk / (length * arms)).sum(-1))
@@ -194,8 +196,7 @@ def _feet_of(take: Take, placement: Placement, track_id: int) -> Feet:
 
 
 def _unbroken(frames: list[int]) -> list[tuple[int, int]]:
-    cuts = [0, *(np.flatnonzero(np.diff(frames) > 1) + 1).tolist(), len(frames)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise([0, *(np.flatnonzero(np.diff(frames) > 1) + 1).tolist(), len(frames)]))
 
 
 def _sighted(take: Take, placement: Placement, track_id: int, joints: NDArray) -> tuple[NDArray, NDArray]:

@@ -15,7 +15,7 @@ from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
-from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.angles import ANGLES
 from sasmamba.models.skeletons import FOOT_EDGES, H36M_EDGES
 
 #: Stands for "no number" among whole numbers of 16 bits.
@@ -56,7 +56,7 @@ def _person(take: Take, motion: PersonMotion) -> dict[str, Any]:
         "unit_m": unit_m,
         "joints": _whole(motion.points / unit_m),
         "seen": _packed(np.where(pose, 1 + sighted(take, motion), 0), "u1"),
-        "angles": {name: _whole(10 * values) for name, values in joint_angles(motion.joints).items()},
+        "angles": {name: _whole(10 * values) for name, values in motion.angles().items()},
     }
 
 
