@@ -19,10 +19,9 @@ COLUMNS = ("time_s", "person", "side", "joint", "angle", "degrees", "seen")
 def write_angles(table: Path, motions: Sequence[Path], people: Sequence[PersonMotion], footage: Footage) -> None:
     """Writes every angle of `models.angles.ANGLES`, which defines them.
 
-    table: CSV, one row per frame, person and angle: time_s of the video, person, side (left, right, middle), joint (hip,
-    knee, ankle, shank, shoulder, elbow, trunk), angle (flexion, ...), degrees, seen (1 where the person was seen in that
-    frame, for ankles the foot in the 2D; 0 where neighbours carried the pose). Frames and angles that are not known
-    have no row.
+    table: CSV, one row per frame, person and angle: time_s of the video, person, side (left, right, middle), joint
+    (hip, knee, ankle, shank, shoulder, elbow, trunk), angle (flexion, ...), degrees, seen (1 where the person was seen
+    in that frame; 0 where neighbours carried the pose). Frames and angles that are not known have no row.
 
     motions: one OpenSim motion file (.mot) per person, degrees, by the names of `Angle.series`, NaN where unknown, at a
     constant rate. They are this program's angles for plots and comparison; a model's own coordinates come from its

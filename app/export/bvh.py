@@ -27,9 +27,9 @@ def write_bvh(paths: Sequence[Path], people: Sequence[PersonMotion], footage: Fo
     or the last pose; NAME_about.json says from when to when everybody is there. Gaps are bridged on straight lines. A
     variable frame rate is resampled to the average.
 
-    Names, hierarchy and rest pose are those of `ExportOptions.rig`. Bones have constant lengths; rotations reproduce the
-    joints' positions, as far as the rig's bones allow it; a planted foot is level as in the rest pose. All rotations of
-    a clip are in one order, the one with the fewest leaps of its angles, which are continuous over time.
+    Names, hierarchy and rest pose are those of `ExportOptions.rig`. Bones have constant lengths; rotations reproduce
+    the joints' positions, as far as the rig's bones allow it; a planted foot is level as in the rest pose. All
+    rotations of a clip are in one order, the one with the fewest leaps of its angles, which are continuous over time.
 
     Raises:
         UserError: the disk refuses.

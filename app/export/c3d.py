@@ -20,8 +20,8 @@ _LINE = 120
 
 
 def write_c3d(path: Path, motion: PersonMotion, footage: Footage) -> None:
-    """Writes one person's joints, heels and toes as points: millimetres, x right, y away from the camera, z up, floor at
-    z = 0, by the names that `ExportOptions.markers` says.
+    """Writes one person's joints, heels and toes as points, by the names that `ExportOptions.markers` says:
+    millimetres, x right, y away from the camera, z up, floor at z = 0.
 
     Points without a pose are marked missing (residual -1). The group SASMAMBA holds the axes, the time of the first
     frame in the video, and the assumptions as JSON in lines. A variable frame rate is resampled to the average; the

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-#: Orders, outermost rotation first. Each has a pose in which it breaks down (the middle angle at 90°): which pose a clip
-#: does not have, only the clip can tell. The first one is taken where it does as well as any other.
+#: Orders, outermost rotation first. Each has a pose in which it breaks down (the middle angle at 90°): which pose a
+#: clip does not have, only the clip can tell. The first one is taken where it does as well as any other.
 ORDERS = ("YZX", "XZY", "ZXY", "YXZ", "ZYX", "XYZ")
 #: A step of an angle that is more than this, where the rotation itself takes less, is a leap.
 LEAP_DEG = 30.0

@@ -21,7 +21,6 @@ from sasmamba.app.take import Take
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
 
-
 #: What every format writes: name endings, and whether there is such a file for every person or one for all of them.
 FORMATS: dict[str, tuple[tuple[str, bool], ...]] = {
     "bvh": ((".bvh", True),),
@@ -198,8 +197,8 @@ def _placed(
     take: Take, placement: Placement, people: dict[int, PersonMotion], notes: dict[str, Any]
 ) -> dict[str, NDArray]:
     """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
-    world axes, NaN where there is no pose; foot_points (4,), names of the latter; feet_seen, planted bool (P, F, 2), left
-    and right; R_world_cam (3, 3); about, `about` as JSON."""
+    world axes, NaN where there is no pose; foot_points (4,), names of the latter; feet_seen, planted bool (P, F, 2),
+    left and right; R_world_cam (3, 3); about, `about` as JSON."""
     P, F = len(take.tracks), take.frames
     world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
     seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)

@@ -23,10 +23,10 @@ _ARRAY, _ELEMENTS = 34962, 34963
 def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     """Writes everybody into one file: metres, right-handed, y up, x right, z towards the camera, floor at y = 0.
 
-    Node `person_ID` holds a person's joints, by the names of `ExportOptions.rig`, and the figure that they carry; at rest
-    it stands in a T above the origin, facing +z. Animation `motion` turns the joints and moves the root; its keys are the
-    video's own frames, seconds from the video's first frame on, none where somebody has no pose; the node's `extras` say
-    from when to when they are there.
+    Node `person_ID` holds a person's joints, by the names of `ExportOptions.rig`; `figure_ID` is the figure that they
+    carry, which at rest stands in a T above the origin, facing +z. Animation `motion` turns the joints and moves the
+    root; its keys are the video's own frames, seconds from the video's first frame on, none where somebody has no pose;
+    the person's `extras` say from when to when they are there.
 
     Raises:
         UserError: pygltflib is not installed, or the disk refuses.

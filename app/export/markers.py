@@ -35,8 +35,8 @@ def _limbs(names: dict[str, str], sides: tuple[str, str] = ("R", "L")) -> list[M
 
 
 #: ours: all that is known. pose2sim: the markers of Pose2Sim's HALPE_26 set-ups that are known here; its big toe is the
-#: tip, and it has no spine. opensim: joint centres and feet as the marker sets of OpenSim's full-body model of Rajagopal
-#: et al. (IEEE Trans. Biomed. Eng. 2016) call them, wrists by the same scheme.
+#: tip, and it has no spine. opensim: joint centres and feet as the marker sets of OpenSim's full-body model (Rajagopal
+#: et al., IEEE Trans. Biomed. Eng. 2016) call them, wrists by the same scheme.
 MARKERS: dict[str, tuple[Marker, ...]] = {
     "ours": tuple(Marker(name, i) for i, name in enumerate((*JOINTS, *FEET))),
     "pose2sim": (

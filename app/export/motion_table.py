@@ -150,10 +150,7 @@ def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
 
 def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
     """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
-    if len(motion.times_s) == 1:
-        nearest = np.zeros(len(times), int)
-    else:
-        nearest = _nearest(motion.times_s, times)
+    nearest = _nearest(motion.times_s, times)
     return PersonMotion(
         motion.track_id,
         motion.frame[nearest],
@@ -181,6 +178,8 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
 
 def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
     """(G,) index of the known time that is nearest to each."""
+    if len(known_s) == 1:
+        return np.zeros(len(times), int)
     after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)
     return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
 

@@ -170,7 +170,9 @@ def _points(joints: NDArray, direction: NDArray, ankle_m: NDArray) -> FloatArray
     left, arms = leg_axes(joints)[..., 2, :] * _OUTWARDS, np.array([-HEEL, TOE])
     for _ in range(3):
         across = _unit(np.cross(left, direction))  # down through the sole
-        both = (ankle + ankle_m[..., None] * across)[..., None, :] + (length * arms)[..., None] * direction[..., None, :]
+        both = (ankle + ankle_m[..., None] * across)[..., None, :] + (length * arms)[..., None] * direction[
+            ..., None, :
+        ]
         sunk = (SOLE_M - both[..., 2]).clip(min=0)
         # what is in the floor turns out of it; where both ends are, turning does not help
         tilt = np.where(sunk.min(-1) > 0, 0, (sunk / (length * arms)).sum(-1))
