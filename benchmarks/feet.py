@@ -1,7 +1,7 @@
 """Feet against motion capture that has them: how far heels and toes are off, and how the feet point.
 
-    python -m benchmarks.feet --data ../shared/data/mocap          # the table
-    python -m benchmarks.feet --data ../shared/data/mocap --fit    # the constants of app/motion/feet.py
+    python benchmarks/feet.py --data ../shared/data/mocap          # the table
+    python benchmarks/feet.py --data ../shared/data/mocap --fit    # the constants of app/motion/feet.py
 
 The constants are fitted on Human3.6M's S1, S5, S6 and S7, on CMU's and the adults' marker data; the table is of people
 who are not among them: Human3.6M's S8 and Bandai's actors. Joints are the recorded ones, so it is the feet alone that

@@ -49,10 +49,10 @@ class RigMotion:
 def rig_motion(nodes: tuple[Node, ...], points: NDArray) -> RigMotion:
     """Dresses a rig with somebody's motion.
 
-    Joints that only aim stand where the take has them, to a fraction of a millimetre, wherever the rig's bones allow it:
-    bones have one length each, the median of the motion, and rotations lead each joint to where the next one is, from
-    where the rig itself has got to. A bone's turn about its own axis cannot be seen in joints; each turns the shortest
-    way from its parent, so that hands follow forearms.
+    Joints stand where the take has them, to a fraction of a millimetre, wherever the rig's bones allow it: bones have
+    one length each, the median of the motion, and rotations lead each joint to where the next one is, from where the
+    rig itself has got to. A bone's turn about its own axis cannot be seen in joints; each turns the shortest way from
+    its parent, so that hands follow forearms.
 
     Args:
         points: (F, 21, 3) joints, then heels and toes, metres, y up, floor at y = 0; no gaps.

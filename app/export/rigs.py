@@ -39,8 +39,8 @@ class Node:
         parent: by index, -1 for the root; parents come before their children.
         at: where it stands: an index among the 17 joints and then the points of `FOOT`.
         share: of the way from its parent to `at`, 1 for all of it.
-        rest: direction from the parent in the rest pose; None for one that stands where its parent stands, or, for toes,
-            that is fixed to the foot.
+        rest: direction from the parent in the rest pose; None for one that stands where its parent stands, and for
+            toes, which are fixed to the foot.
         turn: how it turns.
         target: the joint that it turns towards, for "aim".
         aim: the direction to it in the rest pose.

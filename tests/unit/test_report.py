@@ -122,7 +122,10 @@ def test_the_data_are_the_take_s(tmp_path: Path) -> None:
         missing = np.isin(np.arange(5, 45), range(20, 24))
         assert person["first"] == 5
         assert (joints[missing] == -32768).all()
-        np.testing.assert_allclose(joints[~missing] * person["unit_m"], world[~missing], atol=0.6 * person["unit_m"])
+        np.testing.assert_allclose(
+            joints[~missing, :17] * person["unit_m"], world[~missing], atol=0.6 * person["unit_m"]
+        )
+        assert (joints[~missing][:, 17:, 2] * person["unit_m"] > 0.02).all()  # nobody's feet are in the floor
         assert seen.tolist() == [0 if 20 <= f < 24 else 2 if f % 2 == 0 else 1 for f in range(5, 45)]
         for name, values in joint_angles(world).items():
             found = numbers(person["angles"][name], "<i2")
@@ -147,7 +150,8 @@ def test_nothing_is_asked_for_and_the_policy_says_so(tmp_path: Path) -> None:
     assert policy.startswith(f"default-src 'none'; script-src 'sha256-{script}'; ")
     assert "http" not in policy
     assert len(told.ids) == len(set(told.ids))
-    assert sum(t == "svg" for t, _ in told.elements) == 2 * len(ANGLES)
+    assert sum(t == "svg" for t, _ in told.elements) == 2 * (len(ANGLES) - 1)  # nobody's feet were seen
+    assert "Ankle angles: none." in (tmp_path / "clip.html").read_text(encoding="utf-8")
     for tag, attrs in told.elements:
         if tag in ("svg", "canvas", "video"):
             assert attrs.get("aria-label"), tag

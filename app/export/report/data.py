@@ -26,9 +26,9 @@ _MOST = 32767
 def payload(take: Take, placement: Placement, people: list[PersonMotion]) -> dict[str, Any]:
     """Times, the scene, and everybody's motion; arrays are base64 of little-endian numbers.
 
-    `times`: float64 (F,) seconds. `people`: `id`, `color`, `first` frame; `joints` int16 (n, 21, 3), heels and toes last, times `unit_m`
-    metres in world axes, -32768 without a pose; `seen` uint8 (n,) 0 no pose, 1 carried, 2 seen; `angles` int16 (n,)
-    tenths of degrees by the names of `joint_angles`, -32768 for none.
+    `times`: float64 (F,) seconds. `people`: `id`, `color`, `first` frame; `joints` int16 (n, 21, 3), heels and toes
+    last, times `unit_m` metres in world axes, -32768 without a pose; `seen` uint8 (n,) 0 no pose, 1 carried, 2 seen;
+    `angles` int16 (n,) tenths of degrees by the names of `joint_angles`, -32768 for none.
     """
     roots = [np.stack(list(some.values())) for some in placement.roots.values() if some]
     scene = Scene.around(roots, placement.R_world_cam)

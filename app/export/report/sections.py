@@ -139,8 +139,8 @@ def _list(rows: dict[str, str]) -> str:
 
 #: Said where there are no ankle angles.
 _FEET_UNSEEN = (
-    '<p class="fine">Ankle angles: none. The 2D stage saw no heels and toes; the feet that are drawn follow from the legs, '
-    "contact and the floor, which tells how people stand and not how an ankle bends.</p>"
+    '<p class="fine">Ankle angles: none. The 2D stage saw no heels and toes; the feet that are drawn follow from the '
+    "legs, contact and the floor, which tells how people stand and not how an ankle bends.</p>"
 )
 
 
@@ -163,9 +163,10 @@ def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     parts = [f'<section><h2>Joint angles</h2><p class="legend">{legend}</p>']
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
-        angles = {name: np.full(take.frames, np.nan) for angle in ANGLES for name in angle.series}
-        for name, values in motion.angles().items():
-            angles[name][motion.frame] = values
+        angles = {}
+        for series, values in motion.angles().items():
+            angles[series] = np.full(take.frames, np.nan)
+            angles[series][motion.frame] = values
         missing = np.ones(take.frames, bool)
         missing[motion.frame] = ~np.isfinite(motion.joints).all((1, 2))
         carried = np.zeros(take.frames, bool)
@@ -181,7 +182,8 @@ def plots(take: Take, people: list[PersonMotion], name: str) -> str:
         unseen = "" if motion.feet_seen.any() else _FEET_UNSEEN
         shown = " open" if len(people) <= _OPEN_PEOPLE else ""
         parts.append(
-            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div>{unseen}</details>'
+            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div>{unseen}'
+            "</details>"
         )
     parts.append(
         f'<button id="save" type="button" data-name="{plain(name)}_angles.csv">Save angles as CSV</button></section>'
