@@ -31,11 +31,8 @@ class RigMotion:
     local: NDArray
     root: NDArray
 
-    def positions(self) -> NDArray:
-        """(F, N, 3) where the joints are."""
-        return self._world()[1]
-
-    def _world(self) -> tuple[NDArray, NDArray]:
+    def world(self) -> tuple[NDArray, NDArray]:
+        """How the joints are turned (F, N, 3, 3) and where they are (F, N, 3), in the axes of `root`."""
         turned, places = np.empty_like(self.local), np.empty((*self.local.shape[:2], 3))
         for n, node in enumerate(self.nodes):
             if node.parent < 0:
