@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sasmamba.app.lifting.lifter import Lifter
     from sasmamba.app.motion.camera import Intrinsics
     from sasmamba.app.pipeline import Report
+    from sasmamba.app.types import Cut
     from sasmamba.common.errors import UserError
     from sasmamba.joint_arrays import lift, to_h36m17
     from sasmamba.models.skeletons import COCO, H36M
@@ -34,6 +35,7 @@ _HOMES = {
     "analyse": "sasmamba.analysis",
     "BatchReport": "sasmamba.app.batch.run_batch",
     "Intrinsics": "sasmamba.app.motion.camera",
+    "Cut": "sasmamba.app.types",
     "Lifter": "sasmamba.app.lifting.lifter",
     "Report": "sasmamba.app.pipeline",
     "UserError": "sasmamba.common.errors",
@@ -53,6 +55,7 @@ __all__ = [
     "AnalysedPerson",
     "Analysis",
     "BatchReport",
+    "Cut",
     "Intrinsics",
     "Lifter",
     "PoseStream",

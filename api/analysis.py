@@ -21,6 +21,7 @@ from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
+from sasmamba.app.types import Cut
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.device import resolve_device
 from sasmamba.common.interrupts import Stop
@@ -68,6 +69,7 @@ class Analysis:
         fps: The average frame rate, exact.
         width: Of the video in pixels, as displayed.
         height: Of the video in pixels, as displayed.
+        cuts: Where a new shot begins, in order of time; who is seen before and after has two track ids.
         model: The lifter's name.
         pose2d: The 2D stage's name.
         assumptions: What was taken for granted of camera, people and floor, as in every export.
@@ -80,6 +82,7 @@ class Analysis:
     fps: Fraction
     width: int
     height: int
+    cuts: tuple[Cut, ...]
     model: str
     pose2d: str
     assumptions: Mapping[str, Any]
@@ -109,16 +112,19 @@ def analyse(
         if config.intrinsics is not None:
             config.intrinsics.check(source.meta)
         lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
-        with open_pose2d(
-            config.pose2d,
-            max_people=config.max_people,
-            every=config.pose2d_every,
-            detector=config.detector,
-            weights=config.pose2d_weights,
-            input_px=config.pose2d_px,
-            device=device,
-            threads=config.threads,
-        ) as pose2d:
+        with (
+            pipeline.watch_camera(source, config) as watch,
+            open_pose2d(
+                config.pose2d,
+                max_people=config.max_people,
+                every=config.pose2d_every,
+                detector=config.detector,
+                weights=config.pose2d_weights,
+                input_px=config.pose2d_px,
+                device=device,
+                threads=config.threads,
+            ) as pose2d,
+        ):
             take = pipeline.analyse(
                 source,
                 pose2d,
@@ -128,17 +134,26 @@ def analyse(
                 timings=Timings(),
                 stop=Stop(),
                 progress=progress,
+                cuts=config.cuts,
+                watch=watch,
             )
             seen_by = pose2d.name
         if config.smooth:
             smooth_take(take)
-        placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        placement = place(
+            take,
+            config.fov_deg,
+            intrinsics=config.intrinsics,
+            height_m=config.height_m,
+            known=config.known_camera,
+        )
         return Analysis(
             people={m.track_id: _person(m, take.tracks[m.track_id]) for m in motions(take, placement)},
             times_s=np.array([float(t) for t in take.times_s]),
             fps=take.meta.fps,
             width=take.meta.width,
             height=take.meta.height,
+            cuts=tuple(take.cuts),
             model=take.model,
             pose2d=seen_by,
             assumptions=placement.assumptions,

@@ -9,6 +9,8 @@ from typing import get_args
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
+from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
@@ -104,12 +106,16 @@ class Settings(SharedSettings):
         end_s: where to end, seconds; None for the end.
         max_frames: do at most so many frames; None for all.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
+        cuts: look for cuts, and let nobody's identity, pose or place go on across one.
+        camera: what the camera does; auto: the background decides. Still costs nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
         smooth: take the jitter out of poses, see `smoothing.smooth_take`.
         intrinsics: the camera, where it is known; it goes before `fov_deg`.
         height_m: how tall people are, all of them or by identity; None for average adults.
+        pitch_deg: by how much the camera looks down; None where nobody knows.
+        roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
         rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
@@ -119,12 +125,16 @@ class Settings(SharedSettings):
     end_s: float | None = None
     max_frames: int | None = None
     pose2d_every: int = 1
+    cuts: bool = True
+    camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True
     refine: bool = True
     smooth: bool = True
     intrinsics: Intrinsics | None = None
     height_m: float | dict[int, float] | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
     export: tuple[str, ...] = ()
     rig: str = "cmu"
     bvh_scale: float = 1.0
@@ -137,6 +147,9 @@ class Settings(SharedSettings):
         check_part(self.start_s, self.end_s, self.max_frames)
         _ = self.export_options  # checks them
         check_heights(self.height_m)
+        _ = self.known_camera  # raises for angles that cannot be
+        if self.camera not in get_args(CameraChoice):
+            raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:
@@ -152,6 +165,11 @@ class Settings(SharedSettings):
     def export_options(self) -> ExportOptions:
         """How formats are written that leave a choice."""
         return ExportOptions(self.rig, self.bvh_scale, self.markers)
+
+    @property
+    def known_camera(self) -> KnownCamera:
+        """What is known of the camera's attitude."""
+        return KnownCamera(self.pitch_deg, self.roll_deg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
@@ -22,9 +23,13 @@ from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
+from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
@@ -37,7 +42,7 @@ from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Frame
+from sasmamba.app.types import Cut, Frame
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable
@@ -74,7 +79,10 @@ class Report:
         pose2d: the 2D stage's name.
         problems: sentences about losses.
         interrupted: Ctrl-C left something undone.
+        upright: of each shot how its camera stood, and how sure that is, as `Placement.assumptions` has it.
         side_repairs: stretches in which left and right were exchanged in the 2D and put right.
+        cuts: where a new shot begins.
+        camera: what the camera did, in words.
     """
 
     frames: int
@@ -90,11 +98,19 @@ class Report:
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
     side_repairs: list[SideRepair] = field(default_factory=list)
+    upright: list[dict[str, Any]] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    camera: str = ""
 
     @property
     def fps(self) -> float:
         """Frames per second of the whole chain, start-up excluded."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """All of it, `fps` too, in values that JSON knows."""
+        cuts = [asdict(cut) | {"time_s": float(cut.time_s)} for cut in self.cuts]
+        return asdict(self) | {"fps": self.fps, "cuts": cuts}
 
 
 def analyse(
@@ -107,6 +123,8 @@ def analyse(
     timings: Timings,
     stop: Stop,
     progress: Progress,
+    cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -115,11 +133,25 @@ def analyse(
 
     The 2D stage runs in every so many frames, and between two detection frames people are taken to move straight:
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
-    lifter's poses then shake, see benchmarks/keyframes.py. The last frame is a detection frame, too: none lies beyond
-    all of them.
+    lifter's poses then shake, see benchmarks/keyframes.py. The first and the last frame of every shot are detection
+    frames, too: none lies beyond all of them.
+
+    `watch` sees how the camera turns; without it, it is taken to be still.
+
+    Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
     """
     take = Take(video.meta, lifter.name, every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress)
+    see(
+        video,
+        pose2d,
+        take,
+        max_people=max_people,
+        timings=timings,
+        stop=stop,
+        progress=progress,
+        cuts=cuts,
+        watch=watch,
+    )
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
@@ -137,29 +169,56 @@ def see(
     timings: Timings,
     stop: Stop,
     progress: Progress,
+    cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> None:
-    """Reads a video once: who is where, and who is who."""
+    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
+    finder = CutFinder(video.meta.fps) if cuts else None
+
+    boxes: list[NDArray] = []  # around whoever was last seen
 
     def detect(frame: Frame) -> None:
+        nonlocal boxes
         with timings("2d"):
             people = pose2d(frame)
+        boxes = [person.box_px for person in people]
         with timings("track"):
             take.add_people(frame.index, tracker.update(frame, people))
 
     not_detected_in: Frame | None = None
-    with closing(prefetch(video)) as frames:
+    shot_begin = 0
+    with closing(prefetch(video if finder is None else with_cuts(video, finder))) as frames:
         for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
                 break
+            if frame.cut is not None:
+                shot_begin = frame.index
+                if not_detected_in is not None:
+                    detect(not_detected_in)
             take.times_s.append(frame.time_s)
-            not_detected_in = frame if frame.index % take.pose2d_every else None
+            not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
+            if watch is not None:
+                watch.see(frame, boxes)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
+    if finder is not None:
+        take.end_shots_at(finder.cuts)
+    if watch is not None and take.frames:
+        with timings("camera"):
+            take.camera_motion = watch.motion(take.shots)
+
+
+def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
+    """What watches the camera of a video; nothing where the user says that it is still."""
+    if settings.camera == "still":
+        return nullcontext()
+    camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
+    return CameraWatch(video.meta, camera, settings.camera == "rotating")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -216,11 +275,10 @@ def render(
     It can be stopped too: the render then ends early and is whole as far as it goes. From two threads on, decoding and
     drawing go on in threads of their own beside the encoding; the pictures are the same.
     """
-    paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
-    scene = Scene.around(paths, placement.R_world_cam)
+    scenes = {shot.start: Scene.of_shot(placement.roots, shot, placement.R_world_cam) for shot in take.shots}
     look = RenderConfig(height=settings.height, show_numbers=settings.numbers)
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
-    renderer = Renderer(video.meta, look, scene, pages=drawn_ahead + 2)
+    renderer = Renderer(video.meta, look, scenes[0], pages=drawn_ahead + 2)
 
     feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
 
@@ -234,6 +292,8 @@ def render(
                     stages = timings.per_frame_ms(take.frames, frame.index)
                     hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in stages.items())
                 with timings("draw"):
+                    if frame.index in scenes and frame.index > 0:
+                        renderer.see_from(look.azimuth_deg, look.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
                     soles = {i: feet[i][frame.index] for i in roots}
                     picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
@@ -279,16 +339,19 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             check_writable(path)
         device = resolve_device(settings.device)
         lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-        with open_pose2d(
-            settings.pose2d,
-            max_people=settings.max_people,
-            every=settings.pose2d_every,
-            detector=settings.detector,
-            weights=settings.pose2d_weights,
-            input_px=settings.pose2d_px,
-            device=device,
-            threads=settings.threads,
-        ) as pose2d:
+        with (
+            watch_camera(video, settings) as watch,
+            open_pose2d(
+                settings.pose2d,
+                max_people=settings.max_people,
+                every=settings.pose2d_every,
+                detector=settings.detector,
+                weights=settings.pose2d_weights,
+                input_px=settings.pose2d_px,
+                device=device,
+                threads=settings.threads,
+            ) as pose2d,
+        ):
             started = time.perf_counter()
             take = analyse(
                 video,
@@ -299,6 +362,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 timings=timings,
                 stop=stop,
                 progress=progress,
+                cuts=settings.cuts,
+                watch=watch,
             )
         problems += video.problems
         video.problems.clear()  # the second reading would only tell the same again
@@ -314,7 +379,13 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             save_poses(take, job.poses)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(take, settings.fov_deg, intrinsics=settings.intrinsics, height_m=settings.height_m)
+            placement = place(
+                take,
+                settings.fov_deg,
+                intrinsics=settings.intrinsics,
+                height_m=settings.height_m,
+                known=settings.known_camera,
+            )
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
@@ -351,6 +422,9 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
+            upright=placement.assumptions["shots"] if placement.poses else [],
+            cuts=take.cuts,
+            camera=in_words(take.camera_motion),
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

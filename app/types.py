@@ -38,20 +38,6 @@ class VideoMeta:
             raise ValueError(f"fps: want > 0, got {self.fps}")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One picture: index counts from 0 without gaps, time_s is exact, bgr is (height, width, 3) uint8."""
-
-    index: int
-    time_s: Fraction
-    bgr: NDArray[np.uint8]
-
-    def __post_init__(self) -> None:
-        check_shape("bgr", self.bgr, (None, None, 3))
-        if self.bgr.dtype != np.uint8:
-            raise ValueError(f"bgr: want uint8, got {self.bgr.dtype}")
-
-
 #: How a shot ends and the next begins: from one frame to the next, by a dissolve or through black (or another plain
 #: colour), or at a hole in the timestamps.
 CutKind = Literal["cut", "fade", "gap"]
@@ -76,6 +62,29 @@ class Cut:
             raise ValueError(f"cut: want a frame from 1 on, since a shot comes before it, got {self.frame}")
         if self.kind not in get_args(CutKind):
             raise ValueError(f"cut: want one of {', '.join(get_args(CutKind))}, got {self.kind!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture.
+
+    Attributes:
+        index: counts from 0 without gaps.
+        time_s: exact.
+        bgr: (height, width, 3) uint8.
+        cut: in the first frame of a new shot, where cuts are looked for, what made it one: whoever remembers the frame
+            before it forgets it here. A fade is known only when it is over, and is told by `Take.cuts` alone.
+    """
+
+    index: int
+    time_s: Fraction
+    bgr: NDArray[np.uint8]
+    cut: Cut | None = None
+
+    def __post_init__(self) -> None:
+        check_shape("bgr", self.bgr, (None, None, 3))
+        if self.bgr.dtype != np.uint8:
+            raise ValueError(f"bgr: want uint8, got {self.bgr.dtype}")
 
 
 @dataclass(frozen=True, slots=True)

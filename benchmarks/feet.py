@@ -6,7 +6,7 @@
 The constants are fitted on Human3.6M's S1, S5, S6 and S7, on CMU's and the adults' marker data; the table is of people
 who are not among them: Human3.6M's S8 and Bandai's actors. Joints are the recorded ones, so it is the feet alone that
 err; "with 2D" shows heel and toe tip to a simulated camera at chest height, 4 m away, with 2 px of noise at 1000 px.
-Bandai's skeleton has feet of 14 cm, 9 before the ankle: "own size" is the toe's error with the foot as long as recorded.
+Bandai's skeleton has feet of 14 cm, 9 before the ankle: "own size" is the toe's error with feet as long as recorded.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,10 +53,28 @@ def run(
     pose2d_every: Annotated[
         int, typer.Option(help="Find joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
+    cuts: Annotated[bool, typer.Option(help="Look for cuts; nobody goes on from one shot into the next.")] = True,
+    camera: Annotated[
+        str,
+        typer.Option(help="What the camera does: still, rotating (pans, tilts, zooms, shakes), or auto to find out."),
+    ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
+    level: Annotated[
+        bool, typer.Option("--level", help="The camera is level: the same as --pitch 0 --roll 0.")
+    ] = False,
+    pitch: Annotated[
+        float | None, typer.Option(help="The camera looks down by so much, degrees.", show_default="estimated")
+    ] = None,
+    roll: Annotated[
+        float | None,
+        typer.Option(
+            help="Up leans to the right in the picture by so much, degrees.",
+            show_default="estimated",
+        ),
+    ] = None,
     export: Annotated[
         str,
         typer.Option(
@@ -93,6 +110,8 @@ def run(
     for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
+    if level and (pitch is not None or roll is not None):
+        raise UserError("--level says that pitch and roll are 0; leave it out to give them.", exit_code=2)
     job = None if folder else Job(video, out or default_out(video), save_poses)
     settings = Settings(
         start_s=start,
@@ -103,6 +122,8 @@ def run(
         pose2d_px=options.crop_size(pose2d_size),
         detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every,
+        cuts=cuts,
+        camera=camera,  # type: ignore[arg-type]
         max_people=max_people,
         person=person,
         lifter=lifter or DEFAULT_LIFTER,
@@ -113,6 +134,8 @@ def run(
         fov_deg=fov,
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
+        pitch_deg=0.0 if level else pitch,
+        roll_deg=0.0 if level else roll,
         export=parse_formats(export) if export else (),
         rig=rig,
         bvh_scale=bvh_scale,
@@ -142,7 +165,7 @@ def run(
     with Bars(quiet or as_json) as bars:
         report = pipeline.run(job, settings, bars)
     if as_json:
-        console.print_json(asdict(report) | {"fps": report.fps})
+        console.print_json(report.plain())
     else:
         if not quiet:
             _print_summary(report)
@@ -161,14 +184,28 @@ def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
 
 
 def _print_summary(report: Report) -> None:
+    from sasmamba.app.take import cut_list
+
     table = console.table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
     detections = "" if report.detections == report.frames else f", {report.detections} of them detection frames"
     table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
     table.add_row("people", f"{people} frames" if report.people else people)
+    if report.cuts:
+        table.add_row("cuts", cut_list(report.cuts, most=8))
+    table.add_row("camera", report.camera)
     if report.side_repairs:
         repairs = f"exchanged back {len(report.side_repairs)} times: {_list_repairs(report.side_repairs)}"
         table.add_row("sides", repairs)
+    for n, shot in enumerate(report.upright):
+        told = ", as was said" if not shot["upright_uncertainty_deg"] else f", ±{shot['upright_uncertainty_deg']:.1f}°"
+        which = f"shot {n + 1}: " if len(report.upright) > 1 else ""
+        way = "down" if shot["pitch_deg"] >= 0 else "up"
+        table.add_row(
+            "" if n else "camera",
+            f"{which}looks {way} by {abs(shot['pitch_deg']):.1f}°, rolled by {shot['roll_deg']:.1f}°{told}; "
+            f"{shot['height_m']:.1f} m above the floor",
+        )
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

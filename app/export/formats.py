@@ -198,7 +198,8 @@ def _placed(
 ) -> dict[str, NDArray]:
     """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
     world axes, NaN where there is no pose; foot_points (4,), names of the latter; feet_seen, planted bool (P, F, 2),
-    left and right; R_world_cam (3, 3); about, `about` as JSON."""
+    left and right; R_world_cam (3, 3); where the camera was watched camera_R_first_cam (F, 3, 3), camera_zoom (F,) and
+    camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
     P, F = len(take.tracks), take.frames
     world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
     seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)
@@ -206,6 +207,13 @@ def _placed(
         if (motion := people.get(i)) is not None:
             world[p, motion.frame], feet[p, motion.frame] = motion.joints, motion.feet
             seen[p, motion.frame], planted[p, motion.frame] = motion.feet_seen, motion.planted
+    camera: dict[str, NDArray] = {}
+    if (moves := take.camera_motion) is not None:
+        camera = {
+            "camera_R_first_cam": moves.R_first_cam,
+            "camera_zoom": moves.zoom,
+            "camera_confidence": moves.confidence,
+        }
     return {
         "world3d": world,
         "feet3d": feet,
@@ -214,6 +222,7 @@ def _placed(
         "planted": planted,
         "R_world_cam": placement.R_world_cam,
         "about": np.array(json.dumps(notes)),
+        **camera,
     }
 
 

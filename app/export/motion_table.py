@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
@@ -185,7 +186,7 @@ def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
 
 
 def about(take: Take, placement: Placement) -> dict[str, Any]:
-    """What every export is told by: video, axes, units, joints, assumptions, how well feet stand."""
+    """What every export is told by: video, cuts, camera, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
     return {
         "video": {
@@ -194,6 +195,11 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             "frames": take.frames,
             "fps": float(fps),
             "fps_exact": f"{fps.numerator}/{fps.denominator}",
+        },
+        "cuts": [{"frame": c.frame, "time_s": round(float(c.time_s), 6), "kind": c.kind} for c in take.cuts],
+        "camera_motion": {
+            "kind": "still" if take.camera_motion is None else take.camera_motion.kind,
+            "told": in_words(take.camera_motion),
         },
         "model": take.model,
         "units": "metres",

@@ -33,9 +33,10 @@ _POINTS = (*JOINTS, *FEET)
 def write_rrd(path: Path, take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> None:
     """Writes everybody: metres, right-handed, x right, y away from the camera, z up, floor at z = 0.
 
-    Timelines: `time`, the video's own seconds, and `frame`. Entities: `world/person_ID` the joints, heels and toes by name, none in
-    frames without a pose; `world/floor`; `world/camera/image`, the camera as it was assumed, with `person_ID` the 2D
-    joints that were found; `angles/person_ID/NAME` degrees; `render`, up to 32 MB and if it is .mp4; `about` as JSON.
+    Timelines: `time`, the video's own seconds, and `frame`. Entities: `world/person_ID` the joints, heels and toes by
+    name, none in frames without a pose; `world/floor`; `world/camera/image`, the camera as it was assumed, with
+    `person_ID` the 2D joints that were found; `angles/person_ID/NAME` degrees; `render`, up to 32 MB and if it is .mp4;
+    `about` as JSON.
 
     Raises:
         UserError: the disk refuses.

@@ -2,8 +2,8 @@
 
 The lifter's 17 joints end at the ankles. Without a sighting the foot is taken to lie in the knee's plane at a fixed
 angle to the shank, which is right within about 10° on people who stand and walk; on the floor it lies flat, or on the
-ball when the heel is up. That is enough to draw and to dress a character, and says nothing of the ankle's own angle: the
-shank gives it, so it cannot be measured from it. `Feet.seen` tells the two apart.
+ball when the heel is up. That is enough to draw and to dress a character, and says nothing of the ankle's own angle:
+the shank gives it, so it cannot be measured from it. `Feet.seen` tells the two apart.
 """
 
 from __future__ import annotations
@@ -190,11 +190,15 @@ def _feet_of(take: Take, placement: Placement, track_id: int) -> Feet:
     else:
         planted = np.array([known[f] for f in frames])
     direction, seen = _sighted(take, placement, track_id, joints)
+    # what somebody stands on, a roof or a box, is the floor under their feet
+    floor_m = placement.floor_m.get(track_id, {})
+    floor = np.array([[0, 0, floor_m.get(f, 0.0)] for f in frames])
+    joints = joints - floor[:, None]
     points = np.empty((len(frames), len(FOOT), 3), np.float32)
     for begin, end in _unbroken(frames):
         part = slice(begin, end)
         points[part] = foot_points(time[part], joints[part], planted[part], direction[part], seen[part])
-    return Feet(frames, points, seen, planted)
+    return Feet(frames, points + floor[:, None].astype(np.float32), seen, planted)
 
 
 def _unbroken(frames: list[int]) -> list[tuple[int, int]]:
@@ -210,6 +214,8 @@ def _sighted(take: Take, placement: Placement, track_id: int, joints: NDArray) -
         return np.zeros((n, 2, 3)), seen
     lens = Intrinsics(camera["fx_px"], camera["fy_px"], camera["cx_px"], camera["cy_px"])
     R_cam_world = np.repeat(placement.R_world_cam.T[None].astype(np.float64), n, 0)
+    for shot in placement.shots:
+        R_cam_world[[frame in shot.frames for frame in frames]] = shot.R_world_cam.T
     if take.camera_motion is not None:
         R_cam_world = np.swapaxes(take.camera_motion.R_first_cam[frames], -1, -2) @ R_cam_world
     body, length = np.einsum("fij,fkj->fki", R_cam_world, joints), TIP * (TOE + HEEL) * _shank_m(joints)

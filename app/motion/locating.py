@@ -56,11 +56,18 @@ def apparent_scale(rays: NDArray, found: NDArray, facing: NDArray) -> tuple[NDAr
     return both / np.maximum(of_body, 1e-6), both / np.maximum(np.sqrt(of_flat * of_body), 1e-12)
 
 
-def pelvis_path(rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray) -> NDArray | None:
+def pelvis_path(
+    rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray, R_first_cam: NDArray | None = None
+) -> NDArray | None:
     """The pelvis in camera axes (F, 3), metres: where the whole pose, seen from there, falls on its 2D joints best.
 
     First each frame by itself (`_fit`), then smoothed over time, each frame by what it is worth, depth far more than
     the place across the picture; at last across the picture once more, at the smooth depth. None where no frame tells.
+
+    Args:
+        rays: (F, 17, 2) x and y at depth 1, in each frame's own camera axes. score: (F, 17).
+        facing: (F, 17, 3) poses in facing axes, metres. time: (F,) seconds.
+        R_first_cam: (F, 3, 3) where the camera turns, into axes that do not: smoothing is done in these.
     """
     found = score > MIN_SCORE
     factor, likeness = apparent_scale(rays, found, facing)
@@ -69,14 +76,14 @@ def pelvis_path(rays: NDArray, score: NDArray, facing: FloatArray, time: NDArray
         return None
     at = np.stack([rays[:, 0, 0], rays[:, 0, 1], -np.log(np.where(seen, factor, 1))], 1)
     trust = seen.astype(float)
-    at = _calm(time, at, np.stack([trust, trust], 1))
+    at = _calm(time, at, np.stack([trust, trust], 1), R_first_cam)
     weight = np.where(found & seen[:, None], score, 0)
     for _ in range(2):  # where the pelvis is turns the pose a little, and the pose tells where the pelvis is
         turned = from_facing(facing, _point(at))
         own, information = _fit(at, turned, rays, weight)
-        at = _calm(time, own, information)
+        at = _calm(time, own, information, R_first_cam)
     own, information = _fit(at, turned, rays, weight, free=2)
-    at[:, :2] = _calm(time, own, information)[:, :2]
+    at[:, :2] = _calm(time, own, information, R_first_cam)[:, :2]
     return _point(at)
 
 
@@ -109,14 +116,30 @@ def _point(at: NDArray) -> NDArray:
     return np.concatenate([at[:, :2], np.ones((len(at), 1))], 1) * np.exp(at[:, 2:])
 
 
-def _calm(time: NDArray, at: NDArray, trust: NDArray) -> NDArray:
-    """`at` (F, 3) smoothed over time, across and in depth; what is not to be trusted (F, 2) is bridged straight."""
-    out = np.empty_like(at)
-    for k, (sigma, of) in enumerate(((_ACROSS_S, 0), (_ACROSS_S, 0), (_DEPTH_S, 1))):
+def _calm(time: NDArray, at: NDArray, trust: NDArray, R_first_cam: NDArray | None) -> NDArray:
+    """`at` (F, 3) smoothed over time, across and in depth; what is not to be trusted (F, 2) is bridged straight.
+
+    Before a camera that turns, the direction and the logarithm of the distance are smoothed in axes that do not turn.
+    """
+    if R_first_cam is None:
+        return _smooth(time, at, trust, (0, 0, 1))
+    place = np.einsum("fij,fj->fi", R_first_cam, _point(at))
+    distance = np.linalg.norm(place, axis=1, keepdims=True)
+    calm = _smooth(time, np.concatenate([place / distance, np.log(distance)], 1), trust, (0, 0, 0, 1))
+    direction = calm[:, :3] / np.linalg.norm(calm[:, :3], axis=1, keepdims=True)
+    place = np.einsum("fji,fj->fi", R_first_cam, direction * np.exp(calm[:, 3:]))
+    depth = np.maximum(place[:, 2:], 0.1)  # nobody who was seen is behind the camera
+    return np.concatenate([place[:, :2] / depth, np.log(depth)], 1)
+
+
+def _smooth(time: NDArray, values: NDArray, trust: NDArray, kind: Sequence[int]) -> NDArray:
+    """Columns of values (F, K) smoothed, each as one across (0) or in depth (1) is, by `trust` (F, 2) of its kind."""
+    out = np.empty_like(values)
+    for k, of in enumerate(kind):
         weight = trust[:, of] / trust[:, of].max()
         known = weight > 1e-3
-        filled = np.interp(time, time[known], at[known, k])
-        out[:, k] = zero_phase(time, filled, sigma, degree=1, weights=np.maximum(weight, 1e-3))
+        filled = np.interp(time, time[known], values[known, k])
+        out[:, k] = zero_phase(time, filled, (_ACROSS_S, _DEPTH_S)[of], degree=1, weights=np.maximum(weight, 1e-3))
     return out
 
 

@@ -1,40 +1,39 @@
 """Where people stand: from poses relative to the pelvis to bodies on one floor, once per take.
 
-Assumptions, all told in `Placement.assumptions`: the camera stands still enough and has the given field of view or
-intrinsics; people are as tall as said or, unsaid, of the size the lifter learned (an average adult); the floor is flat.
-Upright is where people's bodies point on average while their legs are straight, unless that disagrees with the camera
-by more than 45°, and then where the floor under their planted feet points.
+Every shot has a world of its own: gravity and floor are settled in it once, for everybody. Assumptions, all told in
+`Placement.assumptions`: the camera stands, or turns and zooms as `Take.camera_motion` says, and has the given field of
+view or intrinsics; people are as tall as said or, unsaid, of the size the lifter learned (an average adult); the floor
+is flat. Which way is up, see app/motion/gravity.py.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import from_facing, level
+from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.checks import Implausible, Placed, implausible
+from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import (
     Body,
     Footing,
-    floor_under,
+    floor_below,
     measure_footing,
-    planted_feet,
-    steadied,
 )
+from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.locating import guessed_path, pelvis_path, sightings
+from sasmamba.app.motion.shot import Shot, ShotCamera, settle
 from sasmamba.app.take import Take
 from sasmamba.app.types import Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
-from sasmamba.models.skeletons import H36M
-
-_MAX_TILT_DEG = 45.0
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,20 @@ class Placement:
     """Poses and places of a whole take.
 
     Attributes:
-        R_world_cam: (3, 3), camera axes to world axes: x right, y away from the camera, z up.
-        poses: track id to frame to pose, joints turned into the camera's own axes, bones of constant length.
+        R_world_cam: (3, 3), axes of the camera, as it stood in the first frame, to world axes: x right, y away from
+            the camera, z up.
+        poses: track id to frame to pose, bones of constant length, joints in the axes that R_world_cam leads from: the
+            camera's own where it stands still, those of the first frame where it turns or there are several shots.
         roots: track id to frame to pelvis (3,) in world axes, metres, floor at z = 0.
         fov_deg: the field of view along the picture's longer side that was assumed or follows from the intrinsics.
         assumptions: what was taken for granted, by name; goes into every export.
         before, after: feet before and after they were set right (equal where that was not asked for).
-        problems: sentences about people whose place is a guess, and about heights of people who are not there.
+        problems: sentences about people whose place is a guess, about heights of people who are not there, and about
+            motion that cannot be.
         planted: track id to frame to (2,) bool, whether the left and the right foot rest on what is under them.
+        floor_m: track id to frame to the height of what they stand on, or stood on last or will stand on next.
+        shots: the camera of each shot, in order of time; each shot has a world of its own.
+        implausible: what no body does, see app/motion/checks.py; told in `problems`, too.
     """
 
     R_world_cam: FloatArray
@@ -61,6 +66,9 @@ class Placement:
     after: Footing = field(default_factory=Footing)
     problems: tuple[str, ...] = ()
     planted: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
+    floor_m: dict[int, dict[int, float]] = field(default_factory=dict)
+    shots: tuple[ShotCamera, ...] = ()
+    implausible: tuple[Implausible, ...] = ()
 
     def at(self, frame: int) -> tuple[tuple[Pose3D, ...], dict[int, FloatArray]]:
         """Poses of a frame and where their pelves are."""
@@ -81,6 +89,7 @@ def place(
     intrinsics: Intrinsics | None = None,
     height_m: float | Mapping[int, float] | None = None,
     steady_feet: bool = True,
+    known: KnownCamera | None = None,
 ) -> Placement:
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera.
 
@@ -88,7 +97,8 @@ def place(
         fov_deg: assumed field of view along the picture's longer side. intrinsics: the camera, if it is known; then
             fov_deg is not used.
         height_m: how tall people are, all of them or by track id; the others are as tall as the lifter makes them.
-        steady_feet: keep planted feet where they stand and all feet out of the floor, see `footing.steadied`.
+        steady_feet: keep planted feet where they stand and all feet out of the floor, see `foot_lock.steadied`.
+        known: what is known of the camera's pitch and roll.
 
     Who cannot be placed (no frame in which the pose looks like what was seen) is put where somebody of that size would
     be, has no say in where the floor is, and is named in `Placement.problems`.
@@ -96,54 +106,72 @@ def place(
     Raises:
         UserError: a height of nobody on earth (exit code 2).
     """
-    meta = take.meta
-    camera = intrinsics or Intrinsics.assumed(meta, fov_deg)
-    fov = fov_deg if intrinsics is None else intrinsics.fov_deg(meta)
+    camera = intrinsics or Intrinsics.assumed(take.meta, fov_deg)
+    fov = fov_deg if intrinsics is None else intrinsics.fov_deg(take.meta)
     heights, problems = _heights(height_m, take)
-    frames: dict[int, list[int]] = {}
-    bodies: list[Body] = []
+    motion = take.camera_motion if take.camera_motion and take.camera_motion.kind != "still" else None
     statures: dict[str, dict[str, Any]] = {}
-    told: list[bool] = []  # of every body, whether its place was seen and not guessed
+    facing: dict[int, FloatArray] = {}
     for i, track in take.tracks.items():
         if track.poses:
-            frames[i] = sorted(track.poses)
-            facing = with_constant_bones(np.stack([track.poses[f].joints for f in frames[i]]))
-            stature = stature_of(facing)
-            facing *= np.float32(heights.get(i, stature) / stature)
-            time = np.array([float(take.times_s[f]) for f in frames[i]])
-            rays, score = sightings(track, frames[i], camera)
-            path = pelvis_path(rays, score, facing, time)
-            told.append(path is not None)
-            pelvis = guessed_path(rays, score, facing) if path is None else path
-            bodies.append(Body(time, from_facing(facing, pelvis), pelvis))
+            poses = with_constant_bones(np.stack([track.poses[f].joints for f in sorted(track.poses)]))
+            stature = stature_of(poses)
+            facing[i] = poses * np.float32(heights.get(i, stature) / stature)
             statures[str(i)] = {"height_m": round(heights.get(i, stature), 3), "given": i in heights}
-            if path is None:
+    whose: list[tuple[int, list[int]]] = []  # track id and frames of every body
+    shots: list[Shot] = []
+    for frames in take.shots or [range(0)]:
+        here = [(i, seen) for i in facing if (seen := [f for f in sorted(take.tracks[i].poses) if f in frames])]
+        found = [_located(take, i, seen, facing[i], camera, motion) for i, seen in here]
+        for (i, _), (_, sure) in zip(here, found, strict=True):
+            if not sure and "place" not in statures[str(i)]:
                 statures[str(i)]["place"] = "guessed"
                 problems.append(
                     f"Where person {i} stands is a guess: no frame shows enough of their body, or none fits the pose."
                 )
-    planted = [planted_feet(body) for body in bodies]
-    # where everybody's place is a guess, guesses are all that there is
-    heard = [n for n, sure in enumerate(told) if sure] or list(range(len(bodies)))
-    R = level(_up([bodies[n].joints for n in heard]))
-    if bodies:
-        flat = [bodies[n].turned(R, np.zeros(3)) for n in heard]
-        point, normal = floor_under(flat, [planted[n] for n in heard])
-        point, R = R.T @ point, level(R.T @ normal)
-        bodies = [body.turned(R, np.array([0, 0, -(R @ point)[2]])) for body in bodies]
+        shots.append(settle([body for body, _ in found], [sure for _, sure in found], frames, known))
+        whose += here
+    bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
+    levels = [level for shot in shots for level in shot.levels]
+    floors = [floor_below(rest, level) for rest, level in zip(planted, levels, strict=True)]
     if steady_feet:
-        bodies = [steadied(body, rest) for body, rest in zip(bodies, planted, strict=True)]
-    after = measure_footing(bodies, planted)
-    poses: dict[int, dict[int, Pose3D]] = {}
-    roots: dict[int, dict[int, FloatArray]] = {}
-    for i, body in zip(frames, bodies, strict=True):
-        joints = (body.joints @ R).astype(np.float32)
-        poses[i] = {
-            f: replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
-            for f, pose in zip(frames[i], joints, strict=True)
+        bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
+    out = Placement(
+        R_world_cam=shots[0].camera.R_world_cam,
+        poses={i: {} for i in facing},
+        roots={i: {} for i in facing},
+        fov_deg=fov,
+        before=before,
+        after=measure_footing(bodies, planted),
+        planted={i: {} for i in facing},
+        floor_m={i: {} for i in facing},
+        shots=tuple(shot.camera for shot in shots),
+    )
+    doubts = implausible(
+        [
+            Placed(i, body.time, body.joints + body.pelvis[:, None], rest, below)
+            for (i, _), body, rest, below in zip(whose, bodies, planted, floors, strict=True)
+            if "place" not in statures[str(i)]  # of a guess nothing else need be said
+        ]
+    )
+    problems += [doubt.sentence for doubt in doubts]
+    for (i, seen), body, rest, below in zip(whose, bodies, planted, floors, strict=True):
+        joints, pelvis = (body.joints @ out.R_world_cam).astype(np.float32), body.pelvis.astype(np.float32)
+        for f, pose, at, feet, under in zip(seen, joints, pelvis, rest, below.tolist(), strict=True):
+            out.poses[i][f] = replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
+            out.roots[i][f], out.planted[i][f], out.floor_m[i][f] = at, feet, under
+    cameras = [
+        {
+            "first_frame": shot.frames.start,
+            "frames": len(shot.frames),
+            "pitch_deg": round(shot.pitch_deg, 2),
+            "roll_deg": round(shot.roll_deg, 2),
+            "height_m": round(shot.height_m, 3),
+            "upright_uncertainty_deg": round(shot.sd_deg, 1),
         }
-        roots[i] = dict(zip(frames[i], body.pelvis.astype(np.float32), strict=True))
+        for shot in out.shots
+    ]
     assumptions = {
         "camera": {
             "fx_px": camera.fx,
@@ -152,16 +180,44 @@ def place(
             "cy_px": camera.cy,
             "fov_deg": fov,
             "given": intrinsics is not None,
-            "moves": False,
+            "moves": motion is not None,
         },
         "people": statures,
-        "upright": "where bodies point on average while their legs are straight, and the floor under planted feet",
-        "floor": "one flat floor for the whole take",
+        "upright": _in_words(known),
+        "shots": cameras,
+        "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own",
         "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
-    contact = {i: dict(zip(frames[i], rest, strict=True)) for i, rest in zip(frames, planted, strict=True)}
-    return Placement(R, poses, roots, fov, assumptions, before, after, tuple(problems), contact)
+    return replace(out, assumptions=assumptions, problems=tuple(problems), implausible=tuple(doubts))
+
+
+def _in_words(known: KnownCamera | None) -> str:
+    told = {} if known is None else {"pitch": known.pitch_deg, "roll": known.roll_deg}
+    given = " and ".join(f"a {name} of {angle:g}°" for name, angle in told.items() if angle is not None)
+    evidence = "people who stand straight, the floor under planted feet, and how cameras are held"
+    return f"the camera has {given}, as was said; the rest by {evidence}" if given else f"by {evidence}"
+
+
+def _located(
+    take: Take, track_id: int, frames: list[int], facing: FloatArray, camera: Intrinsics, motion: CameraMotion | None
+) -> tuple[Body, bool]:
+    """Somebody in some frames, in the axes of the camera as it stood in the first frame of the shot; and whether that
+    was seen, or is a guess."""
+    track = take.tracks[track_id]
+    inside = np.isin(sorted(track.poses), frames)
+    poses = facing[inside]
+    time = np.array([float(take.times_s[f]) for f in frames])
+    rays, score = sightings(track, frames, camera)
+    turned = None
+    if motion is not None:
+        rays, turned = motion.unzoomed(np.array(frames), rays), motion.R_first_cam[frames]
+    path = pelvis_path(rays, score, poses, time, turned)
+    pelvis = guessed_path(rays, score, poses) if path is None else path
+    joints = from_facing(poses, pelvis)
+    if motion is not None:
+        joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
+    return Body(time, joints, pelvis), path is not None
 
 
 def check_heights(height_m: float | Mapping[int, float] | None) -> None:
@@ -180,26 +236,3 @@ def _heights(height_m: float | Mapping[int, float] | None, take: Take) -> tuple[
     strangers = sorted(height_m.keys() - take.tracks.keys())
     problems = [f"A height is given for person {i}, who is not there; found: {there}." for i in strangers]
     return {i: height for i, height in height_m.items() if i in take.tracks}, problems
-
-
-def _up(poses: Sequence[NDArray]) -> FloatArray:
-    """Up in camera axes: where straight-legged bodies point on average; straight up in the picture without any."""
-    picture_up = np.array([0, -1, 0], np.float32)
-    if not poses:
-        return picture_up
-    p = np.concatenate(poses)
-
-    def unit(v: NDArray) -> NDArray:
-        return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)
-
-    straight = np.ones(len(p), bool)
-    for hip, knee, ankle in (
-        (H36M.LEFT_HIP, H36M.LEFT_KNEE, H36M.LEFT_ANKLE),
-        (H36M.RIGHT_HIP, H36M.RIGHT_KNEE, H36M.RIGHT_ANKLE),
-    ):
-        straight &= (unit(p[:, knee] - p[:, hip]) * unit(p[:, ankle] - p[:, knee])).sum(-1) > 0.85
-    axis = unit(p[:, H36M.THORAX] - 0.5 * (p[:, H36M.LEFT_ANKLE] + p[:, H36M.RIGHT_ANKLE]))
-    plausible = straight & (axis @ picture_up > math.cos(math.radians(_MAX_TILT_DEG)))
-    if plausible.sum() < 5:
-        return picture_up
-    return unit(np.median(axis[plausible], 0)).astype(np.float32)

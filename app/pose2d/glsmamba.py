@@ -20,6 +20,7 @@ from sasmamba.app.pose2d.choices import file_and_folder
 from sasmamba.app.pose2d.detectors import Detector
 from sasmamba.app.pose2d.hrnet import HRNetPose2D
 from sasmamba.app.pose2d.overlap import box_iou
+from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common import arrays
 from sasmamba.common.arrays import FloatArray
@@ -45,7 +46,7 @@ class GLSMambaPose2D(HRNetPose2D):
     People are followed as `HRNetPose2D` does it. Joints are PoseTrack's put in COCO's places, see
     `skeletons.posetrack15_to_coco17`: ears are stand-ins, eyes are missing.
 
-    Frames that are not known stand as the nearest one that is: at both ends of a video, as the field does it, and the
+    Frames that are not known stand as the nearest one that is: at both ends of a shot, as the field does it, and the
     future where nobody calls `foresee`.
 
     Args:
@@ -106,8 +107,12 @@ class GLSMambaPose2D(HRNetPose2D):
         if not any(known is frame for known in self._known):
             self.foresee(frame)
         wanted = range(frame.index - self.ahead, frame.index + self.ahead + 1)
-        self._around = [min(self._known, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
-        before = self._followed if self._last is not None and frame.index > self._last.index else ()
+        cuts = [f.index for f in self._known if f.cut is not None]
+        begin = max((c for c in cuts if c <= frame.index), default=0)
+        end = min((c for c in cuts if c > frame.index), default=frame.index + self._frames)
+        shot = [f for f in self._known if begin <= f.index < end]
+        self._around = [min(shot, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
+        before = () if self._last is None or begins_anew(frame, self._last) else self._followed
         people = super().__call__(frame)
         lost = [b for b in before if all(box_iou(b.box_px, p.box_px) < STILL_THERE for p in people)]
         if lost and not self._told_lost:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.detectors import Detector, session_options
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
+from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common import arrays
 from sasmamba.common.arrays import FloatArray
@@ -103,10 +104,10 @@ class HRNetPose2D(Closing):
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
 
-        A frame that is not later than the one before it begins a new video.
+        A frame that is not later than the one before it begins a new video, and one with a cut a new shot.
         """
         last, self._last = self._last, frame
-        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+        if last is not None and begins_anew(frame, last):
             self._followed = ()
         boxes = [p.box_px for p in self._followed]
         self._since_detection += 1

@@ -18,6 +18,7 @@ import numpy as np
 
 from sasmamba.app.pose2d.landmarker import GREY, Landmarker, Picture
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
+from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
@@ -91,11 +92,11 @@ class MediaPipePose2D(Closing):
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
 
-        A frame that is not later than the one before it begins a new video.
+        A frame that is not later than the one before it begins a new video, and one with a cut a new shot.
         """
         last, self._last = self._last, frame
         step_ms = 1 if last is None else int(1000 * (frame.time_s - last.time_s))
-        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+        if last is not None and begins_anew(frame, last):
             self._let_go(self._followers)
             step_ms = 1
             self._calls = self._next_tile = 0

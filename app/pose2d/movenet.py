@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.multipose import Finder, find_people
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
+from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.squares import Square, unmirrored
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
@@ -142,10 +143,11 @@ class MoveNetPose2D(Closing):
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
 
-        A frame that is not later than the one before it begins a new video.
+        A frame that is not later than the one before it begins a new video, and one with a cut a new shot: everybody
+        is looked for afresh.
         """
         last, self._last = self._last, frame
-        if last is not None and (frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape):
+        if last is not None and begins_anew(frame, last):
             self._followers = []
             self._found_s = self._changed_s = -np.inf
         now_s = float(frame.time_s)

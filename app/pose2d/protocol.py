@@ -8,12 +8,18 @@ from typing import Protocol, Self
 from sasmamba.app.types import Frame, Person2D
 
 
+def begins_anew(frame: Frame, last: Frame) -> bool:
+    """Whether what is remembered of the last frame tells nothing of this one: a new shot, or another video."""
+    return frame.cut is not None or frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape
+
+
 class Pose2D(Protocol):
     """Finds people and their joints in one frame at a time.
 
     The constructor loads, calling infers. Frames arrive in order of time. The result has one `Person2D` per
     person, COCO-17 joints in pixels of the frame, `track_id` None (identities are given by tracking); nobody in
-    the picture is an empty tuple. Backends are context managers and free their models on exit.
+    the picture is an empty tuple. Where a new shot begins, everybody is looked for afresh (`begins_anew`). Backends are
+    context managers and free their models on exit.
     """
 
     name: str

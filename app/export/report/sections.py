@@ -12,9 +12,10 @@ from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, sighted, warnings
 from sasmamba.app.export.report.plots import BOX, angle_plots
+from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
-from sasmamba.app.take import Take
+from sasmamba.app.take import Take, cut_list
 from sasmamba.models.angles import ANGLES
 
 #: Plots of more people than this begin folded.
@@ -60,6 +61,9 @@ def summary(take: Take, placement: Placement, people: list[PersonMotion], outcom
         "Speed": f"{outcome.fps:.1f} frames/s; milliseconds per frame: "
         + ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.stage_ms.items()),
     }
+    run["Camera"] = in_words(take.camera_motion)
+    if take.cuts:
+        run["Cuts"] = f"{cut_list(take.cuts)}; whoever is seen in two shots is two people here"
     parts = ['<section class="summary"><h2>Summary</h2>', _list(run)]
     if people:
         parts += [_people(take, people), "<div><h3>Assumed</h3>", _list(_assumed(placement)), "</div>"]
@@ -120,6 +124,8 @@ def _assumed(placement: Placement) -> dict[str, str]:
 def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(_named(str(name), part) for name, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
