@@ -223,9 +223,9 @@ def test_blender_finds_every_joint(form: str, rig: str, tmp_path: Path) -> None:
 
 
 def test_gltf_s_own_validator_has_nothing_to_say(tmp_path: Path) -> None:
-    """Khronos's validator, where `npm install gltf-validator` was run in the folder that GLTF_VALIDATOR names."""
+    """Khronos's validator, where npm installed gltf-validator in the folder that NODE_PACKAGES names."""
     pytest.importorskip("pygltflib", reason="pygltflib, which writes GLB, is not installed")
-    folder = os.environ.get("GLTF_VALIDATOR", "")
+    folder = os.environ.get("NODE_PACKAGES", "")
     if not (folder and shutil.which("node") and (Path(folder) / "node_modules" / "gltf-validator").is_dir()):
         pytest.skip("node and gltf-validator are not installed")
     script = (
