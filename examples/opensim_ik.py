@@ -7,7 +7,7 @@
 
 Without --model a plain one is built from the file's own segment lengths: pelvis, trunk, ball joints at hips, shoulders
 and ankles, hinges at knees and elbows, markers at the joint centres. A model of yours takes part with every marker that
-has one of the file's names: Rajagopal's full-body model knows RHJC, RKJC, RAJC, RCAL, RTOE, RSJC, REJC and the left ones.
+has one of the file's names, RHJC, RKJC, RAJC, RCAL, RTOE, RSJC, REJC, RWJC and the left ones.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def built_model(names: list[str], places: np.ndarray) -> opensim.Model:
         join(opensim.BallJoint, f"ankle_{side.lower()}", tibia, (0, -shank, 0), foot)
         join(opensim.BallJoint, f"shoulder_{side.lower()}", torso, shoulder, humerus)
         join(opensim.PinJoint, f"elbow_{side.lower()}", humerus, (0, -upper_arm, 0), radius)
-        ahead, behind, sole = length(f"{side}AJC", f"{side}TOE"), length(f"{side}AJC", f"{side}CAL"), 0.0
+        ahead, behind = length(f"{side}AJC", f"{side}TOE"), length(f"{side}AJC", f"{side}CAL")
         whole = length(f"{side}CAL", f"{side}TOE")
         # where the ankle stands over the line from heel to toe
         front = (ahead**2 - behind**2 + whole**2) / (2 * whole)
@@ -113,7 +113,8 @@ def main() -> None:
     lines = [*header, "endheader", "\t".join(["time", *(c.getName() for c in coordinates)])]
     arguments.out.write_text("\n".join([*lines, *("\t".join(f"{v:.6f}" for v in row) for row in rows)]) + "\n")
     off = 1000 * np.array(errors)
-    print(f"{len(rows)} frames, {len(known)} markers: median error {np.median(off):.1f} mm, 90 % {np.quantile(off, 0.9):.1f}")
+    figures = f"median error {np.median(off):.1f} mm, 90 % below {np.quantile(off, 0.9):.1f} mm"
+    print(f"{len(rows)} frames, {len(known)} markers: {figures}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python blender_positions.py FILE FRAMES OUT.json
 
-Imports one file into an empty scene of 30 frames per second and writes where bones' heads are, by armature: at rest, and
-in every tenth frame of the clip; metres, z up.
+Imports one file into an empty scene of 30 frames per second and writes where bones' heads are, by armature: at rest,
+and in every tenth frame of the clip; metres, z up.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ def write_trc(path: Path, motion: PersonMotion, footage: Footage) -> None:
     """Writes one person's joints, heels and toes as markers: millimetres, x right, y up, z towards the camera, floor at
     y = 0, by the names that `ExportOptions.markers` says.
 
-    Time is the video's. Cells of frames without a pose are empty, as the format has it. The format has no room for
-    notes; a variable frame rate is resampled to the average.
+    Time is the video's. Cells of frames without a pose are "nan": where they are empty, OpenSim misses a row's last
+    one and refuses the file. The format has no room for notes; a variable frame rate is resampled to the average.
 
     Source: "Marker (.trc) Files", OpenSim documentation: five lines of header, an empty one, tabs between cells.
 
@@ -40,5 +40,6 @@ def write_trc(path: Path, motion: PersonMotion, footage: Footage) -> None:
         out.write("\n".join(header) + "\n")
         for number, (time, pose) in enumerate(zip(motion.times_s, points, strict=True), 1):
             values = (1000 * pose @ R_YUP_WORLD.T).ravel()
-            cells = "\t".join(f"{v:.3f}" for v in values) if np.isfinite(values).all() else "\t" * (len(values) - 1)
+            whole = np.isfinite(values).all()
+            cells = "\t".join(f"{v:.3f}" if whole else "nan" for v in values)
             out.write(f"{number}\t{time:.6f}\t{cells}\n")

@@ -64,7 +64,8 @@ def tumbling(frames: int) -> np.ndarray:
 
 def walking(frames: int) -> np.ndarray:
     joints, root = walker(frames, fps=30)
-    return joints + (root + [0, 0, 0.05])[:, None]  # ankles where a standing person has them
+    root[:, 2] += 0.05  # ankles where a standing person has them
+    return joints + root[:, None]
 
 
 def written_bvh(path: Path) -> tuple[list[str], np.ndarray]:
@@ -277,14 +278,14 @@ def test_npz_has_the_world_beside_the_poses(tmp_path: Path) -> None:
 
 
 def test_a_row_that_ends_in_a_gap_has_all_its_cells(tmp_path: Path) -> None:
-    """OpenSim counts the cells of the row, and of a last one that is empty."""
+    """OpenSim counts the cells of a row, and overlooks a last one that is empty."""
     take, placement = scene({1: walking(8)}, gap=range(3, 6))
     for markers in ("ours", "pose2sim", "opensim"):
         options = ExportOptions(markers=markers)
         lines = export_motion(take, placement, tmp_path / "clip", ["trc"], options=options)[0].read_text().split("\n")
         count = int(lines[2].split("\t")[3])
         assert {len(line.split("\t")) for line in lines[6:-1]} == {2 + 3 * count}
-        assert lines[9].split("\t")[2:] == [""] * 3 * count
+        assert lines[9].split("\t")[2:] == ["nan"] * 3 * count
 
 
 def test_files_of_people_who_are_no_longer_there_are_removed(tmp_path: Path) -> None:
@@ -378,3 +379,55 @@ def test_c3d_counts_so_many_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match="at most 9 frames"):
         export_motion(take, placement, tmp_path / "clip", ["c3d"])
     assert not list(tmp_path.iterdir())
+
+
+def test_markers_have_the_names_that_programs_know(tmp_path: Path) -> None:
+    trc = pytest.importorskip("trc", reason="trc-data-reader, an independent TRC reader, is not installed")
+    take, placement = scene({1: walking(10)})
+    person = motions(take, placement)[0]
+    known = {
+        "pose2sim": {"Hip": 0, "RHip": 1, "LAnkle": 6, "Neck": 8, "Head": 10, "LElbow": 12, "RHeel": 19},
+        "opensim": {"RHJC": 1, "LKJC": 5, "RAJC": 3, "LCAL": 17, "RTOE": 20, "LSJC": 11, "REJC": 15, "LWJC": 13},
+    }
+    for markers, names in known.items():
+        path = export_motion(take, placement, tmp_path / markers, ["trc"], options=ExportOptions(markers=markers))[0]
+        data = trc.TRCData()
+        data.load(str(path))
+        for name, point in names.items():
+            assert worst_mm(np.array(data[name]), y_up_mm(person.points[:, point])) < 0.01, name
+        if markers == "pose2sim":  # its big toe is the tip: ahead of the ball, in line with the heel
+            heel, toe, tip = y_up_mm(person.feet[:, 2]), y_up_mm(person.feet[:, 3]), np.array(data["RBigToe"])
+            np.testing.assert_allclose(
+                np.linalg.norm(tip - heel, axis=1) / np.linalg.norm(toe - heel, axis=1), 1.35, atol=1e-3
+            )
+
+
+def test_angles_as_a_tidy_table_and_as_opensim_s_motion(tmp_path: Path) -> None:
+    take, placement = scene({1: walking(20), 2: tumbling(20)}, start=3, gap=range(10, 12))
+    table, *mots = export_motion(take, placement, tmp_path / "clip", ["angles"])[:3]
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["time_s", "person", "side", "joint", "angle", "degrees", "seen"]
+    for person, mot in zip(motions(take, placement), mots, strict=True):
+        truth = person.angles()
+        lines = mot.read_text().splitlines()
+        end = lines.index("endheader")
+        assert dict(line.split("=") for line in lines[1:end]) == {
+            "version": "1",
+            "nRows": "20",
+            "nColumns": str(1 + len(truth)),
+            "inDegrees": "yes",
+        }
+        assert lines[end + 1].split("\t") == ["time", *truth]
+        values = np.array([[float(x) for x in line.split("\t")] for line in lines[end + 2 :]])
+        np.testing.assert_allclose(values[:, 0], person.times_s, atol=1e-6)
+        np.testing.assert_allclose(values[:, 1:], np.stack(list(truth.values()), 1), atol=1e-5)
+        for name, angles in truth.items():
+            side, _, rest = name.partition("_") if name.startswith(("left", "right")) else ("middle", "", name)
+            joint, _, what = rest.partition("_")
+            key = {"person": str(person.track_id), "side": side, "joint": joint, "angle": what}
+            mine = [row for row in rows if key.items() <= row.items()]
+            known = np.isfinite(angles)
+            assert [row["time_s"] for row in mine] == [f"{t:.6f}" for t in person.times_s[known]]
+            np.testing.assert_allclose([float(row["degrees"]) for row in mine], angles[known], atol=0.006)
+            assert [row["seen"] for row in mine] == [str(int(s)) for s in person.observed[known]]

@@ -51,7 +51,8 @@ window.at = seconds => {
 window.lowest = () => Math.min(...skins.map(mesh => {
   let low = Infinity;
   const point = new THREE.Vector3();
-  for (let i = 0; i < mesh.geometry.attributes.position.count; i += 7) low = Math.min(low, mesh.getVertexPosition(i, point).y);
+  const count = mesh.geometry.attributes.position.count;
+  for (let i = 0; i < count; i += 7) low = Math.min(low, mesh.getVertexPosition(i, point).y);
   return low;
 }));
 window.ready = true;
