@@ -62,7 +62,8 @@ def figure(motion: RigMotion) -> Figure:
             parts.append((n, at[n], at[toe], RADIUS_M["ANKLE"], RADIUS_M["TOE"]))
             parts.append((n, heel, at[toe], RADIUS_M["HEEL"], RADIUS_M["TOE"]))
             parts.append((toe, at[toe], tip, RADIUS_M["TOE"], 0.8 * RADIUS_M["TOE"]))
-    vertices, normals, bones, triangles, count = [], [], [], {side: [] for side in SIDES}, 0
+    vertices, normals, bones, count = [], [], [], 0
+    triangles: dict[str, list[NDArray]] = {side: [] for side in SIDES}
     for bone, a, b, ra, rb in parts:
         points, outwards, faces = _capsule(np.asarray(a), np.asarray(b), ra, rb)
         vertices.append(points)

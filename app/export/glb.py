@@ -113,10 +113,10 @@ def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times:
     turns = {n: quaternions(motion.local[:, n]) for n, node in enumerate(motion.nodes) if node.turn != "with parent"}
     tracks = [(joints[0], "translation", "VEC3", motion.root)]
     tracks += [(joints[n], "rotation", "VEC4", values) for n, values in turns.items()]
-    for node, what, kind, values in tracks:
+    for joint, what, kind, values in tracks:
         output = pool.add(values, kind, _FLOAT)
         animation.samplers.append(gltf.AnimationSampler(input=keys, output=output, interpolation="LINEAR"))
-        target = gltf.AnimationChannelTarget(node=node, path=what)
+        target = gltf.AnimationChannelTarget(node=joint, path=what)
         animation.channels.append(gltf.AnimationChannel(sampler=len(animation.samplers) - 1, target=target))
 
 

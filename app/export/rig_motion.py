@@ -59,9 +59,10 @@ def rig_motion(nodes: tuple[Node, ...], points: NDArray) -> RigMotion:
     F, N = len(points), len(nodes)
     local, turned, places = np.empty((F, N, 3, 3)), np.empty((F, N, 3, 3)), np.empty((F, N, 3))
     still = np.broadcast_to(np.eye(3), (F, 3, 3))
+    root = _root(nodes, points)
     for n, node in enumerate(nodes):
         above = still if node.parent < 0 else turned[:, node.parent]
-        places[:, n] = points[:, node.at]
+        places[:, n] = root
         if node.parent >= 0:
             places[:, n] = places[:, node.parent] + above @ offsets[n]
         if node.turn == "aim":
@@ -72,7 +73,15 @@ def rig_motion(nodes: tuple[Node, ...], points: NDArray) -> RigMotion:
         else:
             local[:, n] = np.swapaxes(above, 1, 2) @ _frame(node, points)
         turned[:, n] = above @ local[:, n]
-    return RigMotion(nodes, offsets, ends, local, points[:, nodes[0].at])
+    return RigMotion(nodes, offsets, ends, local, root)
+
+
+def _root(nodes: Sequence[Node], points: NDArray) -> NDArray:
+    """(F, 3) where the root is: on the pelvis or, where both thighs hang on it, midway between the hips, which keeps
+    feet where they stand. The two differ by as much as a lifted pelvis is bent, up to two centimetres."""
+    if any(node.parent == 0 and node.at == H36M.LEFT_HIP for node in nodes):
+        return np.asarray(points[:, [H36M.LEFT_HIP, H36M.RIGHT_HIP]].mean(1))
+    return points[:, nodes[0].at]
 
 
 def _frame(node: Node, points: NDArray) -> NDArray:
@@ -100,6 +109,9 @@ def _rest(nodes: Sequence[Node], points: NDArray) -> tuple[NDArray, NDArray]:
 
     def length(a: int, b: int) -> float:
         return float(np.median(np.linalg.norm(points[:, b] - points[:, a], axis=-1)))
+
+    points = points.copy()
+    points[:, nodes[0].at] = _root(nodes, points)
 
     for n, node in enumerate(nodes):
         if node.end is not None:

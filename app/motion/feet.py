@@ -190,15 +190,16 @@ def _feet_of(take: Take, placement: Placement, track_id: int) -> Feet:
     else:
         planted = np.array([known[f] for f in frames])
     direction, seen = _sighted(take, placement, track_id, joints)
-    # what somebody stands on, a roof or a box, is the floor under their feet
-    floor_m = placement.floor_m.get(track_id, {})
-    floor = np.array([[0, 0, floor_m.get(f, 0.0)] for f in frames])
-    joints = joints - floor[:, None]
     points = np.empty((len(frames), len(FOOT), 3), np.float32)
-    for begin, end in _unbroken(frames):
-        part = slice(begin, end)
-        points[part] = foot_points(time[part], joints[part], planted[part], direction[part], seen[part])
-    return Feet(frames, points + floor[:, None].astype(np.float32), seen, planted)
+    for k, ankle in enumerate(_LEGS[:, 2]):
+        # what somebody stands on, a roof or a box, is the floor under a foot that is not beside it
+        level = np.array([placement.floor_m.get(track_id, {}).get(f, 0.0) for f in frames])
+        floor = np.clip(joints[:, ankle, 2] - ANKLE_HEIGHT_M, np.minimum(level, 0), level)[:, None, None] * [0, 0, 1]
+        for begin, end in _unbroken(frames):
+            part, ends = slice(begin, end), slice(2 * k, 2 * k + 2)
+            found = foot_points(time[part], (joints - floor)[part], planted[part], direction[part], seen[part])
+            points[part, ends] = found[:, ends] + floor[part]
+    return Feet(frames, points, seen, planted)
 
 
 def _unbroken(frames: list[int]) -> list[tuple[int, int]]:

@@ -150,6 +150,21 @@ def test_a_foot_that_2d_sees_turns_as_it_does() -> None:
     np.testing.assert_allclose(along(unseen.points), along(by_leg), atol=0.02)
 
 
+def test_a_roof_is_the_floor_of_who_stands_on_it() -> None:
+    """Level feet up there; and a foot beside the box is not lifted onto it."""
+    up = stander(40) + [0, 0, 2.0]
+    take, placement = scene({1: up})
+    placement.planted[1] = dict.fromkeys(range(40), np.ones(2, bool))
+    placement.floor_m[1] = dict.fromkeys(range(40), 2.0)
+    found = find_feet(take, placement)[1]
+    np.testing.assert_allclose(found.points[..., 2], 2.0 + SOLE_M, atol=2e-3)
+    down = stander(40)
+    take, placement = scene({1: down})
+    placement.planted[1] = dict.fromkeys(range(40), np.ones(2, bool))
+    placement.floor_m[1] = {f: 0.3 if 10 <= f < 20 else 0.0 for f in range(40)}
+    np.testing.assert_allclose(find_feet(take, placement)[1].points[..., 2], SOLE_M, atol=2e-3)
+
+
 def test_legs_that_are_exchanged_take_their_feet_along() -> None:
     feet = np.arange(12, dtype=np.float32).reshape(4, 3)
     joints = np.arange(34, dtype=np.float32).reshape(17, 2)
