@@ -152,7 +152,7 @@ def test_a_foot_that_2d_sees_turns_as_it_does() -> None:
 
 def test_a_roof_is_the_floor_of_who_stands_on_it() -> None:
     """Level feet up there; and a foot beside the box is not lifted onto it."""
-    up = stander(40) + [0, 0, 2.0]
+    up = stander(40) + np.array([0, 0, 2.0])
     take, placement = scene({1: up})
     placement.planted[1] = dict.fromkeys(range(40), np.ones(2, bool))
     placement.floor_m[1] = dict.fromkeys(range(40), 2.0)
