@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import opensim
+import opensim  # type: ignore # an example need not have it
 
 
 def read_markers(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
