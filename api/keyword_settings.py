@@ -44,6 +44,7 @@ class AnalysisSettings(ModelSettings, total=False):
         start_s: Where to begin, seconds.
         end_s: Where to end, seconds.
         max_frames: How many frames at most.
+        stream: Number of the stream to read, where a file holds several films; None for the longest and largest.
         pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
         cuts: Look for cuts: nobody's identity, pose or place goes on across one.
         camera: What the camera does, "auto" (the background decides), "still" or "rotating".
@@ -60,6 +61,7 @@ class AnalysisSettings(ModelSettings, total=False):
     start_s: float | None
     end_s: float | None
     max_frames: int | None
+    stream: int | None
     pose2d_every: int
     cuts: bool
     camera: CameraChoice

@@ -26,6 +26,9 @@ MOST_PEOPLE = 50
 #: More threads than this are a slip of the finger.
 MOST_THREADS = 256
 
+#: Containers count streams from 0, and none holds more than this.
+MOST_STREAMS = 65535
+
 #: Heights of a picture in pixels: below, nothing can be told; above, no encoder of video goes.
 HEIGHTS_PX = (64, 4320)
 
@@ -105,6 +108,7 @@ class Settings(SharedSettings):
     Attributes:
         end_s: where to end, seconds; None for the end.
         max_frames: do at most so many frames; None for all.
+        stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
         cuts: look for cuts, and let nobody's identity, pose or place go on across one.
         camera: what the camera does; auto: the background decides. Still costs nothing.
@@ -119,11 +123,12 @@ class Settings(SharedSettings):
         export: formats of `export.formats.FORMATS` to write beside the render.
         rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
+        threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
     """
 
     end_s: float | None = None
     max_frames: int | None = None
+    stream: int | None = None
     pose2d_every: int = 1
     cuts: bool = True
     camera: CameraChoice = "auto"
@@ -150,6 +155,8 @@ class Settings(SharedSettings):
         _ = self.known_camera  # raises for angles that cannot be
         if self.camera not in get_args(CameraChoice):
             raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
+        if self.stream is not None and not 0 <= self.stream <= MOST_STREAMS:
+            raise _usage(f"--stream is the number of a stream, 0 to {MOST_STREAMS}, not {self.stream}.")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:

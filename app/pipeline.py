@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
@@ -36,19 +35,23 @@ from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.pose2d.sides import SideRepair, mend_sides, side_sentences
+from sasmamba.app.pose2d.sides import mend_sides, side_sentences
 from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
+from sasmamba.app.run_report import Report
 from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Cut, Frame
+from sasmamba.app.types import Frame
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import check_writable
+from sasmamba.common.files import check_writable, claimed
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.lifter import Lifter
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
@@ -56,67 +59,59 @@ _HUD_EVERY = 15
 _SPURIOUS_S = 0.26
 #: Somebody unseen for longer than this starts a new window.
 _MAX_GAP_S = 1.0
+#: No video has people of more digits than this.
+_LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
 _READ_AHEAD, _DRAWN_AHEAD = 4, 2
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a run did.
+def open_video(source: Path, settings: Settings) -> VideoFile:
+    """The part of a video that a run is about.
 
-    Attributes:
-        frames: analysed.
-        detections: those of them in which the 2D stage ran (detection frames).
-        written: frames in the render.
-        people: track ids and in how many detection frames each was seen.
-        stage_ms: milliseconds per frame, see `Timings`.
-        seconds: from the first frame to the last.
-        startup_s: opening the video and loading models before that.
-        files: what was written.
-        model: the lifter's name.
-        pose2d: the 2D stage's name.
-        problems: sentences about losses.
-        interrupted: Ctrl-C left something undone.
-        upright: of each shot how its camera stood, and how sure that is, as `Placement.assumptions` has it.
-        side_repairs: stretches in which left and right were exchanged in the 2D and put right.
-        cuts: where a new shot begins.
-        camera: what the camera did, in words.
+    Raises:
+        UserError: it cannot be read, or is not of the camera that the settings name.
     """
+    video = VideoFile(
+        source,
+        start_s=settings.start_s,
+        end_s=settings.end_s,
+        max_frames=settings.max_frames,
+        stream=settings.stream,
+    )
+    if settings.intrinsics is not None:
+        settings.intrinsics.check(video.meta)
+    return video
 
-    frames: int
-    detections: int
-    written: int
-    people: dict[int, int]
-    stage_ms: dict[str, float]
-    seconds: float
-    startup_s: float
-    files: list[str]
-    model: str
-    pose2d: str
-    problems: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    side_repairs: list[SideRepair] = field(default_factory=list)
-    upright: list[dict[str, Any]] = field(default_factory=list)
-    cuts: list[Cut] = field(default_factory=list)
-    camera: str = ""
 
-    @property
-    def fps(self) -> float:
-        """Frames per second of the whole chain, start-up excluded."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
+@contextmanager
+def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
+    """The 2D stage of a run, loaded, and its lifter, which may still be loading; the 2D stage is closed at the end.
 
-    def plain(self) -> dict[str, Any]:
-        """All of it, `fps` too, in values that JSON knows."""
-        cuts = [asdict(cut) | {"time_s": float(cut.time_s)} for cut in self.cuts]
-        return asdict(self) | {"fps": self.fps, "cuts": cuts}
+    Raises:
+        UserError: the models of one cannot be had or used, with what to do.
+    """
+    device = resolve_device(settings.device)
+    with (
+        lifter_beside(settings.lifter, device, flip=settings.flip, refine=settings.refine) as lifter,
+        open_pose2d(
+            settings.pose2d,
+            max_people=settings.max_people,
+            detector=settings.detector,
+            weights=settings.pose2d_weights,
+            input_px=settings.pose2d_px,
+            device=device,
+            threads=settings.threads,
+        ) as pose2d,
+    ):
+        yield pose2d, lifter
 
 
 def analyse(
     video: VideoFile,
     pose2d: Pose2D,
-    lifter: Lifter,
+    lifter: Lifter | Future[Lifter],
     *,
     every: int,
     max_people: int,
@@ -139,8 +134,17 @@ def analyse(
     `watch` sees how the camera turns; without it, it is taken to be still.
 
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
+
+    A lifter that is still being loaded is a future; that it cannot be is said as soon as it is known.
     """
-    take = Take(video.meta, lifter.name, every)
+    loading = lifter if isinstance(lifter, Future) else None
+
+    def seen(stage: str, done: int, total: int | None) -> None:
+        if loading is not None and loading.done():
+            loading.result()
+        progress(stage, done, total)
+
+    take = Take(video.meta, "", every)
     see(
         video,
         pose2d,
@@ -148,10 +152,12 @@ def analyse(
         max_people=max_people,
         timings=timings,
         stop=stop,
-        progress=progress,
+        progress=seen,
         cuts=cuts,
         watch=watch,
     )
+    lifter = lifter.result() if isinstance(lifter, Future) else lifter
+    take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
@@ -230,6 +236,8 @@ def mend_sides_of(take: Take) -> None:
 
 def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
     """Everybody's poses, from the 2D of their whole life."""
+    from sasmamba.app.lifting.offline import Lifting  # brings torch, which whoever has a lifter has
+
     lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
     last = take.detection_frames[-1] + 1 if take.detection_frames else 0
     for index in range(last):
@@ -252,9 +260,11 @@ def keep_person(take: Take, person: int) -> str:
 
 
 def outputs(job: Job, settings: Settings) -> list[Path]:
-    """The files of a run, as far as they are known before it: person 1 stands for all who have files of their own."""
+    """The files of a run, as far as they are known before it: two people stand for all who have files of their own,
+    the first and one whose number makes the longest name."""
     poses = [] if job.poses is None else [job.poses]
-    return [job.out, *poses, *export_paths((settings.person or 1,), job.out.with_suffix(""), settings.export)]
+    people = (settings.person,) if settings.person else (1, _LONGEST_NUMBER)
+    return [job.out, *poses, *export_paths(people, job.out.with_suffix(""), settings.export)]
 
 
 def render(
@@ -276,9 +286,9 @@ def render(
     drawing go on in threads of their own beside the encoding; the pictures are the same.
     """
     scenes = {shot.start: Scene.of_shot(placement.roots, shot, placement.R_world_cam) for shot in take.shots}
-    look = RenderConfig(height=settings.height, show_numbers=settings.numbers)
+    config = RenderConfig(height=settings.height, show_numbers=settings.numbers)
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
-    renderer = Renderer(video.meta, look, scenes[0], pages=drawn_ahead + 2)
+    renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
     feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
 
@@ -293,19 +303,19 @@ def render(
                     hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in stages.items())
                 with timings("draw"):
                     if frame.index in scenes and frame.index > 0:
-                        renderer.see_from(look.azimuth_deg, look.elevation_deg, scenes[frame.index])
+                        renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
                     soles = {i: feet[i][frame.index] for i in roots}
                     picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
                 yield picture, frame.time_s
 
     width, height = renderer.size
-    end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
+    end_s = take.times_s[-1] + 1 / video.meta.fps + video.clock_s
     audio = job.source if video.has_audio else None
     asked_before = stop.asked
     written = 0
     with (
-        open_render(job.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
+        open_render(job.out, width, height, video.meta.fps, audio, video.clock_s, end_s) as sink,
         closing(prefetch(pictures(), drawn_ahead)) as drawn,
     ):
         for picture, time_s in drawn:
@@ -329,29 +339,15 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
     begin = time.perf_counter()
     timings, problems = Timings(), []
     with (
+        ExitStack() as alone,
         Stop.on_interrupt() as stop,
-        VideoFile(job.source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames) as video,
+        open_video(job.source, settings) as video,
     ):
-        if settings.intrinsics is not None:
-            settings.intrinsics.check(video.meta)
         base = job.out.with_suffix("")
         for path in outputs(job, settings):
             check_writable(path)
-        device = resolve_device(settings.device)
-        lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-        with (
-            watch_camera(video, settings) as watch,
-            open_pose2d(
-                settings.pose2d,
-                max_people=settings.max_people,
-                every=settings.pose2d_every,
-                detector=settings.detector,
-                weights=settings.pose2d_weights,
-                input_px=settings.pose2d_px,
-                device=device,
-                threads=settings.threads,
-            ) as pose2d,
-        ):
+        alone.enter_context(claimed(job.out))
+        with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
             started = time.perf_counter()
             take = analyse(
                 video,
@@ -365,7 +361,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 cuts=settings.cuts,
                 watch=watch,
             )
-        problems += video.problems
+        problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
             raise UserError(f"Stopped before the first frame of {job.source}; nothing was written.", exit_code=130)
@@ -404,6 +400,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 problems=problems,
                 threads=settings.threads or 2,
             )
+        problems += filter(None, [video.changed()])
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:
@@ -422,9 +419,9 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
-            upright=placement.assumptions["shots"] if placement.poses else [],
             cuts=take.cuts,
             camera=in_words(take.camera_motion),
+            upright=placement.assumptions["shots"] if placement.poses else [],
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

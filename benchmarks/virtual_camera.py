@@ -21,8 +21,13 @@ class VirtualCamera:
     """A camera in the place of another.
 
     Attributes:
-        times_s: (F,). angles: (F, 3) pan (right), tilt (down), roll (clockwise), radians. zoom: (F,) of `focal_px`.
-        size: width, height. focal_px: at zoom 1. big: the camera that was there. readout_s: first to last row.
+        times_s: (F,).
+        angles: (F, 3) pan (right), tilt (down), roll (clockwise), radians.
+        zoom: (F,) of `focal_px`.
+        size: width, height.
+        focal_px: at zoom 1.
+        big: the camera that was there.
+        readout_s: first to last row.
     """
 
     times_s: NDArray

@@ -113,7 +113,7 @@ def _derived(seen: NDArray) -> bool:
 
 
 def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
-    """(T,) True for frames in which nobody looked: all joints lie on the line between the frames before and after."""
+    """(T,) True for frames without a detection: all joints lie on the line between the frames before and after."""
     there = weight > 0
     known = there[:-2] & there[1:-1] & there[2:]
     aside = np.abs(unit[1:-1] - 0.5 * (unit[:-2] + unit[2:])).max(-1)
@@ -142,7 +142,9 @@ class _Eliminated:
     """The scale and place of each frame that fit best, and what they leave.
 
     Attributes:
-        error: (T, m, 2) metres. basis: (T, m, 2, 3), what scale and place do to it. normal: (T, 3, 3) theirs.
+        error: (T, m, 2) metres.
+        basis: (T, m, 2, 3), what scale and place do to it.
+        normal: (T, 3, 3) theirs.
     """
 
     error: NDArray

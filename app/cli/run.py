@@ -12,8 +12,8 @@ from sasmamba.app.cli import console, options
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pipeline import Report
     from sasmamba.app.pose2d.sides import SideRepair
+    from sasmamba.app.run_report import Report
 
 
 def run(
@@ -40,6 +40,12 @@ def run(
     start: options.Start = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of the stream to read, where a file holds several films.", show_default="the longest, largest"
+        ),
+    ] = None,
     max_people: options.MaxPeople = 8,
     person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
     lifter: options.Lifter = "",
@@ -117,6 +123,7 @@ def run(
         start_s=start,
         end_s=end,
         max_frames=max_frames,
+        stream=stream,
         pose2d=pose2d,  # type: ignore[arg-type]
         pose2d_weights=pose2d_weights,
         pose2d_px=options.crop_size(pose2d_size),

@@ -10,7 +10,7 @@ import numpy as np
 
 from sasmamba.app.export.motion_table import PersonMotion, at_fixed_rate
 from sasmamba.app.export.options import Footage
-from sasmamba.common.files import atomic_path
+from sasmamba.common.files import atomic_path, printable
 from sasmamba.models.angles import ANGLES
 
 COLUMNS = ("time_s", "person", "side", "joint", "angle", "degrees", "seen")
@@ -54,7 +54,13 @@ def _write_rows(writer, person: PersonMotion) -> None:  # type: ignore[no-untype
 def _write_mot(path: Path, person: PersonMotion, footage: Footage) -> None:
     person = at_fixed_rate(person, footage.fps)
     angles = person.angles()
-    header = [path.name, "version=1", f"nRows={len(person.times_s)}", f"nColumns={len(angles) + 1}", "inDegrees=yes"]
+    header = [
+        printable(path.name),
+        "version=1",
+        f"nRows={len(person.times_s)}",
+        f"nColumns={len(angles) + 1}",
+        "inDegrees=yes",
+    ]
     with atomic_path(path) as temporary, temporary.open("w", newline="\n", encoding="utf-8") as out:
         out.write("\n".join([*header, "endheader", "\t".join(["time", *angles])]) + "\n")
         np.savetxt(out, np.column_stack([person.times_s, *angles.values()]), "%.6f", "\t")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -58,5 +59,8 @@ def write_c3d(path: Path, motion: PersonMotion, footage: Footage) -> None:
     file.add_parameter("SASMAMBA", "START_S", [float(motion.times_s[0])])
     file.add_parameter("SASMAMBA", "TRACK_ID", [motion.track_id])
     file.add_parameter("SASMAMBA", "ASSUMPTIONS", [text[i : i + _LINE] for i in range(0, len(text), _LINE)])
-    with atomic_path(path) as temporary:
-        file.write(str(temporary))
+    # ezc3d takes names as UTF-8 and of no other bytes, and folders may be called anything
+    with atomic_path(path) as temporary, TemporaryDirectory() as folder:
+        plain = Path(folder) / "motion.c3d"
+        file.write(str(plain))
+        temporary.write_bytes(plain.read_bytes())

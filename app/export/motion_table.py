@@ -39,11 +39,14 @@ class PersonMotion:
     """One person's motion.
 
     Attributes:
-        times_s: (F,) seconds of the video. frame: (F,) int, of the video.
+        times_s: (F,) seconds of the video.
+        frame: (F,) int, of the video.
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
-        score: (F, 17) of the 2D joints, 0 where nobody was seen. observed: (F,) bool.
-        feet: (F, 4, 3) in the order of `FOOT`, as `joints`. feet_seen, planted: (F, 2) bool, left and right, see
-        `feet.Feet`.
+        score: (F, 17) of the 2D joints, 0 where nobody was seen.
+        observed: (F,) bool.
+        feet: (F, 4, 3) in the order of `FOOT`, as `joints`.
+        feet_seen: (F, 2) bool, left and right, see `feet.Feet`.
+        planted: (F, 2) bool, left and right.
     """
 
     track_id: int
@@ -99,8 +102,12 @@ class Outcome:
     """What views tell of a run beside its motion.
 
     Attributes:
-        title: the video's name. render: where it is, or None; written: frames in it. pose2d: the 2D stage's name.
-        fps: frames per second of the chain; stage_ms: milliseconds per frame of every stage.
+        title: the video's name.
+        render: where it is, or None.
+        written: frames in it.
+        pose2d: the 2D stage's name.
+        fps: frames per second of the chain.
+        stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
     """
 

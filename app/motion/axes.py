@@ -37,7 +37,8 @@ def to_camera_axes(joints: FloatArray, pelvis: FloatArray, size: tuple[int, int]
 
     Args:
         pelvis: (F, 3) x px, y px, score; where it was not found (score 0) its place is interpolated.
-        size: width and height of the picture. fov_deg: field of view along its longer side.
+        size: width and height of the picture.
+        fov_deg: field of view along its longer side.
     """
     focal_px = focal_length_px(*size, fov_deg)
     found, frame = pelvis[:, 2] > 0, np.arange(len(joints))

@@ -68,9 +68,12 @@ class Sighting:
     """What one frame's background tells.
 
     Attributes:
-        R_start_cam: (3, 3) camera axes of the frame to those of the first frame of all. zoom: relative to that.
-        confidence: 0 to 1. parallax: share of corners that a step of the camera explains and no rotation does.
-        compared_with: the frame that it was compared with. by_readout, readout_s: as in `TurnFit`.
+        R_start_cam: (3, 3) camera axes of the frame to those of the first frame of all.
+        zoom: relative to that.
+        confidence: 0 to 1.
+        parallax: share of corners that a step of the camera explains and no rotation does.
+        compared_with: the frame that it was compared with.
+        by_readout, readout_s: as in `TurnFit`.
     """
 
     R_start_cam: FloatArray

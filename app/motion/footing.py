@@ -18,6 +18,8 @@ LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for s
 _ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
 _PLANTED_M_S, _PLANTED_S = 0.45, 0.15
+#: A stance does not go on where nothing is known for so long.
+_GAP_S = 0.25
 #: Motion within so long (Gaussian) is jitter: of ankles whose speed is asked for, and of what is done to them.
 _JITTER_S = 0.06
 #: How well a foot on the floor is known to be there; one that is higher counts ever less.
@@ -73,6 +75,7 @@ def planted_feet(body: Body) -> NDArray:
         return planted
     calm = zero_phase(body.time, body.ankles, _JITTER_S, degree=1)
     slow = np.linalg.norm(np.gradient(calm, body.time, axis=0), axis=-1) < _PLANTED_M_S
+    slow[1:][np.diff(body.time) > _GAP_S] = False  # nobody knows where feet were meanwhile
     for foot in range(2):
         for begin, end in runs(slow[:, foot]):
             planted[begin:end, foot] = body.time[end - 1] - body.time[begin] >= _PLANTED_S
@@ -107,7 +110,8 @@ def foot_skate(body: Body, planted: NDArray) -> NDArray:
     """Speeds over the floor (n,), metres per second, of every foot between two frames in which it is planted.
 
     Args:
-        body: in world axes. planted: (F, 2) bool.
+        body: in world axes.
+        planted: (F, 2) bool.
     """
     speed = np.linalg.norm(np.diff(body.ankles[..., :2], axis=0), axis=-1) / np.diff(body.time)[:, None]
     return speed[_held_between(planted)]
@@ -135,7 +139,8 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air or lies on a chair.
 
     Args:
-        body: in world axes, floor at z = 0. resting: (F, 2) bool, see `planted_feet`.
+        body: in world axes, floor at z = 0.
+        resting: (F, 2) bool, see `planted_feet`.
 
     Returns:
         planted (F, 2) bool and level (F, 2) metres, 0 where it is the floor or no foot is planted.

@@ -43,8 +43,9 @@ def apparent_scale(rays: NDArray, found: NDArray, facing: NDArray) -> tuple[NDAr
     """How large poses look: lengths at depth 1 per metre, the reciprocal of the pelvis's depth, exact for far cameras.
 
     Args:
-        rays: (..., 17, 2) where joints were seen, x and y at depth 1. found: (..., 17) bool, which count; the pelvis's
-            ray must be one of them. facing: (..., 17, 3) the poses, metres from the pelvis, facing axes.
+        rays: (..., 17, 2) where joints were seen, x and y at depth 1.
+        found: (..., 17) bool, which count; the pelvis's ray must be one of them.
+        facing: (..., 17, 3) the poses, metres from the pelvis, facing axes.
 
     Returns:
         (...) the least-squares factor from the pose to its picture, below 0 where they point opposite ways, and (...)
@@ -65,8 +66,10 @@ def pelvis_path(
     the place across the picture; at last across the picture once more, at the smooth depth. None where no frame tells.
 
     Args:
-        rays: (F, 17, 2) x and y at depth 1, in each frame's own camera axes. score: (F, 17).
-        facing: (F, 17, 3) poses in facing axes, metres. time: (F,) seconds.
+        rays: (F, 17, 2) x and y at depth 1, in each frame's own camera axes.
+        score: (F, 17).
+        facing: (F, 17, 3) poses in facing axes, metres.
+        time: (F,) seconds.
         R_first_cam: (F, 3, 3) where the camera turns, into axes that do not: smoothing is done in these.
     """
     found = score > MIN_SCORE
@@ -149,8 +152,11 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
     A joint at J from a pelvis at P = (u, v, 1)·exp(l) is seen at (J + P)xy / (J + P)z.
 
     Args:
-        at: (F, 3) u, v, l to begin with. joints: (F, 17, 3) camera axes. rays: (F, 17, 2). weight: (F, 17), 0 for
-        joints not found. free: 3, or 2 to keep l.
+        at: (F, 3) u, v, l to begin with.
+        joints: (F, 17, 3) camera axes.
+        rays: (F, 17, 2).
+        weight: (F, 17), 0 for joints not found.
+        free: 3, or 2 to keep l.
 
     Returns:
         at (F, 3), and how well each frame tells it, across and in depth (F, 2), in 1/variance.

@@ -67,7 +67,8 @@ class LivePlacing:
     """Turns poses into the camera's axes and tells where each pelvis is.
 
     Args:
-        meta: of the source. fov_deg: assumed field of view along the picture's longer side.
+        meta: of the source.
+        fov_deg: assumed field of view along the picture's longer side.
     """
 
     def __init__(self, meta: VideoMeta, fov_deg: float) -> None:

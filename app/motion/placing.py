@@ -94,8 +94,8 @@ def place(
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera.
 
     Args:
-        fov_deg: assumed field of view along the picture's longer side. intrinsics: the camera, if it is known; then
-            fov_deg is not used.
+        fov_deg: assumed field of view along the picture's longer side.
+        intrinsics: the camera, if it is known; then fov_deg is not used.
         height_m: how tall people are, all of them or by track id; the others are as tall as the lifter makes them.
         steady_feet: keep planted feet where they stand and all feet out of the floor, see `foot_lock.steadied`.
         known: what is known of the camera's pitch and roll.
@@ -161,17 +161,6 @@ def place(
         for f, pose, at, feet, under in zip(seen, joints, pelvis, rest, below.tolist(), strict=True):
             out.poses[i][f] = replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
             out.roots[i][f], out.planted[i][f], out.floor_m[i][f] = at, feet, under
-    cameras = [
-        {
-            "first_frame": shot.frames.start,
-            "frames": len(shot.frames),
-            "pitch_deg": round(shot.pitch_deg, 2),
-            "roll_deg": round(shot.roll_deg, 2),
-            "height_m": round(shot.height_m, 3),
-            "upright_uncertainty_deg": round(shot.sd_deg, 1),
-        }
-        for shot in out.shots
-    ]
     assumptions = {
         "camera": {
             "fx_px": camera.fx,
@@ -184,7 +173,7 @@ def place(
         },
         "people": statures,
         "upright": _in_words(known),
-        "shots": cameras,
+        "shots": [shot.told() for shot in out.shots],
         "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own",
         "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",

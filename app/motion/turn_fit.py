@@ -31,7 +31,8 @@ class Readout:
     """How long a sensor takes from the picture's left to its right and from its top to its bottom, as far as is known.
 
     Attributes:
-        seconds: (2,) along x and y. information: (2, 2) inverse of its covariance.
+        seconds: (2,) along x and y.
+        information: (2, 2) inverse of its covariance.
     """
 
     seconds: FloatArray = field(default_factory=lambda: np.zeros(2))
@@ -107,8 +108,11 @@ def fit_turn(
     the same in all of a video, so it is fitted along and held by what was learned before.
 
     Args:
-        key: points in the first picture, its zoom known. now: the same in the second, its zoom to begin with.
-        R_key_cam: to begin with. readout: what is known of it. focal_px: pixels of a ray's unit.
+        key: points in the first picture, its zoom known.
+        now: the same in the second, its zoom to begin with.
+        R_key_cam: to begin with.
+        readout: what is known of it.
+        focal_px: pixels of a ray's unit.
         reach_px: points that agree so well with a similarity of the picture may begin (RANSAC).
     """
     # Products of many rotations grow away from one, and expecting the next from the last two would double that.
@@ -189,7 +193,8 @@ def epipolar_share(key: Points, now: Points, fit: TurnFit, focal_px: float, nois
     residuals r at x it holds that r × (t_xy - x t_z) = 0, which is linear in the step t.
 
     Args:
-        key, now, fit: as in `fit_turn`. noise_px: residuals up to this tell nothing.
+        key, now, fit: as in `fit_turn`.
+        noise_px: residuals up to this tell nothing.
     """
     r, J = _misses(key, now, fit.R_key_cam.T, fit.zoom, fit.readout.seconds)
     x = J[:, :, 3] / fit.zoom  # where the fit puts the points

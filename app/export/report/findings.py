@@ -43,9 +43,12 @@ class Figures:
 
     Attributes:
         seen, carried, missing: frames with a sighting, with a pose carried by the frames around, and with none, from
-            the first pose to the last. longest_gap_s: without a sighting.
-        score: mean 2D score of shoulders, arms and legs where seen. height_px: median in the picture.
-        path_m: walked over the floor. speed_m_s, top_m_s: mean, and fastest half second; NaN for less than that.
+            the first pose to the last.
+        longest_gap_s: without a sighting.
+        score: mean 2D score of shoulders, arms and legs where seen.
+        height_px: median in the picture.
+        path_m: walked over the floor.
+        speed_m_s, top_m_s: mean, and fastest half second; NaN for less than that.
     """
 
     seen: int
