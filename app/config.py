@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraChoice
@@ -124,6 +125,7 @@ class Settings(SharedSettings):
         pitch_deg: by how much the camera looks down; None where nobody knows.
         roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
+        rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
         threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
     """
@@ -143,12 +145,16 @@ class Settings(SharedSettings):
     pitch_deg: float | None = None
     roll_deg: float | None = None
     export: tuple[str, ...] = ()
+    rig: str = "cmu"
+    bvh_scale: float = 1.0
+    markers: str = "ours"
     numbers: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
+        _ = self.export_options  # checks them
         check_heights(self.height_m)
         _ = self.known_camera  # raises for angles that cannot be
         if self.camera not in get_args(CameraChoice):
@@ -166,6 +172,11 @@ class Settings(SharedSettings):
             raise _usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
+
+    @property
+    def export_options(self) -> ExportOptions:
+        """How formats are written that leave a choice."""
+        return ExportOptions(self.rig, self.bvh_scale, self.markers)
 
     @property
     def known_camera(self) -> KnownCamera:

@@ -29,6 +29,7 @@ from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -273,6 +274,8 @@ def render(
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
     renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
+    feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
         with closing(prefetch(video, read_ahead)) as frames:
@@ -286,7 +289,8 @@ def render(
                     if frame.index in scenes and frame.index > 0:
                         renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+                    soles = {i: feet[i][frame.index] for i in roots}
+                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
                 yield picture, frame.time_s
 
     width, height = renderer.size
@@ -365,7 +369,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
-            files += map(str, export_motion(take, placement, base, motion))
+            files += map(str, export_motion(take, placement, base, motion, options=settings.export_options))
         written = 0
         if not absent:
             written = render(

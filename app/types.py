@@ -96,17 +96,21 @@ class Person2D:
         box_px: (4,) x0, y0, x1, y1.
         joints_px: (17, 2) COCO-17 order, x right and y down, may lie outside the picture.
         score: (17,) 0..1; 0 means the joint was not found and its position means nothing.
+        feet: (4, 3) heels and toes in the order of `FOOT`: x px, y px, score; None of a stage that does not see them.
     """
 
     track_id: int | None
     box_px: FloatArray
     joints_px: FloatArray
     score: FloatArray
+    feet: FloatArray | None = None
 
     def __post_init__(self) -> None:
         check_shape("box_px", self.box_px, (4,))
         check_shape("joints_px", self.joints_px, (17, 2))
         check_shape("score", self.score, (17,))
+        if self.feet is not None:
+            check_shape("feet", self.feet, (4, 3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,16 @@ def run(
         ),
     ] = None,
     export: Annotated[
-        str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
+        str,
+        typer.Option(
+            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+        ),
     ] = "",
+    rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",
+    bvh_scale: Annotated[float, typer.Option(help="Lengths of BVH times this; 1: centimetres, 0.01: metres.")] = 1.0,
+    markers: Annotated[
+        str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
+    ] = "ours",
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -140,6 +148,9 @@ def run(
         pitch_deg=0.0 if level else pitch,
         roll_deg=0.0 if level else roll,
         export=parse_formats(export) if export else (),
+        rig=rig,
+        bvh_scale=bvh_scale,
+        markers=markers,
         height=height,
         numbers=numbers,
         threads=threads,
