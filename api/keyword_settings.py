@@ -80,13 +80,19 @@ class RenderSettings(AnalysisSettings, total=False):
 
     Attributes:
         person: Save and draw only this track id.
-        export: Motion files to write beside the render: some of "bvh", "trc", "c3d", "csv", "json", "npz", "html",
-            "rrd".
+        export: Motion files to write beside the render: some of "bvh", "glb", "usd", "trc", "c3d", "angles", "csv",
+            "json", "npz", "html", "rrd".
+        rig: Whose bones BVH, GLB and USD have: "cmu", "mixamo", "unity" or "vrm".
+        bvh_scale: BVH's lengths times this; 1 is centimetres.
+        markers: Whose names TRC and C3D have for markers: "ours", "pose2sim" or "opensim".
         height: Of the render in pixels, at most.
         numbers: Draw frame number, time and stage timings.
     """
 
     person: int | None
     export: tuple[str, ...]
+    rig: str
+    bvh_scale: float
+    markers: str
     height: int
     numbers: bool

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.common.arrays import FloatArray, check_shape
+from sasmamba.common.arrays import check_shape
 
 #: What a camera does: stands still; turns or zooms where it stands; is carried about.
 CameraKind = Literal["still", "rotating", "moving"]
@@ -31,9 +31,9 @@ class CameraMotion:
     """
 
     kind: CameraKind
-    R_first_cam: FloatArray
-    zoom: FloatArray
-    confidence: FloatArray
+    R_first_cam: NDArray
+    zoom: NDArray
+    confidence: NDArray
     given: bool = False
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
-from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.angles import ANGLES
 
 #: Plots of more people than this begin folded.
 _OPEN_PEOPLE = 3
@@ -143,6 +143,13 @@ def _list(rows: dict[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{plain(name)}</dt><dd>{plain(text)}</dd>" for name, text in rows.items()) + "</dl>"
 
 
+#: Said where there are no ankle angles.
+_FEET_UNSEEN = (
+    '<p class="fine">Ankle angles: none. The 2D stage saw no heels and toes; the feet that are drawn follow from the '
+    "legs, contact and the floor, which tells how people stand and not how an ankle bends.</p>"
+)
+
+
 def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     """The joint angles of everybody over time, and a button that saves them."""
     if not people:
@@ -162,23 +169,27 @@ def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     parts = [f'<section><h2>Joint angles</h2><p class="legend">{legend}</p>']
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
-        whole = np.full((take.frames, 17, 3), np.nan)
-        whole[motion.frame] = motion.joints
-        missing = ~np.isfinite(whole).all((1, 2))
+        angles = {}
+        for series, values in motion.angles().items():
+            angles[series] = np.full(take.frames, np.nan)
+            angles[series][motion.frame] = values
+        missing = np.ones(take.frames, bool)
+        missing[motion.frame] = ~np.isfinite(motion.joints).all((1, 2))
         carried = np.zeros(take.frames, bool)
         carried[motion.frame] = ~sighted(take, motion)
-        drawn = angle_plots(
-            time, joint_angles(whole), missing, carried & ~missing, until_s, f"person {motion.track_id}"
-        )
+        drawn = angle_plots(time, angles, missing, carried & ~missing, until_s, f"person {motion.track_id}")
         figure = "\n".join(
             f'<figure data-person="{motion.track_id}" data-angle="{i}"><figcaption><h3>{angle.label}</h3>'
             f'<output></output></figcaption><div class="plot" data-box="{box}" data-until="{until_s:.6f}">'
             f'{drawn[angle.name]}</div><p class="definition">{plain(angle.definition)}</p></figure>'
             for i, angle in enumerate(ANGLES)
+            if angle.name != "ankle_dorsiflexion" or motion.feet_seen.any()
         )
+        unseen = "" if motion.feet_seen.any() else _FEET_UNSEEN
         shown = " open" if len(people) <= _OPEN_PEOPLE else ""
         parts.append(
-            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div></details>'
+            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div>{unseen}'
+            "</details>"
         )
     parts.append(
         f'<button id="save" type="button" data-name="{plain(name)}_angles.csv">Save angles as CSV</button></section>'
