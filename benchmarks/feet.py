@@ -137,7 +137,7 @@ def lifted(data: Path) -> None:
         angle.append(np.degrees(np.arccos(cosine.clip(-1, 1)))[on])
     ankle, pelvis, off = (np.concatenate(x) for x in (by_ankle, by_pelvis, angle))
     print(
-        f"lifted, S8, planted, {len(off)} feet of {len(angle)} clips: toe about its ankle {100 * np.median(ankle):.1f}, "
+        f"S8, lifted, {len(off)} planted feet of {len(angle)} clips: toe about its ankle {100 * np.median(ankle):.1f} cm, "
         f"about the pelvis {100 * np.median(pelvis):.1f} cm, direction {np.median(off):.1f}° (medians)"
     )
 
