@@ -137,7 +137,8 @@ def lifted(data: Path) -> None:
         angle.append(np.degrees(np.arccos(cosine.clip(-1, 1)))[on])
     ankle, pelvis, off = (np.concatenate(x) for x in (by_ankle, by_pelvis, angle))
     print(
-        f"S8, lifted, {len(off)} planted feet of {len(angle)} clips: toe about its ankle {100 * np.median(ankle):.1f} cm, "
+        f"S8, lifted, {len(off)} planted feet of {len(angle)} clips: "
+        f"toe about its ankle {100 * np.median(ankle):.1f} cm, "
         f"about the pelvis {100 * np.median(pelvis):.1f} cm, direction {np.median(off):.1f}° (medians)"
     )
 
