@@ -103,9 +103,8 @@ def _read_fields(path: Path) -> dict[str, NDArray]:
     try:
         fields = read_npz(path, (*_NEEDED, "fov_deg"))
     except (ArchiveError, OSError) as error:
-        raise UserError(
-            f"{path} is not a readable NPZ file ({getattr(error, 'strerror', None) or error}); write one with numpy.savez."
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} is not a readable NPZ file ({reason}); write one with numpy.savez.") from error
     if missing := [name for name in _NEEDED if name not in fields]:
         raise UserError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(_NEEDED)}.")
     return fields
