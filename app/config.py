@@ -190,6 +190,7 @@ class LiveSettings(SharedSettings):
 
     Attributes:
         serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
+        serve_host: this machine's address that the page is served on; other machines reach all but 127.0.0.1.
         window: open a window; None: where there is a display.
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
@@ -198,6 +199,7 @@ class LiveSettings(SharedSettings):
     """
 
     serve: int | None = None
+    serve_host: str = "127.0.0.1"
     window: bool | None = None
     lookahead: int = 0
     seconds: float | None = None
