@@ -26,7 +26,7 @@ ALIKE, CONTRAST = 0.6, 8.0
 LOOKS, UNMIXED, UNDER_WAY = 8, 0.15, 0.25
 #: The less of the last picture is new the less may stay unexplained, in this proportion: a slow pan makes pictures that
 #: are nearly mixtures.
-MIXED_PER_NEW = 0.35
+MIXED_PER_NEW = 0.33
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2

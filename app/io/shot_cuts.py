@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,16 +30,18 @@ MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 10
 TIMES_USUAL, USUAL_S = 2.0, 1.0
 #: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
 #: without a cut: in proportion, up to so many times.
-LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
+LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
 ALWAYS, SAME = 2e-4, 1e-4
 #: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
 RESTLESS, TIMES_RESTLESS = 0.07, 2.5
-#: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels at once: an
-#: exposure that jumps loses detail in light and shadow. Light and dark lie where they were (correlation).
-ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.4, 4.0, 0.85
+#: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
+#: moment: flashes and exposures that jump lose detail. Light and dark then lie where they were (correlation).
+ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.4, 12.0, 0.85
+#: So much of a cut's excess is still there half a moment and a moment later.
+LASTING = 0.3
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
 CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: there a cut must leave so little
@@ -185,7 +188,8 @@ class CutFinder:
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
-        if here.new < ALL_NEW and before and _brightened(before[-1].picture, here.picture):
+        moment = [s.picture for s in (*before, here, *after)]
+        if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
@@ -194,16 +198,21 @@ class CutFinder:
         return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
 
     def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
-        """Whether the excess stays where motion of the whole picture is looked for, however far."""
-        here = seen[at]
+        """Whether the excess stays where motion of the whole picture is looked for, and in later frames."""
+        here, before = seen[at], seen[at - 1].picture
         if at == 0 or here.new >= ALL_NEW or here.passed_over:
             return True
-        change, _ = here.picture.change_from(seen[at - 1].picture, aligned=True)
-        closer = [*seen[:at], replace(here, change=np.minimum(here.change, change)), *seen[at + 1 :]]
-        return _excess(closer, at, self.ahead) >= max(least, LEAST_EXCESS)
+
+        def excess(picture: SmallPicture) -> float:
+            change, _ = picture.change_from(before, aligned=True)
+            small = replace(here, change=np.minimum(here.change, change))
+            return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead)
+
+        later = excess(seen[at + (len(seen) - 1 - at) // 2].picture), excess(seen[-1].picture)
+        return excess(here.picture) >= max(least, LEAST_EXCESS) and min(later) >= LASTING * here.excess
 
 
-def _brightened(before: SmallPicture, after: SmallPicture) -> bool:
+def _relit(before: SmallPicture, after: SmallPicture) -> bool:
     """Whether it is the same picture in another exposure."""
     a, b = before.thumb - before.thumb.mean(), after.thumb - after.thumb.mean()
     same = float((a * b).sum()) > SAME_LIGHT * float(np.sqrt((a * a).sum() * (b * b).sum()))
