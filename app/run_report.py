@@ -28,6 +28,8 @@ class Report:
         interrupted: Ctrl-C left something undone.
         side_repairs: stretches in which left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins.
+        camera: what the camera did, in words.
+        upright: of each shot how its camera stood, and how sure that is, as `Placement.assumptions` has it.
         cpu_s: CPU time of all threads in `seconds`.
     """
 
@@ -45,6 +47,8 @@ class Report:
     interrupted: bool = False
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    camera: str = ""
+    upright: list[dict[str, float]] = field(default_factory=list)
     cpu_s: float = 0.0
 
     @property

@@ -111,6 +111,12 @@ def boasting(path: Path) -> None:
         file.writestr("keypoints.npy", head.getvalue())
 
 
+def header_of_no_python(path: Path) -> None:
+    """numpy reads headers with Python's own parser, which has errors of its own."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("keypoints.npy", b"\x93NUMPY\x01\x00\x20\x00{'descr': (\x00" + b" " * 40)
+
+
 def single_array(path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, POINTS)
@@ -118,6 +124,7 @@ def single_array(path: Path) -> None:
 
 BROKEN: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("x y score"),
+    "header": header_of_no_python,
     "empty": lambda path: path.write_bytes(b""),
     "folder": lambda path: path.mkdir(),
     "altered": altered,
