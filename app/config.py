@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
+from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
@@ -112,13 +115,17 @@ class Settings(SharedSettings):
         stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
         cuts: look for cuts, and let nobody's identity, pose or place go on across one.
+        camera: what the camera does; auto: the background decides. Still costs nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
         smooth: take the jitter out of poses, see `smoothing.smooth_take`.
         intrinsics: the camera, where it is known; it goes before `fov_deg`.
         height_m: how tall people are, all of them or by identity; None for average adults.
+        pitch_deg: by how much the camera looks down; None where nobody knows.
+        roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
+        rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
         threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
     """
@@ -128,20 +135,30 @@ class Settings(SharedSettings):
     stream: int | None = None
     pose2d_every: int = 1
     cuts: bool = True
+    camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True
     refine: bool = True
     smooth: bool = True
     intrinsics: Intrinsics | None = None
     height_m: float | dict[int, float] | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
     export: tuple[str, ...] = ()
+    rig: str = "cmu"
+    bvh_scale: float = 1.0
+    markers: str = "ours"
     numbers: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
+        _ = self.export_options  # checks them
         check_heights(self.height_m)
+        _ = self.known_camera  # raises for angles that cannot be
+        if self.camera not in get_args(CameraChoice):
+            raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
         check_between("--stream", self.stream, 0, MOST_STREAMS)
         check_between("--max-frames", self.max_frames, 1, VERY_MANY)
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
@@ -155,6 +172,16 @@ class Settings(SharedSettings):
             raise _usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
+
+    @property
+    def export_options(self) -> ExportOptions:
+        """How formats are written that leave a choice."""
+        return ExportOptions(self.rig, self.bvh_scale, self.markers)
+
+    @property
+    def known_camera(self) -> KnownCamera:
+        """What is known of the camera's attitude."""
+        return KnownCamera(self.pitch_deg, self.roll_deg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,12 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
 
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
@@ -24,6 +26,10 @@ from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -51,8 +57,6 @@ if TYPE_CHECKING:
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
-#: Somebody unseen for longer than this starts a new window.
-_MAX_GAP_S = 1.0
 #: No video has people of more digits than this.
 _LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
@@ -113,6 +117,7 @@ def analyse(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -123,6 +128,8 @@ def analyse(
     keyframes, after Einfalt et al., WACV 2023, "Uplift and Upsample". There the frames between are masked, but this
     lifter's poses then shake, see benchmarks/keyframes.py. The first and the last frame of every shot are detection
     frames, too: none lies beyond all of them.
+
+    `watch` sees how the camera turns; without it, it is taken to be still.
 
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
 
@@ -136,13 +143,25 @@ def analyse(
         progress(stage, done, total)
 
     take = Take(video.meta, "", every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=seen, cuts=cuts)
+    see(
+        video,
+        pose2d,
+        take,
+        max_people=max_people,
+        timings=timings,
+        stop=stop,
+        progress=seen,
+        cuts=cuts,
+        watch=watch,
+    )
     lifter = lifter.result() if isinstance(lifter, Future) else lifter
     take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
     with timings("lift"):
+        from sasmamba.app.lifting.lives import lift_take  # brings torch, as the lifter has
+
         lift_take(take, lifter, progress)
     return take
 
@@ -157,14 +176,19 @@ def see(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> None:
-    """Reads a video once: where it is cut, who is where, and who is who."""
+    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
     finder = CutFinder(video.meta.fps) if cuts else None
 
+    boxes: list[NDArray] = []  # around whoever was last seen
+
     def detect(frame: Frame) -> None:
+        nonlocal boxes
         with timings("2d"):
             people = pose2d(frame)
+        boxes = [person.box_px for person in people]
         with timings("track"):
             take.add_people(frame.index, tracker.update(frame, people))
 
@@ -183,11 +207,24 @@ def see(
             not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
+            if watch is not None:
+                watch.see(frame, boxes)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
     if finder is not None:
         take.end_shots_at(finder.cuts)
+    if watch is not None and take.frames:
+        with timings("camera"):
+            take.camera_motion = watch.motion(take.shots)
+
+
+def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
+    """What watches the camera of a video; nothing where the user says that it is still."""
+    if settings.camera == "still":
+        return nullcontext()
+    camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
+    return CameraWatch(video.meta, camera, settings.camera == "rotating")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -195,22 +232,6 @@ def mend_sides_of(take: Take) -> None:
     for track in take.tracks.values():
         track.people, repairs = mend_sides(track.track_id, track.people, take.times_s)
         take.side_repairs += repairs
-
-
-def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
-    """Everybody's poses, from the 2D of their whole life."""
-    from sasmamba.app.lifting.offline import Lifting  # brings torch, which whoever has a lifter has
-
-    lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
-    last = take.detection_frames[-1] + 1 if take.detection_frames else 0
-    for index in range(last):
-        poses = lifting.push(index, take.people_at(index))
-        take.add_poses(poses)
-        if poses:
-            progress("lift", index + 1, last)
-    take.add_poses(lifting.finish())
-    if take.tracks:
-        progress("lift", last, last)
 
 
 def keep_person(take: Take, person: int) -> str:
@@ -253,6 +274,8 @@ def render(
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
     renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
+    feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
         with closing(prefetch(video, read_ahead)) as frames:
@@ -266,7 +289,8 @@ def render(
                     if frame.index in scenes and frame.index > 0:
                         renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+                    soles = {i: feet[i][frame.index] for i in roots}
+                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
                 yield picture, frame.time_s
 
     width, height = renderer.size
@@ -307,8 +331,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         for path in outputs(job, settings):
             check_writable(path)
         alone.enter_context(claimed(job.out))
-        with open_models(settings) as (pose2d, lifter):
-            started = time.perf_counter()
+        with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
+            started, cpu_before_s = time.perf_counter(), time.process_time()
             take = analyse(
                 video,
                 pose2d,
@@ -319,6 +343,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 stop=stop,
                 progress=progress,
                 cuts=settings.cuts,
+                watch=watch,
             )
         problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
@@ -334,11 +359,17 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             save_poses(take, job.poses)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(take, settings.fov_deg, intrinsics=settings.intrinsics, height_m=settings.height_m)
+            placement = place(
+                take,
+                settings.fov_deg,
+                intrinsics=settings.intrinsics,
+                height_m=settings.height_m,
+                known=settings.known_camera,
+            )
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
-            files += map(str, export_motion(take, placement, base, motion))
+            files += map(str, export_motion(take, placement, base, motion, options=settings.export_options))
         written = 0
         if not absent:
             written = render(
@@ -365,6 +396,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written),
             seconds=time.perf_counter() - started,
+            cpu_s=time.process_time() - cpu_before_s,
             startup_s=started - begin,
             files=files,
             model=take.model,
@@ -373,6 +405,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            camera=in_words(take.camera_motion),
+            upright=placement.assumptions["shots"] if placement.poses else [],
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

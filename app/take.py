@@ -136,4 +136,6 @@ def _between(a: Person2D, b: Person2D, share: float) -> Person2D:
     # The position of a joint that was not found means nothing: there it stays where the other keyframe has it.
     from_a = np.where(a.score[:, None] > 0, a.joints_px, b.joints_px)
     from_b = np.where(b.score[:, None] > 0, b.joints_px, a.joints_px)
-    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=mix(from_a, from_b), score=mix(a.score, b.score))
+    feet = None if a.feet is None or b.feet is None else mix(a.feet, b.feet)
+    joints, score = mix(from_a, from_b), mix(a.score, b.score)
+    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=joints, score=score, feet=feet)

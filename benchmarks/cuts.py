@@ -236,7 +236,7 @@ def uncut(rng: Rng, clips: Clips, fps: float) -> Film:
 
 def shaken(rng: Rng, clips: Clips, fps: float) -> Film:
     still = clips.stills[rng.integers(len(clips.stills))]
-    return Film(clips.filmed(rng, 6, fps, still, shake=rng.uniform(0.008, 0.03)))
+    return Film(clips.filmed(rng, 6, fps, still, shake=rng.uniform(0.005, 0.015)))
 
 
 def flashes(rng: Rng, clips: Clips, fps: float) -> Film:

@@ -10,13 +10,15 @@ offline runs do. The camera's focal length is told, nothing else. Each row is on
     pose     mm, mean joint error about the pelvis in world axes, with the same heading as the true one
     ahead    cm by which the pelvis of these lies ahead of the line from the ankles to the thorax, found and true
     contact  precision and recall of planted feet, a frame to either side forgiven
-    slide    mm a frame of planted feet, median and 95th percentile; on: share of them within 1 cm of the floor
+    slide    mm a frame of planted feet, median, 95th percentile, share of at most 2; on: share of soles within 1 cm of
+             the floor
     flight   the pelvis's downward acceleration over true flights as a share of g: median, and how many within 20 %
     path     per cent, mean error of the pelvis's path, best fit removed, of its length; only of those who go 2 m
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,15 +27,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pelvis_ahead import ahead_cm
 
 from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.motion.axes import level
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.placing import Placement
+from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
-from sasmamba.app.pipeline import lift_take
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, VideoMeta
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import H36M
 from sasmamba.training.cameras import camera_rotation
@@ -227,16 +231,6 @@ def _tilts(world: NDArray) -> NDArray:
     return np.asarray(np.mean(out, 0))
 
 
-def _ahead(world: NDArray) -> NDArray:
-    """(F,) cm: the pelvis before the line from between the ankles to the thorax, in the direction the hips face."""
-    a, b, p = world[:, _ANKLES].mean(1), world[:, H36M.THORAX], world[:, 0]
-    axis = (b - a) / np.linalg.norm(b - a, axis=1, keepdims=True)
-    beside = (p - a) - ((p - a) * axis).sum(1, keepdims=True) * axis
-    forward = np.cross(world[:, H36M.RIGHT_HIP] - world[:, H36M.LEFT_HIP], axis)
-    forward /= np.linalg.norm(forward, axis=1, keepdims=True).clip(1e-6)
-    return np.asarray(-100 * (beside * forward).sum(1))
-
-
 def _hits(found: NDArray, true: NDArray) -> tuple[int, int, int, int]:
     """Found and right, found, true and found, true; a frame to either side forgiven."""
 
@@ -280,7 +274,9 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
     ankles = world[:, _ANKLES]
     slide = 1000 * np.linalg.norm(np.diff(ankles[..., :2], axis=0), axis=-1)[held]
     # a sole is on the floor where its ankle is as high as that ankle is on the whole
-    off = [100 * np.abs(z[on] - np.median(z[on])) for z, on in zip(ankles[..., 2].T, planted.T, strict=True)]
+    off = [
+        100 * np.abs(z[on] - np.median(z[on])) for z, on in zip(ankles[..., 2].T, planted.T, strict=True) if on.any()
+    ]
     falls = [_fall(times[a:b], world[a:b, 0, 2].astype(float)) / _G for a, b in flights(true, times)]
     path = float("nan")
     length = np.linalg.norm(np.diff(true[::5, 0, :2], axis=0), axis=1).sum()
@@ -294,10 +290,10 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
         told_deg=float(told),
         lean_deg=list(zip(_tilts(world)[still].tolist(), _tilts(true)[still].tolist(), strict=True)),
         pose_mm=1000 * float(np.linalg.norm(world - world[:, :1] - level_true, axis=-1)[:, 1:].mean()),
-        ahead_cm=list(zip(_ahead(world)[still].tolist(), _ahead(true)[still].tolist(), strict=True)),
+        ahead_cm=list(zip(ahead_cm(world)[still].tolist(), ahead_cm(true)[still].tolist(), strict=True)),
         contact=_hits(planted, true_contact(true, times)),
         slide_mm=slide.tolist(),
-        off_floor_cm=np.concatenate(off).tolist(),
+        off_floor_cm=[v for foot in off for v in foot.tolist()],
         flight=falls,
         path=path,
     )
@@ -328,9 +324,32 @@ def row(kind: str, all_figures: list[Figures]) -> str:
         f"pose {mean(np.array([f.pose_mm for f in all_figures]), '.0f')}",
         f"ahead {mean(ahead[:, 0])} true {mean(ahead[:, 1])}",
         f"contact {right / max(found, 1):.0%} {back / max(true, 1):.0%}",
-        f"slide {np.median(slide):.2f} {np.quantile(slide, 0.95):.2f}" if len(slide) else "slide –",
+        f"slide {np.median(slide):.2f} {np.quantile(slide, 0.95):.2f} {share(slide <= 2)}" if len(slide) else "slide –",
         f"on {share(joined('off_floor_cm') < 1)}",
         f"flight {np.median(fall):.2f} {share(np.abs(fall - 1) < 0.2)} of {len(fall)}" if len(fall) else "flight –",
         f"path {mean(np.array([f.path for f in all_figures]))}",
     ]
     return " | ".join(cells)
+
+
+def main() -> None:
+    """Measures what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, required=True, help="folder of motion files")
+    parser.add_argument("--set", choices=list(SETS), default="held out", help="which clips")
+    parser.add_argument("--lifter", default=DEFAULT_LIFTER)
+    parser.add_argument("--as-they-came", action="store_true", help="without holding planted feet")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    kinds: dict[str, list[Figures]] = {kind: [] for kind in SETS[args.set]}
+    for clip in clips(args.data_root, args.set, Lifter.load(args.lifter)):
+        placed = place(clip.take, 60, intrinsics=clip.camera, steady_feet=not args.as_they_came)
+        if (of := figures(clip, placed)) is not None:
+            kinds[clip.kind].append(of)
+    for kind, some in kinds.items():
+        if some:
+            print(row(kind, some), flush=True)
+
+
+if __name__ == "__main__":
+    main()

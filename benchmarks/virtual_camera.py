@@ -141,6 +141,42 @@ class VirtualCamera:
         return v[..., :2] / v[..., 2:] * self.big.fx + [self.big.cx, self.big.cy]
 
 
+def follow_camera(
+    path: NDArray, times_s: NDArray, big_size: tuple[int, int], seed: int, size: tuple[int, int]
+) -> VirtualCamera:
+    """A camera that follows somebody by hand: late, not exactly, with roll, zoom and shake.
+
+    Args:
+        path: (F, 3) their pelvis in the axes of the camera that stood still.
+        big_size: of the background's picture, which is taken to be 110° wide.
+    """
+    rng = np.random.default_rng(seed)
+    f = 0.5 * big_size[0] / math.tan(math.radians(55))
+    big = Intrinsics(f, f, big_size[0] / 2, big_size[1] / 2)
+
+    def slow(x: NDArray, seconds: float) -> NDArray:
+        lag = np.exp(-((times_s[:, None] - times_s - 0.3) ** 2) / (2 * seconds**2))
+        return (lag / lag.sum(1, keepdims=True)) @ x
+
+    def waves(low_hz: float, high_hz: float) -> NDArray:
+        rate, phase = rng.uniform(low_hz, high_hz, 3), rng.uniform(0, 2 * math.pi, 3)
+        return np.sin(2 * math.pi * times_s[:, None] * rate + phase).sum(1) / 3
+
+    pan = slow(np.arctan2(path[:, 0], path[:, 2]), 0.6)
+    tilt = slow(np.arctan2(path[:, 1], np.hypot(path[:, 0], path[:, 2])), 0.6)
+    zoom = np.exp(math.log(1.5) * (0.5 + 0.5 * waves(0.05, 0.2)))
+    focal = 0.45 * size[1] / 1.8 * float(np.median(np.linalg.norm(path, axis=1)))
+    sway, roll = np.stack([waves(1, 4), waves(1, 4), 0.5 * waves(1, 4)], 1), math.radians(4) * waves(0.05, 0.3)
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * size
+    while True:
+        angles = np.stack([pan, tilt, roll], 1) + 0.01 * size[0] / focal * sway
+        camera = VirtualCamera(times_s, angles, zoom, size, focal, big, 0.02)
+        seen = np.stack([camera.from_view(i, corners) for i in range(len(times_s))])
+        if (seen > 2).all() and (seen < np.array(big_size) - 2).all():
+            return camera
+        focal *= 1.03
+
+
 def angle_deg(R: NDArray, S: NDArray) -> NDArray:
     """(N,) degrees between rotations (N, 3, 3)."""
     # from the skew part: the trace tells nothing of small angles

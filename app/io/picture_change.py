@@ -19,8 +19,6 @@ from sasmamba.common.arrays import FloatArray
 AREA_PX = 14_400
 #: Side of the neighbourhood in which mean and contrast are taken, and how many grey levels of contrast are noise.
 _NEAR_PX, _NOISE = 9, 5.0
-#: Haze and glare come and go: detail may get weaker or stronger by this.
-_GAIN = 0.5, 2.0
 #: Side of the blocks of a change map.
 _BLOCK_PX = 4
 #: Grey levels from which on a camera has lost the picture in shadow or light.
@@ -58,22 +56,28 @@ class SmallPicture:
         width, height = self._blocks()
         return np.zeros((height, width), np.float32)
 
-    def change_from(self, before: SmallPicture) -> tuple[FloatArray, float]:
+    def change_from(self, before: SmallPicture, *, aligned: bool = False) -> tuple[FloatArray, float]:
         """What of this picture the one before does not explain.
 
+        Args:
+            aligned: begin the search for what moved where the whole picture moved to; slower, for large motion.
+
         Returns:
-            A map (h / 4, w / 4), 0 where it is explained or flat, up to 1 where detail is another; and the share of all
-            detail that is, 0..1.
+            A map (h / 4, w / 4), 0 where it is explained, flat, or comes from outside the picture before, up to 1 where
+            detail is another; and the share of all detail that is, 0..1.
         """
-        flow = _flow_finder().calc(self._coded, before._coded, None)
+        start = None
+        if aligned:
+            window = cv2.createHanningWindow(self.detail.shape[::-1], cv2.CV_32F)
+            shift, _ = cv2.phaseCorrelate(self.detail, before.detail, window)
+            start = np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
+        flow = _flow_finder().calc(self._coded, before._coded, start)
         flow += _pixels(*self.detail.shape)
         warped = cv2.remap(before.detail, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lost = cv2.remap(before.lost, flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        then, now, both = _near(warped**2), _near(self.detail**2), _near(warped * self.detail)
-        gain = (both / np.maximum(then, 1e-6)).clip(*_GAIN)
+        lost = cv2.remap(before.lost, flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(1.0,))
         kept = 1 - _near(np.maximum(lost, self.lost))
-        there = kept * (then + now)
-        off = np.minimum(kept * np.maximum(gain * (gain * then - 2 * both) + now, 0), there) / 2
+        there = kept * _near(self.detail * self.detail + warped * warped)
+        off = np.minimum(kept * _near((warped - self.detail) ** 2), there) / 2
         share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
         return np.asarray(cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), np.float32), share
 
@@ -104,5 +108,5 @@ def _pixels(height: int, width: int) -> FloatArray:
 
 def _flow_finder() -> cv2.DISOpticalFlow:
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    finder.setFinestScale(1)
+    finder.setFinestScale(0)
     return finder

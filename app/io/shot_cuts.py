@@ -17,34 +17,33 @@ from fractions import Fraction
 
 import numpy as np
 
+from sasmamba.app.io.fades import FadeFinder
 from sasmamba.app.io.picture_change import SmallPicture
 from sasmamba.app.types import Cut, CutKind, Frame
 from sasmamba.common.arrays import FloatArray
 
 #: A change is compared with what happens at its place so many seconds before and after, at least and at most so many
 #: frames; a cut is known so much later.
-MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 6
+MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 10
 #: A cut's excess is so many times the usual: the mean of the two largest of so many seconds.
-TIMES_USUAL, USUAL_S = 2.5, 1.0
+TIMES_USUAL, USUAL_S = 2.3, 1.0
 #: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
 #: without a cut: in proportion, up to so many times.
 LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
+#: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
+CODING = 0.03
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
 ALWAYS, SAME = 2e-4, 1e-4
-#: Where so much of more than one frame around is new, everything is in motion.
-ALL_NEW = 0.3
+#: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
+RESTLESS, TIMES_RESTLESS = 0.12, 2.5
+#: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels at once: an
+#: exposure that jumps loses detail in light and shadow.
+ALL_NEW, BRIGHTENED = 0.4, 4.0
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: there a cut must leave so little
 #: of what was seen.
 STILL_FRAMES, STILL_NEW = 2.5, 0.4
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
 GAP_S, GAP_FRAMES = 3.0, 8
-#: Mixtures are looked for in windows of so many seconds; the short one finds the soft cuts of editors.
-MIXED_S = (0.13, 0.4)
-#: What a mixture leaves unexplained at most, where three unrelated pictures come to 3; how far it is on its way; and by
-#: how many grey levels (root mean square) the ends of the window differ at least.
-MIXED_ERROR, MIXED_SHARE, MIXED_LEVELS = 0.35, (0.15, 0.85), 8.0
-#: So much of the detail after a dissolve was not there before it.
-NEW_SHARE = 0.55
 
 
 def with_cuts(frames: Iterable[Frame], finder: CutFinder) -> Iterator[Frame]:
@@ -106,7 +105,7 @@ class CutFinder:
         self._seen: deque[_Seen] = deque(maxlen=2 * self.ahead + 1)
         self._undecided = 0  # of those seen, the last so many
         self._usual: deque[tuple[float, float]] = deque()  # seconds and excess of frames without a cut
-        self._fades = [_FadeFinder(max(2, round(s * self._fps)), self.ahead) for s in MIXED_S]
+        self._fades = FadeFinder(self._fps)
         self._shown: SmallPicture | None = None  # the last picture in which there was something to see
         self._passed_over = False
         self._changed_s: Fraction | None = None
@@ -133,15 +132,13 @@ class CutFinder:
         self._undecided += 1
         if self._undecided > self.ahead:
             self._decide()
-        for finder in self._fades:
-            self._add(finder.watch(seen, self.cuts))
+            self._look_for_fade()
 
     def finish(self) -> None:
         """Decides on the last frames: there are no more."""
         while self._undecided:
             self._decide()
-        for finder in self._fades:
-            self._add(finder.finish(self.cuts))
+            self._look_for_fade()
 
     def marked(self, frame: Frame) -> Frame:
         """The frame, with the cut that it begins a shot by."""
@@ -165,110 +162,46 @@ class CutFinder:
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
-            if here.excess >= TIMES_USUAL * (usual + ALWAYS):
+            if here.excess >= TIMES_USUAL * (usual + ALWAYS) and self._stays(seen, at, TIMES_USUAL * (usual + ALWAYS)):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
         self._usual.append((now_s, here.excess))
 
+    def _look_for_fade(self) -> None:
+        """Whether one ends with the frame that was decided on last."""
+        seen = self._seen[-1 - self._undecided]
+        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, self.cuts, self.ahead))
+
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
-        if sum(s.new > max(0.5 * here.new, ALL_NEW) for s in (*before, *after)) > 1:
-            return False  # a whip pan
+        restless = sorted([0.0, 0.0, *(s.new for s in (*before, *after))])[-2]
+        if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
+            return False  # a whip pan, say
+        if here.new < ALL_NEW and before and _brightened(before[-1].picture, here.picture):
+            return False
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
         if here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW:
             return False
         return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
 
+    def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
+        """Whether the excess stays where motion of the whole picture is looked for, however far."""
+        here = seen[at]
+        if at == 0 or here.new >= ALL_NEW or here.passed_over:
+            return True
+        change, _ = here.picture.change_from(seen[at - 1].picture, aligned=True)
+        closer = [*seen[:at], replace(here, change=np.minimum(here.change, change)), *seen[at + 1 :]]
+        return _excess(closer, at, self.ahead) >= max(least, LEAST_EXCESS)
+
+
+def _brightened(before: SmallPicture, after: SmallPicture) -> bool:
+    return float(np.median(np.abs(after.thumb - before.thumb))) > BRIGHTENED
+
 
 def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
     """Mean of what a frame's change has in excess of all changes at the same place within `reach` frames."""
     around = [s.change for s in seen[max(0, at - reach) : at + reach + 1] if s is not seen[at]]
     most = np.maximum.reduce(around) if around else np.float32(0)
-    return float(np.maximum(seen[at].change - most, 0).mean())
-
-
-@dataclass(slots=True)
-class _Fade:
-    """Frames that are mixtures, from the last before to the first after."""
-
-    before: SmallPicture
-    after: SmallPicture
-    seen: list[tuple[int, Fraction, FloatArray, bool]]  # frame, time, thumb, and whether it is plain
-    last: int
-
-    @property
-    def first(self) -> int:
-        return self.seen[0][0]
-
-
-class _FadeFinder:
-    """Finds runs of frames that are mixtures of the first and the last of a window.
-
-    Args:
-        window: in frames, 2 or more.
-        ahead: frames by which cuts are known later.
-    """
-
-    def __init__(self, window: int, ahead: int) -> None:
-        self._window = window
-        self._patience = max(window, ahead) + 1
-        self._ahead = ahead
-        self._recent: deque[_Seen] = deque(maxlen=window + 1)
-        self._fade: _Fade | None = None
-
-    def watch(self, seen: _Seen, cuts: Sequence[Cut]) -> Cut | None:
-        """Takes the next frame; returns a fade that is over."""
-        self._recent.append(seen)
-        if self._fade is not None:
-            self._fade.seen.append((seen.index, seen.time_s, seen.picture.thumb, seen.picture.plain))
-        if self._is_mixed():
-            if self._fade is None:
-                begin = [(s.index, s.time_s, s.picture.thumb, s.picture.plain) for s in self._recent]
-                self._fade = _Fade(self._recent[0].picture, seen.picture, begin, seen.index)
-            self._fade.after, self._fade.last = seen.picture, seen.index
-        elif self._fade is not None and not seen.picture.plain and seen.index - self._fade.last > self._patience:
-            return self.finish(cuts)
-        return None
-
-    def finish(self, cuts: Sequence[Cut]) -> Cut | None:
-        """Decides on the fade under way, if there is one."""
-        fade, self._fade = self._fade, None
-        if fade is None or fade.before.plain or fade.after.plain:
-            return None
-        if any(fade.first - self._ahead < cut.frame <= fade.last + self._ahead for cut in cuts):
-            return None
-        inside = [s for s in fade.seen if s[0] <= fade.last]
-        plain = [s for s in inside if s[3]]
-        if plain:
-            index, time_s, *_ = plain[len(plain) // 2]
-            return Cut(index, time_s, "fade")
-        start, end = inside[0][2], inside[-1][2]
-        errors = [_mixture(start, thumb, end)[1] for _, _, thumb, _ in inside[1:-1]]
-        if np.mean(errors) > MIXED_ERROR or fade.after.change_from(fade.before)[1] < NEW_SHARE:
-            return None
-        index, time_s, *_ = next(s for s in inside if _off(s[2], end) <= _off(s[2], start))
-        return Cut(index, time_s, "fade")
-
-    def _is_mixed(self) -> bool:
-        """Whether the middle of the window is a mixture of its ends."""
-        if len(self._recent) <= self._window:
-            return False
-        first, middle, last = (self._recent[i].picture.thumb for i in (0, self._window // 2, -1))
-        if _off(first, last) < MIXED_LEVELS**2:
-            return False
-        share, error = _mixture(first, middle, last)
-        return error < MIXED_ERROR and MIXED_SHARE[0] < share < MIXED_SHARE[1]
-
-
-def _mixture(first: FloatArray, middle: FloatArray, last: FloatArray) -> tuple[float, float]:
-    """How much of the last picture is mixed into the middle one, and what that leaves unexplained."""
-    way = last - first
-    length = float((way * way).mean()) + 1e-6
-    share = float((way * (middle - first)).mean()) / length
-    return share, 4 * _off(middle, first + share * way) / length
-
-
-def _off(a: FloatArray, b: FloatArray) -> float:
-    return float(((a - b) ** 2).mean())
+    return float(np.maximum(seen[at].change - most - CODING, 0).mean())

@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.turn_fit import Points, Readout, TurnFit, epipolar_share, fit_turn, rotation, rotation_vector
 from sasmamba.app.types import Frame, VideoMeta
-from sasmamba.common.arrays import FloatArray
 
 #: Width (of a portrait the height) of the pictures that are compared: a pixel is an eighth of a degree at 60°.
 WORK_PX = 480
 #: Corners in a keyframe, how far apart, and at most so many in a cell of so many pixels, lest one tree decides.
 _CORNERS, _APART_PX, _PER_CELL, _CELL_PX = 160, 9, 2, 30
-#: What is looked for around a corner, pixels, and over how many halvings of the picture.
-_WINDOW_PX, _LEVELS = 15, 3
+#: What is looked for around a corner, pixels, and over how many halvings of the picture, near and far.
+_WINDOW_PX, _NEAR_LEVELS, _FAR_LEVELS = 15, 1, 3
 #: Least eigenvalue that a corner needs, as `cv2.calcOpticalFlowPyrLK` counts it: about 1.5 gray levels a pixel. What
 #: has less looks the same wherever it is, and would always be found where it was expected.
 _LEAST_TEXTURE = 2e-3
+#: Steps of the fit at most: coarsely it only begins the fine one.
+_COARSE_STEPS, _FINE_STEPS = 3, 6
 #: Corners so near to the picture's edge are not looked for.
 _EDGE_PX = 10
 #: No zoom goes farther than this or its inverse.
@@ -42,8 +43,10 @@ _ENOUGH = 40
 #: A keyframe is left when less than this of it is in view or its scale is off by more (as a factor), and an older one
 #: is taken up again when it is nearer than that.
 _LEAVE_VIEW, _LEAVE_SCALE, _RETURN_VIEW, _RETURN_SCALE = 0.55, 1.25, 0.75, 1.12
-#: Of the corners of a keyframe that are in view so many must still be found and agree, or a new one is made.
-_WORN = 0.5
+#: Of the corners of a keyframe so many must still be found and agree, or a new one is made.
+_WORN = 0.4
+#: While nothing is found the camera goes on by so much of its last step.
+_FADE = 0.8
 #: Keyframes remembered; and for how long one is looked for that was lost, in a flash or behind a passer-by.
 _KEYFRAMES, _LOST_S = 60, 0.4
 #: People are masked by their boxes, and this much around them as a share of their size.
@@ -76,13 +79,13 @@ class Sighting:
         by_readout, readout_s: as in `TurnFit`.
     """
 
-    R_start_cam: FloatArray
+    R_start_cam: NDArray
     zoom: float
     confidence: float
     parallax: float = 0.0
     compared_with: int = -1
-    by_readout: FloatArray | None = None
-    readout_s: FloatArray | None = None
+    by_readout: NDArray | None = None
+    readout_s: NDArray | None = None
 
 
 @dataclass(slots=True)
@@ -116,6 +119,7 @@ class BackgroundMotion:
         self._lost: _Lost | None = None
         self._R_step, self._zoom_step = np.eye(3), 1.0
         self._readout = Readout()
+        self._fading = cv2.createHanningWindow(self._size, cv2.CV_32F)
 
     @property
     def focal_px(self) -> float:
@@ -132,34 +136,37 @@ class BackgroundMotion:
             return
         last = self.sightings[-1]
         expected = [(last.R_start_cam @ self._R_step, last.zoom * self._zoom_step), (last.R_start_cam, last.zoom)]
-        lost = self._lost
-        if lost is not None and len(self.sightings) - lost.since > _LOST_S * self._fps:
-            lost = self._lost = None
-        before = self.sightings[lost.since - 1] if lost is not None else last
-        found = None
-        if lost is not None:
-            found = self._find(gray, boxes, lost.keyframe, before.R_start_cam, before.zoom)
-            if found is not None:
-                self._come_back(lost, found[0])
+        if self._lost is not None:
+            before = self.sightings[self._lost.since - 1]
+            # it is tried a second time as if nothing had moved: a flash is over as soon as it came
+            guesses = [expected[0], (before.R_start_cam, before.zoom)]
+            if (found := self._find(gray, boxes, self._lost.keyframe, guesses)) is not None:
+                self._come_back(self._lost, found[0])
                 return
+            if len(self.sightings) - self._lost.since >= _LOST_S * self._fps:
+                self._lost = None
         for keyframe in self._candidates(*expected[0]):
-            for R, zoom in expected:
-                if (found := self._find(gray, boxes, keyframe, R, zoom)) is not None:
-                    break
-            if found is not None:
-                self._keyframe = keyframe
-                break
-        if found is None:
-            if self._lost is None:
-                self._lost = _Lost(len(self.sightings), self._keyframe, self._keyframes)
-            self._R_step, self._zoom_step, self._keyframes = np.eye(3), 1.0, []
-            self._begin(gray, boxes, last.R_start_cam, last.zoom)
-            self.sightings.append(Sighting(last.R_start_cam, last.zoom, 0.0))
-            return
-        sighting, worn = found
-        if worn or not self._near(self._keyframe, sighting, _LEAVE_VIEW, _LEAVE_SCALE):
-            self._begin(gray, boxes, sighting.R_start_cam, sighting.zoom)
-        self._follow(last, sighting)
+            if (found := self._find(gray, boxes, keyframe, expected)) is not None:
+                self._keyframe, (sighting, worn) = keyframe, found
+                if worn or not self._near(keyframe, sighting, _LEAVE_VIEW, _LEAVE_SCALE):
+                    self._begin(gray, boxes, sighting.R_start_cam, sighting.zoom)
+                self._R_step = last.R_start_cam.T @ sighting.R_start_cam
+                self._zoom_step = sighting.zoom / last.zoom
+                self.sightings.append(sighting)
+                return
+        self._carry_on(gray, boxes)
+
+    def _carry_on(self, gray: NDArray, boxes: NDArray) -> None:
+        """Nothing was found: the camera is taken to go on, ever less, and is followed from here until it is found."""
+        if self._lost is None:
+            assert self._keyframe is not None
+            self._lost = _Lost(len(self.sightings), self._keyframe, self._keyframes)
+        last = self.sightings[-1]
+        self._R_step, self._zoom_step = rotation(rotation_vector(self._R_step) * _FADE), self._zoom_step**_FADE
+        R, zoom = last.R_start_cam @ self._R_step, last.zoom * self._zoom_step
+        self._keyframes = []
+        self._begin(gray, boxes, R, zoom)
+        self.sightings.append(Sighting(R, zoom, 0.0))
 
     def _spin(self, R: NDArray) -> NDArray:
         """(3,) radians per second by which a camera turns that is at R in the next frame and went on as before."""
@@ -169,13 +176,8 @@ class BackgroundMotion:
         # between frames it was measured; half a frame later it is wanted
         return (1.5 * step - 0.5 * rotation_vector(self._R_step) if len(self.sightings) > 1 else step) * self._fps
 
-    def _follow(self, last: Sighting, sighting: Sighting) -> None:
-        self._R_step = last.R_start_cam.T @ sighting.R_start_cam
-        self._zoom_step = sighting.zoom / last.zoom
-        self.sightings.append(sighting)
-
     def _come_back(self, lost: _Lost, sighting: Sighting) -> None:
-        """The keyframe that was lost is there again: what was followed since from one of its own is fitted in."""
+        """The keyframe that was lost is there again: what was followed since without it is fitted in."""
         last = self.sightings[-1]
         self._keyframe, self._keyframes, self._lost = lost.keyframe, lost.others, None
         # from the frames' own chain to where they must have been: spread over the frames that were lost
@@ -266,17 +268,31 @@ class BackgroundMotion:
         return bool((front & (at > 0).all(0) & (at[0] < w) & (at[1] < h)).mean() > view)
 
     def _find(
-        self, gray: NDArray, boxes: NDArray, keyframe: _Keyframe, R: NDArray, zoom: float
+        self, gray: NDArray, boxes: NDArray, keyframe: _Keyframe, guesses: Sequence[tuple[NDArray, float]]
     ) -> tuple[Sighting, bool] | None:
-        """Where the camera is, from a keyframe and where it is expected, and whether the keyframe is worn; None where
-        too few corners are found again or too few agree."""
+        """Where the camera is, from a keyframe and where it may be, and whether the keyframe is worn; at last it is
+        tried where the picture as a whole would have moved. None where too few corners are found again and agree."""
+        # near first: among railings and windows what is looked for far away is found one railing on
+        for levels in (_NEAR_LEVELS, _FAR_LEVELS):
+            for R, zoom in guesses:
+                if (found := self._find_near(gray, boxes, keyframe, R, zoom, levels)) is not None:
+                    return found
+        (dx, dy), _ = cv2.phaseCorrelate(keyframe.gray.astype(np.float32), gray.astype(np.float32), self._fading)
+        R = keyframe.R_start_cam @ rotation(np.array([dy / self._K[1, 1], -dx / self._K[0, 0], 0]) / keyframe.zoom)
+        return self._find_near(gray, boxes, keyframe, R, keyframe.zoom, _NEAR_LEVELS)
+
+    def _find_near(
+        self, gray: NDArray, boxes: NDArray, keyframe: _Keyframe, R: NDArray, zoom: float, far: int
+    ) -> tuple[Sighting, bool] | None:
+        """The same from one guess, over so many halvings of the picture."""
         w, h = self._size
         # Coarsely first, from far; then, warped to where that was, finely: what a coarse window shows of the picture's
         # edge moves with the warp, and would hold the camera back to where it was expected.
-        for levels in (_LEVELS, 0):
+        for levels in (far, 0):
             W = self._to_frame(keyframe, R, zoom)
             expected = _through(W, keyframe.corners)
-            seen = ((expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])).all(1)
+            inside = (expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])
+            seen = np.asarray(inside.all(1))
             for x0, y0, x1, y1 in boxes:
                 seen &= ~((expected > [x0, y0]) & (expected < [x1, y1])).all(1)
             if seen.sum() < _LEAST_CORNERS:
@@ -289,7 +305,8 @@ class BackgroundMotion:
                 keyframe.spin = spin
             key = Points(self._rays(corners), (corners + 0.5) / [w, h] - 0.5, keyframe.spin, keyframe.zoom)
             now = Points(self._rays(found), (found + 0.5) / [w, h] - 0.5, spin, zoom)
-            fit = fit_turn(key, now, keyframe.R_start_cam.T @ R, readout=self._readout, focal_px=self.focal_px)
+            R_key_cam, steps = keyframe.R_start_cam.T @ R, _COARSE_STEPS if levels else _FINE_STEPS
+            fit = fit_turn(key, now, R_key_cam, readout=self._readout, focal_px=self.focal_px, steps=steps)
             if not _LEAST_ZOOM < fit.zoom < 1 / _LEAST_ZOOM:
                 return None
             R, zoom = keyframe.R_start_cam @ fit.R_key_cam, fit.zoom
@@ -309,7 +326,7 @@ class BackgroundMotion:
             fit.readout_s,
         )
         self._readout = fit.readout
-        return sighting, bool(agree.sum() < _WORN * seen.sum())
+        return sighting, bool(agree.sum() < _WORN * len(keyframe.corners))
 
     def _find_corners(
         self, gray: NDArray, keyframe: _Keyframe, W: NDArray, seen: NDArray, levels: int

@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.common.arrays import FloatArray, check_shape
+from sasmamba.common.arrays import check_shape
 
 #: What a camera does: stands still; turns or zooms where it stands; is carried about.
 CameraKind = Literal["still", "rotating", "moving"]
+#: What the user can say of it; auto: the background decides.
+CameraChoice = Literal["auto", "still", "rotating"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class CameraMotion:
         R_first_cam: (F, 3, 3) turns camera axes of a frame (x right, y down, z forward) into those of its shot's first.
         zoom: (F,) focal length as a multiple of that in the shot's first frame.
         confidence: (F,) 0 (the background told nothing, the motion is carried on) to 1.
+        given: the user said that it turns; otherwise the background decided.
     """
 
     kind: CameraKind
-    R_first_cam: FloatArray
-    zoom: FloatArray
-    confidence: FloatArray
+    R_first_cam: NDArray
+    zoom: NDArray
+    confidence: NDArray
+    given: bool = False
 
     def __post_init__(self) -> None:
         frames = len(self.R_first_cam)

@@ -36,8 +36,8 @@ _BLEND_S, _STEP_S = 0.25, 0.8
 _STRETCHED, _GIVE_S = 0.998, 0.06
 #: A knee bends forward by at least so little, where its plane is to be told from noise.
 _FORWARD_M = 0.03
-#: Nobody flies for less: a step of running hardly does. A flight is free fall within so much, root mean square.
-_FLIGHT_S, _FALL_M = 0.18, 0.03
+#: Nobody flies for less, a step of running hardly does, or for more. It is free fall within so much, root mean square.
+_FLIGHT_S, _LONGEST_FLIGHT_S, _FALL_M = 0.18, 1.2, 0.03
 #: The lower ankle is so far above where it stands in the middle of a flight.
 _OFF_M = 0.05
 #: What a flight asks of the path is taken up by so much before and after.
@@ -72,8 +72,8 @@ def _anchors(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     above what it stands on as that ankle mostly is, give or take `_SOLE_M`."""
     out = body.ankles.copy()
     height = out[..., 2] - level
-    own = [np.median(height[planted[:, k], k]) if planted[:, k].any() else ANKLE_HEIGHT_M for k in range(2)]
-    own = np.clip(own, *_ANKLE_M)
+    usual = [np.median(height[planted[:, k], k]) if planted[:, k].any() else ANKLE_HEIGHT_M for k in range(2)]
+    own = np.clip(usual, *_ANKLE_M)
     for foot, begin, end in stances_of(planted):
         where = zero_phase(body.time[begin:end], body.ankles[begin:end, foot, :2], _SHUFFLE_S, degree=1)
         middle = where.mean(0)
@@ -89,7 +89,7 @@ def _carried(body: Body, anchors: NDArray, planted: NDArray) -> Body:
     are with; smoothly, and straight from stance to stance. A leg that is nearly straight bends by much where it is a
     little too long, so hips give way before knees.
     """
-    time, stands = body.time, planted.any(1)
+    time, stands = body.time, np.asarray(planted.any(1))
     if not stands.any():
         return body
     rise, say = np.zeros((len(time), 2)), np.zeros((len(time), 2))
@@ -101,7 +101,7 @@ def _carried(body: Body, anchors: NDArray, planted: NDArray) -> Body:
         # a leg that lies has no say in how high its hip is
         say[:, foot] = planted[:, foot] * (upright / length) ** 2 + 1e-9
     up = _bridged(time, (rise * say).sum(1) / say.sum(1), stands)
-    both = planted.all(1)
+    both = np.asarray(planted.all(1))
     tilt = _bridged(time, ((rise[:, 0] - rise[:, 1]) / 2).clip(-_TILT_M, _TILT_M), both) if both.any() else 0 * up
     joints = body.joints.copy()
     for sign, leg in zip((1, -1), LEGS, strict=True):
@@ -151,42 +151,47 @@ def _falling(body: Body, planted: NDArray) -> NDArray:
     """The path (F, 3) with flights that are parabolas of free fall, where they nearly were."""
     time, path = body.time, body.pelvis.copy()
     low = body.ankles[..., 2].min(1)
-    for begin, end in runs(~planted.any(1)):
-        span = _flight(time[begin:end], path[begin:end, 2], low[begin:end])
-        if span is None:
-            continue
-        first, last = begin + span[0], begin + span[1]
-        change = _free_fall(time[first:last], path[first:last, 2]) - path[first:last, 2]
-        path[first:last, 2] += change
-        for edge, at, step in ((first, change[0], -1), (last - 1, change[-1], 1)):
-            beside = np.arange(edge + step, -1 if step < 0 else len(time), step)
-            beside = beside[np.abs(time[beside] - time[edge]) < _TAKE_OFF_S]
-            path[beside, 2] += at * (1 - _ease(np.abs(time[beside] - time[edge]) / _TAKE_OFF_S))
+    for begin, end in runs(np.asarray(~planted.any(1))):
+        for a, b in _flights(time[begin:end], path[begin:end, 2], low[begin:end]):
+            first, last = begin + a, begin + b
+            change = _fall_error(time[None, first:last], path[None, first:last, 2])[0]
+            path[first:last, 2] -= change
+            for edge, at, step in ((first, change[0], -1), (last - 1, change[-1], 1)):
+                beside = np.arange(edge + step, -1 if step < 0 else len(time), step)
+                beside = beside[np.abs(time[beside] - time[edge]) < _TAKE_OFF_S]
+                path[beside, 2] -= at * (1 - _ease(np.abs(time[beside] - time[edge]) / _TAKE_OFF_S))
     return path
 
 
-def _free_fall(time: NDArray, height: NDArray) -> NDArray:
-    """The parabola of free fall that fits heights best."""
-    t = time - time.mean()
+def _fall_error(time: NDArray, height: NDArray) -> NDArray:
+    """(n, w) how far heights (n, w) are above the parabola of free fall that fits each row best."""
+    t = time - time.mean(1, keepdims=True)
     rest = height + 0.5 * _G * t * t
-    return np.polyval(np.polyfit(t, rest, 1), t) - 0.5 * _G * t * t
+    rest = rest - rest.mean(1, keepdims=True)
+    slope = (rest * t).sum(1, keepdims=True) / (t * t).sum(1, keepdims=True)
+    return np.asarray(rest - slope * t)
 
 
-def _flight(time: NDArray, height: NDArray, low: NDArray) -> tuple[int, int] | None:
-    """The longest part of a stretch without a planted foot in which the pelvis falls freely; None: there is none."""
-    best: tuple[int, int] | None = None
-    for first in range(len(time)):
-        for last in range(len(time), first + 3, -1):
-            seconds = time[last - 1] - time[first]
-            if seconds < _FLIGHT_S or (best and seconds <= time[best[1] - 1] - time[best[0]]):
-                break
-            if seconds > 1.2 or low[(first + last) // 2] < ANKLE_HEIGHT_M + _OFF_M:
-                continue
-            error = height[first:last] - _free_fall(time[first:last], height[first:last])
-            if np.sqrt((error**2).mean()) < _FALL_M * min(1, seconds / 0.4):
-                best = first, last
-                break
-    return best
+def _flights(time: NDArray, height: NDArray, low: NDArray) -> list[tuple[int, int]]:
+    """Where in a stretch without a planted foot the pelvis falls freely, first frame and end of each, longest first."""
+    out: list[tuple[int, int]] = []
+    taken = np.zeros(len(time), bool)
+    if len(time) < 4:
+        return out
+    longest = min(len(time), int(_LONGEST_FLIGHT_S / float(np.median(np.diff(time)))) + 1)
+    for width in range(longest, 3, -1):
+        t, z, high, used = (np.lib.stride_tricks.sliding_window_view(x, width) for x in (time, height, low, taken))
+        seconds = t[:, -1] - t[:, 0]
+        fits = (seconds >= _FLIGHT_S) & (seconds <= _LONGEST_FLIGHT_S)
+        fits &= high[:, width // 2] > ANKLE_HEIGHT_M + _OFF_M
+        if not fits.any():
+            continue
+        off = np.sqrt((_fall_error(t, z) ** 2).mean(1))
+        for first in np.flatnonzero(fits & (off < _FALL_M * np.minimum(1, seconds / 0.4))).tolist():
+            if not used[first].any():  # a view: what was taken a moment ago shows
+                taken[first : first + width] = True
+                out.append((first, first + width))
+    return out
 
 
 def _within_reach(body: Body, target: NDArray, planted: NDArray) -> NDArray:

@@ -18,6 +18,8 @@ LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for s
 _ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
 _PLANTED_M_S, _PLANTED_S = 0.45, 0.15
+#: A stance does not go on where nothing is known for so long.
+_GAP_S = 0.25
 #: Motion within so long (Gaussian) is jitter: of ankles whose speed is asked for, and of what is done to them.
 _JITTER_S = 0.06
 #: How well a foot on the floor is known to be there; one that is higher counts ever less.
@@ -73,6 +75,7 @@ def planted_feet(body: Body) -> NDArray:
         return planted
     calm = zero_phase(body.time, body.ankles, _JITTER_S, degree=1)
     slow = np.linalg.norm(np.gradient(calm, body.time, axis=0), axis=-1) < _PLANTED_M_S
+    slow[1:][np.diff(body.time) > _GAP_S] = False  # nobody knows where feet were meanwhile
     for foot in range(2):
         for begin, end in runs(slow[:, foot]):
             planted[begin:end, foot] = body.time[end - 1] - body.time[begin] >= _PLANTED_S
@@ -154,6 +157,22 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
         if abs(z - on) < ON_FLOOR_M:
             planted[begin:end, foot], level[begin:end, foot] = True, on
     return planted, level
+
+
+def floor_below(planted: NDArray, level: NDArray) -> NDArray:
+    """(F,) how high what somebody stands on is, or stood on last or will stand on next, whichever is higher.
+
+    Args:
+        planted: (F, 2) bool. level: (F, 2), see `supported`.
+    """
+    stands = np.flatnonzero(planted.any(1))
+    if not len(stands):
+        return np.zeros(len(planted))
+    under = np.where(planted, level, -np.inf).max(1)
+    frame = np.arange(len(planted))
+    before = stands[(np.searchsorted(stands, frame, side="right") - 1).clip(0)]
+    after = stands[np.searchsorted(stands, frame).clip(max=len(stands) - 1)]
+    return np.asarray(np.maximum(under[before], under[after]))
 
 
 def _levels(heights: list[float]) -> list[float]:

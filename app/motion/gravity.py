@@ -18,9 +18,12 @@ from sasmamba.app.motion.axes import level
 from sasmamba.app.motion.footing import Body, stances_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M
 
 _DEG = math.pi / 180
+#: People seen from straight above or below are not what a lifter knows.
+_STEEPEST_DEG = 85
 #: Cameras before anything is seen: mean and standard deviation of the pitch; of the roll, held level and not, and how
 #: many are not.
 _PITCH_DEG, _PITCH_SD_DEG = 5.0, 20.0
@@ -32,8 +35,8 @@ _LEANING_M_S = 0.5
 #: By so much somebody upright leans to the side, and, lifted, ahead or back, whatever the frames say. The second is
 #: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's.
 _ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS = 2.5, 4.0, 0.6
-#: An upright second of one and the same stand tells as much as another minute of it.
-_ENOUGH_S = 0.5
+#: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
+_ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
 _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
 #: Bodies that point farther from the picture's up than this are no evidence of it.
@@ -47,10 +50,20 @@ class KnownCamera:
     Attributes:
         pitch_deg: by how much it looks down.
         roll_deg: by how much up leans to the right in the picture.
+
+    Raises:
+        UserError: an angle that is not between -85 and 85 degrees (exit code 2).
     """
 
     pitch_deg: float | None = None
     roll_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, angle in (("--pitch", self.pitch_deg), ("--roll", self.roll_deg)):
+            if angle is not None and not -_STEEPEST_DEG <= angle <= _STEEPEST_DEG:
+                raise UserError(
+                    f"{name} must lie between -{_STEEPEST_DEG} and {_STEEPEST_DEG} degrees, not {angle:g}.", exit_code=2
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +130,13 @@ def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCame
         if stand is not None:
             precision += stand.information
             weighted += stand.information @ stand.angles
-    angles, _ = _posterior(precision, weighted, known)
+    angles, covariance = _posterior(precision, weighted, known)
+    so_far = np.linalg.inv(covariance)
     stances = 0
     # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
     for _ in range(2):
-        information, slope, stances = _floor(bodies, planted, level(up_of(*angles)))
-        angles, covariance = _posterior(precision + information, weighted + information @ (angles + slope), known)
+        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
+        angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
     bodies_upright = tuple(_set_upright(stand, angles) for stand in stands)
@@ -169,8 +183,6 @@ def _unit(v: NDArray) -> NDArray:
 def _standing(body: Body) -> _Stand | None:
     """What somebody tells of up while their legs are straight, their trunk is in line with them, and they go slowly."""
     p, time = body.joints, body.time
-    if len(time) < 2:
-        return None
     straight = np.ones(len(p), bool)
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
@@ -181,9 +193,11 @@ def _standing(body: Body) -> _Stand | None:
     upright = straight & ((trunk * legs).sum(-1) > _IN_LINE) & (-axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
     if not upright.any():
         return None
-    calm = zero_phase(time, body.pelvis, 0.1, degree=1)
-    speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
-    seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+    seconds = upright * _STILL_S
+    if len(time) > 1:
+        calm = zero_phase(time, body.pelvis, 0.1, degree=1)
+        speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
+        seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
     angles = pitch_and_roll(axis)
     middle = np.median(angles[upright], 0)
     # who bends or swings now and then is upright the rest of the time
@@ -199,12 +213,15 @@ def _standing(body: Body) -> _Stand | None:
     return _Stand(mean, information, float(total), towards, float(_LIFTERS * own[0] / ahead))
 
 
-def _floor(bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray) -> tuple[NDArray, NDArray, int]:
-    """What the floor under standing feet tells: information (2, 2) on pitch and roll, by how much (2,) they should be
-    more than R (3, 3) has them, and the number of stances.
+def _floor(
+    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray
+) -> tuple[NDArray, NDArray, int]:
+    """What the floor under standing feet tells: information (2, 2) on pitch and roll, the same times that by how much
+    (2,) they should be more than R (3, 3) has them, and the number of stances.
 
     One slope for all; each body has a height of its own about that of all, since who is taller than they seem stands
-    too near, and high above the floor. Feet on something else count little.
+    too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
+    stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
     """
     feet, whose = [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
@@ -222,8 +239,8 @@ def _floor(bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray) -> tu
     A[np.arange(len(at)), 3 + owner] = 1
     z = at[:, 2] - middle[2]
     hold = np.zeros((3 + people, 3 + people))
-    hold[0, 0] = hold[1, 1] = 1 / (20 * _DEG) ** 2
-    own = np.full(people, 1.0)
+    hold[:2, :2] = so_far
+    own = np.full(people, 0.01)
     x = np.zeros(3 + people)
     x[2] = np.median(z)
     weight = np.full(len(at), 1.0)
@@ -232,7 +249,7 @@ def _floor(bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray) -> tu
         H = (A.T * weight) @ A / _FOOT_SD_M**2 + hold
         x = np.linalg.solve(H, A.T @ (weight * z) / _FOOT_SD_M**2)
         weight = 1 / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
-        own = 1 / (1 + (x[3:] / (2 * _PERSON_SD_M)) ** 2)
+        own = 1 / (1 + (x[3:] / _PERSON_SD_M) ** 2)
     rest = H[2:, 2:] + 1e-9 * np.eye(1 + people)
     information = H[:2, :2] - H[:2, 2:] @ np.linalg.solve(rest, H[2:, :2])
-    return information - hold[:2, :2], x[:2], len(at)
+    return information - so_far, information @ x[:2], len(at)

@@ -19,10 +19,12 @@ from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.checks import Implausible, Placed, implausible
 from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import (
     Body,
     Footing,
+    floor_below,
     measure_footing,
 )
 from sasmamba.app.motion.gravity import KnownCamera
@@ -47,9 +49,12 @@ class Placement:
         fov_deg: the field of view along the picture's longer side that was assumed or follows from the intrinsics.
         assumptions: what was taken for granted, by name; goes into every export.
         before, after: feet before and after they were set right (equal where that was not asked for).
-        problems: sentences about people whose place is a guess, and about heights of people who are not there.
+        problems: sentences about people whose place is a guess, about heights of people who are not there, and about
+            motion that cannot be.
         planted: track id to frame to (2,) bool, whether the left and the right foot rest on what is under them.
+        floor_m: track id to frame to the height of what they stand on, or stood on last or will stand on next.
         shots: the camera of each shot, in order of time; each shot has a world of its own.
+        implausible: what no body does, see app/motion/checks.py; told in `problems`, too.
     """
 
     R_world_cam: FloatArray
@@ -61,7 +66,9 @@ class Placement:
     after: Footing = field(default_factory=Footing)
     problems: tuple[str, ...] = ()
     planted: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
+    floor_m: dict[int, dict[int, float]] = field(default_factory=dict)
     shots: tuple[ShotCamera, ...] = ()
+    implausible: tuple[Implausible, ...] = ()
 
     def at(self, frame: int) -> tuple[tuple[Pose3D, ...], dict[int, FloatArray]]:
         """Poses of a frame and where their pelves are."""
@@ -126,8 +133,9 @@ def place(
         whose += here
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
+    levels = [level for shot in shots for level in shot.levels]
+    floors = [floor_below(rest, level) for rest, level in zip(planted, levels, strict=True)]
     if steady_feet:
-        levels = [level for shot in shots for level in shot.levels]
         bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
     out = Placement(
         R_world_cam=shots[0].camera.R_world_cam,
@@ -137,23 +145,22 @@ def place(
         before=before,
         after=measure_footing(bodies, planted),
         planted={i: {} for i in facing},
+        floor_m={i: {} for i in facing},
         shots=tuple(shot.camera for shot in shots),
     )
-    for (i, seen), body, rest in zip(whose, bodies, planted, strict=True):
+    doubts = implausible(
+        [
+            Placed(i, body.time, body.joints + body.pelvis[:, None], rest, below)
+            for (i, _), body, rest, below in zip(whose, bodies, planted, floors, strict=True)
+            if "place" not in statures[str(i)]  # of a guess nothing else need be said
+        ]
+    )
+    problems += [doubt.sentence for doubt in doubts]
+    for (i, seen), body, rest, below in zip(whose, bodies, planted, floors, strict=True):
         joints, pelvis = (body.joints @ out.R_world_cam).astype(np.float32), body.pelvis.astype(np.float32)
-        for f, pose, at, feet in zip(seen, joints, pelvis, rest, strict=True):
+        for f, pose, at, feet, under in zip(seen, joints, pelvis, rest, below.tolist(), strict=True):
             out.poses[i][f] = replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
-            out.roots[i][f], out.planted[i][f] = at, feet
-    cameras = [
-        {
-            "frames": [shot.frames.start, shot.frames.stop],
-            "pitch_deg": round(shot.pitch_deg, 2),
-            "roll_deg": round(shot.roll_deg, 2),
-            "height_m": round(shot.height_m, 3),
-            "upright_uncertainty_deg": round(shot.sd_deg, 1),
-        }
-        for shot in out.shots
-    ]
+            out.roots[i][f], out.planted[i][f], out.floor_m[i][f] = at, feet, under
     assumptions = {
         "camera": {
             "fx_px": camera.fx,
@@ -166,12 +173,12 @@ def place(
         },
         "people": statures,
         "upright": _in_words(known),
-        "shots": cameras,
+        "shots": [shot.told() for shot in out.shots],
         "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own",
         "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
-    return replace(out, assumptions=assumptions, problems=tuple(problems))
+    return replace(out, assumptions=assumptions, problems=tuple(problems), implausible=tuple(doubts))
 
 
 def _in_words(known: KnownCamera | None) -> str:

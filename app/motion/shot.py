@@ -24,7 +24,7 @@ class ShotCamera:
         height_m: above the floor; x and y of its place are 0.
         pitch_deg: by how much it looks down.
         roll_deg: by how much up leans to the right in the picture.
-        sd_deg: how unsure upright is, standard deviation of its angle to the true vertical; 0 where the user told it.
+        sd_deg: how unsure upright is, standard deviation of its angle to the true vertical; 0 where the user told both.
     """
 
     frames: range
@@ -33,6 +33,17 @@ class ShotCamera:
     pitch_deg: float
     roll_deg: float
     sd_deg: float
+
+    def told(self) -> dict[str, float]:
+        """In figures, for every export: angles in degrees, the height in metres."""
+        return {
+            "first_frame": self.frames.start,
+            "frames": len(self.frames),
+            "pitch_deg": round(self.pitch_deg, 2),
+            "roll_deg": round(self.roll_deg, 2),
+            "height_m": round(self.height_m, 3),
+            "upright_uncertainty_deg": round(self.sd_deg, 1),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.common.arrays import FloatArray
-
 #: A sensor takes about so long to read a picture, from its first row to its last or, held upright, its columns.
 _READOUT_S = 0.015
 #: So well the readout can be learned; a model is never better than this.
@@ -22,6 +20,8 @@ _LEAST_READOUT_S = 0.0005
 _READOUT_SHARE = 0.3
 #: Points are found to a twentieth of a pixel where the picture is sharp, never better.
 _LEAST_NOISE_PX = 0.05
+#: Points that agree so well with one shift, turn and scale of the picture begin.
+_REACH_PX = 3.0
 #: A residual of so many times the usual one has no say (Tukey).
 _OUTLIER = 4.7
 
@@ -35,8 +35,8 @@ class Readout:
         information: (2, 2) inverse of its covariance.
     """
 
-    seconds: FloatArray = field(default_factory=lambda: np.zeros(2))
-    information: FloatArray = field(default_factory=lambda: np.eye(2) / _READOUT_S**2)
+    seconds: NDArray = field(default_factory=lambda: np.zeros(2))
+    information: NDArray = field(default_factory=lambda: np.eye(2) / _READOUT_S**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ class TurnFit:
         readout_s: (2,) that was used.
     """
 
-    R_key_cam: FloatArray
+    R_key_cam: NDArray
     zoom: float
-    residual_px: FloatArray
+    residual_px: NDArray
     readout: Readout
-    by_readout: FloatArray
-    readout_s: FloatArray
+    by_readout: NDArray
+    readout_s: NDArray
 
 
 def rotation(vector: NDArray) -> NDArray:
@@ -100,7 +100,7 @@ def rotation_vector(R: NDArray) -> NDArray:
 
 
 def fit_turn(
-    key: Points, now: Points, R_key_cam: NDArray, *, readout: Readout, focal_px: float, reach_px: float = 1.5
+    key: Points, now: Points, R_key_cam: NDArray, *, readout: Readout, focal_px: float, steps: int = 8
 ) -> TurnFit:
     """The rotation and zoom under which most points fall where they were found.
 
@@ -113,15 +113,15 @@ def fit_turn(
         R_key_cam: to begin with.
         readout: what is known of it.
         focal_px: pixels of a ray's unit.
-        reach_px: points that agree so well with a similarity of the picture may begin (RANSAC).
+        steps: at most; few will do where the fit is only to begin another.
     """
     # Products of many rotations grow away from one, and expecting the next from the last two would double that.
     R, zoom, seconds = rotation(rotation_vector(R_key_cam.T)), now.zoom, readout.seconds.copy()
-    weight = _similar(key.rays / key.zoom, now.rays, focal_px, reach_px).astype(float)
+    weight = _similar(key.rays / key.zoom, now.rays, focal_px).astype(float)
     prior = 1e-9 * np.eye(6)
     prior[4:, 4:] = readout.information
     H, noise = prior, 1.0
-    for step in range(8):
+    for step in range(steps):
         error, J = _misses(key, now, R, zoom, seconds)
         if step:
             distance = np.linalg.norm(error, axis=1) * focal_px
@@ -174,12 +174,12 @@ def _learned(before: Readout, seconds: NDArray, H: NDArray) -> Readout:
     return Readout(at, information / max(1.0, most))
 
 
-def _similar(key_rays: NDArray, rays: NDArray, focal_px: float, reach_px: float) -> NDArray:
+def _similar(key_rays: NDArray, rays: NDArray, focal_px: float) -> NDArray:
     """(N,) bool: the most points that one shift, turn and scale of the picture takes along; all where none does.
 
     Far from the middle a pan moves points along curves, so that the reach is wider than what a fit leaves."""
     _, inside = cv2.estimateAffinePartial2D(
-        key_rays * focal_px, rays * focal_px, method=cv2.RANSAC, ransacReprojThreshold=2 * reach_px, maxIters=300
+        key_rays * focal_px, rays * focal_px, method=cv2.RANSAC, ransacReprojThreshold=_REACH_PX, maxIters=300
     )
     if inside is None or inside.sum() < 4:
         return np.ones(len(rays), bool)

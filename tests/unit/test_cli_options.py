@@ -19,12 +19,20 @@ from sasmamba.app.cli.run import run
 from sasmamba.app.config import LiveSettings, Settings, SharedSettings
 
 #: Options that are called otherwise than their setting.
-CALLED = {"start": "start_s", "end": "end_s", "fov": "fov_deg", "pose2d_size": "pose2d_px", "patience": "patience_s"}
+CALLED = {
+    "start": "start_s",
+    "end": "end_s",
+    "fov": "fov_deg",
+    "pitch": "pitch_deg",
+    "roll": "roll_deg",
+    "pose2d_size": "pose2d_px",
+    "patience": "patience_s",
+}
 #: Options whose text becomes another value; nothing stands for the default.
 PARSED = {"lifter", "pose2d_size", "intrinsics", "height_m", "export"}
-#: What says where, or how to print; no settings.
+#: What says where, or how to print, or stands for two others (--level); no settings.
 NO_SETTINGS = {
-    run: {"video", "out", "save_poses", "jobs", "cluster", "live_", "quiet", "as_json"},
+    run: {"video", "out", "save_poses", "jobs", "cluster", "level", "live_", "quiet", "as_json"},
     live: {"source", "out", "quiet", "as_json"},
 }
 HELP = "from sasmamba.app.cli.main import main; main()"

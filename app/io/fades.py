@@ -1,0 +1,96 @@
+"""Finds fades: dissolves from one shot into the next, soft cuts of a few frames, and fades through black.
+
+While a film fades, every picture is a sum of the last one before and the first one after, each with a share of its own,
+and of one colour. No camera and nothing that moves makes such pictures.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.io.picture_change import SmallPicture
+from sasmamba.app.types import Cut
+
+#: Fades are looked for in windows of so many seconds, and of so many frames at most.
+FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
+#: Ends of a window that are more alike (correlation of thumbnails), or whose contrast is less (grey levels), hold none.
+ALIKE, CONTRAST = 0.6, 8.0
+#: So many frames of a window are looked at. What a mixture leaves unexplained of each of them at most: an unrelated
+#: picture leaves all. Some are more than so far from both ends.
+LOOKS, UNMIXED, UNDER_WAY = 8, 0.15, 0.25
+#: So much of the detail after a dissolve was not there before it.
+NEW_SHARE = 0.45
+
+
+@dataclass(slots=True)
+class _Look:
+    """A frame as far as it is remembered; shape: (576,) its thumbnail about the mean; contrast: of that."""
+
+    index: int
+    time_s: Fraction
+    picture: SmallPicture
+    shape: NDArray[np.float32]
+    contrast: float
+
+
+class FadeFinder:
+    """Is told of every frame, and answers with the fade that is over.
+
+    Args:
+        fps: of the film.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._windows = sorted({max(2, round(s * fps)) for s in FADES_S if s * fps <= MOST_FADE_FRAMES})
+        self._seen: deque[_Look] = deque(maxlen=self._windows[-1] + 1)
+
+    def watch(self, index: int, time_s: Fraction, picture: SmallPicture, cuts: Sequence[Cut], apart: int) -> Cut | None:
+        """Takes the next frame; returns a fade that ends with it.
+
+        Args:
+            cuts: those known; none is nearer to another than `apart` frames.
+        """
+        shape = (picture.thumb - picture.thumb.mean()).ravel()
+        self._seen.append(_Look(index, time_s, picture, shape, float(shape.std())))
+        for window in self._windows:
+            if len(self._seen) <= window:
+                break
+            begin = index - window
+            if any(begin - apart < cut.frame <= index + apart for cut in cuts[-2:]):
+                break  # and so it is in longer ones
+            if (middle := self._faded(window)) is not None:
+                return Cut(middle.index, middle.time_s, "fade")
+        return None
+
+    def _faded(self, window: int) -> _Look | None:
+        """The middle of a fade that fills some of a window, if there is one."""
+        first, last = self._seen[-1 - window], self._seen[-1]
+        if min(first.contrast, last.contrast) < CONTRAST:
+            return None
+        size = len(last.shape)
+        both = float(first.shape @ last.shape) / size
+        alike = both / (first.contrast * last.contrast)
+        if alike > ALIKE:
+            return None
+        steps = np.unique(np.linspace(0, window, min(window + 1, LOOKS + 2)).round().astype(int))[1:-1]
+        inside = [self._seen[int(step) - 1 - window] for step in steps]
+        shares = np.zeros((len(inside), 2))
+        gram = np.array([[first.contrast**2, both], [both, last.contrast**2]])
+        for i, look in enumerate(inside):
+            known = np.array([first.shape @ look.shape, last.shape @ look.shape]) / size
+            shares[i] = np.linalg.solve(gram, known)
+            left = look.contrast**2 - shares[i] @ known
+            if not look.picture.plain and left > UNMIXED * max(look.contrast**2, 0.05 * gram.trace() / 2):
+                return None
+        old, new = shares.T
+        under_way = np.maximum(np.abs(1 - old) + np.abs(new), 0) > 2 * UNDER_WAY
+        under_way &= np.abs(old) + np.abs(1 - new) > 2 * UNDER_WAY
+        if not under_way.any() or last.picture.change_from(first.picture, aligned=True)[1] < NEW_SHARE:
+            return None
+        return inside[int(np.argmin(np.abs(old - new)))]
