@@ -48,6 +48,10 @@ class Lifted:
     poses: NDArray
     seconds: float
 
+    def plain(self) -> NDArray:
+        """The poses as they are."""
+        return self.poses
+
     def refined(self) -> NDArray:
         """The poses refined."""
         return refining.refine_windows(self.poses, self.seen)
@@ -135,13 +139,9 @@ def main() -> None:
     strangers = [lifted([windows(unseen, rig, args.subject, 243, per_clip, k)], k, per_clip, lift) for k in KINDS]
     for who, parts in {args.subject: strangers, "other proportions": rebuilt}.items():
         for each in parts:
-            for name, make in {
-                "lifted": lambda: each.poses,
-                "refined": each.refined,
-                "one body": each.one_body,
-            }.items():
+            for name, make in {"lifted": Lifted.plain, "refined": Lifted.refined, "one body": Lifted.one_body}.items():
                 begin = time.process_time()
-                poses = make()
+                poses = make(each)
                 ratio = (time.process_time() - begin) / each.seconds
                 f = figures(torch.from_numpy(poses), each.windows)
                 shown = "  ".join(f"{k} {f[k]:6.2f}" for k in ("P1", "P2", "velocity", "acceleration"))
