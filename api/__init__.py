@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sasmamba.app.batch.run_batch import BatchReport
     from sasmamba.app.lifting.lifter import Lifter
     from sasmamba.app.motion.camera import Intrinsics
-    from sasmamba.app.pipeline import Report
+    from sasmamba.app.run_report import Report
+    from sasmamba.app.types import Cut
     from sasmamba.common.errors import UserError
     from sasmamba.joint_arrays import lift, to_h36m17
     from sasmamba.models.skeletons import COCO, H36M
@@ -34,8 +35,9 @@ _HOMES = {
     "analyse": "sasmamba.analysis",
     "BatchReport": "sasmamba.app.batch.run_batch",
     "Intrinsics": "sasmamba.app.motion.camera",
+    "Cut": "sasmamba.app.types",
     "Lifter": "sasmamba.app.lifting.lifter",
-    "Report": "sasmamba.app.pipeline",
+    "Report": "sasmamba.app.run_report",
     "UserError": "sasmamba.common.errors",
     "lift": "sasmamba.joint_arrays",
     "to_h36m17": "sasmamba.joint_arrays",
@@ -53,6 +55,7 @@ __all__ = [
     "AnalysedPerson",
     "Analysis",
     "BatchReport",
+    "Cut",
     "Intrinsics",
     "Lifter",
     "PoseStream",

@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
-from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.smoothing import smooth_take
-from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
+from sasmamba.app.types import Cut
 from sasmamba.common.arrays import FloatArray
-from sasmamba.common.device import resolve_device
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
@@ -68,6 +65,7 @@ class Analysis:
         fps: The average frame rate, exact.
         width: Of the video in pixels, as displayed.
         height: Of the video in pixels, as displayed.
+        cuts: Where a new shot begins, in order of time; who is seen before and after has two track ids.
         model: The lifter's name.
         pose2d: The 2D stage's name.
         assumptions: What was taken for granted of camera, people and floor, as in every export.
@@ -80,6 +78,7 @@ class Analysis:
     fps: Fraction
     width: int
     height: int
+    cuts: tuple[Cut, ...]
     model: str
     pose2d: str
     assumptions: Mapping[str, Any]
@@ -104,21 +103,8 @@ def analyse(
         KeyboardInterrupt: Ctrl-C.
     """
     config = Settings(**settings)
-    device = resolve_device(config.device)
-    with VideoFile(Path(video), start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as source:
-        if config.intrinsics is not None:
-            config.intrinsics.check(source.meta)
-        lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
-        with open_pose2d(
-            config.pose2d,
-            max_people=config.max_people,
-            every=config.pose2d_every,
-            detector=config.detector,
-            weights=config.pose2d_weights,
-            input_px=config.pose2d_px,
-            device=device,
-            threads=config.threads,
-        ) as pose2d:
+    with pipeline.open_video(Path(video), config) as source:
+        with pipeline.open_models(config) as (pose2d, lifter):
             take = pipeline.analyse(
                 source,
                 pose2d,
@@ -128,6 +114,7 @@ def analyse(
                 timings=Timings(),
                 stop=Stop(),
                 progress=progress,
+                cuts=config.cuts,
             )
             seen_by = pose2d.name
         if config.smooth:
@@ -139,6 +126,7 @@ def analyse(
             fps=take.meta.fps,
             width=take.meta.width,
             height=take.meta.height,
+            cuts=tuple(take.cuts),
             model=take.model,
             pose2d=seen_by,
             assumptions=placement.assumptions,

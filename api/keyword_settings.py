@@ -43,7 +43,9 @@ class AnalysisSettings(ModelSettings, total=False):
         start_s: Where to begin, seconds.
         end_s: Where to end, seconds.
         max_frames: How many frames at most.
+        stream: Number of the stream to read, where a file holds several films; None for the longest and largest.
         pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
+        cuts: Look for cuts: nobody's identity, pose or place goes on across one.
         flip: Average with the mirrored input.
         refine: Fit the poses to the 2D.
         smooth: Take the jitter out.
@@ -55,7 +57,9 @@ class AnalysisSettings(ModelSettings, total=False):
     start_s: float | None
     end_s: float | None
     max_frames: int | None
+    stream: int | None
     pose2d_every: int
+    cuts: bool
     flip: bool
     refine: bool
     smooth: bool

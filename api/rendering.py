@@ -7,7 +7,8 @@ from typing import Unpack
 
 from sasmamba.app.batch.run_batch import BatchReport, Watch, run_batch
 from sasmamba.app.config import Job, Settings
-from sasmamba.app.pipeline import Report, run
+from sasmamba.app.pipeline import run
+from sasmamba.app.run_report import Report
 from sasmamba.common.progress import Progress
 from sasmamba.keyword_settings import FileName, RenderSettings
 

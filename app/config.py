@@ -23,6 +23,9 @@ MOST_PEOPLE = 50
 #: More threads than this are a slip of the finger.
 MOST_THREADS = 256
 
+#: Containers count streams from 0, and none holds more than this.
+MOST_STREAMS = 65535
+
 #: Heights of a picture in pixels: below, nothing can be told; above, no encoder of video goes.
 HEIGHTS_PX = (64, 4320)
 
@@ -102,7 +105,9 @@ class Settings(SharedSettings):
     Attributes:
         end_s: where to end, seconds; None for the end.
         max_frames: do at most so many frames; None for all.
+        stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
+        cuts: look for cuts, and let nobody's identity, pose or place go on across one.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
@@ -111,12 +116,15 @@ class Settings(SharedSettings):
         height_m: how tall people are, all of them or by identity; None for average adults.
         export: formats of `export.formats.FORMATS` to write beside the render.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
+        threads: of the 2D stage, the lifting and the render, the results are the same with any; None for as many as
+            there are cores.
     """
 
     end_s: float | None = None
     max_frames: int | None = None
+    stream: int | None = None
     pose2d_every: int = 1
+    cuts: bool = True
     person: int | None = None
     flip: bool = True
     refine: bool = True
@@ -131,6 +139,8 @@ class Settings(SharedSettings):
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
         check_heights(self.height_m)
+        if self.stream is not None and not 0 <= self.stream <= MOST_STREAMS:
+            raise _usage(f"--stream is the number of a stream, 0 to {MOST_STREAMS}, not {self.stream}.")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
-from sasmamba.app.types import Person2D, Pose3D, VideoMeta
+from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
 
@@ -31,9 +33,18 @@ class Track:
 
 @dataclass(slots=True)
 class Take:
-    """All people of one video. times_s[i] is frame i's exact time; model names the lifter; pose2d_every: the 2D stage
-    was to run in every so many frames, detection_frames: the frames in which it ran; cut_short: the user stopped the
-    analysis before the video's end; side_repairs: where left and right were exchanged in the 2D and put right."""
+    """All people of one video.
+
+    Attributes:
+        model: names the lifter.
+        pose2d_every: the 2D stage was to run in every so many frames.
+        cut_short: the user stopped the analysis before the video's end.
+        times_s: each frame's exact time.
+        detection_frames: the frames in which the 2D stage ran.
+        side_repairs: where left and right were exchanged in the 2D and put right.
+        cuts: where a new shot begins, in order of time.
+        camera_motion: how the camera turned and zoomed, None where it stood still.
+    """
 
     meta: VideoMeta
     model: str
@@ -43,11 +54,31 @@ class Take:
     detection_frames: list[int] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
     side_repairs: list[SideRepair] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    camera_motion: CameraMotion | None = None
 
     @property
     def frames(self) -> int:
         """Number of frames analysed."""
         return len(self.times_s)
+
+    @property
+    def shots(self) -> list[range]:
+        """The frames of each shot, in order of time: together all frames of the take, each once."""
+        ends = [0, *(cut.frame for cut in self.cuts), self.frames]
+        return [range(a, b) for a, b in pairwise(ends) if b > a]
+
+    def end_shots_at(self, cuts: Iterable[Cut]) -> None:
+        """Takes over the cuts that lie in the frames analysed, and gives whoever was followed across one another
+        identity after it: a new one, in order of time."""
+        self.cuts = [cut for cut in cuts if cut.frame < self.frames]
+        for shot in self.shots[1:]:
+            for track in [t for t in self.tracks.values() if t.people and min(t.people) < shot.start]:
+                later = {f: person for f, person in track.people.items() if f >= shot.start}
+                if later:
+                    new = max(self.tracks) + 1
+                    track.people = {f: person for f, person in track.people.items() if f < shot.start}
+                    self.tracks[new] = Track(new, {f: replace(p, track_id=new) for f, p in later.items()})
 
     def add_people(self, frame: int, people: Iterable[Person2D]) -> None:
         """Records who was seen in a detection frame; call it for the empty ones, too."""
@@ -87,6 +118,13 @@ class Take:
         a, b = self.detection_frames[after - 1 : after + 1]
         share = float((self.times_s[frame] - self.times_s[a]) / (self.times_s[b] - self.times_s[a]))
         return tuple(_between(t.people[a], t.people[b], share) for t in tracks if a in t.people and b in t.people)
+
+
+def cut_list(cuts: Sequence[Cut], most: int | None = None) -> str:
+    """How many shots there are and where they begin, at most so many of them."""
+    told = ", ".join(f"{float(c.time_s):.2f} s{'' if c.kind == 'cut' else f' ({c.kind})'}" for c in cuts[:most])
+    more = len(cuts) - len(cuts[:most])
+    return f"{len(cuts) + 1} shots, cut at {told}{f' and {more} more' if more else ''}"
 
 
 def _between(a: Person2D, b: Person2D, share: float) -> Person2D:

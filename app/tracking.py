@@ -153,8 +153,8 @@ class Tracker:
     may be either of them or a mixture; when both are seen again, their paths from before the encounter decide, and
     their clothes. Time is counted in seconds: the frame rate does not matter.
 
-    An identity is given at once and never given twice; whether a short one was a person is for others to say, when the
-    whole track is known.
+    Nobody is expected beyond a cut. An identity is given at once and never given twice; whether a short one was a
+    person is for others to say, when the whole track is known.
 
     Args:
         max_people: at most so many identities in one frame; surplus strangers are left out, the least certain first,
@@ -173,12 +173,20 @@ class Tracker:
         self._given = 0
         self._before_s: float | None = None
 
+    def start_anew(self) -> None:
+        """Forgets everybody: who is seen from now on has an identity that nobody had."""
+        self._tracks = []
+
     def update(self, frame: Frame, people: tuple[Person2D, ...]) -> tuple[Person2D, ...]:
         """The same people with identities, in order of identity; call it for every frame, also the empty ones.
+
+        It starts anew at a frame that begins a shot.
 
         Raises:
             ValueError: the frame is not later than the last.
         """
+        if frame.cut is not None:
+            self.start_anew()
         now_s = float(frame.time_s)
         before_s = self._before_s
         if before_s is not None and now_s <= before_s:

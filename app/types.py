@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +38,48 @@ class VideoMeta:
             raise ValueError(f"fps: want > 0, got {self.fps}")
 
 
+#: How a shot ends and the next begins: from one frame to the next, by a dissolve or through black (or another plain
+#: colour), or at a hole in the timestamps.
+CutKind = Literal["cut", "fade", "gap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a new shot begins.
+
+    Attributes:
+        frame: the new shot's first frame, 1 or more.
+        time_s: that frame's time, exact.
+        kind: "cut", "fade" (a dissolve, or through black; the frame is its middle) or "gap" (a hole in the timestamps).
+    """
+
+    frame: int
+    time_s: Fraction
+    kind: CutKind = "cut"
+
+    def __post_init__(self) -> None:
+        if self.frame < 1:
+            raise ValueError(f"cut: want a frame from 1 on, since a shot comes before it, got {self.frame}")
+        if self.kind not in get_args(CutKind):
+            raise ValueError(f"cut: want one of {', '.join(get_args(CutKind))}, got {self.kind!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: index counts from 0 without gaps, time_s is exact, bgr is (height, width, 3) uint8."""
+    """One picture.
+
+    Attributes:
+        index: counts from 0 without gaps.
+        time_s: exact.
+        bgr: (height, width, 3) uint8.
+        cut: in the first frame of a new shot, where cuts are looked for, what made it one: whoever remembers the frame
+            before it forgets it here. A fade is known only when it is over, and is told by `Take.cuts` alone.
+    """
 
     index: int
     time_s: Fraction
     bgr: NDArray[np.uint8]
+    cut: Cut | None = None
 
     def __post_init__(self) -> None:
         check_shape("bgr", self.bgr, (None, None, 3))

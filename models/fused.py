@@ -6,7 +6,7 @@ what it can in registers. `Block` computes the same function out of PyTorch's la
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +14,8 @@ from torch import Tensor
 from sasmamba.models import kernels
 from sasmamba.models.scan import resolve
 
-if TYPE_CHECKING:
-    from sasmamba.models.blocks import Block
-
+#: A `blocks.Block`; that file imports this one.
+Block = Any
 #: Channels that travel together in the kernel.
 _LANES = 16
 
@@ -39,7 +38,7 @@ def can_fuse(block: Block, x: Tensor) -> bool:
 
 
 def fused_block(block: Block, x: Tensor, routes: Tensor) -> Tensor:
-    """`Block.forward` of x (B, T, V, C) where `can_fuse`; routes (K, T·V) say in which order each visits the tokens."""
+    """`Block.forward` of x (B, T, V, C) where `can_fuse`; routes (K, T·V): in which order tokens are visited."""
     mixer, c = block.mixer, block.mixer.config
     first, _, second = block.mlp
     nothing = x.new_zeros(1)

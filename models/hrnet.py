@@ -116,7 +116,8 @@ class _Exchange(nn.Module):
     """Four residual blocks per branch, then every branch becomes the sum of all (the paper's exchange unit).
 
     Args:
-        widths: channels of the branches, finest first. rows: how many branches go on, finest first; None for all.
+        widths: channels of the branches, finest first.
+        rows: how many branches go on, finest first; None for all.
     """
 
     def __init__(self, widths: list[int], rows: int | None = None) -> None:

@@ -68,7 +68,7 @@ _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class BodyShape:
     """A person as the refinement knows them, for each of ten bones or pairs of bones: `_BELONGS` tells which.
 
     Attributes:
@@ -85,7 +85,7 @@ def refine(
     seen: NDArray,
     joints: Sequence[int] | None = None,
     *,
-    body: Body | None = None,
+    body: BodyShape | None = None,
     reference: bool = False,
 ) -> NDArray[np.float32]:
     """Poses of a window moved towards what was seen.
@@ -116,7 +116,7 @@ def refine(
 
 def fit_body(
     lifted: Sequence[NDArray], seen: Sequence[NDArray], joints: Sequence[int] | None = None, *, reference: bool = False
-) -> Body | None:
+) -> BodyShape | None:
     """The body of a person that several windows show, each for as much as it tells; None where none tells anything.
 
     Args: as those of `refine`, of each window.
@@ -130,7 +130,7 @@ def fit_body(
         fit.shared[_L] = lengths
     for _ in range(_ITERATIONS):
         _step(fits)
-    return Body(fits[0].shared[_P], fits[0].shared[_L])
+    return BodyShape(fits[0].shared[_P], fits[0].shared[_L])
 
 
 def refine_windows(lifted: NDArray, seen: NDArray) -> NDArray[np.float32]:
@@ -167,7 +167,7 @@ def _derived(seen: NDArray) -> bool:
 
 
 def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
-    """(T,) True for frames in which nobody looked: all joints lie on the line between the frames before and after."""
+    """(T,) True for frames without a detection: all joints lie on the line between the frames before and after."""
     there = weight > 0
     known = there[:-2] & there[1:-1] & there[2:]
     aside = np.abs(unit[1:-1] - 0.5 * (unit[:-2] + unit[2:])).max(-1)
@@ -196,7 +196,9 @@ class _Eliminated:
     """The scale and place of each frame that fit best, and what they leave.
 
     Attributes:
-        error: (T, m, 2) metres. basis: (T, m, 2, 3), what scale and place do to it. normal: (T, 3, 3) theirs.
+        error: (T, m, 2) metres.
+        basis: (T, m, 2, 3), what scale and place do to it.
+        normal: (T, 3, 3) theirs.
     """
 
     error: NDArray

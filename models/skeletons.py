@@ -217,7 +217,7 @@ def mediapipe33_to_coco17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDA
 
 
 def posetrack15_to_coco17(joints: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
-    """Puts PoseTrack's joints where lifters look for them, which is COCO's places.
+    """Puts PoseTrack's joints where lifters expect them, which is COCO's places.
 
     Thirteen joints are in both. Both ears stand where `coco17_to_h36m17` finds the labelled head top from them: on the
     line from the middle of the shoulders to it. Eyes are missing, the head's bottom has no place in COCO.

@@ -28,7 +28,8 @@ def read_metadata(path: Path, form: str, what: str) -> dict[str, str]:
     """A file's metadata.
 
     Args:
-        form: what its "format" has to be. what: what such a file holds, for the error.
+        form: what its "format" has to be.
+        what: what such a file holds, for the error.
 
     Raises:
         CheckpointError: not a safetensors file, or of another format.

@@ -210,6 +210,8 @@ def evaluate(
         for wanted, key in ((per_joint, "joints"), (per_action, "actions")):
             if wanted:
                 _print_table(f"{kind}, by {key.removesuffix('s')}", r[key])
+    if result["coverage"]:
+        _print_table("per cent within intervals", result["coverage"])
     for kind, row in result["robustness"].items():
         _print_table(f"damage to {kind} 2D", {name: {"": value} for name, value in row.items()})
     if explain:
@@ -263,6 +265,25 @@ def average(
 
     average_lifters(files, out)
     _out.print(f"{out}: the mean of {len(files)} lifters", highlight=False, soft_wrap=True)
+
+
+def uncertainty(
+    weights: Annotated[str, typer.Argument(help="A .safetensors file, or a shipped lifter's name.")],
+    config: Annotated[str, typer.Option(help="The configuration it was trained by.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The lifter to write.")],
+    data_root: Annotated[Path, typer.Option(help="What data and camera paths are relative to.")] = Path(),
+    windows: Annotated[int, typer.Option(min=4, help="Windows to learn from.")] = 400,
+) -> None:
+    """Fit and calibrate a lifter's uncertainty; the poses it gives stay what they are."""
+    from sasmamba.training.loop import find_weights
+    from sasmamba.training.train_config import load_config
+    from sasmamba.training.uncertainty import fit_uncertainty
+
+    def say(line: str) -> None:
+        _out.print(line, highlight=False, soft_wrap=True)
+
+    held = fit_uncertainty(find_weights(weights), load_config(config), out, data_root, windows, say)
+    _print_table("per cent within intervals", held)
 
 
 def check(files: Annotated[list[Path], typer.Argument(help="Motion files.")]) -> None:

@@ -92,8 +92,8 @@ def _standing_clip(
     """A clip from joints in the axes of an unknown camera: turned upright, set on the floor, centred.
 
     Args:
-        cam: (T, 17, 3) metres relative to the pelvis. pelvis: (T, 3) in camera axes, or None where it is not known:
-            then feet are on the floor in every frame.
+        cam: (T, 17, 3) metres relative to the pelvis.
+        pelvis: (T, 3) in camera axes, or None where it is not known: then feet are on the floor in every frame.
     """
     R_world_cam = level(cam)
     joints = cam @ R_world_cam  # world = R_world_camᵀ cam

@@ -28,8 +28,12 @@ class RunState:
     """How far a run has come; chance depends on seed and step alone, so these two are its random state.
 
     Attributes:
-        share: of the budget, 0..1. seconds: of training and validation. step: steps taken. frames: frames seen.
-        running: smoothed training error, mm. best: lowest validation error, mm.
+        share: of the budget, 0..1.
+        seconds: of training and validation.
+        step: steps taken.
+        frames: frames seen.
+        running: smoothed training error, mm.
+        best: lowest validation error, mm.
     """
 
     seed: int = 0

@@ -51,7 +51,7 @@ class Ended:
     Attributes:
         clip: which.
         state: "done", "kept" (it was done before) or "failed".
-        report: the figures, as of `pipeline.Report`; empty where it failed.
+        report: the figures, as of `run_report.Report`; empty where it failed.
         error: the reason where it failed.
     """
 
@@ -155,8 +155,10 @@ class _ClipState:
     """A clip that is not done yet.
 
     Attributes:
-        content: see `fingerprint`; empty until it was first begun. place: the folder it is being made in, None while it
-            waits. tries: how often that failed and the clip may have been why; lost: how often it cannot have been.
+        content: see `fingerprint`; empty until it was first begun.
+        place: the folder it is being made in, None while it waits.
+        tries: how often that failed and the clip may have been why.
+        lost: how often it cannot have been.
     """
 
     clip: Clip

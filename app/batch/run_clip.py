@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import asdict
 
 from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
 from sasmamba.app.config import Job, Settings
@@ -32,7 +31,7 @@ def run_clip(job: Job, settings: Settings, tell: Callable[[Message], None]) -> N
     ended: Message
     try:
         report = run(job, settings, progress)
-        ended = Done(asdict(report) | {"fps": report.fps})
+        ended = Done(report.plain())
     except UserError as error:
         ended = failure(error)
     except Exception as error:

@@ -87,5 +87,9 @@ def _print_summary(report: LiveReport) -> None:
     late = f", of which {report.lookahead} frames are look-ahead" if report.lookahead else ""
     table.add_row("delay", f"{report.delay_ms:.0f} ms, 95 % below {report.delay_95_ms:.0f} ms{late}")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
+    if len(report.level_s) > 1:
+        table.add_row("2D", ", ".join(f"{level} for {seconds:.0f} s" for level, seconds in report.level_s.items()))
+    elif report.level:
+        table.add_row("2D", report.level)
     console.out.print(table, highlight=False)
     console.print_files(report.files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +12,8 @@ from sasmamba.app.cli import console, options
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pipeline import Report
     from sasmamba.app.pose2d.sides import SideRepair
+    from sasmamba.app.run_report import Report
 
 
 def run(
@@ -41,6 +40,12 @@ def run(
     start: options.Start = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of the stream to read, where a file holds several films.", show_default="the longest, largest"
+        ),
+    ] = None,
     max_people: options.MaxPeople = 8,
     person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
     lifter: options.Lifter = "",
@@ -54,6 +59,7 @@ def run(
     pose2d_every: Annotated[
         int, typer.Option(help="Find joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
+    cuts: Annotated[bool, typer.Option(help="Look for cuts; nobody goes on from one shot into the next.")] = True,
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
@@ -90,11 +96,13 @@ def run(
         start_s=start,
         end_s=end,
         max_frames=max_frames,
+        stream=stream,
         pose2d=pose2d,  # type: ignore[arg-type]
         pose2d_weights=pose2d_weights,
         pose2d_px=options.crop_size(pose2d_size),
         detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every,
+        cuts=cuts,
         max_people=max_people,
         person=person,
         lifter=lifter or DEFAULT_LIFTER,
@@ -131,7 +139,7 @@ def run(
     with Bars(quiet or as_json) as bars:
         report = pipeline.run(job, settings, bars)
     if as_json:
-        console.print_json(asdict(report) | {"fps": report.fps})
+        console.print_json(report.plain())
     else:
         if not quiet:
             _print_summary(report)
@@ -150,11 +158,15 @@ def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
 
 
 def _print_summary(report: Report) -> None:
+    from sasmamba.app.take import cut_list
+
     table = console.table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
     detections = "" if report.detections == report.frames else f", {report.detections} of them detection frames"
     table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
     table.add_row("people", f"{people} frames" if report.people else people)
+    if report.cuts:
+        table.add_row("cuts", cut_list(report.cuts, most=8))
     if report.side_repairs:
         repairs = f"exchanged back {len(report.side_repairs)} times: {_list_repairs(report.side_repairs)}"
         table.add_row("sides", repairs)

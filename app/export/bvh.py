@@ -109,7 +109,7 @@ def write_bvh(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, 
     motion = at_fixed_rate(motion, fps, fill=True)
     joints = _CM * motion.joints.astype(np.float64) @ R_YUP_WORLD.T
     angles = _angles(joints)
-    with atomic_path(path) as temporary, temporary.open("w", newline="\n") as out:
+    with atomic_path(path) as temporary, temporary.open("w", newline="\n", encoding="utf-8") as out:
         out.write("HIERARCHY\n")
         _write_node(out, 0, joints, "")
         out.write(f"MOTION\nFrames: {len(joints)}\nFrame Time: {float(1 / fps):.12f}\n")

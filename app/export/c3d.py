@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -56,5 +57,8 @@ def write_c3d(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, 
     file.add_parameter("SASMAMBA", "START_S", [float(motion.times_s[0])])
     file.add_parameter("SASMAMBA", "TRACK_ID", [motion.track_id])
     file.add_parameter("SASMAMBA", "ASSUMPTIONS", [text[i : i + _LINE] for i in range(0, len(text), _LINE)])
-    with atomic_path(path) as temporary:
-        file.write(str(temporary))
+    # ezc3d takes names as UTF-8 and of no other bytes, and folders may be called anything
+    with atomic_path(path) as temporary, TemporaryDirectory() as folder:
+        plain = Path(folder) / "motion.c3d"
+        file.write(str(plain))
+        temporary.write_bytes(plain.read_bytes())

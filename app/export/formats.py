@@ -76,7 +76,7 @@ def export_motion(
     for path, form, i in _planned(list(people), base_path, formats):
         if form == "about":
             with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(notes, indent=1))
+                temporary.write_text(json.dumps(notes, indent=1), encoding="utf-8")
         elif form == "npz":
             save_poses(take, path, _placed(take, placement, notes))
         elif form in VIEWS:

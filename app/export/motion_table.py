@@ -35,9 +35,11 @@ class PersonMotion:
     """One person's motion.
 
     Attributes:
-        times_s: (F,) seconds of the video. frame: (F,) int, of the video.
+        times_s: (F,) seconds of the video.
+        frame: (F,) int, of the video.
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
-        score: (F, 17) of the 2D joints, 0 where nobody was seen. observed: (F,) bool.
+        score: (F, 17) of the 2D joints, 0 where nobody was seen.
+        observed: (F,) bool.
     """
 
     track_id: int
@@ -77,8 +79,12 @@ class Outcome:
     """What views tell of a run beside its motion.
 
     Attributes:
-        title: the video's name. render: where it is, or None; written: frames in it. pose2d: the 2D stage's name.
-        fps: frames per second of the chain; stage_ms: milliseconds per frame of every stage.
+        title: the video's name.
+        render: where it is, or None.
+        written: frames in it.
+        pose2d: the 2D stage's name.
+        fps: frames per second of the chain.
+        stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
     """
 
@@ -138,7 +144,7 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
 
 
 def about(take: Take, placement: Placement) -> dict[str, Any]:
-    """What every export is told by: video, axes, units, joints, assumptions, how well feet stand."""
+    """What every export is told by: video, cuts, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
     return {
         "video": {
@@ -148,6 +154,7 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             "fps": float(fps),
             "fps_exact": f"{fps.numerator}/{fps.denominator}",
         },
+        "cuts": [{"frame": c.frame, "time_s": round(float(c.time_s), 6), "kind": c.kind} for c in take.cuts],
         "model": take.model,
         "units": "metres",
         "axes": AXES,

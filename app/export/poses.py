@@ -20,7 +20,9 @@ def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None
     that looks straight at the person (`axes` = "facing"), NaN where there is no pose; keypoints float32 (P, F, 17, 3)
     H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in which frame; track_id int64
     (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D stage ran in every so
-    many frames and in the last, nobody was observed in the others; skeleton, axes, model str. more: arrays to add.
+    many frames and in a shot's first and last, nobody was observed in the others; cut_frame int64 (C,) the first frames
+    of new shots, cut_kind str (C,) what made them so, "cut", "fade" or "gap"; skeleton, axes, model str.
+    more: arrays to add.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames
@@ -46,6 +48,8 @@ def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None
             "width": np.array(take.meta.width),
             "height": np.array(take.meta.height),
             "pose2d_every": np.array(take.pose2d_every),
+            "cut_frame": np.array([cut.frame for cut in take.cuts], np.int64),
+            "cut_kind": np.array([cut.kind for cut in take.cuts], np.str_),
             "skeleton": np.array("h36m17"),
             "axes": np.array("facing"),
             "model": np.array(take.model),

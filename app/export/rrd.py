@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import JOINTS, Outcome, PersonMotion, about
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.placing import MIN_SCORE, Placement
+from sasmamba.app.motion.locating import MIN_SCORE
+from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sasmamba.app.export.motion_table import JOINTS, R_YUP_WORLD, PersonMotion, at_fixed_rate
-from sasmamba.common.files import atomic_path
+from sasmamba.common.files import atomic_path, printable
 
 
 def write_trc(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, Any]) -> None:
@@ -26,14 +26,14 @@ def write_trc(path: Path, motion: PersonMotion, fps: Fraction, notes: dict[str, 
     motion = at_fixed_rate(motion, fps)
     rate, count = f"{float(fps):.6f}", len(motion.times_s)
     header = [
-        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        f"PathFileType\t4\t(X/Y/Z)\t{printable(path.name)}",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         f"{rate}\t{rate}\t{count}\t{len(JOINTS)}\tmm\t{rate}\t1\t{count}",
         "Frame#\tTime\t" + "\t\t\t".join(JOINTS) + "\t\t",
         "\t\t" + "\t".join(f"{axis}{i}" for i in range(1, len(JOINTS) + 1) for axis in "XYZ"),
         "",
     ]
-    with atomic_path(path) as temporary, temporary.open("w", newline="\n") as out:
+    with atomic_path(path) as temporary, temporary.open("w", newline="\n", encoding="utf-8") as out:
         out.write("\n".join(header) + "\n")
         for number, (time, pose) in enumerate(zip(motion.times_s, motion.joints, strict=True), 1):
             values = (1000 * pose @ R_YUP_WORLD.T).ravel()

@@ -19,14 +19,14 @@ from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.lift import lift_windows
 from sasmamba.models.normalise import mask_missing, normalise_window
-from sasmamba.models.refining import Body, fit_body, refine
+from sasmamba.models.refining import BodyShape, fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.tensorfile import CheckpointError
 
 #: Windows that tell a person's body at most: more take longer and tell little.
 _BODY_WINDOWS = 24
-#: Windows of one length that share a pass where one thread lifts. Of several each takes one window at a time.
+#: Windows of one length that share a pass.
 _TOGETHER = 4
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ class Lifter:
         backend: Backend = "auto",
         *,
         refine: bool = True,
+        threads: int | None = None,
     ) -> Lifter:
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 
@@ -78,7 +79,7 @@ class Lifter:
         except (ValueError, RuntimeError) as error:  # the environment asks for what is not there
             raise UserError(f"No scan can run: {error}; `sasmamba-demo doctor` says what can.", exit_code=2) from error
         try:
-            return cls(load_lifter(path, device, backend), path.stem, flip, refine=refine)
+            return cls(load_lifter(path, device, backend), path.stem, flip, threads, refine=refine)
         except CheckpointError as error:
             raise UserError(
                 f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."
@@ -102,22 +103,22 @@ class Lifter:
         return self._lift([xyc], refine=self.refine)[0]
 
     def many(
-        self, windows: Iterable[FloatArray], *, refine: bool | None = None, threads: int | None = None
+        self, windows: Iterable[FloatArray], *, refine: bool | None = None, share_passes: bool = False
     ) -> Iterator[FloatArray]:
         """Lifts windows of any lengths, each as if alone; what comes out is in their order.
 
         Args:
             windows: each as `__call__` takes it.
             refine: instead of the lifter's own.
-            threads: instead of the lifter's own.
+            share_passes: neighbours of one length go through one pass, and the caller's thread does it all, as always on
+                a GPU. Otherwise threads take one window at a time, and no number of them changes a result.
 
         Raises:
             ValueError: a window of another shape.
         """
-        if self.device.type != "cpu":
-            threads = 1
-        threads = threads or self.threads or torch.get_num_threads()
-        passes = list(_alike(windows, _TOGETHER if threads == 1 else 1))
+        share_passes = share_passes or self.device.type != "cpu"
+        passes = list(_alike(windows, _TOGETHER if share_passes else 1))
+        threads = 1 if share_passes else self.threads or torch.get_num_threads()
         lift = functools.partial(self._lift, refine=self.refine if refine is None else refine)
         for lifted in _side_by_side(lift, passes, threads):
             yield from lifted
@@ -137,7 +138,7 @@ class Lifter:
             with _one_torch_thread():
                 return normalise_window(torch.from_numpy(mask_missing(windows[i]))[None])[0].numpy()
 
-        def body_of(who: int) -> Body | None:
+        def body_of(who: int) -> BodyShape | None:
             own = [i for i, whose in enumerate(person) if whose == who]
             if len(own) == 1:  # it finds the same itself
                 return None

@@ -6,7 +6,7 @@ advance by half their length, so that every frame away from the ends is seen wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.types import Person2D
+from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.normalise import mask_missing
 from sasmamba.models.skeletons import coco17_to_h36m17
@@ -107,6 +107,29 @@ def lift_people(
     if progress:
         progress(int(frames[-1]))
     return out
+
+
+def lift_tracks(
+    lifter: Lifter,
+    tracks: Mapping[int, Mapping[int, FloatArray]],
+    *,
+    fps: float,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Pose3D]:
+    """`lift_people` of people given as H36M-17 x px, y px, score (17, 3) by track id and frame, none without a frame.
+
+    Poses in frames that are not given, carried by those around, are marked `observed=False`.
+    """
+    lives = []
+    for rows in tracks.values():
+        first = min(rows)
+        lives.append(np.zeros((max(rows) + 1 - first, 17, 3), np.float32))
+        lives[-1][[frame - first for frame in rows]] = list(rows.values())
+    lifted = lift_people(lifter, lives, fps=fps, progress=progress)
+    for (track_id, rows), poses in zip(tracks.items(), lifted, strict=True):
+        for frame, joints in enumerate(poses, start=min(rows)):
+            if np.isfinite(joints).all():
+                yield Pose3D(frame, track_id, joints.copy(), observed=frame in rows)
 
 
 def lift_sequence(

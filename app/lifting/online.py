@@ -156,8 +156,8 @@ class LiveLifting:
             return
         turn = waiting[: max(1, int(min(budget_s / self._window_s, len(waiting))))]
         begin = time.perf_counter()
-        # one thread: the others belong to the 2D stage, which works meanwhile
-        lifted = self.lifter.many([np.stack(life.rows) for life in turn], threads=1)
+        # in this thread alone: the other cores belong to the 2D stage, which works meanwhile
+        lifted = self.lifter.many([np.stack(life.rows) for life in turn], share_passes=True)
         for life, estimate in zip(turn, lifted, strict=True):
             life.estimate, life.estimate_first = estimate, life.first
         self._window_s = max(_SHORTEST_S, (time.perf_counter() - begin) / len(turn))

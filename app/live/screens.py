@@ -101,7 +101,8 @@ class Server:
     Slow viewers miss pictures rather than hold anything up. Only this machine can see it unless `host` says otherwise.
 
     Attributes:
-        url: the page; `url` + "stream" is the picture alone. viewers: how many are connected.
+        url: the page; `url` + "stream" is the picture alone.
+        viewers: how many are connected.
 
     Raises:
         UserError: the port is taken or not allowed.

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from sasmamba.app.types import Frame, Person2D
+
+
+def begins_anew(frame: Frame, last: Frame) -> bool:
+    """Whether what is remembered of the last frame tells nothing of this one: a new shot, or another video."""
+    return frame.cut is not None or frame.time_s <= last.time_s or frame.bgr.shape != last.bgr.shape
 
 
 class Pose2D(Protocol):
@@ -13,7 +18,8 @@ class Pose2D(Protocol):
 
     The constructor loads, calling infers. Frames arrive in order of time. The result has one `Person2D` per
     person, COCO-17 joints in pixels of the frame, `track_id` None (identities are given by tracking); nobody in
-    the picture is an empty tuple. Backends are context managers and free their models on exit.
+    the picture is an empty tuple. Where a new shot begins, everybody is looked for afresh (`begins_anew`). Backends are
+    context managers and free their models on exit.
     """
 
     name: str
@@ -25,3 +31,18 @@ class Pose2D(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """What a backend has besides that can do the same with networks of different cost, while frames come.
+
+    Attributes:
+        networks: their names, the most exact and dearest first.
+        using: that of the one that is asked for.
+    """
+
+    networks: tuple[str, ...]
+    using: str
+
+    def use(self, name: str) -> None: ...

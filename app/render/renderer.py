@@ -70,7 +70,7 @@ class Renderer:
     Args:
         meta: of the video.
         config: how it looks.
-        scene: the floor the take plays on, see `Scene.around`.
+        scene: the floor the first shot plays on, see `Scene.around`.
         pages: canvases used in turn: a picture stays as it is until so many more are drawn.
 
     Attributes:

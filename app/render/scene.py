@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import cv2
@@ -20,7 +20,7 @@ _REACH_M, _HEAD_ROOM_M = 0.85, 1.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """The part of the floor that a whole take plays on, fixed so that the view is steady.
+    """The part of the floor that a shot plays on, fixed so that the view is steady.
 
     Attributes:
         spots: places (x, y) in metres, world axes, between which people stand; the corners are enough.
@@ -60,6 +60,16 @@ class Scene:
         hull = cv2.convexHull(np.ascontiguousarray(points[:, :2])).reshape(-1, 2)
         top = max(_HEAD_ROOM_M, float(points[:, 2].max()) + _HEAD_ROOM_M - PELVIS_HEIGHT_M)
         return cls(tuple((float(x), float(y)) for x, y in hull), R_world_cam, top)
+
+    @classmethod
+    def of_shot(cls, roots: Mapping[int, Mapping[int, NDArray]], frames: range, R_world_cam: NDArray) -> Scene:
+        """The scene that holds where people are in these frames: places of other shots mean nothing in it.
+
+        Args:
+            roots: track id to frame to pelvis (3,), world axes.
+        """
+        paths = [[root for f, root in path.items() if f in frames] for path in roots.values()]
+        return cls.around([np.stack(path) for path in paths if path], R_world_cam)
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,7 +243,7 @@ def test_r_in_a_folder_that_cannot_be_written(
     (said,) = result.err.splitlines()
     assert said.startswith("Not recorded: live_")
     assert "no file can be made there; choose another folder" in said
-    assert len(shown) > 20  # of some hundred looks at the keyboard
+    assert len(shown) > 20  # of some hundred polls of the keyboard
     panel = (slice(40, 120), slice(shown[0].shape[1] // 2, None))
     assert (shown[-1][panel] != shown[3][panel]).sum() > 1000  # lines of text that were not there
 

@@ -23,8 +23,8 @@ class Echo:
         self.windows: list[np.ndarray] = []
         self._error = error
 
-    def many(self, windows: Iterable[np.ndarray], threads: int) -> Iterator[np.ndarray]:
-        assert threads == 1
+    def many(self, windows: Iterable[np.ndarray], share_passes: bool) -> Iterator[np.ndarray]:
+        assert share_passes
         yield from map(self._lift, windows)
 
     def _lift(self, xyc: np.ndarray) -> np.ndarray:

@@ -238,3 +238,40 @@ def test_no_display_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
         assert can_show() == (False, "the display cannot be used")
     finally:
         can_show.cache_clear()
+
+
+class Steps2D(Slow2D):
+    """Two networks; the first takes too long for a camera."""
+
+    networks = ("dear", "cheap")
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        super().__init__(0)
+        self._all, self.using, self.used = seconds, "dear", list[str]()
+        self.frames: list[int] = []
+
+    def use(self, name: str) -> None:
+        self.using = name
+
+    def __call__(self, frame: Frame):  # type: ignore[no-untyped-def]
+        self._seconds = self._all[self.using]
+        self.used.append(self.using)
+        self.frames.append(frame.index)
+        return super().__call__(frame)
+
+
+def test_a_stage_that_cannot_keep_up_steps_down_and_frames_between_are_shown() -> None:
+    """0.1 s a frame is too much for 30 a second, so is 0.04; every second frame leaves 0.067 for it."""
+    lifter = Lifter.load(DEFAULT_LIFTER, flip=False, refine=False)
+    pose2d = Steps2D({"dear": 0.1, "cheap": 0.04})
+    with session(lifter, Source(30 * 14, rate=30), pose2d) as running:
+        shown = collect(running)
+    running.raise_failure()
+    assert running.governor.number == 2
+    assert [*dict.fromkeys(pose2d.used)] == ["dear", "cheap"]
+    last = [s for s in shown if s.live.frame.index >= 30 * 12]
+    analysed = sum(index >= 30 * 12 for index in pose2d.frames)
+    assert 30 >= analysed > 0
+    assert len(last) > 1.3 * analysed
+    assert all(len(s.people) == len(s.poses) == 1 and s.poses[0].observed for s in last)
+    assert sum(running.governor.spent_s) == pytest.approx(13, abs=4)

@@ -106,7 +106,7 @@ def test_noisy_2d_is_hardly_followed() -> None:
 
 @pytest.mark.parametrize("every", [2, 5, 10])
 def test_frames_filled_in_between_looks_count_for_nothing(every: int) -> None:
-    """On a straight line nothing jumps: were it believed, noisy looks would be followed as if they were exact."""
+    """On a straight line nothing jumps: were it believed, noisy detections would be followed as if they were exact."""
     true = truth(121)
     lifted, seen = lifted_of(true), seen_of(true, noise_m=0.02)
     detection_frames = np.arange(0, 121, every)

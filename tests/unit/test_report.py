@@ -279,7 +279,7 @@ def test_nothing_is_warned_of_without_cause(tmp_path: Path) -> None:
 
 
 def test_figures_of_an_even_walk() -> None:
-    """1.5 m/s along a line, seen in every third frame, and not at all for five looks."""
+    """1.5 m/s along a line, seen in every third frame, and not at all for five detection frames."""
     world = np.repeat(walking(1), 91, 0)
     world[..., 0] += (np.arange(91) * 1.5 / 30)[:, None]
     take, placement = all_seen(world)

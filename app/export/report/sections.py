@@ -14,7 +14,7 @@ from sasmamba.app.export.report.findings import figures, sighted, warnings
 from sasmamba.app.export.report.plots import BOX, angle_plots
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
-from sasmamba.app.take import Take
+from sasmamba.app.take import Take, cut_list
 from sasmamba.models.angles import ANGLES, joint_angles
 
 #: Plots of more people than this begin folded.
@@ -60,6 +60,8 @@ def summary(take: Take, placement: Placement, people: list[PersonMotion], outcom
         "Speed": f"{outcome.fps:.1f} frames/s; milliseconds per frame: "
         + ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.stage_ms.items()),
     }
+    if take.cuts:
+        run["Cuts"] = f"{cut_list(take.cuts)}; whoever is seen in two shots is two people here"
     parts = ['<section class="summary"><h2>Summary</h2>', _list(run)]
     if people:
         parts += [_people(take, people), "<div><h3>Assumed</h3>", _list(_assumed(placement)), "</div>"]

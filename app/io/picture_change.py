@@ -1,0 +1,108 @@
+"""How much of a picture the one before it does not explain: what moved is followed, what got brighter does not count.
+
+Pictures are compared small, as luminance about its local mean in units of its local contrast, so that exposure, flashes
+and fog drop out. The earlier one is warped onto the later by dense optical flow (Kroeger et al., ECCV 2016, "Fast
+Optical Flow using Dense Inverse Search", OpenCV's); what then still differs was not there before.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.common.arrays import FloatArray
+
+#: Pixels of a small picture: 160×90.
+AREA_PX = 14_400
+#: Side of the neighbourhood in which mean and contrast are taken, and how many grey levels of contrast are noise.
+_NEAR_PX, _NOISE = 9, 5.0
+#: Haze and glare come and go: detail may get weaker or stronger by this.
+_GAIN = 0.5, 2.0
+#: Side of the blocks of a change map.
+_BLOCK_PX = 4
+#: Grey levels from which on a camera has lost the picture in shadow or light.
+_BLACK, _WHITE = 6, 249
+#: Width and height of the thumbnails that mixtures are told by.
+_THUMB_PX = 32, 18
+#: A picture whose grey levels spread less than this shows nothing: black, white, or a cover.
+_PLAIN = 5.0
+
+
+class SmallPicture:
+    """One frame as it is compared.
+
+    Attributes:
+        detail: (h, w) float32, local mean taken away, in units of local contrast: about -2 to 2, 0 where it is flat.
+        lost: (h, w) float32, 1 where the picture is black or burnt out, and its detail is gone.
+        thumb: (18, 32) float32 grey levels.
+        plain: whether nothing is to be seen in it.
+    """
+
+    __slots__ = ("_coded", "detail", "lost", "plain", "thumb")
+
+    def __init__(self, bgr: NDArray[np.uint8]) -> None:
+        grey = _small_luma(bgr)
+        fine = grey.astype(np.float32)
+        mean = _near(fine)
+        self.detail = (fine - mean) / np.sqrt(np.maximum(_near(fine * fine) - mean * mean, 0) + _NOISE**2)
+        self.lost = ((grey <= _BLACK) | (grey >= _WHITE)).astype(np.float32)
+        self.thumb = np.asarray(cv2.resize(fine, _THUMB_PX, interpolation=cv2.INTER_AREA), np.float32)
+        self.plain = float(fine.std()) < _PLAIN
+        self._coded = cv2.convertScaleAbs(self.detail * 48 + 128)
+
+    def unchanged(self) -> FloatArray:
+        """The map of `change_from` where nothing has changed."""
+        width, height = self._blocks()
+        return np.zeros((height, width), np.float32)
+
+    def change_from(self, before: SmallPicture) -> tuple[FloatArray, float]:
+        """What of this picture the one before does not explain.
+
+        Returns:
+            A map (h / 4, w / 4), 0 where it is explained or flat, up to 1 where detail is another; and the share of all
+            detail that is, 0..1.
+        """
+        flow = _flow_finder().calc(self._coded, before._coded, None)
+        flow += _pixels(*self.detail.shape)
+        warped = cv2.remap(before.detail, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        lost = cv2.remap(before.lost, flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        then, now, both = _near(warped**2), _near(self.detail**2), _near(warped * self.detail)
+        gain = (both / np.maximum(then, 1e-6)).clip(*_GAIN)
+        kept = 1 - _near(np.maximum(lost, self.lost))
+        there = kept * (then + now)
+        off = np.minimum(kept * np.maximum(gain * (gain * then - 2 * both) + now, 0), there) / 2
+        share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
+        return np.asarray(cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), np.float32), share
+
+    def _blocks(self) -> tuple[int, int]:
+        height, width = self.detail.shape
+        return max(1, width // _BLOCK_PX), max(1, height // _BLOCK_PX)
+
+
+def _small_luma(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = bgr.shape[:2]
+    scale = min(1.0, (AREA_PX / (height * width)) ** 0.5)
+    size = max(_NEAR_PX, round(width * scale)), max(_NEAR_PX, round(height * scale))
+    # rows are passed over, where there are many: averaging over all of them takes eight times as long
+    rows = bgr[:: max(1, height // (2 * size[1]))]
+    grey = cv2.cvtColor(cv2.resize(rows, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    return np.asarray(grey, np.uint8)
+
+
+def _near(values: FloatArray) -> FloatArray:
+    return np.asarray(cv2.blur(values, (_NEAR_PX, _NEAR_PX), borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+@cache
+def _pixels(height: int, width: int) -> FloatArray:
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.stack([x, y], -1)
+
+
+def _flow_finder() -> cv2.DISOpticalFlow:
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    finder.setFinestScale(1)
+    return finder
