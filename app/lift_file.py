@@ -50,7 +50,7 @@ def lift_file(
         if progress:
             progress("lift", done, people * frames)
 
-    joints = np.stack(lift_people(lifter, given.xyc, fps=given.fps, progress=tell))
+    joints = np.stack(lift_people(lifter, list(given.xyc), fps=given.fps, progress=tell))
     if smooth:
         for person in joints:
             for begin, end in runs(np.isfinite(person).all((1, 2))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -104,14 +104,14 @@ class Lifter:
 
     def many(
         self, windows: Iterable[FloatArray], *, refine: bool | None = None, share_passes: bool = False
-    ) -> Iterator[FloatArray]:
+    ) -> Generator[FloatArray, None, None]:
         """Lifts windows of any lengths, each as if alone; what comes out is in their order.
 
         Args:
             windows: each as `__call__` takes it.
             refine: instead of the lifter's own.
-            share_passes: neighbours of one length go through one pass, and the caller's thread does it all, as always on
-                a GPU. Otherwise threads take one window at a time, and no number of them changes a result.
+            share_passes: neighbours of one length go through one pass, and the caller's thread does it all, as always
+                on a GPU. Otherwise threads take one window at a time, and no number of them changes a result.
 
         Raises:
             ValueError: a window of another shape.

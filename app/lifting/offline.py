@@ -89,7 +89,7 @@ def lift_people(
     plan = [
         part
         for person, xyc in enumerate(masked)
-        for first, end in _stretches((xyc[..., 2] > 0).any(1), round(max_gap_s * fps))
+        for first, end in _stretches(xyc, round(max_gap_s * fps))
         for part in _windows(person, first, end, window)
     ]
     windows = [masked[part.person][part.start : part.end] for part in plan]
@@ -145,9 +145,9 @@ def lift_sequence(
     return lift_people(lifter, [xyc], fps=fps, max_gap_s=max_gap_s, window=window, progress=progress)[0]
 
 
-def _stretches(seen: NDArray, max_gap: int) -> Iterator[tuple[int, int]]:
-    """First and last frame + 1 of every stretch without more than `max_gap` frames unseen, of (F,) bool."""
-    frames = np.flatnonzero(seen)
+def _stretches(xyc: NDArray, max_gap: int) -> Iterator[tuple[int, int]]:
+    """First and last frame + 1 of every stretch of (F, 17, 3) without more than `max_gap` frames unseen."""
+    frames = np.flatnonzero((xyc[..., 2] > 0).any(1))
     if len(frames):
         for stretch in np.split(frames, np.flatnonzero(np.diff(frames) > max_gap + 1) + 1):
             yield int(stretch[0]), int(stretch[-1]) + 1
