@@ -127,7 +127,8 @@ class Settings(SharedSettings):
         export: formats of `export.formats.FORMATS` to write beside the render.
         rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
+        threads: of the 2D stage, the lifting and the render, the results are the same with any; None for as many as
+            there are cores.
     """
 
     end_s: float | None = None
