@@ -219,6 +219,14 @@ def test_windows_lifted_side_by_side_are_as_if_alone(lifter: Lifter, threads: in
         np.testing.assert_allclose(got, lifter(xyc), atol=1e-6)
 
 
+def test_no_number_of_threads_changes_a_result(lifter: Lifter) -> None:
+    people = [person(600), person(300, 1)]
+    lifts = [lift_people(Lifter(lifter.model, "x", threads=n), people, fps=30) for n in (1, 2, 5)]
+    for other in lifts[1:]:
+        for got, want in zip(other, lifts[0], strict=True):
+            np.testing.assert_array_equal(got.joints, want.joints)
+
+
 def test_a_window_that_fails_ends_the_rest(lifter: Lifter) -> None:
     several = Lifter(lifter.model, lifter.name, threads=2)
     with pytest.raises(ValueError, match="window: want"):
