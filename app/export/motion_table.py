@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.angle_bands import angle_half_widths
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
+from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.feet import find_feet
+from sasmamba.app.motion.looking import lines_of_sight
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
@@ -141,15 +143,6 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
     return out
 
 
-def lines_of_sight(placement: Placement, frames: Sequence[int], places: NDArray) -> NDArray[np.float64]:
-    """Unit vectors (F, 3), world axes, from the camera to places (F, 3) in these frames (F,)."""
-    height = np.zeros(len(frames))
-    for shot in placement.shots:
-        height[np.isin(frames, np.array(shot.frames))] = shot.height_m
-    away = np.asarray(places, np.float64) - height[:, None] * [0, 0, 1]
-    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9))
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What views tell of a run beside its motion.
@@ -162,6 +155,7 @@ class Outcome:
         fps: frames per second of the chain.
         stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
+        findings: what the self-checks found.
     """
 
     title: str
@@ -171,6 +165,7 @@ class Outcome:
     fps: float = 0.0
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    findings: Sequence[CheckFinding] = ()
 
 
 def is_even(times_s: NDArray, fps: Fraction) -> bool:
