@@ -243,6 +243,12 @@ def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
     return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
 
 
+def _never_known(take: Take, track_id: int) -> list[str]:
+    """Joints of somebody that are unknown throughout."""
+    known = (joint_states(take, take.tracks[track_id])[1] != Certainty.UNKNOWN).any(0)
+    return [name for name, ever in zip(JOINTS, known, strict=True) if not ever]
+
+
 def about(take: Take, placement: Placement) -> dict[str, Any]:
     """What every export is told by: video, cuts, camera, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
@@ -272,6 +278,7 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
                 "last_frame": max(poses),
                 "from_s": round(float(take.times_s[min(poses)]), 6),
                 "to_s": round(float(take.times_s[max(poses)]), 6),
+                "never_known": _never_known(take, i),
             }
             for i, poses in sorted(placement.poses.items())
             if poses
