@@ -32,6 +32,8 @@ AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 R_YUP_WORLD = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 #: A frame so far from where a constant rate would have it, as a share of a frame, makes a rate variable.
 _UNEVEN = 0.1
+#: A recording that paused for longer, in seconds, is not held still in a file for all that time.
+_HOLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +147,26 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction) -> PersonMotion:
 
 def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> PersonMotion:
     """The motion over all of a clip's time, at a constant rate and without gaps: before the person is there the first
-    pose is held, after they have gone the last, and gaps are bridged on straight lines.
+    pose is held, after they have gone the last, and gaps are bridged on straight lines. A hole of more than a minute in
+    the clip's clock is not filled: the part before or after it is kept in which the person is.
 
     Args:
         times_s: (F,) of the clip's frames. fps: their average rate.
     """
     known = np.isfinite(motion.joints).all((1, 2))
+    times_s = _between_holes(times_s, motion.times_s)
     times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
     joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
     held = _resampled(motion, times)
     return replace(held, joints=joints, feet=feet)
+
+
+def _between_holes(times_s: NDArray, there_s: NDArray) -> NDArray:
+    """Of a clip's times (F,) those between the holes before and after somebody who is there at times (G,)."""
+    after = np.flatnonzero(np.diff(times_s) > _HOLE_S) + 1
+    begin = max((i for i in after if times_s[i] <= there_s[0]), default=0)
+    end = min((i for i in after if times_s[i] > there_s[-1]), default=len(times_s))
+    return times_s[begin:end]
 
 
 def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
