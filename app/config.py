@@ -127,7 +127,8 @@ class Settings(SharedSettings):
         export: formats of `export.formats.FORMATS` to write beside the render.
         rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as there are cores.
+        threads: of the 2D stage, the lifting and the render, the results are the same with any; None for as many as
+            there are cores.
     """
 
     end_s: float | None = None
@@ -190,6 +191,7 @@ class LiveSettings(SharedSettings):
 
     Attributes:
         serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
+        serve_host: this machine's address that the page is served on; other machines reach all but 127.0.0.1.
         window: open a window; None: where there is a display.
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
@@ -198,6 +200,7 @@ class LiveSettings(SharedSettings):
     """
 
     serve: int | None = None
+    serve_host: str = "127.0.0.1"
     window: bool | None = None
     lookahead: int = 0
     seconds: float | None = None

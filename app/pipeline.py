@@ -92,7 +92,9 @@ def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Li
     """
     device = resolve_device(settings.device)
     with (
-        lifter_beside(settings.lifter, device, flip=settings.flip, refine=settings.refine) as lifter,
+        lifter_beside(
+            settings.lifter, device, flip=settings.flip, refine=settings.refine, threads=settings.threads
+        ) as lifter,
         open_pose2d(
             settings.pose2d,
             max_people=settings.max_people,

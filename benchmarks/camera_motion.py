@@ -252,7 +252,7 @@ def _scaled(camera: Intrinsics, factor: float) -> Intrinsics:
     return Intrinsics(camera.fx * factor, camera.fy * factor, camera.cx, camera.cy)
 
 
-def mocap(video: Path, root: Path, which: str) -> None:
+def mocap(video: Path, root: Path, which: str, clips: int) -> None:
     """Prints the table of paths against motion capture."""
     lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True)
     with VideoFile(video, max_frames=1) as source:
@@ -263,7 +263,7 @@ def mocap(video: Path, root: Path, which: str) -> None:
     print("| camera | clips | root error, % of the path: mean / worst | cm: mean | planted feet slide, cm/s |")
     print("| --- | --- | --- | --- | --- |")
     kept: dict[str, list[tuple[float, float, float]]] = {}
-    for n, c in enumerate(chosen(motion, words)[:12]):
+    for n, c in enumerate(chosen(motion, words)[:clips]):
         for name, error in _mocap_clip(motion, c, lifter, picture, 1000 * n + 7):
             kept.setdefault(name, []).append(error)
     for name, some in kept.items():
@@ -345,6 +345,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="a folder of photographs")
     parser.add_argument("--count", type=int, default=24, help="photographs to take")
     parser.add_argument("--data-root", type=Path, help="motion capture")
+    parser.add_argument("--clips", type=int, default=12, help="clips of motion capture")
     parser.add_argument("--focal-wrong", type=float, default=1.0, help="a factor by which the focal length is wrong")
     parser.add_argument("--tune", action="store_true", help="the seeds and pictures that constants were chosen with")
     options = parser.parse_args()
@@ -355,7 +356,7 @@ def main() -> None:
     elif options.table == "paths":
         paths(options.video, which, options.focal_wrong)
     else:
-        mocap(options.video, options.data_root, which)
+        mocap(options.video, options.data_root, which, options.clips)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ def live(
     serve: Annotated[
         int | None, typer.Option(help="Port of a page to watch in a browser.", show_default="without a display: 8477")
     ] = None,
+    serve_host: Annotated[
+        str,
+        typer.Option(help="Address of this machine to serve on; 0.0.0.0 lets others watch who have the printed link."),
+    ] = "127.0.0.1",
     seconds: Annotated[float | None, typer.Option(help="End after so long.")] = None,
     start: options.Start = None,
     patience: Annotated[float, typer.Option(help="Wait so many seconds for a lost camera or stream.")] = 60.0,
@@ -53,6 +57,7 @@ def live(
     job = LiveJob(source, out)
     settings = LiveSettings(
         serve=serve,
+        serve_host=serve_host,
         window=window,
         lookahead=lookahead,
         seconds=seconds,

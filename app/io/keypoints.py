@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.models.normalise import mask_missing
@@ -100,10 +101,10 @@ def converted_to_h36m17(points: NDArray, skeleton: str) -> FloatArray:
 def _read_fields(path: Path) -> dict[str, NDArray]:
     """The arrays of the format, and none besides, which may be large or hold Python objects."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            fields = {name: np.asarray(archive[name]) for name in (*_NEEDED, "fov_deg") if name in archive.files}
-    except Exception as error:  # zip's, zlib's, memory's, and those of Python's parser, which reads numpy's headers
-        raise UserError(f"{path} is not a readable NPZ file; write one with numpy.savez.") from error
+        fields = read_npz(path, (*_NEEDED, "fov_deg"))
+    except (ArchiveError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} is not a readable NPZ file ({reason}); write one with numpy.savez.") from error
     if missing := [name for name in _NEEDED if name not in fields]:
         raise UserError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(_NEEDED)}.")
     return fields

@@ -16,9 +16,11 @@ from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveSource, open_live
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.live.framing import Framing
+from sasmamba.app.live.gate import LOOPBACK
+from sasmamba.app.live.page_server import Server
 from sasmamba.app.live.recording import Recorder
-from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Session, Shown
+from sasmamba.app.live.window import Window, can_show
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.render.renderer import RenderConfig, Renderer
@@ -196,6 +198,8 @@ def run_live(
         if server:
             stack.enter_context(server)
             tell(f"Watch at {server.url}")
+            if server.gate.token:
+                tell("Whoever has this address can watch, and the connection is not encrypted.")
         framing = Framing()
         renderer = Renderer(source.meta, RenderConfig(height=settings.height), framing.scene)
         lifting = _lifting(loading.result(), settings.lookahead, source)  # what takes longest to come, last
@@ -246,7 +250,9 @@ def _lifting(lifter: Lifter, lookahead: int, source: LiveSource) -> LiveLifting:
 
 def _server(job: LiveJob, settings: LiveSettings, has_window: bool) -> Server | None:
     if settings.serve is not None:
-        return Server(settings.serve)
+        return Server(settings.serve, settings.serve_host)
+    if settings.serve_host != LOOPBACK:
+        return Server(DEFAULT_PORT, settings.serve_host)
     if has_window or job.out is not None:
         return None
     try:

@@ -16,8 +16,8 @@ from sasmamba.app.types import VideoMeta
 _STILL, _STRAYS = 0.003, 0.02
 #: A frame in which the background told less than this has no say.
 _SURE = 0.2
-#: Mean share of corners that a step of the camera explains and no rotation does: above it is carried about.
-#: benchmarks/camera_motion.py: at most 0.06 in hands that shake by 3 cm, at least 0.14 at 0.2 m/s and more.
+#: Mean share of corners that a step of the camera explains and no rotation does: above it is carried about. Hands that
+#: sway by 3 cm before things 4 m away come to as much as a walk, see benchmarks/carried_camera.py; by 1 cm, to nothing.
 _PARALLAX = 0.1
 #: What holds of people whom a camera that is carried about saw.
 _WHEN_MOVING = (

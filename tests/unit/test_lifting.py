@@ -12,7 +12,7 @@ from helpers_cli import command, walker_2d
 from helpers_video import write_video
 
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import lift_people, lift_sequence, tracked_rows
+from sasmamba.app.lifting.offline import lift_people, lift_sequence, lift_tracks, tracked_rows
 from sasmamba.app.types import Person2D
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
@@ -87,6 +87,15 @@ def test_people_do_not_mix() -> None:
         np.testing.assert_allclose(out.joints[..., 0], xyc[..., 0], rtol=1e-6)
     assert told == sorted(told)
     assert told[-1] == 900
+
+
+def test_frames_between_are_marked_and_far_ones_are_two_lives() -> None:
+    row = walk(1)[0]
+    tracks = {7: {f: row + np.array([f, 0, 0], np.float32) for f in (*range(10), *range(20, 30), 100_000)}, 3: {5: row}}
+    poses = list(lift_tracks(Echo(), tracks, fps=30))  # type: ignore[arg-type]
+    assert [(p.track_id, p.frame) for p in poses] == [(7, f) for f in (*range(30), 100_000)] + [(3, 5)]
+    assert {p.frame for p in poses if not p.observed} == set(range(10, 20))
+    assert all(p.joints[0, 0] == pytest.approx(p.frame) for p in poses if p.observed and p.track_id == 7)
 
 
 @pytest.mark.parametrize("settings", [{"fps": 0}, {"fps": float("nan")}, {"max_gap_s": -1}, {"window": 0}], ids=str)
@@ -203,7 +212,7 @@ def test_flip_averaging_makes_mirrored_input_give_the_mirrored_pose(lifter: Lift
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_windows_lifted_together_are_as_if_alone(lifter: Lifter, threads: int) -> None:
+def test_windows_lifted_side_by_side_are_as_if_alone(lifter: Lifter, threads: int) -> None:
     several = Lifter(lifter.model, lifter.name, threads=threads)
     windows = [person(n, seed) for seed, n in enumerate((30, 30, 30, 30, 30, 12, 30))]
     for (got, _), xyc in zip(several.many(windows), windows, strict=True):
