@@ -41,6 +41,7 @@ test: lint types unit wheel-check
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: $(READY)
 	tools/link_rooms.sh

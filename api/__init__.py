@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sasmamba.app.batch.run_batch import BatchReport
     from sasmamba.app.lifting.lifter import Lifter
     from sasmamba.app.motion.camera import Intrinsics
-    from sasmamba.app.pipeline import Report
+    from sasmamba.app.run_report import Report
     from sasmamba.app.types import Cut
     from sasmamba.common.errors import UserError
     from sasmamba.joint_arrays import lift, to_h36m17
@@ -37,7 +37,7 @@ _HOMES = {
     "Intrinsics": "sasmamba.app.motion.camera",
     "Cut": "sasmamba.app.types",
     "Lifter": "sasmamba.app.lifting.lifter",
-    "Report": "sasmamba.app.pipeline",
+    "Report": "sasmamba.app.run_report",
     "UserError": "sasmamba.common.errors",
     "lift": "sasmamba.joint_arrays",
     "to_h36m17": "sasmamba.joint_arrays",

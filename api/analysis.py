@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
-from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.smoothing import smooth_take
-from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
 from sasmamba.app.types import Cut
 from sasmamba.common.arrays import FloatArray
-from sasmamba.common.device import resolve_device
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
@@ -42,6 +38,9 @@ class AnalysedPerson:
             floor at z = 0. NaN where there is no pose.
         joints3d: (F, 17, 3) float32, H36M-17 relative to the pelvis in the axes of a camera that looks straight at the
             person: metres, x right, y down, z forward. NaN where there is no pose.
+        half_width_m: (F, 17, 2) float32, half-widths of intervals that hold each joint's true place relative to the
+            pelvis in 68 of 100 cases, across the line of sight to the person (on each of two axes) and along it. NaN
+            where there is no pose, or the lifter cannot say.
         keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them, left and right put right: pixels, x right, y
             down. NaN where it did not see the person.
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
@@ -54,6 +53,7 @@ class AnalysedPerson:
     times_s: NDArray[np.float64]
     world_m: FloatArray
     joints3d: FloatArray
+    half_width_m: FloatArray
     keypoints: FloatArray
     score: FloatArray
     observed: NDArray[np.bool_]
@@ -107,21 +107,8 @@ def analyse(
         KeyboardInterrupt: Ctrl-C.
     """
     config = Settings(**settings)
-    device = resolve_device(config.device)
-    with VideoFile(Path(video), start_s=config.start_s, end_s=config.end_s, max_frames=config.max_frames) as source:
-        if config.intrinsics is not None:
-            config.intrinsics.check(source.meta)
-        lifter = Lifter.load(config.lifter, device, config.flip, refine=config.refine)
-        with open_pose2d(
-            config.pose2d,
-            max_people=config.max_people,
-            every=config.pose2d_every,
-            detector=config.detector,
-            weights=config.pose2d_weights,
-            input_px=config.pose2d_px,
-            device=device,
-            threads=config.threads,
-        ) as pose2d:
+    with pipeline.open_video(Path(video), config) as source:
+        with pipeline.watch_camera(source, config) as watch, pipeline.open_models(config) as (pose2d, lifter):
             take = pipeline.analyse(
                 source,
                 pose2d,
@@ -132,11 +119,18 @@ def analyse(
                 stop=Stop(),
                 progress=progress,
                 cuts=config.cuts,
+                watch=watch,
             )
             seen_by = pose2d.name
         if config.smooth:
             smooth_take(take)
-        placement = place(take, config.fov_deg, intrinsics=config.intrinsics, height_m=config.height_m)
+        placement = place(
+            take,
+            config.fov_deg,
+            intrinsics=config.intrinsics,
+            height_m=config.height_m,
+            known=config.known_camera,
+        )
         return Analysis(
             people={m.track_id: _person(m, take.tracks[m.track_id]) for m in motions(take, placement)},
             times_s=np.array([float(t) for t in take.times_s]),
@@ -168,6 +162,7 @@ def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
         motion.times_s,
         motion.joints,
         joints3d,
+        motion.half_width_m,
         keypoints,
         score,
         motion.observed,

@@ -6,6 +6,7 @@ import os
 from typing import Literal, TypedDict
 
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.pose2d.choices import Backend2D, DetectorName
 
 #: A file's name, as text or as a path.
@@ -43,26 +44,34 @@ class AnalysisSettings(ModelSettings, total=False):
         start_s: Where to begin, seconds.
         end_s: Where to end, seconds.
         max_frames: How many frames at most.
+        stream: Number of the stream to read, where a file holds several films; None for the longest and largest.
         pose2d_every: The 2D backend looks at every so many frames, 1 to 10.
         cuts: Look for cuts: nobody's identity, pose or place goes on across one.
+        camera: What the camera does, "auto" (the background decides), "still" or "rotating".
         flip: Average with the mirrored input.
         refine: Fit the poses to the 2D.
         smooth: Take the jitter out.
         intrinsics: The camera, where it is known; then `fov_deg` is not used.
         height_m: How tall people are, metres: all of them, or by track id.
+        pitch_deg: By how much the camera looks down, where that is known.
+        roll_deg: By how much up leans to the right in the picture, where that is known.
         threads: Of the 2D stage and the render; the results are the same with any.
     """
 
     start_s: float | None
     end_s: float | None
     max_frames: int | None
+    stream: int | None
     pose2d_every: int
     cuts: bool
+    camera: CameraChoice
     flip: bool
     refine: bool
     smooth: bool
     intrinsics: Intrinsics | None
     height_m: float | dict[int, float] | None
+    pitch_deg: float | None
+    roll_deg: float | None
     threads: int | None
 
 
@@ -71,13 +80,19 @@ class RenderSettings(AnalysisSettings, total=False):
 
     Attributes:
         person: Save and draw only this track id.
-        export: Motion files to write beside the render: some of "bvh", "trc", "c3d", "csv", "json", "npz", "html",
-            "rrd".
+        export: Motion files to write beside the render: some of "bvh", "glb", "usd", "trc", "c3d", "angles", "csv",
+            "json", "npz", "html", "rrd".
+        rig: Whose bones BVH, GLB and USD have: "cmu", "mixamo", "unity" or "vrm".
+        bvh_scale: BVH's lengths times this; 1 is centimetres.
+        markers: Whose names TRC and C3D have for markers: "ours", "pose2sim" or "opensim".
         height: Of the render in pixels, at most.
         numbers: Draw frame number, time and stage timings.
     """
 
     person: int | None
     export: tuple[str, ...]
+    rig: str
+    bvh_scale: float
+    markers: str
     height: int
     numbers: bool

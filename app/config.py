@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_motion import CameraChoice
+from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import same_file
+from sasmamba.common.numbers import VERY_MANY, check_between
 
 #: Farther apart than this detection frames are too few to tell people and motion by: a third of a second.
 MOST_POSE2D_EVERY = 10
@@ -23,8 +27,14 @@ MOST_PEOPLE = 50
 #: More threads than this are a slip of the finger.
 MOST_THREADS = 256
 
+#: Containers count streams from 0, and none holds more than this.
+MOST_STREAMS = 65535
+
 #: Heights of a picture in pixels: below, nothing can be told; above, no encoder of video goes.
 HEIGHTS_PX = (64, 4320)
+
+#: Nobody waits or watches for longer: about thirty years, and as much as clocks of the system take.
+MOST_SECONDS = 1_000_000_000
 
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
@@ -102,47 +112,77 @@ class Settings(SharedSettings):
     Attributes:
         end_s: where to end, seconds; None for the end.
         max_frames: do at most so many frames; None for all.
+        stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
         cuts: look for cuts, and let nobody's identity, pose or place go on across one.
+        camera: what the camera does; auto: the background decides. Still costs nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.
         smooth: take the jitter out of poses, see `smoothing.smooth_take`.
         intrinsics: the camera, where it is known; it goes before `fov_deg`.
         height_m: how tall people are, all of them or by identity; None for average adults.
+        pitch_deg: by how much the camera looks down; None where nobody knows.
+        roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
+        rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
-        threads: of the 2D stage and the render, the results are the same with any; None for as many as torch has.
+        threads: of the 2D stage, the lifting and the render, the results are the same with any; None for as many as
+            there are cores.
     """
 
     end_s: float | None = None
     max_frames: int | None = None
+    stream: int | None = None
     pose2d_every: int = 1
     cuts: bool = True
+    camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True
     refine: bool = True
     smooth: bool = True
     intrinsics: Intrinsics | None = None
     height_m: float | dict[int, float] | None = None
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
     export: tuple[str, ...] = ()
+    rig: str = "cmu"
+    bvh_scale: float = 1.0
+    markers: str = "ours"
     numbers: bool = False
     threads: int | None = None
 
     def __post_init__(self) -> None:
         SharedSettings.__post_init__(self)  # super() does not find its way in a class with slots
         check_part(self.start_s, self.end_s, self.max_frames)
+        _ = self.export_options  # checks them
         check_heights(self.height_m)
+        _ = self.known_camera  # raises for angles that cannot be
+        if self.camera not in get_args(CameraChoice):
+            raise _usage(f"--camera must be one of {', '.join(get_args(CameraChoice))}, not {self.camera!r}.")
+        check_between("--stream", self.stream, 0, MOST_STREAMS)
+        check_between("--max-frames", self.max_frames, 1, VERY_MANY)
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise _usage(f"--threads must lie between 1 and {MOST_THREADS}, not {self.threads}.")
         if self.person is not None and self.person < 1:
             raise _usage(f"--person is the number of somebody, 1 or more, not {self.person}.")
-        if isinstance(self.height_m, dict) and (wrong := [i for i in self.height_m if i < 1]):
+        check_between("--person", self.person, 1, VERY_MANY)
+        if isinstance(self.height_m, dict) and (wrong := [i for i in self.height_m if not 1 <= i <= VERY_MANY]):
             raise _usage(f"--height-m gives heights of people by their number, 1 or more, not {wrong[0]}.")
         if self.pose2d == "glsmamba" and self.pose2d_weights is None:
             raise _usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
+
+    @property
+    def export_options(self) -> ExportOptions:
+        """How formats are written that leave a choice."""
+        return ExportOptions(self.rig, self.bvh_scale, self.markers)
+
+    @property
+    def known_camera(self) -> KnownCamera:
+        """What is known of the camera's attitude."""
+        return KnownCamera(self.pitch_deg, self.roll_deg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +191,7 @@ class LiveSettings(SharedSettings):
 
     Attributes:
         serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
+        serve_host: this machine's address that the page is served on; other machines reach all but 127.0.0.1.
         window: open a window; None: where there is a display.
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
@@ -159,6 +200,7 @@ class LiveSettings(SharedSettings):
     """
 
     serve: int | None = None
+    serve_host: str = "127.0.0.1"
     window: bool | None = None
     lookahead: int = 0
     seconds: float | None = None
@@ -173,6 +215,8 @@ class LiveSettings(SharedSettings):
             raise _usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
         if self.seconds is not None and not self.seconds > 0:
             raise _usage(f"--seconds must be more than 0, not {self.seconds:g}.")
+        check_between("--seconds", self.seconds, 0, MOST_SECONDS)
+        check_between("--patience", self.patience_s, 0, MOST_SECONDS, "seconds")
 
 
 @dataclass(frozen=True, slots=True)

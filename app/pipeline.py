@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
 
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
@@ -23,90 +25,93 @@ from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.lifting.loading import lifter_beside
+from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D
-from sasmamba.app.pose2d.sides import SideRepair, mend_sides, side_sentences
+from sasmamba.app.pose2d.sides import mend_sides, side_sentences
 from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
+from sasmamba.app.run_report import Report
 from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Cut, Frame
+from sasmamba.app.types import Frame
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import check_writable
+from sasmamba.common.files import check_writable, claimed
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.lifter import Lifter
 
 #: Timings drawn into the picture are renewed every so many frames; faster ones cannot be read.
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
-#: Somebody unseen for longer than this starts a new window.
-_MAX_GAP_S = 1.0
+#: No video has people of more digits than this.
+_LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
 _READ_AHEAD, _DRAWN_AHEAD = 4, 2
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a run did.
+def open_video(source: Path, settings: Settings) -> VideoFile:
+    """The part of a video that a run is about.
 
-    Attributes:
-        frames: analysed.
-        detections: those of them in which the 2D stage ran (detection frames).
-        written: frames in the render.
-        people: track ids and in how many detection frames each was seen.
-        stage_ms: milliseconds per frame, see `Timings`.
-        seconds: from the first frame to the last.
-        startup_s: opening the video and loading models before that.
-        files: what was written.
-        model: the lifter's name.
-        pose2d: the 2D stage's name.
-        problems: sentences about losses.
-        interrupted: Ctrl-C left something undone.
-        side_repairs: stretches in which left and right were exchanged in the 2D and put right.
-        cuts: where a new shot begins.
+    Raises:
+        UserError: it cannot be read, or is not of the camera that the settings name.
     """
+    video = VideoFile(
+        source,
+        start_s=settings.start_s,
+        end_s=settings.end_s,
+        max_frames=settings.max_frames,
+        stream=settings.stream,
+    )
+    if settings.intrinsics is not None:
+        settings.intrinsics.check(video.meta)
+    return video
 
-    frames: int
-    detections: int
-    written: int
-    people: dict[int, int]
-    stage_ms: dict[str, float]
-    seconds: float
-    startup_s: float
-    files: list[str]
-    model: str
-    pose2d: str
-    problems: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    side_repairs: list[SideRepair] = field(default_factory=list)
-    cuts: list[Cut] = field(default_factory=list)
 
-    @property
-    def fps(self) -> float:
-        """Frames per second of the whole chain, start-up excluded."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
+@contextmanager
+def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
+    """The 2D stage of a run, loaded, and its lifter, which may still be loading; the 2D stage is closed at the end.
 
-    def plain(self) -> dict[str, Any]:
-        """All of it, `fps` too, in values that JSON knows."""
-        cuts = [asdict(cut) | {"time_s": float(cut.time_s)} for cut in self.cuts]
-        return asdict(self) | {"fps": self.fps, "cuts": cuts}
+    Raises:
+        UserError: the models of one cannot be had or used, with what to do.
+    """
+    device = resolve_device(settings.device)
+    with (
+        lifter_beside(
+            settings.lifter, device, flip=settings.flip, refine=settings.refine, threads=settings.threads
+        ) as lifter,
+        open_pose2d(
+            settings.pose2d,
+            max_people=settings.max_people,
+            detector=settings.detector,
+            weights=settings.pose2d_weights,
+            input_px=settings.pose2d_px,
+            device=device,
+            threads=settings.threads,
+        ) as pose2d,
+    ):
+        yield pose2d, lifter
 
 
 def analyse(
     video: VideoFile,
     pose2d: Pose2D,
-    lifter: Lifter,
+    lifter: Lifter | Future[Lifter],
     *,
     every: int,
     max_people: int,
@@ -114,6 +119,7 @@ def analyse(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -125,14 +131,39 @@ def analyse(
     lifter's poses then shake, see benchmarks/keyframes.py. The first and the last frame of every shot are detection
     frames, too: none lies beyond all of them.
 
+    `watch` sees how the camera turns; without it, it is taken to be still.
+
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
+
+    A lifter that is still being loaded is a future; that it cannot be is said as soon as it is known.
     """
-    take = Take(video.meta, lifter.name, every)
-    see(video, pose2d, take, max_people=max_people, timings=timings, stop=stop, progress=progress, cuts=cuts)
+    loading = lifter if isinstance(lifter, Future) else None
+
+    def seen(stage: str, done: int, total: int | None) -> None:
+        if loading is not None and loading.done():
+            loading.result()
+        progress(stage, done, total)
+
+    take = Take(video.meta, "", every)
+    see(
+        video,
+        pose2d,
+        take,
+        max_people=max_people,
+        timings=timings,
+        stop=stop,
+        progress=seen,
+        cuts=cuts,
+        watch=watch,
+    )
+    lifter = lifter.result() if isinstance(lifter, Future) else lifter
+    take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
     with timings("lift"):
+        from sasmamba.app.lifting.lives import lift_take  # brings torch, as the lifter has
+
         lift_take(take, lifter, progress)
     return take
 
@@ -147,14 +178,19 @@ def see(
     stop: Stop,
     progress: Progress,
     cuts: bool = True,
+    watch: CameraWatch | None = None,
 ) -> None:
-    """Reads a video once: where it is cut, who is where, and who is who."""
+    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
     finder = CutFinder(video.meta.fps) if cuts else None
 
+    boxes: list[NDArray] = []  # around whoever was last seen
+
     def detect(frame: Frame) -> None:
+        nonlocal boxes
         with timings("2d"):
             people = pose2d(frame)
+        boxes = [person.box_px for person in people]
         with timings("track"):
             take.add_people(frame.index, tracker.update(frame, people))
 
@@ -173,11 +209,24 @@ def see(
             not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
             if not_detected_in is None:
                 detect(frame)
+            if watch is not None:
+                watch.see(frame, boxes)
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
     if finder is not None:
         take.end_shots_at(finder.cuts)
+    if watch is not None and take.frames:
+        with timings("camera"):
+            take.camera_motion = watch.motion(take.shots)
+
+
+def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
+    """What watches the camera of a video; nothing where the user says that it is still."""
+    if settings.camera == "still":
+        return nullcontext()
+    camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
+    return CameraWatch(video.meta, camera, settings.camera == "rotating")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -185,20 +234,6 @@ def mend_sides_of(take: Take) -> None:
     for track in take.tracks.values():
         track.people, repairs = mend_sides(track.track_id, track.people, take.times_s)
         take.side_repairs += repairs
-
-
-def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
-    """Everybody's poses, from the 2D of their whole life."""
-    lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
-    last = take.detection_frames[-1] + 1 if take.detection_frames else 0
-    for index in range(last):
-        poses = lifting.push(index, take.people_at(index))
-        take.add_poses(poses)
-        if poses:
-            progress("lift", index + 1, last)
-    take.add_poses(lifting.finish())
-    if take.tracks:
-        progress("lift", last, last)
 
 
 def keep_person(take: Take, person: int) -> str:
@@ -211,9 +246,11 @@ def keep_person(take: Take, person: int) -> str:
 
 
 def outputs(job: Job, settings: Settings) -> list[Path]:
-    """The files of a run, as far as they are known before it: person 1 stands for all who have files of their own."""
+    """The files of a run, as far as they are known before it: two people stand for all who have files of their own,
+    the first and one whose number makes the longest name."""
     poses = [] if job.poses is None else [job.poses]
-    return [job.out, *poses, *export_paths((settings.person or 1,), job.out.with_suffix(""), settings.export)]
+    people = (settings.person,) if settings.person else (1, _LONGEST_NUMBER)
+    return [job.out, *poses, *export_paths(people, job.out.with_suffix(""), settings.export)]
 
 
 def render(
@@ -235,9 +272,11 @@ def render(
     drawing go on in threads of their own beside the encoding; the pictures are the same.
     """
     scenes = {shot.start: Scene.of_shot(placement.roots, shot, placement.R_world_cam) for shot in take.shots}
-    look = RenderConfig(height=settings.height, show_numbers=settings.numbers)
+    config = RenderConfig(height=settings.height, show_numbers=settings.numbers)
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
-    renderer = Renderer(video.meta, look, scenes[0], pages=drawn_ahead + 2)
+    renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
+
+    feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
 
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
@@ -250,18 +289,19 @@ def render(
                     hud = "\n".join(f"{k} {ms:.1f} ms" for k, ms in stages.items())
                 with timings("draw"):
                     if frame.index in scenes and frame.index > 0:
-                        renderer.see_from(look.azimuth_deg, look.elevation_deg, scenes[frame.index])
+                        renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+                    soles = {i: feet[i][frame.index] for i in roots}
+                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
                 yield picture, frame.time_s
 
     width, height = renderer.size
-    end_s = take.times_s[-1] + 1 / video.meta.fps + video.start_s
+    end_s = take.times_s[-1] + 1 / video.meta.fps + video.clock_s
     audio = job.source if video.has_audio else None
     asked_before = stop.asked
     written = 0
     with (
-        open_render(job.out, width, height, video.meta.fps, audio, video.start_s, end_s) as sink,
+        open_render(job.out, width, height, video.meta.fps, audio, video.clock_s, end_s) as sink,
         closing(prefetch(pictures(), drawn_ahead)) as drawn,
     ):
         for picture, time_s in drawn:
@@ -285,27 +325,16 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
     begin = time.perf_counter()
     timings, problems = Timings(), []
     with (
+        ExitStack() as alone,
         Stop.on_interrupt() as stop,
-        VideoFile(job.source, start_s=settings.start_s, end_s=settings.end_s, max_frames=settings.max_frames) as video,
+        open_video(job.source, settings) as video,
     ):
-        if settings.intrinsics is not None:
-            settings.intrinsics.check(video.meta)
         base = job.out.with_suffix("")
         for path in outputs(job, settings):
             check_writable(path)
-        device = resolve_device(settings.device)
-        lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine)
-        with open_pose2d(
-            settings.pose2d,
-            max_people=settings.max_people,
-            every=settings.pose2d_every,
-            detector=settings.detector,
-            weights=settings.pose2d_weights,
-            input_px=settings.pose2d_px,
-            device=device,
-            threads=settings.threads,
-        ) as pose2d:
-            started = time.perf_counter()
+        alone.enter_context(claimed(job.out))
+        with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
+            started, cpu_before_s = time.perf_counter(), time.process_time()
             take = analyse(
                 video,
                 pose2d,
@@ -316,8 +345,9 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 stop=stop,
                 progress=progress,
                 cuts=settings.cuts,
+                watch=watch,
             )
-        problems += video.problems
+        problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
             raise UserError(f"Stopped before the first frame of {job.source}; nothing was written.", exit_code=130)
@@ -331,11 +361,17 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             save_poses(take, job.poses)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(take, settings.fov_deg, intrinsics=settings.intrinsics, height_m=settings.height_m)
+            placement = place(
+                take,
+                settings.fov_deg,
+                intrinsics=settings.intrinsics,
+                height_m=settings.height_m,
+                known=settings.known_camera,
+            )
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
-            files += map(str, export_motion(take, placement, base, motion))
+            files += map(str, export_motion(take, placement, base, motion, options=settings.export_options))
         written = 0
         if not absent:
             written = render(
@@ -350,6 +386,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 problems=problems,
                 threads=settings.threads or 2,
             )
+        problems += filter(None, [video.changed()])
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:
@@ -361,6 +398,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written),
             seconds=time.perf_counter() - started,
+            cpu_s=time.process_time() - cpu_before_s,
             startup_s=started - begin,
             files=files,
             model=take.model,
@@ -369,6 +407,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            camera=in_words(take.camera_motion),
+            upright=placement.assumptions["shots"] if placement.poses else [],
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
 from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
@@ -42,6 +43,7 @@ class Take:
         detection_frames: the frames in which the 2D stage ran.
         side_repairs: where left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins, in order of time.
+        camera_motion: how the camera turned and zoomed, None where it stood still.
     """
 
     meta: VideoMeta
@@ -53,6 +55,7 @@ class Take:
     tracks: dict[int, Track] = field(default_factory=dict)
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    camera_motion: CameraMotion | None = None
 
     @property
     def frames(self) -> int:
@@ -133,4 +136,6 @@ def _between(a: Person2D, b: Person2D, share: float) -> Person2D:
     # The position of a joint that was not found means nothing: there it stays where the other keyframe has it.
     from_a = np.where(a.score[:, None] > 0, a.joints_px, b.joints_px)
     from_b = np.where(b.score[:, None] > 0, b.joints_px, a.joints_px)
-    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=mix(from_a, from_b), score=mix(a.score, b.score))
+    feet = None if a.feet is None or b.feet is None else mix(a.feet, b.feet)
+    joints, score = mix(from_a, from_b), mix(a.score, b.score)
+    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=joints, score=score, feet=feet)

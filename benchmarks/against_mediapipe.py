@@ -2,9 +2,9 @@
 
 Nobody knows the true poses of a video, but some things are known of every body: its bones keep their lengths, left and
 right are alike, and seen from the camera it covers its own picture. For every person of the clip, both from the same
-look of MediaPipe's landmarker in video mode, with its own smoothing: once its 2D through the lifter, once the world
-landmarks it gives beside them. The lifter's answer is taken as it comes: refining it (models/refining.py) improves just
-what is measured here, and would say nothing.
+detection of MediaPipe's landmarker in video mode, with its own smoothing: once its 2D through the lifter, once the
+world landmarks it gives beside them. The lifter's answer is taken as it comes: refining it (models/refining.py)
+improves just what is measured here, and would say nothing.
 
     bones        how much each limb's length varies over time, standard deviation over mean, averaged over limbs
     sides        how much left and right limbs differ, over their mean

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sasmamba.app.motion.placing import bone_lengths, with_lengths
+from sasmamba.app.motion.bones import bone_lengths, with_lengths
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.normalise import normalise_window

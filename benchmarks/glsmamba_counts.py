@@ -40,7 +40,8 @@ class Operations:
     """Multiply-adds of one sequence through a head.
 
     Attributes:
-        layers: of Linear, Conv2d and ConvTranspose2d, by the module's name. deform: of the deformable convolutions.
+        layers: of Linear, Conv2d and ConvTranspose2d, by the module's name.
+        deform: of the deformable convolutions.
         scan: of the scans and their projections; an exponential counts as one.
     """
 

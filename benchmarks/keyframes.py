@@ -1,12 +1,12 @@
-"""What it costs, and what it saves, to look for joints in every k-th frame only: `python benchmarks/keyframes.py`.
+"""What it costs, and what it saves, to find joints in every k-th frame only: `python benchmarks/keyframes.py`.
 
     python benchmarks/keyframes.py --data MOTION.npz --cameras CAMERAS.json --subject S8    # error of the lifter
     python benchmarks/keyframes.py --video CLIP.mp4                                         # speed
 
 Error: of a lifter on a held-out subject that is shown every k-th frame and the last; in the frames between, joints are
-on the straight line between both looks ("straight", what the pipeline does) or missing ("masked"). The 2D is derived
-from COCO points without noise ("coco") or with a detector's measured noise ("noisy"). Speed: of the whole command with
-`--pose2d-every k`. Ratios are to the first k of the same run.
+on the straight line between both keyframes ("straight", what the pipeline does) or missing ("masked"). The 2D is
+derived from COCO points without noise ("coco") or with a detector's measured noise ("noisy"). Speed: of the whole
+command with `--pose2d-every k`. Ratios are to the first k of the same run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def masked(xyc: Tensor, every: int) -> Tensor:
 
 
 def straight(xyc: Tensor, every: int) -> Tensor:
-    """As `masked`, the frames between on the straight line; joints missing in either look are missing between."""
+    """As `masked`, the frames between on the straight line; joints missing in either keyframe are missing between."""
     frame = torch.arange(xyc.shape[1])
     before = frame // every * every
     after = (before + every).clamp(max=len(frame) - 1)
@@ -75,14 +75,14 @@ def speeds(args: argparse.Namespace) -> Iterator[str]:
     """Lines of the second table."""
     yield f"{args.video.name}: frames/s of the whole command, and milliseconds of 2D per frame of the video"
     names = ("frames/s", "2D ms")
-    yield f"{'k':>3}" + "".join(f"{name:>20}" for name in names) + "   people: looks each was seen in"
+    yield f"{'k':>3}" + "".join(f"{name:>20}" for name in names) + "   people: detection frames each was seen in"
     first: dict[str, float] = {}
     for k in args.every:
         summary = whole_run(args.video, "--pose2d-every", k)
         row = {"frames/s": summary["fps"], "2D ms": summary["stage_ms"]["2d"]}
         first = first or row
         people = ", ".join(f"#{i} in {n}" for i, n in summary["people"].items()) or "nobody"
-        yield f"{k:3}" + _cells(row, first, names) + f"   {people} of {summary['looks']}"
+        yield f"{k:3}" + _cells(row, first, names) + f"   {people} of {summary['detections']}"
 
 
 def _cells(row: dict[str, float], first: dict[str, float], names: Sequence[str]) -> str:

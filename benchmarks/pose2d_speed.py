@@ -29,11 +29,12 @@ from sasmamba.app.cli.measuring import machine
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
 from sasmamba.app.pose2d.detectors import Detector, MediaPipeDetector, YoloxDetector, has_onnxruntime
-from sasmamba.app.pose2d.hrnet import DETECT_EVERY, HRNetPose2D
+from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
 from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.topdown import DETECT_EVERY_S
 from sasmamba.app.types import Frame
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -46,15 +47,6 @@ HRNETS: dict[str, tuple[HRNetConfig, tuple[int, int]]] = {
     "hrnet-w48": (HRNET_W48, (192, 256)),
     "hrnet-w48-384x288": (HRNET_W48, (288, 384)),
 }
-
-
-class Nobody:
-    """The detector of an HRNet that is told where people are."""
-
-    def __call__(self, frame: Frame) -> FloatArray:
-        return np.zeros((0, 5), np.float32)
-
-    def close(self) -> None: ...
 
 
 def main() -> None:
@@ -82,7 +74,7 @@ def main() -> None:
     print(f"{len(frames)} frames of {frames[0].bgr.shape[1]}×{frames[0].bgr.shape[0]}, {people:.1f} people a frame")
     for row in rows:
         print(f"{row['what']:58s} {row['ms']:7.1f} ms per {row['per']:16s} {row['times_mediapipe']:6.2f} × MediaPipe")
-    print(f"A detector's share of a frame is a {DETECT_EVERY}th while somebody is followed.")
+    print(f"While somebody is followed, a detector runs every {DETECT_EVERY_S:g} seconds.")
 
 
 def timed(work: Callable[..., Any], *arguments: object) -> float:
@@ -107,7 +99,7 @@ def mediapipe(frames: list[Frame]) -> tuple[dict[str, Any], list[FloatArray]]:
                 boxes.append(np.zeros((0, 4), np.float32))
     if not ms:
         raise SystemExit("MediaPipe sees nobody in these frames: choose others with --start.")
-    row = {"what": "MediaPipe, full, looking out for newcomers", "ms": statistics.median(ms), "per": "person and frame"}
+    row = {"what": "MediaPipe, full, searching for newcomers", "ms": statistics.median(ms), "per": "person and frame"}
     return row, boxes
 
 
@@ -117,10 +109,10 @@ def hrnet(name: str, frames: list[Frame], boxes: list[FloatArray], threads: int)
     path = weights.locate(name)
     network = HRNet(config).eval() if path is None else load_hrnet(path)
     some = [(f, b) for f, b in zip(frames, boxes, strict=True) if len(b)][:: max(1, len(frames) // 10)]
-    with HRNetPose2D(network, Nobody(), input_px=input_px, threads=threads) as backend:
-        backend.joints_in(some[0][0].bgr, some[0][1])
-        ms = [timed(backend.joints_in, frame.bgr, boxes_px) / len(boxes_px) for frame, boxes_px in some]
-        what = f"{name} in {backend.runtime}{'' if path else ', random weights'}"
+    with HRNetEstimator(network, input_px=input_px, threads=threads) as estimator:
+        estimator(*some[0])
+        ms = [timed(estimator, frame, boxes_px) / len(boxes_px) for frame, boxes_px in some]
+        what = f"{name} in {estimator.runtime}{'' if path else ', random weights'}"
     return {"what": what, "ms": statistics.median(ms), "per": "person and frame"}
 
 

@@ -1,7 +1,7 @@
 """What smoothing and constant bones do to poses: `python benchmarks/smoothing.py --data MOTION --cameras CAMERAS`.
 
 Windows of a held-out subject from COCO points, without noise and with a detector's, lifted and refined as offline runs
-do: as they come out, smoothed (`smoothing.zero_phase`), with bones of constant length (`placing.with_constant_bones`),
+do: as they come out, smoothed (`smoothing.zero_phase`), with bones of constant length (`bones.with_constant_bones`),
 and both. Millimetres, and mm per frame and frame².
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sasmamba.app.motion.placing import with_constant_bones
+from sasmamba.app.motion.bones import with_constant_bones
 from sasmamba.app.motion.smoothing import POSE_S, zero_phase
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.checkpoint import load_lifter

@@ -62,7 +62,8 @@ class System:
 
     Attributes:
         build: makes it, with weights of chance: nothing here depends on them.
-        shape: of one input. frames: video frames that one pass answers for.
+        shape: of one input.
+        frames: video frames that one pass answers for.
         lifter: its configuration, None for what is no lifter.
     """
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from sasmamba.common.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # on Windows a file that somebody has open cannot be removed, which does as well
+    fcntl = None  # type: ignore[assignment]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -28,7 +36,11 @@ _ADVICE = {
     errno.EEXIST: "part of that path is a file, not a folder; choose another folder",
     errno.ENAMETOOLONG: "that name is too long; choose a shorter one",
     errno.EIO: "the disk reports a fault; write to another disk",
+    errno.EMFILE: "too many files are open; allow more (ulimit -n 1024)",
+    errno.ENFILE: "too many files are open; close some programs",
 }
+#: Names that `atomic_path` gives to files that are not finished, and `claimed` to its locks.
+_UNFINISHED = re.compile(r"\.[\w.-]{0,40}\.[0-9a-f]{8}\.part(\.\w+)?|\.[0-9a-f]{16}\.lock", re.ASCII)
 
 
 @contextmanager
@@ -55,8 +67,16 @@ def same_file(a: Path, b: Path) -> bool:
         return False
 
 
+def printable(name: str) -> str:
+    """A file's name as text that fits on a line of any file: bytes that are no text, tabs and line ends escaped."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def check_writable(path: Path | str) -> None:
     """Raises now what writing `path` would raise after all the work; makes missing folders, leaves no file.
+
+    Files beside it that a killed process left unfinished are removed.
 
     Raises:
         UserError: as `atomic_path`.
@@ -64,6 +84,7 @@ def check_writable(path: Path | str) -> None:
     with atomic_path(path) as temporary:
         temporary.touch()
         temporary.unlink()
+    _sweep(Path(path).parent)
 
 
 @contextmanager
@@ -71,30 +92,93 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Gives a temporary name beside `path`, with the same suffix, and renames it to `path` on success.
 
     Folders that are missing are made. Nothing is left behind when the body fails, and nothing appears when it
-    writes nothing.
+    writes nothing. While the body runs the file is locked, so that nobody takes it for one that was left behind.
 
     Raises:
         UserError: `path` is a folder (exit code 2), or the disk refuses.
     """
     path = Path(path)
     # Not mkstemp: its files are private to the user, and the final file should have the usual permissions.
-    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
+    # Of its stem only what every library can open under every locale.
+    stem = re.sub(r"[^\w.-]", "_", path.stem[:40], flags=re.ASCII)
+    temporary = path.with_name(f".{stem}.{secrets.token_hex(4)}.part{path.suffix}")
     with disk_errors_explained(path, temporary, *path.parents):
         if path.is_dir():
             raise UserError(f"{path} is a folder: give the name of a file in it.", 2)
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            if temporary.exists():
-                os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with _locked(temporary):
+            try:
+                yield temporary
+                if temporary.exists() and temporary.stat().st_size:
+                    os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(temporary: Path) -> Iterator[None]:
+    """Makes an empty file and holds a lock on it, which the system takes back however the process ends."""
+    if fcntl is None:
+        yield
+        return
+    with open(temporary, "xb") as file:
+        with suppress(OSError):  # some network disks have no locks; then nothing there is ever removed
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that are gone left unfinished in a folder; what somebody is writing is locked."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if _UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_unless_locked(entry.path)
+
+
+def _remove_unless_locked(path: str) -> None:
+    if fcntl is None:
+        os.unlink(path)
+        return
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+
+
+@contextmanager
+def claimed(path: Path | str) -> Iterator[None]:
+    """Keeps other processes that ask for the same from writing `path`, and what belongs to it, meanwhile.
+
+    Raises:
+        UserError: another one is at it.
+    """
+    path = Path(path)
+    lock = FileLock(path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.lock"))
+    try:
+        with disk_errors_explained(path, lock.lock_file, *path.parents), lock.acquire(timeout=0):
+            try:
+                yield
+            finally:
+                Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout as error:
+        raise UserError(f"Another run is writing {path}: wait for it, or choose another --out.") from error
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray]) -> None:
     """Writes a compressed NPZ whole or not at all, byte for byte the same for the same arrays."""
     with atomic_path(path) as temporary, temporary.open("wb") as out:
         np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for a flag
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, read once per process unless the file changes."""
+    stat = path.stat()
+    return _checksum(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _checksum(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256_of(path)
 
 
 def sha256_of(path: Path) -> str:

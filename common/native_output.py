@@ -185,8 +185,16 @@ def _begin() -> None:
         return
     if sys.stderr is not None:
         sys.stderr.flush()
-    reading, writing = os.pipe()
-    hearing, telling = os.pipe()
+    try:
+        reading, writing = os.pipe()
+    except OSError:  # no more files may be open
+        return
+    try:
+        hearing, telling = os.pipe()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        return
     os.set_inheritable(telling, True)
     try:
         pid = os.posix_spawn(

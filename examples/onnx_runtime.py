@@ -3,8 +3,9 @@
     sasmamba-demo export-onnx sasmamba-lean LIFTER.onnx
     python examples/onnx_runtime.py LIFTER.onnx IN.npz OUT.npz
 
-IN.npz is what `sasmamba-demo lift` reads, with the skeleton coco17 and one person: keypoints (frames, 17, 3) x px,
-y px, score, and fps. OUT.npz holds joints3d (frames, 17, 3), what `sasmamba-demo lift --no-refine` writes.
+Open only models that you trust: ONNX Runtime does what a file says. IN.npz is what `sasmamba-demo lift` reads, with the
+skeleton coco17 and one person: keypoints (frames, 17, 3) x px, y px, score, and fps. OUT.npz holds joints3d (frames,
+17, 3), what `sasmamba-demo lift --no-refine` writes.
 """
 
 import sys
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-#: A person unseen for more frames than this starts anew.
-MAX_GAP = 30
+#: A person unseen for longer than this starts anew.
+MAX_GAP_S = 1.0
 #: H36M-17 with left and right exchanged.
 MIRROR = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
 #: Which of COCO's joints each of H36M's is made of, and with what weights.
@@ -99,13 +100,14 @@ def smoothed(joints: Array, fps: float, sigma_s: float = 0.06) -> Array:
 
 
 def main(model: str, source: str, out: str) -> None:
-    given = np.load(source)
+    given = np.load(source, allow_pickle=False)
     if str(given["skeleton"]) != "coco17" or given["keypoints"].ndim != 3:
         sys.exit(f"{source}: this example takes one person's coco17 keypoints, (frames, 17, 3).")
     windows, xyc = Windows(model), h36m_of_coco(given["keypoints"].astype(np.float32))
     seen = np.flatnonzero((xyc[..., 2] > 0).any(1))
     joints3d = np.full(xyc.shape, np.nan, np.float32)  # nobody there: not a number
-    for stretch in np.split(seen, np.flatnonzero(np.diff(seen) > MAX_GAP + 1) + 1):
+    gap = round(MAX_GAP_S * float(given["fps"]))
+    for stretch in np.split(seen, np.flatnonzero(np.diff(seen) > gap + 1) + 1):
         first, end = stretch[0], stretch[-1] + 1
         if end - first < windows.frames:  # filling it up would cost centimetres
             sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {end - first}.")

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sasmamba.models.fused import can_fuse, fused_block
 from sasmamba.models.s6 import S6
 from sasmamba.models.sampling import structure_aware_conv
 from sasmamba.models.scan import Backend
@@ -195,5 +196,11 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
+        if can_fuse(self, x):
+            return fused_block(self, x, _routes(*x.shape[1:3], self.mixer.config.directions, x.device))
+        return self.layer_by_layer(x)
+
+    def layer_by_layer(self, x: Tensor) -> Tensor:
+        """`forward` out of PyTorch's layers: what trains, and what the kernel is held against."""
         x = x + self.drop_path(self.mixer(self.norm(x)))
         return x + self.drop_path(self.mlp(self.mlp_norm(x)))

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from importlib import resources
 from pathlib import Path
 
 import torch
 
-from sasmamba.common.errors import UserError
 from sasmamba.models import tensorfile
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.posemamba import POSEMAMBA, is_posemamba
@@ -21,6 +19,7 @@ from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaCon
 from sasmamba.models.scan import Backend
 from sasmamba.models.skeletons import CONVERSION_ID
 from sasmamba.models.tensorfile import CheckpointError, fill, write_model
+from sasmamba.models.uncertainty_head import Calibration
 
 _FORMAT = "sasmamba-lifter/1"
 _MODELS = ("sasmamba", "posemamba")
@@ -37,7 +36,8 @@ def config_from_dict(values: dict) -> SasMambaConfig:
             the other values change.
 
     Raises:
-        TypeError: unknown names. ValueError: unknown or impossible values.
+        TypeError: unknown names.
+        ValueError: unknown or impossible values.
     """
     values = dict(values)
     variant = values.pop("variant", None)
@@ -47,6 +47,8 @@ def config_from_dict(values: dict) -> SasMambaConfig:
     for name in ("directions", "dt_range"):
         if name in block:
             block[name] = tuple(block[name])
+    if values.get("uncertainty") is not None:
+        values["uncertainty"] = Calibration(**values["uncertainty"])
     if variant is None:
         return SasMambaConfig(block=BlockConfig(**block), **values)
     base = VARIANTS[variant]
@@ -91,8 +93,10 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
     """
     metadata = read_metadata(path)
     try:
-        model = SasMamba(config_from_dict(json.loads(metadata.get("config", "null"))), backend)
-    except (TypeError, ValueError, AttributeError) as error:
+        described = json.loads(metadata.get("config", "null"))
+        tensorfile.check_sizes(path, described)
+        model = SasMamba(config_from_dict(described), backend)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:  # the last is torch's
         raise CheckpointError(f"{path} describes a model that this version cannot build ({error})") from error
     called, block = metadata["model"], model.config.block
     if called != model_of(model.config):
@@ -102,19 +106,3 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
         )
     fill(model, path)
     return model.to(device).eval()
-
-
-def shipped_lifter(name: str) -> Path:
-    """The file of a lifter that the package brings.
-
-    Raises:
-        UserError: there is none of that name; the sentence names those that there are.
-    """
-    folder = Path(str(resources.files("sasmamba.weights")))
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors")))
-        raise UserError(
-            f"There is no shipped lifter {name!r}; there is {there}. A file of your own ends in .safetensors."
-        )
-    return path

@@ -10,19 +10,18 @@ Needs the package `onnx`.
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sasmamba.models.hrnet import HRNet, _Basic, _Bottleneck, _Exchange
+from sasmamba.models.onnx_graph import OnnxGraph
 
 #: Resize has had its present form since 13; the oldest set that has it, so that old runtimes read the graph.
 _OPSET, _IR = 13, 7
@@ -41,7 +40,7 @@ def onnx_model(network: HRNet) -> onnx.ModelProto:
     """
     if network.training:
         raise ValueError("network: want it in evaluation mode")
-    writer = _Writer()
+    writer = _HRNetGraph()
     x = writer.chain(INPUT, network.conv1, network.bn1, network.relu, network.conv2, network.bn2, network.relu)
     branches = [functools.reduce(writer.bottleneck, cast(Iterable[_Bottleneck], network.layer1), x)]
     for transition, stage in (
@@ -65,28 +64,12 @@ def onnx_model(network: HRNet) -> onnx.ModelProto:
     )
 
 
-class _Writer:
-    """Nodes and constants of a graph in the making. Methods take and return names of tensors."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._count = itertools.count()
-
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """One node with one output."""
-        output = output or f"{kind.lower()}_{next(self._count)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=f"{output}_node", **attributes))
-        return output
-
-    def const(self, value: NDArray[np.float32]) -> str:
-        name = f"const_{next(self._count)}"
-        self.constants.append(numpy_helper.from_array(value, name))
-        return name
+class _HRNetGraph(OnnxGraph):
+    """HRNet's graph in the making."""
 
     def conv(self, x: str, conv: nn.Conv2d, output: str = "") -> str:
         assert conv.bias is not None
-        weight, bias = (self.const(t.detach().float().cpu().numpy()) for t in (conv.weight, conv.bias))
+        weight, bias = (self.const(t) for t in (conv.weight, conv.bias))
         return self.op(
             "Conv",
             x,

@@ -31,7 +31,7 @@ def activations(model: Any) -> list[str]:
 
 
 def quantised(model: Any, ranges: Ranges) -> Any:
-    """The graph of `models.movenet.to_onnx` with 8-bit convolutions; the given one is left as it is.
+    """The graph of `models.movenet_onnx.to_onnx` with 8-bit convolutions; the given one is left as it is.
 
     Args:
         model: an `onnx.ModelProto`.

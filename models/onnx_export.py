@@ -1,7 +1,5 @@
 """A lifter as one ONNX file: raw 2D joints in, metres out, for any language with an ONNX runtime.
 
-Longer than other files, since it follows the model from end to end, one method for each of its parts.
-
 The graph is written node by node, not traced: torch.onnx.export spells the scan and the sampling out into thousands of
 small operators, takes minutes, and its graph runs several times slower. What is written here is held against the model
 by tests/parity/test_onnx.py, for every variant of the block.
@@ -15,21 +13,18 @@ Needs the package `onnx`.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from onnx import TensorProto, helper
+from torch import nn
 
 from sasmamba.models.blocks import Block, Direction, StateSpaceMixer, _routes
+from sasmamba.models.onnx_graph import OnnxGraph
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.skeletons import CONVERSION_ID, H36M, LIMB_PARENTS
 
@@ -68,7 +63,7 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
     config = model.config
     if not 1 <= frames <= config.frames:
         raise ValueError(f"frames: want 1..{config.frames}, got {frames}")
-    writer = _Writer(frames, config.joints)
+    writer = _LifterGraph(frames, config.joints)
     op, const = writer.op, writer.const
 
     x = writer.linear(writer.normalised(INPUT, config.in_channels), model.embed)
@@ -111,42 +106,12 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
     return proto
 
 
-class _Writer:
-    """Nodes and constants of a graph in the making; B is the free batch, T and V are fixed.
-
-    Methods take and return names of tensors. Constants that are equal are stored once.
-    """
+class _LifterGraph(OnnxGraph):
+    """A lifter's graph in the making; B is the free batch, T and V are fixed."""
 
     def __init__(self, T: int, V: int) -> None:
+        super().__init__()
         self.T, self.V = T, V
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-        self._count = itertools.count()
-
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """One node with one output; returns the output's name."""
-        return self.ops(kind, *inputs, outputs=[output or self.fresh(kind)], **attributes)[0]
-
-    def ops(self, kind: str, *inputs: str, outputs: list[str], **attributes: Any) -> list[str]:
-        """One node with several outputs."""
-        self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=f"{outputs[0]}_node", **attributes))
-        return outputs
-
-    def fresh(self, kind: str) -> str:
-        """A name that nothing has yet."""
-        return f"{kind.lower()}_{next(self._count)}"
-
-    def const(self, value: Tensor | NDArray | np.generic | Sequence[int] | float) -> str:
-        """A constant: tensors and floats become float32, whole numbers int64."""
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        if array.dtype != bool:
-            array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64, order="C")
-        key = (str(array.dtype), array.shape, array.tobytes())
-        if key not in self._known:
-            self._known[key] = self.fresh("const")
-            self.constants.append(numpy_helper.from_array(array, self._known[key]))
-        return self._known[key]
 
     def transpose(self, x: str, *order: int) -> str:
         return self.op("Transpose", x, perm=list(order))

@@ -29,7 +29,11 @@ class S6(nn.Module):
         """Adds the parameters.
 
         Args:
-            routes: K. width: E, channels. states: N. rank: R of Δ. dt_range: Δ is drawn log-uniformly from here.
+            routes: K.
+            width: E, channels.
+            states: N.
+            rank: R of Δ.
+            dt_range: Δ is drawn log-uniformly from here.
         """
         K, E, N, R = routes, width, states, rank
         self.x_proj = nn.Parameter(torch.empty(K, R + 2 * N, E).uniform_(-1, 1) / math.sqrt(E))

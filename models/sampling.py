@@ -1,4 +1,4 @@
-"""Structure-aware convolution (SasMamba Eq. 7-11): where each joint looks is predicted, then gathered bilinearly.
+"""Structure-aware convolution (SasMamba Eq. 7-11): where each joint samples is predicted, then gathered bilinearly.
 
 For every token of a (T, V) grid: a plain depthwise 3×3 convolution plus, for each of K² taps, a depthwise weight times
 the feature at (tap + predicted offset). The paper writes full C×C matrices per tap; its parameter count only fits
@@ -77,7 +77,8 @@ def structure_aware_conv(
         x: (batch, T, V, E), channels last.
         offset: (batch, T, V, K², 2), in frames and joints, added to each tap's own place in the K×K window.
         deform: (K², E) weights of the sampled taps; K² may be 0.
-        plain: (9, E) weights of the plain convolution, frames run slowest; bias: (E,).
+        plain: (9, E) weights of the plain convolution, frames run slowest.
+        bias: (E,).
         reference: take the plain PyTorch form even where the compiled kernel could run.
 
     Returns:

@@ -6,7 +6,8 @@ Source: Cui et al., "SasMamba: A Lightweight Structure-Aware Stride State Space 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from sasmamba.models.blocks import Block, BlockConfig
 from sasmamba.models.scan import Backend
+from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class SasMambaConfig:
         joints: joints of the skeleton.
         in_channels: 2 (x, y as in the paper) or 3 (x, y and the detector's score).
         drop_path: rate of the last block; it rises linearly from 0.
+        uncertainty: calibration of a head that says how sure the lifter is; None: there is no such head. Not of the
+            paper.
     """
 
     block: BlockConfig = field(default_factory=BlockConfig)
@@ -36,6 +40,7 @@ class SasMambaConfig:
     joints: int = 17
     in_channels: int = 2
     drop_path: float = 0.2
+    uncertainty: Calibration | None = None
 
     def __post_init__(self) -> None:
         if self.blocks < 2 or self.blocks % 2:
@@ -76,8 +81,14 @@ class SasMamba(nn.Module):
         self.norm_spatial = nn.LayerNorm(C)
         self.norm_temporal = nn.LayerNorm(C)
         self.head = nn.Sequential(nn.LayerNorm(C), nn.Linear(C, 3))
+        if config.uncertainty is not None:
+            self.uncertainty_head = UncertaintyHead(C)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, T, V, C) features of every joint, which `head` and `uncertainty_head` read."""
         c = self.config
         if x.dim() != 4 or x.shape[2:] != (c.joints, c.in_channels) or not 1 <= x.shape[1] <= c.frames:
             raise ValueError(f"window: want (B, 1..{c.frames}, {c.joints}, {c.in_channels}), got {tuple(x.shape)}")
@@ -89,7 +100,7 @@ class SasMamba(nn.Module):
             x = self.norm_spatial(y) if depth % 2 == 0 else self.norm_temporal(y)
             if depth == 0:
                 x = x + self._positions(x.shape[1])
-        return self.head(x)
+        return x
 
     def _positions(self, T: int) -> Tensor:
         """The temporal embedding for T frames, (1, T, 1, C)."""
@@ -97,6 +108,24 @@ class SasMamba(nn.Module):
             return self.temporal_embedding
         whole = self.temporal_embedding[:, :, 0].transpose(1, 2)  # (1, C, frames)
         return F.interpolate(whole, size=T, mode="linear", align_corners=True).transpose(1, 2)[:, :, None]
+
+
+def with_uncertainty(model: SasMamba, calibration: Calibration) -> SasMamba:
+    """A copy of a lifter with another calibration, and a new uncertainty head where it has none."""
+    out = copy.deepcopy(model)
+    out.config = replace(model.config, uncertainty=calibration)
+    if model.config.uncertainty is None:
+        out.uncertainty_head = UncertaintyHead(model.config.block.width).to(model.embed.weight)
+    return out
+
+
+def without_uncertainty(model: SasMamba) -> SasMamba:
+    """A copy of a lifter without its uncertainty head."""
+    out = copy.deepcopy(model)
+    if model.config.uncertainty is not None:
+        out.config = replace(model.config, uncertainty=None)
+        del out.uncertainty_head
+    return out
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

@@ -50,7 +50,10 @@ class RouteScans(S6):
     range in which Mamba's own start lies. Eq. 3 leaves the skip D out, Eq. 1 and Mamba have it; so has this.
 
     Args:
-        width: E, channels. routes: how many. states: N. dt_range: Δ is drawn log-uniformly from here at the start.
+        width: E, channels.
+        routes: how many.
+        states: N.
+        dt_range: Δ is drawn log-uniformly from here at the start.
     """
 
     def __init__(

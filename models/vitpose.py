@@ -27,11 +27,13 @@ class ViTPoseBackbone(nn.Module):
     """Pictures to features, never trained: no parameter takes a gradient, and `train` leaves it in evaluation mode.
 
     Args:
-        backbone: transformers' `VitPoseBackbone` with the last block as its only output. sha256: of its weights' file,
-            empty where there is none.
+        backbone: transformers' `VitPoseBackbone` with the last block as its only output.
+        sha256: of its weights' file, empty where there is none.
 
     Attributes:
-        channels: C. input_px: width and height of the pictures it reads; grid: rows and columns of its features.
+        channels: C.
+        input_px: width and height of the pictures it reads.
+        grid: rows and columns of its features.
         sha256: see above.
     """
 

@@ -7,9 +7,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from helpers_coco import Annotated
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -44,6 +48,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the folder of real test data, which is not here: set SASMAMBA_TEST_DATA")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def pictures(shared: Path) -> list[Annotated]:
+    """Pictures of COCO and the people annotated in them."""
+    from helpers_coco import annotated_pictures
+
+    return annotated_pictures(shared / "images")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def note(log: Path, *words: object) -> None:
 
 
 def name_weights(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
-    """Fails with where weights are looked for."""
+    """Fails with where weights are expected."""
     tell(Failed(os.environ["SASMAMBA_WEIGHTS"]))
 
 

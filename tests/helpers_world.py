@@ -18,7 +18,8 @@ class World:
     """People who are there now, by name; `unseen` ones no network sees, and `rough` ones only the finder.
 
     Attributes:
-        looks: crops that were looked at. finds: pictures that were searched, by their frame's time.
+        crops: how many crops the networks saw.
+        finds: pictures that were searched, by their frame's time.
     """
 
     side = 128
@@ -27,7 +28,7 @@ class World:
         self.people: dict[str, Person2D] = {}
         self.unseen: set[str] = set()
         self.rough: set[str] = set()
-        self.looks, self.finds = 0, list[float]()
+        self.crops, self.finds = 0, list[float]()
         self._rng, self._noise_px, self._now_s = np.random.default_rng(0), noise_px, 0.0
         x, y = np.meshgrid(np.arange(WIDTH) * 255 / WIDTH, np.arange(HEIGHT) * 255 / HEIGHT)
         self._bgr = np.stack([np.full_like(x, 255), y, x], -1).round().astype(np.uint8)
@@ -49,9 +50,9 @@ class World:
         found = [(np.column_stack([p.joints_px + 5, 0.5 * p.score]), p.box_px, 0.6) for p in seen]
         return sorted(found, key=lambda f: -f[1][0])
 
-    def look(self, crop: np.ndarray) -> FloatArray:
+    def joints_in_crop(self, crop: np.ndarray) -> FloatArray:
         """As Thunder: whoever is nearest to the crop's middle, or noise where nobody is in it."""
-        self.looks += 1
+        self.crops += 1
         there = crop[..., 2] > 250
         rows, columns = np.nonzero(there)
         if len(rows) < 100:
@@ -77,4 +78,4 @@ class _Network:
     def __call__(self, crops: np.ndarray) -> FloatArray:
         assert crops.shape[1:] == (self.side, self.side, 3)
         assert crops.dtype == np.uint8
-        return np.stack([self._world.look(crop) for crop in crops])
+        return np.stack([self._world.joints_in_crop(crop) for crop in crops])

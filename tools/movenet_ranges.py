@@ -19,8 +19,8 @@ import onnxruntime
 
 from sasmamba.app import weights
 from sasmamba.app.pose2d.movenet_networks import QUANTISED, SIDES, graph_files
-from sasmamba.models.movenet import to_onnx
 from sasmamba.models.movenet_int8 import activations
+from sasmamba.models.movenet_onnx import to_onnx
 
 
 def crops(folder: Path, side: int) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""`python -m sasmamba.training`: train, evaluate, average, check, convert; what torchrun starts."""
+"""`python -m sasmamba.training`: train, evaluate, average, uncertainty, check, convert; what torchrun starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from sasmamba.common.errors import UserError
 from sasmamba.training import commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for command in (commands.train, commands.evaluate, commands.average, commands.check, commands.convert):
+for command in (
+    commands.train,
+    commands.evaluate,
+    commands.average,
+    commands.uncertainty,
+    commands.check,
+    commands.convert,
+):
     app.command()(command)
 
 

@@ -43,8 +43,11 @@ class ClipStyle:
     """How clips look.
 
     Attributes:
-        input_px: width and height. frames: of a clip. fps: frames per second of the clip, whatever the motion's rate.
-        exposure: share of a frame's time that it is exposed for. occluders: most of them in a clip, fewest 1.
+        input_px: width and height.
+        frames: of a clip.
+        fps: frames per second of the clip, whatever the motion's rate.
+        exposure: share of a frame's time that it is exposed for.
+        occluders: most of them in a clip, fewest 1.
         occluder_radius: half an occluder's side, lowest and highest, as a share of the crop's height.
         occluder_speed: pixels per frame as a multiple of its own radius, lowest and highest.
         yaw_deg: people face the camera within this to either side.
@@ -71,9 +74,11 @@ class GeneratedClip:
     """A clip and what is true of it.
 
     Attributes:
-        frames: (T, H, W, 3) uint8 BGR. joints_px: (T, 15, 2). inside: (T, 15) within the crop.
-        occluded: (T, 15) behind an occluder, in the middle of the exposure. head_px: from the base of the neck to
-            the top of the head, in the middle frame.
+        frames: (T, H, W, 3) uint8 BGR.
+        joints_px: (T, 15, 2).
+        inside: (T, 15) within the crop.
+        occluded: (T, 15) behind an occluder, in the middle of the exposure.
+        head_px: from the base of the neck to the top of the head, in the middle frame.
     """
 
     frames: Picture
@@ -97,7 +102,8 @@ def draw_clip(motion: Motion, pictures: list[Picture], seed: tuple[int, ...], st
     """The clip of a seed: the same whenever it is asked for.
 
     Args:
-        motion: whose clips are moved. pictures: BGR; backgrounds and occluders are cut out of them.
+        motion: whose clips are moved.
+        pictures: BGR; backgrounds and occluders are cut out of them.
     """
     rng = np.random.default_rng(seed)
     T, n = style.frames, style.frames * _EXPOSURES

@@ -22,8 +22,10 @@ class Cameras:
     """One camera per clip.
 
     Attributes:
-        R_world_cam: (B, 3, 3) rows are the camera's axes in the world. position: (B, 3) metres.
-        focal: (B, 2) in image heights. distortion: (B, 5) k1, k2, k3, p1, p2 in OpenCV's model.
+        R_world_cam: (B, 3, 3) rows are the camera's axes in the world.
+        position: (B, 3) metres.
+        focal: (B, 2) in image heights.
+        distortion: (B, 5) k1, k2, k3, p1, p2 in OpenCV's model.
         half_size: (B, 2) half width and half height of the picture in image heights.
     """
 
@@ -66,7 +68,8 @@ def random_cameras(centre: Tensor, extent: Tensor, generator: torch.Generator) -
     30..75° field of view, the person filling 20..95 % of the height, off-centre, now and then cut off by the edge.
 
     Args:
-        centre: (B, 3) where the person is. extent: (B,) the person's height as it stands, metres.
+        centre: (B, 3) where the person is.
+        extent: (B,) the person's height as it stands, metres.
     """
     B = len(centre)
 
@@ -116,7 +119,7 @@ def load_rig(path: Path, device: torch.device | None = None) -> Rig:
     names: list[str] = []
     rows: list[list[float]] = []
     try:
-        table = json.loads(path.read_text())
+        table = json.loads(path.read_text(encoding="utf-8"))
         intrinsics = {c["id"]: c for c in table["intrinsics"]}
         for subject, cameras in table["extrinsics"].items():
             for camera in cameras:

@@ -20,6 +20,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sasmamba.common.numbers import VERY_MANY, check_between
+
+#: All that random generators take; more threads than any machine has.
+_LARGEST_SEED, _MOST_THREADS = 2**63 - 1, 4096
+
 _out = Console()
 _err = Console(stderr=True)
 
@@ -49,6 +54,12 @@ def train(
     from sasmamba.training.loop import train as run
     from sasmamba.training.train_config import load_config, with_settings
 
+    check_between("--minutes", minutes, 0, VERY_MANY)
+    check_between("--steps", steps, 1, VERY_MANY)
+    check_between("--batch-scale", batch_scale, 0.001, 1000)
+    check_between("--lr", lr, 0, 1000)
+    check_between("--seed", seed, 0, _LARGEST_SEED)
+    check_between("--threads", threads, 0, _MOST_THREADS)
     if threads:
         torch.set_num_threads(threads)
     chosen = with_settings(
@@ -125,6 +136,12 @@ def train_2d(
     from sasmamba.training.video_training import open_backbone
     from sasmamba.training.video_training import train_2d as run
 
+    check_between("--epochs", epochs, 1, VERY_MANY)
+    check_between("--steps", steps, 1, VERY_MANY)
+    check_between("--batch", batch, 1, 100_000)
+    check_between("--lr", lr, 0, 1000)
+    check_between("--seed", seed, 0, _LARGEST_SEED)
+    check_between("--threads", threads, 0, _MOST_THREADS)
     if threads:
         torch.set_num_threads(threads)
     chosen = with_settings(load_video_config(config), epochs=epochs, steps=steps, batch=batch, lr=lr, seed=seed)
@@ -177,6 +194,8 @@ def evaluate(
     from sasmamba.training.evaluate import evaluate_file
     from sasmamba.training.evaluation import COLUMNS
 
+    check_between("--frames", frames, 1, 1_000_000)
+    check_between("--per-clip", per_clip, 1, 1_000_000)
     with _Lines("lifting windows") as watch:
         result = evaluate_file(
             weights,
@@ -210,6 +229,8 @@ def evaluate(
         for wanted, key in ((per_joint, "joints"), (per_action, "actions")):
             if wanted:
                 _print_table(f"{kind}, by {key.removesuffix('s')}", r[key])
+    if result["coverage"]:
+        _print_table("per cent within intervals", result["coverage"])
     for kind, row in result["robustness"].items():
         _print_table(f"damage to {kind} 2D", {name: {"": value} for name, value in row.items()})
     if explain:
@@ -263,6 +284,25 @@ def average(
 
     average_lifters(files, out)
     _out.print(f"{out}: the mean of {len(files)} lifters", highlight=False, soft_wrap=True)
+
+
+def uncertainty(
+    weights: Annotated[str, typer.Argument(help="A .safetensors file, or a shipped lifter's name.")],
+    config: Annotated[str, typer.Option(help="The configuration it was trained by.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The lifter to write.")],
+    data_root: Annotated[Path, typer.Option(help="What data and camera paths are relative to.")] = Path(),
+    windows: Annotated[int, typer.Option(min=4, help="Windows to learn from.")] = 400,
+) -> None:
+    """Fit and calibrate a lifter's uncertainty; the poses it gives stay what they are."""
+    from sasmamba.training.loop import find_weights
+    from sasmamba.training.train_config import load_config
+    from sasmamba.training.uncertainty import fit_uncertainty
+
+    def say(line: str) -> None:
+        _out.print(line, highlight=False, soft_wrap=True)
+
+    held = fit_uncertainty(find_weights(weights), load_config(config), out, data_root, windows, say)
+    _print_table("per cent within intervals", held)
 
 
 def check(files: Annotated[list[Path], typer.Argument(help="Motion files.")]) -> None:

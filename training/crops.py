@@ -1,7 +1,7 @@
 """Crops of a person for 2D training: where they lie, random views of them, heatmaps to aim at.
 
-Conventions are those of `app/pose2d/topdown.py`, so that what is trained here is read there: a box's centre falls on
-W / 2 of the crop, a heatmap's pixel i is the crop's pixel 4 · i, crops are sampled bilinearly and black beyond the
+Conventions are those of `app/pose2d/person_crops.py`, so that what is trained here is read there: a box's centre falls
+on W / 2 of the crop, a heatmap's pixel i is the crop's pixel 4 · i, crops are sampled bilinearly and black beyond the
 picture. The random views are those of Feng et al. (GLSMamba, Section 4.1) with the numbers that HRNet's training uses:
 rotation, scale, truncation to half of the body, mirror image.
 """
@@ -30,9 +30,11 @@ class Augmentation:
     """How far random views go.
 
     Attributes:
-        rotation_deg: up to this far to either side, in `rotation_share` of the views. scale: factor 1 ± this.
+        rotation_deg: up to this far to either side, in `rotation_share` of the views.
+        scale: factor 1 ± this.
         half_body: share of the views that show only the upper or the lower body, among people with more than
-            `half_body_joints` labelled joints. flip: share of mirror images.
+            `half_body_joints` labelled joints.
+        flip: share of mirror images.
     """
 
     rotation_deg: float = 45.0
@@ -54,10 +56,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class CropTransform:
-    """One way to look at a person.
+    """One view of a person.
 
     Attributes:
-        matrix: (2, 3) from the picture's pixels to the crop's. input_px: width and height of the crop.
+        matrix: (2, 3) from the picture's pixels to the crop's.
+        input_px: width and height of the crop.
         flipped: a mirror image; joints of the left are then joints of the right.
     """
 
@@ -124,7 +127,9 @@ def random_transform(
     """A random view of a person.
 
     Args:
-        box_px: (4,) x0, y0, x1, y1. joints_px: (J, 2) in the picture. labelled: (J,) which of them mean something.
+        box_px: (4,) x0, y0, x1, y1.
+        joints_px: (J, 2) in the picture.
+        labelled: (J,) which of them mean something.
         upper: (J,) which belong to the upper body.
     """
     a = augmentation
@@ -153,7 +158,8 @@ def heatmap_targets(
     """Gaussians to aim at.
 
     Args:
-        joints_px: (J, 2) in pixels of the crop. weight: (J,); joints of weight 0 get an empty heatmap.
+        joints_px: (J, 2) in pixels of the crop.
+        weight: (J,); joints of weight 0 get an empty heatmap.
         sigma: of the Gaussian in pixels of the heatmap; 2 for 64 × 48.
 
     Returns:

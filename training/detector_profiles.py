@@ -21,9 +21,12 @@ class Profile:
     Attributes:
         name: what it is.
         drift: standard deviation of the slow error per axis by part of the body.
-        jitter: bounds of the white error per axis. bias: mean distance of a joint's constant error, as a norm.
-        score: mean score by part; 1 is the most. unlike: how much that differs by joint and clip.
-        unsteady: how much it differs from frame to frame. tells: by how much it falls for each σ of error.
+        jitter: bounds of the white error per axis.
+        bias: mean distance of a joint's constant error, as a norm.
+        score: mean score by part; 1 is the most.
+        unlike: how much that differs by joint and clip.
+        unsteady: how much it differs from frame to frame.
+        tells: by how much it falls for each σ of error.
         both_ways: True where scores spread to both sides of their mean, False where they only fall from it.
     """
 

@@ -20,6 +20,7 @@ from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
 from sasmamba.training.robustness import LIFTS, SHUFFLED_LIFTS, robustness, shuffled_scores
 from sasmamba.training.simulate import body_lengths, retargeted
+from sasmamba.training.uncertainty import coverage
 
 
 def evaluate_file(
@@ -41,7 +42,8 @@ def evaluate_file(
     """Measures weights on motion files.
 
     Args:
-        weights: a .safetensors file or a shipped lifter's name. subject, clips: which clips, see `evaluate --help`.
+        weights: a .safetensors file or a shipped lifter's name.
+        subject, clips: which clips, see `evaluate --help`.
         refine: fit what comes out to the 2D, see `models.refining`.
         bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.retargeted`.
         watch: told how many windows are lifted, and of how many.
@@ -49,7 +51,8 @@ def evaluate_file(
     Returns:
         "about": what was measured; "kinds": of each kind of 2D (`evaluation.KINDS`, and "detected" where the files are
         paired with real detections) "all", "joints" and "actions", see `evaluation.figures`, and "angles", see
-        `evaluation.angle_errors`; "robustness": of the kinds "coco" and "movenet", see `robustness`.
+        `evaluation.angle_errors`; "coverage": of each kind, see `uncertainty.coverage`, empty without an uncertainty
+        head; "robustness": of the kinds "coco" and "movenet", see `robustness`.
 
     Raises:
         UserError: weights or data that cannot be used, or no clip that matches.
@@ -88,11 +91,14 @@ def evaluate_file(
 
     lift = model_lift(model, flip, refined=refine, told=told)
     kinds: dict[str, Any] = {}
+    covered: dict[str, Any] = {}
     damage: dict[str, Any] = {}
     for kind, w in inputs.items():
         y = lift(w.xyc)
         kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
         kinds[kind]["angles"] = angle_errors(y, w)
+        if model.config.uncertainty is not None:
+            covered[kind] = coverage(model, w, flip=flip, refined=refine)
         if robust and kind == "coco":
             damage[kind] = robustness(lift, w, y)
         if robust and kind == "movenet":
@@ -111,5 +117,6 @@ def evaluate_file(
             "torch": torch.__version__,
         },
         "kinds": kinds,
+        "coverage": covered,
         "robustness": damage,
     }

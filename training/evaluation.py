@@ -30,7 +30,8 @@ def _quiet(B: int) -> Severity:
 #: What the lifter is shown: the 17 joints themselves, joints derived from true COCO points, the same with the noise of
 #: MediaPipe, and with that of MoveNet, which also errs where the body hides a joint.
 KINDS = ("true", "coco", "noisy", "movenet")
-_NOISE: dict[str, Callable[[int], Severity]] = {
+#: How severe the noise of each kind is.
+KIND_NOISE: dict[str, Callable[[int], Severity]] = {
     "true": _quiet,
     "coco": _quiet,
     "noisy": measured,
@@ -96,7 +97,7 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
         joints, root = motion.at(torch.full((B,), clip), start[:, None] + torch.arange(T))
         index = torch.tensor([cameras[(clip + i) % len(cameras)] for i in range(B)])
         time = (torch.arange(T) * (60 / motion.fps[clip])).expand(B, T)
-        noise = _NOISE[severity](B)
+        noise = KIND_NOISE[severity](B)
         seen = torch.full((B,), severity == "true")
         xyc, target, R = observe(joints + root[:, :, None], rig.pick(index), time, noise, seen, g)
         if severity in ("true", "coco"):

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from sasmamba.common.errors import UserError
-from sasmamba.models.checkpoint import config_from_dict, load_lifter, shipped_lifter
+from sasmamba.common.shipped_weights import shipped_weights
+from sasmamba.models.checkpoint import config_from_dict, load_lifter
 from sasmamba.models.normalise import normalise_window
-from sasmamba.models.sasmamba import SasMamba
+from sasmamba.models.sasmamba import SasMamba, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.training import ema as averaging
-from sasmamba.training.bodies import load_bodies
-from sasmamba.training.cameras import load_rig, rig_from
+from sasmamba.training.body_proportions import load_bodies
+from sasmamba.training.cameras import Rig, load_rig, rig_from
 from sasmamba.training.ema import Ema
 from sasmamba.training.evaluation import Windows, figures, model_lift, windows
 from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
@@ -35,7 +36,7 @@ from sasmamba.training.training_log import draw_curves, draw_joints
 
 __all__ = ["LifterTrainer", "load_config", "split", "train"]
 
-#: A look at the loss waits for a GPU to finish; every so many steps is often enough.
+#: Reading the loss waits for a GPU to finish; every so many steps is often enough.
 _CLOCK_EVERY = 20
 #: What the first process tells the others instead of a share of the budget when somebody asked to stop.
 _STOP = 2.0
@@ -71,6 +72,24 @@ def split(motion: Motion, config: TrainConfig) -> tuple[Motion, Motion]:
     return kept, motion.select(subject)
 
 
+def simulation(config: TrainConfig, root: Path, device: torch.device) -> tuple[Simulator, Motion, Rig]:
+    """What draws a configuration's batches, the motion that it holds out, and the cameras that see that.
+
+    Raises:
+        UserError: data or cameras that cannot be used.
+    """
+    kept, held = split(load_motion([root / name for name in config.data]), config)
+    kept = kept.to(device)
+    rig = load_rig(root / config.cameras, device) if config.cameras else None
+    shares = torch.tensor(list(config.data.values()), device=device)
+    bodies = body_lengths(kept).to(device)
+    people = None
+    if config.bodies:
+        people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(device)
+    seen_by = rig_from(root / config.cameras if config.cameras else None)
+    return Simulator(kept, shares, bodies, rig, people, config.rare), held, seen_by
+
+
 def _seed(*parts: int) -> int:
     """A seed of 32 bits (all that the CPU generator takes) from whole numbers, unlike those of its neighbours."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
@@ -81,7 +100,9 @@ class LifterTrainer(Trainer):
 
     Args:
         config: everything the run depends on but the machine.
-        out: the run's folder. init: weights to start from. root: what data and camera paths are relative to.
+        out: the run's folder.
+        init: weights to start from.
+        root: what data and camera paths are relative to.
         resume: go on from the state in `out`.
 
     Raises:
@@ -100,16 +121,7 @@ class LifterTrainer(Trainer):
         if config.precision == "bfloat16" and self.device.type == "cpu":
             raise UserError("bfloat16 is for GPUs; on the CPU leave --precision at float32.", exit_code=2)
         refuse_another_run(out, resume)
-        kept, self.held = split(load_motion([root / name for name in config.data]), config)
-        kept = kept.to(self.device)
-        rig = load_rig(root / config.cameras, self.device) if config.cameras else None
-        self.rig = rig_from(root / config.cameras if config.cameras else None)
-        shares = torch.tensor(list(config.data.values()), device=self.device)
-        bodies = body_lengths(kept).to(self.device)
-        people = None
-        if config.bodies:
-            people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(self.device)
-        self.simulator = Simulator(kept, shares, bodies, rig, people, config.rare)
+        self.simulator, self.held, self.rig = simulation(config, root, self.device)
         torch.manual_seed(config.seed)
         super().__init__(self._model(config, init), config, out, fused=self.device.type in ("cpu", "cuda"))
         longest = max(p.frames for p in config.phases)
@@ -124,7 +136,8 @@ class LifterTrainer(Trainer):
 
     def _model(self, config: TrainConfig, init: Path | None) -> SasMamba:
         try:
-            model = load_lifter(init) if init else SasMamba(config_from_dict(dict(config.model)))
+            # how sure a lifter is must be fitted again when it has learned more
+            model = without_uncertainty(load_lifter(init)) if init else SasMamba(config_from_dict(dict(config.model)))
         except CheckpointError as error:
             raise UserError(f"Training cannot start from these weights: {error}.") from error
         except (TypeError, ValueError) as error:
@@ -336,7 +349,8 @@ def train(
     Args:
         init: weights to start from; config.init names others.
         device: "cpu" or "cuda"; under torchrun each process takes the GPU of its own local rank.
-        say, live: told whole lines, and a status line about once a second. stop: asked after every step.
+        say, live: told whole lines, and a status line about once a second.
+        stop: asked after every step.
 
     Raises:
         UserError: input, weights, state or disk that cannot be used; one sentence that says what to do.
@@ -353,6 +367,6 @@ def train(
 def find_weights(name: str, root: Path = Path()) -> Path:
     """A checkpoint by path (a name with a suffix), relative to here or to `root`, or a shipped lifter by name."""
     if not name.endswith(".safetensors"):
-        return shipped_lifter(name)
+        return shipped_weights(name)
     path = Path(name)
     return path if path.exists() else root / path

@@ -18,8 +18,11 @@ class Motion:
     """Clips of one or more files, concatenated.
 
     Attributes:
-        joints: (N, 17, 3) metres relative to the pelvis. root: (N, 3) metres.
-        start, length: (C,) int64. fps: (C,). bones: (C, 17) mean length of the bone to each joint's parent.
+        joints: (N, 17, 3) metres relative to the pelvis.
+        root: (N, 3) metres.
+        start, length: (C,) int64.
+        fps: (C,).
+        bones: (C, 17) mean length of the bone to each joint's parent.
         source: (C,) int64, which file a clip came from.
         subject, action, name: (C,) str.
     """

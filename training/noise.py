@@ -45,7 +45,8 @@ class Severity:
 
     Attributes:
         scale: factor on drift, jitter and bias.
-        outliers: share of joint frames that are outliers. swaps: share of frames with sides exchanged.
+        outliers: share of joint frames that are outliers.
+        swaps: share of frames with sides exchanged.
         joints_lost, frames_lost: share of joints and of whole frames that are missing.
         keyframes: 2D exists on every k-th frame only; 1 for all.
         detector: int64, which of `detector_profiles.PROFILES` each clip has; None: MediaPipe's for all.
@@ -181,9 +182,12 @@ def detect(
     """Turns true COCO-17 joints into what a detector reports.
 
     Args:
-        xy: (B, T, 17, 2) in any unit. time: (B, T) in frames of 60 per second. box: (B,) box height in the unit of xy.
+        xy: (B, T, 17, 2) in any unit.
+        time: (B, T) in frames of 60 per second.
+        box: (B,) box height in the unit of xy.
         outside: (B, T, 17) True where a joint lies outside the picture.
-        s: how bad. g: where chance comes from.
+        s: how bad.
+        g: where chance comes from.
         hidden: (B, T, 17) how deep each joint lies behind the body, see `occlusion.hidden`; None: nothing is hidden.
 
     Returns:

@@ -40,7 +40,7 @@ _LOST = 0.08
 _ASTRAY, _GUESSED = 0.06, 0.02
 #: How far beyond a capsule's edge a detector is still disturbed, as a share of the radius: clothes, hands, blur.
 _WIDER = 1.5
-#: A limb whose upper joint is hidden is looked for in the wrong place: what its next joint has of that.
+#: A limb whose upper joint is hidden is sought in the wrong place: what its next joint has of that.
 _CHAIN = (("SHOULDER", "ELBOW", 0.6), ("ELBOW", "WRIST", 0.9), ("KNEE", "ANKLE", 0.8))
 #: Stretches of one joint in a clip that differ from each other; later ones repeat them.
 _STRETCHES = 8
@@ -54,7 +54,8 @@ def hidden(joints: Tensor, points: Tensor) -> Tensor:
     """How deep each point lies behind another part of the body, seen from the camera.
 
     Args:
-        joints: (B, T, 17, 3) H36M-17 in camera axes, metres. points: (B, T, 17, 3) COCO-17, the same body.
+        joints: (B, T, 17, 3) H36M-17 in camera axes, metres.
+        points: (B, T, 17, 3) COCO-17, the same body.
 
     Returns:
         (B, T, 17) 0: in sight, 1: well behind a capsule, or, less, below a joint that is.
@@ -87,9 +88,12 @@ def obscure(
     """What a detector reports of joints that are hidden.
 
     Args:
-        xy: (B, T, 17, 2) COCO-17 as they would be found in sight. score: (B, T, 17).
-        depth: (B, T, 17) of `hidden`. wander: (B, T, 17, 2) smooth noise of unit variance.
-        box: (B,) height of the person in the unit of xy. strength: (B,) 0: no effect, 1: as measured.
+        xy: (B, T, 17, 2) COCO-17 as they would be found in sight.
+        score: (B, T, 17).
+        depth: (B, T, 17) of `hidden`.
+        wander: (B, T, 17, 2) smooth noise of unit variance.
+        box: (B,) height of the person in the unit of xy.
+        strength: (B,) 0: no effect, 1: as measured.
 
     Returns:
         xy and score; a joint that is lost has score 0.

@@ -79,7 +79,7 @@ def average_precision(frames: list[FrameResult], visible_only: bool = True) -> d
     for frame in frames:
         has, size, joints = _labelled(frame, visible_only)
         if not frame.people:
-            continue  # as the benchmark does: a frame without people is not looked at
+            continue  # as the benchmark does: a frame without people does not count
         wanted += has.sum(0)
         given, found = _predicted(frame)
         hit = _hits(has, size, joints, given, found)
@@ -97,7 +97,8 @@ def area(score: Numbers, right: NDArray[np.bool_], wanted: int) -> float:
     """Area under precision, made monotonous, against recall.
 
     Args:
-        score, right: (n,) of what was predicted. wanted: how many there are to find.
+        score, right: (n,) of what was predicted.
+        wanted: how many there are to find.
     """
     if wanted == 0:
         return float("nan")

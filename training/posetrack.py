@@ -40,8 +40,10 @@ class Person:
     """Somebody in one frame.
 
     Attributes:
-        track_id: the same in all frames of a video; -1: not said. box_px, head_px: (4,) x0, y0, x1, y1; head_px is None
-            where it was not labelled. joints_px: (15, 2), 0 where not labelled. labelled, visible: (15,).
+        track_id: the same in all frames of a video; -1: not said.
+        box_px, head_px: (4,) x0, y0, x1, y1; head_px is None where it was not labelled.
+        joints_px: (15, 2), 0 where not labelled.
+        labelled, visible: (15,).
     """
 
     track_id: int
@@ -57,8 +59,11 @@ class LabelledFrame:
     """A frame of a video.
 
     Attributes:
-        image_id: unique in its file. file_name: of the picture, as the file says. frame_id: counts in the video.
-        labelled: somebody looked at it; a labelled frame without people is empty. people: in it.
+        image_id: unique in its file.
+        file_name: of the picture, as the file says.
+        frame_id: counts in the video.
+        labelled: somebody annotated it; a labelled frame without people is empty.
+        people: in it.
         ignore_px: polygons (n, 2), regions where nobody was labelled.
     """
 

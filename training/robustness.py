@@ -20,7 +20,8 @@ def shuffled_scores(lift: Lift, w: Windows, y: Tensor, seed: int = 0) -> dict[st
     """What P1 (mm) rises by when the scores of seen joints are exchanged at random: what knowing them is worth.
 
     Args:
-        w: windows with scores that tell, such as those of kind "movenet". y: what `lift` makes of them.
+        w: windows with scores that tell, such as those of kind "movenet".
+        y: what `lift` makes of them.
     """
     g = torch.Generator().manual_seed(seed)
     xyc = w.xyc.clone()
@@ -37,7 +38,8 @@ def robustness(lift: Lift, clean: Windows, y: Tensor | None = None, seed: int = 
     """Errors under damage to noiseless 2D, all mm but the ratio.
 
     Args:
-        clean: windows of kind "coco" or "true", at least 20 frames long. y: what `lift` makes of them, if known.
+        clean: windows of kind "coco" or "true", at least 20 frames long.
+        y: what `lift` makes of them, if known.
 
     Returns:
         swap clean / swap burst / swap ratio: P1 of the ten middle frames without and with left and right legs exchanged

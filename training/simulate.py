@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sasmamba.models.geometry import bones_of, facing_rotation, joints_of
 from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, coco17_to_h36m17
-from sasmamba.training.bodies import Bodies
+from sasmamba.training.body_proportions import Bodies
 from sasmamba.training.cameras import Cameras, Rig, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard
@@ -89,7 +89,8 @@ def observe(
     """What a detector sees of bodies in front of cameras.
 
     Args:
-        world: (B, T, 17, 3) H36M-17 joints. time: (B, T) in frames of 60 per second.
+        world: (B, T, 17, 3) H36M-17 joints.
+        time: (B, T) in frames of 60 per second.
         true_joints: (B,) True where the 17 joints themselves are seen instead of COCO points they are derived from.
 
     Returns:
@@ -117,7 +118,9 @@ def random_rotation(joints: Tensor, root: Tensor, seconds: Tensor, g: torch.Gene
     Motion capture is nearly all upright; people on video also lie, climb, stand on their hands and turn somersaults.
 
     Args:
-        joints: (B, T, 17, 3) relative to the pelvis, z up. root: (B, T, 3). seconds: (B, T).
+        joints: (B, T, 17, 3) relative to the pelvis, z up.
+        root: (B, T, 3).
+        seconds: (B, T).
     """
     B, dev = len(joints), joints.device
 
@@ -204,8 +207,13 @@ class Simulator:
             many = torch.bincount(self.moments.clip, minlength=motion.clips)
             self.moment_chance = self.moments.rarity * (self.chance / many)[self.moments.clip]
 
-    def draw(self, B: int, T: int, stride: tuple[float, float], g: torch.Generator) -> Sample:
-        """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly."""
+    def draw(
+        self, B: int, T: int, stride: tuple[float, float], g: torch.Generator, severity: Severity | None = None
+    ) -> Sample:
+        """B clips of T frames, `stride` (lowest, highest) video frames apart, log-uniformly.
+
+        Without a severity of the noise each clip has its own.
+        """
         m, dev = self.motion, self.motion.joints.device
 
         def uniform(low: float, high: float) -> Tensor:
@@ -244,7 +252,7 @@ class Simulator:
         cameras, root = self._cameras(joints, root, g)
         world = joints + root[:, :, None]
         true_joints = uniform(0, 1) < 0.25
-        xyc, target, R = observe(world, cameras, time, hard(B, g, dev), true_joints, g)
+        xyc, target, R = observe(world, cameras, time, severity or hard(B, g, dev), true_joints, g)
         return Sample(xyc, target, step, R)
 
     def _body(self, joints: Tensor, root: Tensor, clip: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:

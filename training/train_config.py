@@ -45,15 +45,19 @@ class TrainConfig:
         lr, lr_end, warmup, weight_decay, clip: AdamW's peak and last rate, steps of warm-up, decay, and the bound on
             the gradient's norm.
         ema: decay per step of the averaged weights, the ones that are evaluated and shipped.
-        loss: which paper's, see training/losses.py. tcl_weight, mpjve_weight: λ_t and λ_m of either.
-        reprojection_weight: λ_2D, of PoseMamba's only. bone_weight: of bones' lengths, added to either loss.
-        minutes: wall-clock budget of the leg. steps: if above 0, the budget in steps instead.
+        loss: which paper's, see training/losses.py.
+        tcl_weight, mpjve_weight: λ_t and λ_m of either.
+        reprojection_weight: λ_2D, of PoseMamba's only.
+        bone_weight: of bones' lengths, added to either loss.
+        minutes: wall-clock budget of the leg.
+        steps: if above 0, the budget in steps instead.
         eval_minutes, checkpoint_minutes: time between validations and between checkpoints; a kill loses at most one
             checkpoint interval.
         eval_windows: validation windows per clip.
         shards: a step's batch is `shards` times a phase's `batch`, split among the processes; 0: one each. What a step
             trains on depends on seed, step and shards, not on how many processes share the work.
-        precision: "bfloat16" is for GPUs. compile: run the model through torch.compile.
+        precision: "bfloat16" is for GPUs.
+        compile: run the model through torch.compile.
         recompute: hold the activations of one block at a time and compute the others' again on the way back: a third
             more time, and memory that hardly grows with the number of blocks.
     """
@@ -131,7 +135,7 @@ def load_config(path: Path | str) -> TrainConfig:
     """
     path = config_file(path)
     try:
-        values = named(TrainConfig, tomllib.loads(path.read_text()))
+        values = named(TrainConfig, tomllib.loads(path.read_text(encoding="utf-8")))
         if "phases" in values:
             values["phases"] = tuple(_phase(p) for p in values["phases"])
         if "hold_out_clips" in values:

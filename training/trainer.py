@@ -16,7 +16,7 @@ from sasmamba.training.state import RunState, load_state, save_state
 from sasmamba.training.training_log import TrainingLog
 
 
-class Settings(Protocol):
+class OptimiserSettings(Protocol):
     """What a trainer itself reads of a run's configuration, which is a dataclass."""
 
     @property
@@ -44,7 +44,7 @@ class Trainer:
         optimiser: AdamW, with weight decay on matrices alone.
     """
 
-    def __init__(self, model: nn.Module, config: Settings, out: Path, *, fused: bool | None = None) -> None:
+    def __init__(self, model: nn.Module, config: OptimiserSettings, out: Path, *, fused: bool | None = None) -> None:
         self.model, self.config, self.out = model, config, out
         self.progress = RunState(seed=config.seed)
         groups = parameter_groups(model.parameters(), config.weight_decay)

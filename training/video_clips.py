@@ -33,11 +33,14 @@ class PoseTrackClips:
     """Clips of the people in annotation files.
 
     Args:
-        paths: annotation files or folders of them. images: the folder that file names are relative to.
-        config: the run's. frames: of a clip, odd.
+        paths: annotation files or folders of them.
+        images: the folder that file names are relative to.
+        config: the run's.
+        frames: of a clip, odd.
 
     Attributes:
-        frames: all frames, labelled or not. clips: one for each person with a labelled joint in a labelled frame.
+        frames: all frames, labelled or not.
+        clips: one for each person with a labelled joint in a labelled frame.
 
     Raises:
         UserError: annotations that are missing or wrong, pictures that are missing, or nobody to learn from.

@@ -34,11 +34,16 @@ class VideoPoseConfig:
         train, validate: annotation files of the PoseTrack format, or folders of them, relative to the data root.
         images: what the annotations' file names are relative to, itself relative to the data root.
         model: what `GLSMambaConfig` takes; the backbone's channels are the backbone's.
-        input_px: width and height of crops. sigma: of the Gaussians to aim at, in pixels of the heatmap.
-        batch, epochs: clips of a step; times that all clips are seen. steps: if above 0, the end in steps instead.
-        lr: rate at the beginning. lr_drops: (epoch, rate) from that epoch on, counted from 0; parts of epochs count.
-        weight_decay: AdamW's. clip: bound on the gradient's norm; 0: none, as in the paper.
-        validate_epochs: epochs between validations, or part of one. checkpoint_minutes: a kill loses at most so much.
+        input_px: width and height of crops.
+        sigma: of the Gaussians to aim at, in pixels of the heatmap.
+        batch, epochs: clips of a step; times that all clips are seen.
+        steps: if above 0, the end in steps instead.
+        lr: rate at the beginning.
+        lr_drops: (epoch, rate) from that epoch on, counted from 0; parts of epochs count.
+        weight_decay: AdamW's.
+        clip: bound on the gradient's norm; 0: none, as in the paper.
+        validate_epochs: epochs between validations, or part of one.
+        checkpoint_minutes: a kill loses at most so much.
         augmentation: how far random views go; see `Augmentation`.
     """
 
@@ -83,7 +88,7 @@ def load_video_config(path: Path | str) -> VideoPoseConfig:
     """
     path = config_file(path)
     try:
-        values = named(VideoPoseConfig, tomllib.loads(path.read_text()))
+        values = named(VideoPoseConfig, tomllib.loads(path.read_text(encoding="utf-8")))
         for name in ("train", "validate", "input_px"):
             if name in values:
                 values[name] = tuple(values[name])
@@ -103,7 +108,8 @@ class Batch:
 
     Attributes:
         frames: (B, T, 3, H, W) what the encoder reads, or its features (B, T, C, h, w) where they are kept.
-        heat: (B, J, 4h, 4w) to aim at. weight: (B, J), 0 where nothing is known.
+        heat: (B, J, 4h, 4w) to aim at.
+        weight: (B, J), 0 where nothing is known.
     """
 
     frames: Tensor
@@ -131,7 +137,8 @@ def heatmap_loss(predicted: Tensor, heat: Tensor, weight: Tensor) -> Tensor:
     """Squared L2 between heatmaps (Equation 9), summed over pixels, averaged over the joints that count.
 
     Args:
-        predicted, heat: (B, J, h, w). weight: (B, J).
+        predicted, heat: (B, J, h, w).
+        weight: (B, J).
     """
     if predicted.shape != heat.shape or weight.shape != heat.shape[:2]:
         raise ValueError(
@@ -145,8 +152,10 @@ class VideoPoseTrainer(Trainer):
     """Trains a head on a frozen backbone.
 
     Args:
-        head: what is trained; reads what `encode` gives. encode: the frozen backbone.
-        clips: to train on. validate: see `Validate`; None: then there are no best weights.
+        head: what is trained; reads what `encode` gives.
+        encode: the frozen backbone.
+        clips: to train on.
+        validate: see `Validate`; None: then there are no best weights.
         out: the run's folder: state.pt, last and, with validation, best weights, metrics.csv.
         save: writes weights, whole or not at all, given a path and notes.
 

@@ -55,8 +55,10 @@ def train_2d(
 
     Args:
         backbone: reads images (B · T, 3, H, W) and T, gives features (B, T, C, H / 16, W / 16); has `channels` and
-            `input_px`. Nothing of it is trained. record: what the weights' files say about it.
-        root: what data paths are relative to. init: weights of GLSMamba to start from.
+            `input_px`. Nothing of it is trained.
+        record: what the weights' files say about it.
+        root: what data paths are relative to.
+        init: weights of GLSMamba to start from.
 
     Raises:
         UserError: settings, data, weights, state or disk that cannot be used.

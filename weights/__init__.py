@@ -1,1 +1,1 @@
-"""Shipped weights and the manifest of everything that can be fetched; read through sasmamba.app.weights.store."""
+"""Shipped weights, and the manifest of all that can be fetched; see `common.shipped_weights` and `app.weights`."""

@@ -20,7 +20,7 @@ class ClipProgress:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A clip is rendered: the fields of `pipeline.Report`, and fps."""
+    """A clip is rendered: the fields of `run_report.Report`, and fps."""
 
     report: dict[str, Any]
 

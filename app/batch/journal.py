@@ -24,9 +24,12 @@ class Record:
     """How a clip ended.
 
     Attributes:
-        clip: its name. content: its size, time of change and SHA-256. settings: SHA-256 of what it was done with.
-        error: the sentence it failed with; empty when it was done. files: size of each file it made, by path under the
-            folder of renders. report: figures of the run.
+        clip: its name.
+        content: its size, time of change and SHA-256.
+        settings: SHA-256 of what it was done with.
+        error: the sentence it failed with; empty when it was done.
+        files: size of each file it made, by path under the folder of renders.
+        report: figures of the run.
     """
 
     clip: str

@@ -87,7 +87,8 @@ class _Nodes:
     """Nodes by id.
 
     Attributes:
-        slots: of those that are there. unfit: those that are used no more, and why.
+        slots: of those that are there.
+        unfit: those that are used no more, and why.
         false_starts: how many actors of a node ended before they began a clip, since one last did.
     """
 

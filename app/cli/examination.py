@@ -121,7 +121,7 @@ def _pose2d() -> list[Finding]:
     from sasmamba.app import weights
     from sasmamba.app.pose2d.detector_choice import YOLOX_WEIGHTS
     from sasmamba.app.pose2d.detectors import load_onnxruntime
-    from sasmamba.app.pose2d.glsmamba import load_transformers
+    from sasmamba.app.pose2d.glsmamba_estimator import load_transformers
     from sasmamba.app.pose2d.landmarker import load_mediapipe
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
     from sasmamba.app.pose2d.openmmlab import load_mmpose

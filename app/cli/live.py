@@ -27,6 +27,10 @@ def live(
     serve: Annotated[
         int | None, typer.Option(help="Port of a page to watch in a browser.", show_default="without a display: 8477")
     ] = None,
+    serve_host: Annotated[
+        str,
+        typer.Option(help="Address of this machine to serve on; 0.0.0.0 lets others watch who have the printed link."),
+    ] = "127.0.0.1",
     seconds: Annotated[float | None, typer.Option(help="End after so long.")] = None,
     start: options.Start = None,
     patience: Annotated[float, typer.Option(help="Wait so many seconds for a lost camera or stream.")] = 60.0,
@@ -53,6 +57,7 @@ def live(
     job = LiveJob(source, out)
     settings = LiveSettings(
         serve=serve,
+        serve_host=serve_host,
         window=window,
         lookahead=lookahead,
         seconds=seconds,
@@ -87,5 +92,9 @@ def _print_summary(report: LiveReport) -> None:
     late = f", of which {report.lookahead} frames are look-ahead" if report.lookahead else ""
     table.add_row("delay", f"{report.delay_ms:.0f} ms, 95 % below {report.delay_95_ms:.0f} ms{late}")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
+    if len(report.level_s) > 1:
+        table.add_row("2D", ", ".join(f"{level} for {seconds:.0f} s" for level, seconds in report.level_s.items()))
+    elif report.level:
+        table.add_row("2D", report.level)
     console.out.print(table, highlight=False)
     console.print_files(report.files)

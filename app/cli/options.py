@@ -75,6 +75,20 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 
+def at_once(text: str) -> int | None:
+    """How many videos at the same time; None of auto.
+
+    Raises:
+        UserError: it is something else (exit code 2).
+    """
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"--jobs must be a whole number or auto, not {text!r}.", exit_code=2) from None
+
+
 def crop_size(text: str) -> tuple[int, int] | None:
     """Width and height of HEIGHTxWIDTH, as HRNet's files are named; None of nothing.
 

@@ -12,8 +12,8 @@ from sasmamba.app.cli import console, options
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
-    from sasmamba.app.pipeline import Report
     from sasmamba.app.pose2d.sides import SideRepair
+    from sasmamba.app.run_report import Report
 
 
 def run(
@@ -28,9 +28,12 @@ def run(
         Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
     ] = None,
     jobs: Annotated[
-        int | None,
-        typer.Option(help="Of a folder: so many videos at the same time.", show_default="1, or all CPUs of --cluster"),
-    ] = None,
+        str,
+        typer.Option(
+            help="Of a folder: so many videos at the same time; auto: as many as cores and memory allow, or all CPUs "
+            "of a --cluster."
+        ),
+    ] = "auto",
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -40,6 +43,12 @@ def run(
     start: options.Start = None,
     end: Annotated[float | None, typer.Option(help="End here, seconds.")] = None,
     max_frames: Annotated[int | None, typer.Option(help="Do at most so many frames.")] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of the stream to read, where a file holds several films.", show_default="the longest, largest"
+        ),
+    ] = None,
     max_people: options.MaxPeople = 8,
     person: Annotated[int | None, typer.Option(help="Save and draw only the person of this number.")] = None,
     lifter: options.Lifter = "",
@@ -54,13 +63,38 @@ def run(
         int, typer.Option(help="Find joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
     cuts: Annotated[bool, typer.Option(help="Look for cuts; nobody goes on from one shot into the next.")] = True,
+    camera: Annotated[
+        str,
+        typer.Option(help="What the camera does: still, rotating (pans, tilts, zooms, shakes), or auto to find out."),
+    ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
+    level: Annotated[
+        bool, typer.Option("--level", help="The camera is level: the same as --pitch 0 --roll 0.")
+    ] = False,
+    pitch: Annotated[
+        float | None, typer.Option(help="The camera looks down by so much, degrees.", show_default="estimated")
+    ] = None,
+    roll: Annotated[
+        float | None,
+        typer.Option(
+            help="Up leans to the right in the picture by so much, degrees.",
+            show_default="estimated",
+        ),
+    ] = None,
     export: Annotated[
-        str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
+        str,
+        typer.Option(
+            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+        ),
     ] = "",
+    rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",
+    bvh_scale: Annotated[float, typer.Option(help="Lengths of BVH times this; 1: centimetres, 0.01: metres.")] = 1.0,
+    markers: Annotated[
+        str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
+    ] = "ours",
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -82,20 +116,25 @@ def run(
     from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
-    for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
+    at_once = options.at_once(jobs)
+    for option, value, how in (("--jobs", at_once, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
+    if level and (pitch is not None or roll is not None):
+        raise UserError("--level says that pitch and roll are 0; leave it out to give them.", exit_code=2)
     job = None if folder else Job(video, out or default_out(video), save_poses)
     settings = Settings(
         start_s=start,
         end_s=end,
         max_frames=max_frames,
+        stream=stream,
         pose2d=pose2d,  # type: ignore[arg-type]
         pose2d_weights=pose2d_weights,
         pose2d_px=options.crop_size(pose2d_size),
         detector=detector,  # type: ignore[arg-type]
         pose2d_every=pose2d_every,
         cuts=cuts,
+        camera=camera,  # type: ignore[arg-type]
         max_people=max_people,
         person=person,
         lifter=lifter or DEFAULT_LIFTER,
@@ -106,7 +145,12 @@ def run(
         fov_deg=fov,
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
+        pitch_deg=0.0 if level else pitch,
+        roll_deg=0.0 if level else roll,
         export=parse_formats(export) if export else (),
+        rig=rig,
+        bvh_scale=bvh_scale,
+        markers=markers,
         height=height,
         numbers=numbers,
         threads=threads,
@@ -120,7 +164,7 @@ def run(
             out,
             settings,
             save_poses=save_poses is not None,
-            jobs=jobs,
+            jobs=at_once,
             cluster=cluster,
             quiet=quiet,
             as_json=as_json,
@@ -160,9 +204,19 @@ def _print_summary(report: Report) -> None:
     table.add_row("people", f"{people} frames" if report.people else people)
     if report.cuts:
         table.add_row("cuts", cut_list(report.cuts, most=8))
+    table.add_row("camera", report.camera)
     if report.side_repairs:
         repairs = f"exchanged back {len(report.side_repairs)} times: {_list_repairs(report.side_repairs)}"
         table.add_row("sides", repairs)
+    for n, shot in enumerate(report.upright):
+        told = ", as was said" if not shot["upright_uncertainty_deg"] else f", ±{shot['upright_uncertainty_deg']:.1f}°"
+        which = f"shot {n + 1}: " if len(report.upright) > 1 else ""
+        way = "down" if shot["pitch_deg"] >= 0 else "up"
+        table.add_row(
+            "" if n else "camera",
+            f"{which}looks {way} by {abs(shot['pitch_deg']):.1f}°, rolled by {shot['roll_deg']:.1f}°{told}; "
+            f"{shot['height_m']:.1f} m above the floor",
+        )
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

@@ -15,13 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.angles import joint_angles
+from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
-#: Joint names as files have them: left_knee.
+#: Joint names as files have them: left_knee. Heels and toes (balls of the feet) come after the joints.
 JOINTS = tuple(joint.name.lower() for joint in H36M)
+FEET = tuple(point.name.lower() for point in FOOT)
 AXES = "x right, y away from the camera, z up, floor at z = 0"
 AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 #: World axes to axes in which y is up.
@@ -35,9 +39,15 @@ class PersonMotion:
     """One person's motion.
 
     Attributes:
-        times_s: (F,) seconds of the video. frame: (F,) int, of the video.
+        times_s: (F,) seconds of the video.
+        frame: (F,) int, of the video.
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
-        score: (F, 17) of the 2D joints, 0 where nobody was seen. observed: (F,) bool.
+        score: (F, 17) of the 2D joints, 0 where nobody was seen.
+        observed: (F,) bool.
+        half_width_m: (F, 17, 2) as in `Pose3D`, NaN where there is no pose or it is not known.
+        feet: (F, 4, 3) in the order of `FOOT`, as `joints`.
+        feet_seen: (F, 2) bool, left and right, see `feet.Feet`.
+        planted: (F, 2) bool, left and right.
     """
 
     track_id: int
@@ -46,12 +56,25 @@ class PersonMotion:
     joints: FloatArray
     score: FloatArray
     observed: NDArray
+    half_width_m: FloatArray
+    feet: FloatArray
+    feet_seen: NDArray
+    planted: NDArray
+
+    @property
+    def points(self) -> FloatArray:
+        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`."""
+        return np.concatenate([self.joints, self.feet], 1)
+
+    def angles(self) -> dict[str, NDArray[np.float64]]:
+        """Every joint angle, see `joint_angles`."""
+        return joint_angles(self.joints, self.feet, self.feet_seen)
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
     """Everybody's motion, each from the first frame with a pose to the last."""
     out = []
-    for i in sorted(placement.poses):
+    for i, feet in find_feet(take, placement).items():
         frames, joints = placement.world(i)
         frame = np.arange(frames[0], frames[-1] + 1)
         at = np.array(frames) - frames[0]
@@ -62,8 +85,16 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
+            np.full((len(frame), 17, 2), np.nan, np.float32),
+            np.full((len(frame), len(FEET), 3), np.nan, np.float32),
+            np.zeros((len(frame), 2), bool),
+            np.zeros((len(frame), 2), bool),
         )
-        motion.joints[at] = joints
+        motion.joints[at], motion.feet[at] = joints, feet.points
+        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
+        for f, pose in take.tracks[i].poses.items():
+            if pose.half_width_m is not None and frames[0] <= f <= frames[-1]:
+                motion.half_width_m[f - frames[0]] = pose.half_width_m
         for f, person in take.tracks[i].people.items():
             if frames[0] <= f <= frames[-1]:
                 motion.score[f - frames[0]] = coco17_to_h36m17(person.joints_px, person.score)[1]
@@ -77,8 +108,12 @@ class Outcome:
     """What views tell of a run beside its motion.
 
     Attributes:
-        title: the video's name. render: where it is, or None; written: frames in it. pose2d: the 2D stage's name.
-        fps: frames per second of the chain; stage_ms: milliseconds per frame of every stage.
+        title: the video's name.
+        render: where it is, or None.
+        written: frames in it.
+        pose2d: the 2D stage's name.
+        fps: frames per second of the chain.
+        stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
     """
 
@@ -91,30 +126,45 @@ class Outcome:
     problems: Sequence[str] = ()
 
 
-def is_even(motion: PersonMotion, fps: Fraction) -> bool:
-    """Whether frames come at a constant rate."""
-    expected = motion.times_s[0] + np.arange(len(motion.times_s)) / float(fps)
-    return bool(np.abs(motion.times_s - expected).max() * float(fps) <= _UNEVEN)
+def is_even(times_s: NDArray, fps: Fraction) -> bool:
+    """Whether frames at these times (F,) come at a constant rate."""
+    expected = times_s[0] + np.arange(len(times_s)) / float(fps)
+    return bool(np.abs(times_s - expected).max() * float(fps) <= _UNEVEN)
 
 
-def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> PersonMotion:
+def at_fixed_rate(motion: PersonMotion, fps: Fraction) -> PersonMotion:
     """The motion at a constant rate from its first frame on, for formats that know no other.
 
     A constant-rate video keeps its frames; others are resampled on straight lines between frames, and a frame beside a
     gap belongs to the gap.
+    """
+    if is_even(motion.times_s, fps):
+        return motion
+    return _resampled(motion, _even_times(motion.times_s, fps))
+
+
+def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> PersonMotion:
+    """The motion over all of a clip's time, at a constant rate and without gaps: before the person is there the first
+    pose is held, after they have gone the last, and gaps are bridged on straight lines.
 
     Args:
-        fill: also bridge gaps on straight lines, for formats that need every frame.
+        times_s: (F,) of the clip's frames. fps: their average rate.
     """
-    if fill:
-        known = np.isfinite(motion.joints).all((1, 2))
-        motion = replace(motion, joints=_between(motion.times_s, motion.times_s[known], motion.joints[known]))
-    if is_even(motion, fps):
-        return motion
-    count = int((motion.times_s[-1] - motion.times_s[0]) * float(fps) + _UNEVEN) + 1
-    times = motion.times_s[0] + np.arange(count) / float(fps)
-    after = np.searchsorted(motion.times_s, times).clip(1, len(motion.times_s) - 1)
-    nearest = after - (times - motion.times_s[after - 1] < motion.times_s[after] - times)
+    known = np.isfinite(motion.joints).all((1, 2))
+    times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
+    joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
+    held = _resampled(motion, times)
+    return replace(held, joints=joints, feet=feet)
+
+
+def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
+    count = int((times_s[-1] - times_s[0]) * float(fps) + _UNEVEN) + 1
+    return np.asarray(times_s[0] + np.arange(count) / float(fps))
+
+
+def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
+    """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
+    nearest = _nearest(motion.times_s, times)
     return PersonMotion(
         motion.track_id,
         motion.frame[nearest],
@@ -122,6 +172,10 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> Pe
         _between(times, motion.times_s, motion.joints),
         motion.score[nearest],
         motion.observed[nearest],
+        motion.half_width_m[nearest],
+        _between(times, motion.times_s, motion.feet),
+        motion.feet_seen[nearest],
+        motion.planted[nearest],
     )
 
 
@@ -137,8 +191,16 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
     return mixed.astype(np.float32)
 
 
+def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
+    """(G,) index of the known time that is nearest to each."""
+    if len(known_s) == 1:
+        return np.zeros(len(times), int)
+    after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)
+    return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
+
+
 def about(take: Take, placement: Placement) -> dict[str, Any]:
-    """What every export is told by: video, cuts, axes, units, joints, assumptions, how well feet stand."""
+    """What every export is told by: video, cuts, camera, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
     return {
         "video": {
@@ -149,10 +211,27 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             "fps_exact": f"{fps.numerator}/{fps.denominator}",
         },
         "cuts": [{"frame": c.frame, "time_s": round(float(c.time_s), 6), "kind": c.kind} for c in take.cuts],
+        "camera_motion": {
+            "kind": "still" if take.camera_motion is None else take.camera_motion.kind,
+            "told": in_words(take.camera_motion),
+        },
         "model": take.model,
         "units": "metres",
         "axes": AXES,
         "joints": list(JOINTS),
+        "foot_points": list(FEET),
+        "foot_points_from": "2D heels and toes where feet_seen says so, else the shank, the plane of the knee, contact "
+        "and floor; toe means the ball of the foot, heel the back of the heel bone, 2.5 cm above the floor at rest",
+        "present": {
+            str(i): {
+                "first_frame": min(poses),
+                "last_frame": max(poses),
+                "from_s": round(float(take.times_s[min(poses)]), 6),
+                "to_s": round(float(take.times_s[max(poses)]), 6),
+            }
+            for i, poses in sorted(placement.poses.items())
+            if poses
+        },
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }

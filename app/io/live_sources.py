@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,7 @@ import av
 import cv2
 import numpy as np
 
+from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.source_names import is_live, is_stream
 from sasmamba.app.io.upright import upright
 from sasmamba.app.io.video_file import VideoFile
@@ -33,7 +34,7 @@ from sasmamba.common.errors import UserError
 _DEFAULT_FPS = Fraction(30)
 #: Asked of a camera: enough for the 2D stage, and every webcam has it.
 _CAMERA_SIZE = 1280, 720
-#: The longer side that live frames have at most. The 2D stage looks at people's crops, which gain nothing from more,
+#: The longer side that live frames have at most. The 2D stage sees people's crops, which gain nothing from more,
 #: and a long look-ahead holds many frames: 121 of this size are 0.75 GB, of 4K they would be 3 GB.
 LARGEST_SIDE_PX = 1920
 #: A lost source is tried again after so many seconds, each time doubled up to the last.
@@ -136,11 +137,12 @@ class PacedFile(Closing):
     def frames(self, stop: Event) -> Iterator[LiveFrame]:
         """The file's frames; one that is decoded late was there in time nevertheless: its delay counts from then."""
         pace = _Pace(self.meta.fps)
-        for frame in self._video:
-            due = pace(float(frame.time_s), time.monotonic())
-            if stop.wait(max(0.0, due - time.monotonic())):
-                return
-            yield LiveFrame(frame, due)
+        with closing(prefetch(self._video, 1)) as frames:
+            for frame in frames:
+                due = pace(float(frame.time_s), time.monotonic())
+                if stop.wait(max(0.0, due - time.monotonic())):
+                    return
+                yield LiveFrame(frame, due)
 
 
 class Smaller(Closing):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -16,11 +14,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.io.video_file import open_container
+from sasmamba.app.io.sound import Sound
 from sasmamba.common.files import atomic_path, disk_errors_explained
+from sasmamba.common.machine import cores
 
-#: Sound that every player plays in mp4. AC-3, ALAC and Opus are allowed there too, but many players stay silent.
-_COPIED_AUDIO = {"aac", "mp3"}
 #: How x264 encodes: benchmarks/encoding.py found no loss against plain veryfast at the same size, for less work.
 #: The search for motion is the shortest; what that loses, bits shared out by variance over the whole picture give back.
 CRF, PRESET, X264_PARAMS = 20.0, "veryfast", "me=dia:subme=1:b-adapt=0:aq-mode=2"
@@ -30,17 +27,19 @@ _BT709, _LIMITED = 1, 1
 #: Pictures encoded side by side, at most: each holds memory, and drawing feeds no more.
 _MAX_THREADS = 8
 _MAX_TICKS_PER_S = 2**31 - 1
+#: Slower rates are not told to the encoder, which would count a picture's ticks beyond the format's 32 bits.
+_LOWEST_RATE = Fraction(1, 600)
+#: The format counts the ticks between a picture's decoding and its showing in 31 bits, and several others may lie
+#: between them: one that is shown for longer than an eighth of that is written again.
+_LONGEST_TICKS = 2**28
+#: The encoder decodes so many pictures before others that are shown earlier, at most, and times them by those.
+_REORDERED = 8
 
 
 def ticks_per_second(fps: Fraction) -> int:
     """A clock in which 1/fps and 1/90000 s are both whole, or 90000 where that would not fit the file format."""
     ticks = lcm(fps.numerator, 90000)
     return ticks if ticks <= _MAX_TICKS_PER_S else 90000
-
-
-def _cores() -> int:
-    """Those this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def yuv420p(bgr: NDArray[np.uint8]) -> av.VideoFrame:
@@ -61,7 +60,7 @@ class Mp4Sink:
         width, height: of every picture, even.
         fps: average rate, exact; the length of the last frame is 1/fps.
         audio_from: file to take the sound from, None for silence; its absence of sound is no problem.
-        audio_start_s, audio_end_s: part to take, in seconds after the first video frame of `audio_from`.
+        audio_start_s, audio_end_s: part to take, on the clock of `audio_from`, see `VideoFile.clock_s`.
 
     Attributes:
         problems: sentences about sound that could not be taken over; the video is written all the same.
@@ -97,16 +96,18 @@ class Mp4Sink:
         self._audio_range = (audio_start_s, audio_end_s)
         self._ticks = ticks_per_second(self._fps)
         self._last_tick, self._last_time = -1, Fraction(-1, self._ticks)
+        self._picture: av.VideoFrame | None = None
         self._stack = ExitStack()
-        self._sound: _Sound | None = None
+        self._sound: Sound | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._temporary = stack.enter_context(atomic_path(self.path))
-            with disk_errors_explained(self.path, self._temporary):
+            self._address = f"file:{self._temporary}"  # a name with a colon in it is no address of another kind
+            with self._disk_errors_explained():
                 # The file itself is made with the first frame, so that no frame means no file.
                 self._container: Any = av.open(
-                    str(self._temporary),
+                    self._address,
                     "w",
                     format="mp4",
                     options={"movflags": "+faststart", "video_track_timescale": str(self._ticks)},
@@ -138,32 +139,43 @@ class Mp4Sink:
         if time_s <= self._last_time:
             raise ValueError(f"time_s: want more than {self._last_time}, got {time_s}")
         tick = max(round(Fraction(time_s) * self._ticks), self._last_tick + 1)
-        picture = yuv420p(bgr)
-        picture.pts, picture.time_base = tick, Fraction(1, self._ticks)
-        picture.duration = round(self._ticks / self._fps)
-        with disk_errors_explained(self.path, self._temporary):
-            self._container.mux(self._stream.encode(picture))
-        self._last_tick, self._last_time = tick, Fraction(time_s)
+        if self._picture is not None and tick - self._last_tick > _LONGEST_TICKS:
+            period = min(round(self._ticks / self._fps), _LONGEST_TICKS // (2 * _REORDERED))
+            again = [*range(self._last_tick + _LONGEST_TICKS, tick - _REORDERED * period, _LONGEST_TICKS)]
+            again += [tick - i * period for i in range(_REORDERED, 0, -1)]
+            for between in again:
+                self._encode(self._picture, between)
+        self._picture = yuv420p(bgr)
+        self._encode(self._picture, tick)
+        self._last_time = Fraction(time_s)
         self.frames += 1
         self._write_sound(Fraction(tick, self._ticks))
 
+    def _encode(self, picture: av.VideoFrame, tick: int) -> None:
+        picture.pts, picture.time_base = tick, Fraction(1, self._ticks)
+        picture.duration = min(round(self._ticks / self._fps), _LONGEST_TICKS)
+        with self._disk_errors_explained():
+            self._container.mux(self._stream.encode(picture))
+        self._last_tick = tick
+
     def _add_video(self) -> Any:
         height, width, _ = self._size
-        stream = self._container.add_stream("libx264", rate=self._fps, options=self._codec_options)
+        rate = max(self._fps, _LOWEST_RATE)
+        stream = self._container.add_stream("libx264", rate=rate, options=self._codec_options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         # Whole pictures side by side: slices of one picture would wait for each other, and cost quality.
         context.thread_type = "FRAME"
-        context.thread_count = min(3 * _cores() // 2, _MAX_THREADS)
+        context.thread_count = min(3 * cores() // 2, _MAX_THREADS)
         context.time_base = stream.time_base = Fraction(1, self._ticks)
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
         context.gop_size = max(1, round(self._fps * 2))  # players jump to a key frame; two seconds feel instant
         return stream
 
-    def _open_sound(self, stack: ExitStack, source: Path) -> _Sound | None:
+    def _open_sound(self, stack: ExitStack, source: Path) -> Sound | None:
         try:
-            sound = _Sound(source, self._container, *self._audio_range)
+            sound = Sound(source, self._container, *self._audio_range)
         except (av.FFmpegError, OSError, ValueError) as error:
             self._lose_sound(error)
             return None
@@ -178,7 +190,7 @@ class Mp4Sink:
             self._sound.write(until)
         except (av.FFmpegError, OSError, ValueError) as error:
             if getattr(error, "errno", None) in _DISK_IS_TO_BLAME:
-                with disk_errors_explained(self.path, self._temporary):
+                with self._disk_errors_explained():
                     raise
             self._sound = None
             self._lose_sound(error)
@@ -189,92 +201,16 @@ class Mp4Sink:
 
     def _finish(self) -> None:
         self._write_sound(Fraction(self._last_tick, self._ticks) + 1 / self._fps)
-        with disk_errors_explained(self.path, self._temporary):
+        if self._sound is not None and self._sound.faults:
+            self.problems.append(f"The sound of {self._audio_from} is damaged; what could be decoded was taken over.")
+        with self._disk_errors_explained():
             self._container.mux(self._stream.encode(None))
             self._container.close()
+
+    def _disk_errors_explained(self) -> AbstractContextManager[None]:
+        return disk_errors_explained(self.path, self._temporary, self._address)
 
     def _close_container(self) -> None:
         """Frees the encoder; after `_finish` this does nothing, after an error its complaints are not news."""
         with suppress(av.FFmpegError, OSError, ValueError):
             self._container.close()
-
-
-class _Sound:
-    """The first audio stream of a file, cut to a range and shifted so that the range begins at 0."""
-
-    def __init__(self, source: Path, target: Any, start_s: Fraction | float, end_s: Fraction | float | None) -> None:
-        self._source = open_container(source)
-        self._target = target
-        self._packets: Iterator[Any] = iter(())
-        self._next: Any = None
-        self._end = None if end_s is None else Fraction(end_s) - Fraction(start_s)
-        streams: list[Any] = list(self._source.streams.audio)
-        if not streams:
-            self._source.close()
-            return
-        self._stream = streams[0]
-        # Sound and picture share the container's clock; the cut is counted from the first picture.
-        self._origin = _start_of(next(iter(self._source.streams.video), None))
-        self._start = self._origin + Fraction(start_s)
-        codec = self._stream.codec_context.name
-        # FFmpeg names some decoders after their library or variant, mp3float for one.
-        self._copied = self._stream.codec_context.codec.canonical_name in _COPIED_AUDIO or codec in _COPIED_AUDIO
-        if self._copied:
-            self._out = target.add_stream_from_template(self._stream)
-        else:
-            self._out = target.add_stream("aac", rate=min(self._stream.rate, 48000))
-            self._out.layout = "mono" if self._stream.layout.nb_channels == 1 else "stereo"
-        if self._start > self._origin:
-            self._source.seek(int(self._start / self._stream.time_base), stream=self._stream, backward=True)
-        self._packets = self._copy() if self._copied else self._transcode()
-
-    def write(self, until: Fraction) -> None:
-        """Muxes all that begins before `until`, a time in the target."""
-        end = until if self._end is None else min(until, self._end)
-        while True:
-            if self._next is None:
-                self._next = next(self._packets, None)
-            if self._next is None or self._next.pts * self._next.time_base >= end:
-                return
-            self._target.mux(self._next)
-            self._next = None
-
-    def close(self) -> None:
-        self._source.close()
-
-    def _copy(self) -> Iterator[Any]:
-        shift = round(self._start / self._stream.time_base)
-        for packet in self._source.demux(self._stream):
-            if packet.pts is None or packet.dts is None:
-                continue
-            # Sound from before the start is left out, but not what lies before the very beginning of the file:
-            # that is the run-in a decoder needs, and the mp4 tells players to skip it.
-            if self._start > self._origin and packet.pts + (packet.duration or 0) <= shift:
-                continue
-            packet.pts -= shift
-            packet.dts -= shift
-            packet.stream = self._out
-            yield packet
-
-    def _transcode(self) -> Iterator[Any]:
-        resampler = av.AudioResampler(format="fltp", layout=self._out.layout, rate=self._out.rate, frame_size=1024)
-        for frame in self._frames():
-            for piece in resampler.resample(frame):
-                yield from self._out.encode(piece)
-        for piece in resampler.resample(None):
-            yield from self._out.encode(piece)
-        yield from self._out.encode(None)
-
-    def _frames(self) -> Iterator[Any]:
-        for frame in self._source.decode(self._stream):
-            if frame.pts is None:
-                continue
-            time = frame.pts * frame.time_base - self._start
-            if time + Fraction(frame.samples, frame.sample_rate) <= 0 and self._start > self._origin:
-                continue
-            frame.pts = round(time / frame.time_base)
-            yield frame
-
-
-def _start_of(stream: Any) -> Fraction:
-    return Fraction(0) if stream is None or stream.start_time is None else stream.start_time * stream.time_base

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +13,22 @@ from typing import Any, Self
 
 import av
 
+from sasmamba.app.io.containers import open_media
+from sasmamba.app.io.film import find_film
 from sasmamba.app.io.upright import _Upright
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
 
-#: FFmpeg reads these text files as "video" (terminal art); a person who passes one has made a mistake.
-_TEXT_FORMATS = {"tty", "srt", "ass", "webvtt", "microdvd", "subviewer", "lrc"}
-#: Where the container names no rate (a single picture) something has to be assumed.
-_DEFAULT_FPS = Fraction(25)
 #: A clock that jumps back by more than this has been restarted; by less, single stamps are out of order.
 _CLOCK_JUMP_S = Fraction(1)
+#: A clock that jumps forward by more than this is broken: the frames after it count as taken so much later.
+_LONGEST_HOLE_S = Fraction(24 * 3600)
+#: Later than this no part begins or ends: about thirty years, and clocks of microseconds hold it.
+_LATEST_S = 1e9
+#: The largest picture that is decoded, in pixels: a few bytes of file can claim any size.
+_MOST_PIXELS = 1 << 28
+#: Containers whose length counts from zero, wherever their first picture stands.
+_LENGTH_FROM_ZERO = {"matroska,webm", "flv", "live_flv"}
 
 
 class _Clock:
@@ -47,6 +52,9 @@ class _Clock:
                     time = self._last + self._period
                 else:  # squeezed in, so that the stamps after it keep their true times
                     time = self._last + self._period / 8
+            elif self._last is not None and time - self._last > _LONGEST_HOLE_S:
+                self._offset -= time - self._last - _LONGEST_HOLE_S
+                time = self._last + _LONGEST_HOLE_S
         self._last = time
         return time
 
@@ -60,17 +68,11 @@ class _Tally:
     reached_end: bool = False
 
 
-def open_container(path: Path) -> Any:
-    """A media file, opened by PyAV; titles in it that are not UTF-8 do not matter."""
-    # PyAV 19, which wants Python 3.12, dropped the argument with which those before it let such titles pass
-    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-    # "file:" keeps a name with a colon in it from being read as an address.
-    return av.open(f"file:{path}", **lenient)
-
-
 def check_part(start_s: float | Fraction | None, end_s: float | Fraction | None, max_frames: int | None) -> None:
     """Raises UserError (exit code 2) for a part that no video has, see `VideoFile`."""
     begin, end = float(start_s or 0), None if end_s is None else float(end_s)
+    if _LATEST_S < max(begin, end or 0) < math.inf:
+        raise UserError(f"No video has a frame at {max(begin, end or 0):g} s.", 2)
     if not 0 <= begin < math.inf or not (end is None or begin < end < math.inf):
         part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
         raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
@@ -89,8 +91,10 @@ class VideoFile:
     Attributes:
         meta: size as displayed (rotated, square pixels), exact average rate, and the number of frames promised:
             the container's own, or an estimate from the rate where start_s or end_s cut it; None when unknown.
-        start_s: time of the first frame yielded, in seconds after the file's first frame (cut the sound there).
+        start_s: time of the first frame yielded, in seconds after the file's first frame.
+        clock_s: the same on the file's own clock, which the sound shares (cut it there).
         has_audio: whether the file carries sound.
+        remarks: sentences about what was chosen: which of several films.
         problems: filled while iterating, one sentence each: "clip.mp4 is damaged: 120 of 230 frames could be read."
 
     Raises:
@@ -105,6 +109,7 @@ class VideoFile:
         start_s: float | Fraction | None = None,
         end_s: float | Fraction | None = None,
         max_frames: int | None = None,
+        stream: int | None = None,
     ) -> None:
         self.path = Path(path)
         self.problems: list[str] = []
@@ -114,21 +119,24 @@ class VideoFile:
         self._until = None if end_s is None else _exact(end_s)
         self._max_frames = max_frames
 
-        with self._open() as container:
-            stream = _video_stream(container)
-            if stream is None:
-                raise UserError(f"{self.path} has no video in it, only sound or data: pass a file with a picture.")
+        with open_media(self.path) as container:
+            self._state = _state_of(self.path)
+            film = find_film(container, self.path, stream)
+        if film is None:
+            raise UserError(f"{self.path} has no video in it, only sound or data: pass a file with a picture.")
+        self._film, self.remarks = film, film.remarks
+        with open_media(self.path) as container:
+            read = container.streams[film.index]
+            if read.width * read.height > _MOST_PIXELS:
+                size = f"{read.width}×{read.height}"
+                raise UserError(f"{self.path} has pictures of {size} pixels, more than can be held: make it smaller.")
             self.has_audio = len(container.streams.audio) > 0
-            self._fps = next(
-                (r for r in (stream.average_rate, stream.guessed_rate, stream.base_rate) if r and 0 < r <= 1000),
-                _DEFAULT_FPS,
-            )
-            self._promised = stream.frames or None
-            self._duration = _duration(container, stream)
-            picture = self._first_picture(container, stream)
-            self._upright = _Upright.of(picture, stream.sample_aspect_ratio)
-            self._time_base = Fraction(stream.time_base or Fraction(1, 90000))
-            self._origin = _Clock(self._time_base, self._fps)(picture)
+            self._promised = read.frames or None
+            self._duration = _duration(container, read)
+            picture = self._first_picture(container, read)
+            self._upright = _Upright.of(picture, read.sample_aspect_ratio)
+            self._time_base = Fraction(read.time_base or Fraction(1, 90000))
+            self._origin = _Clock(self._time_base, film.fps)(picture)
 
         self.start_s = Fraction(0)
         self._seekable = self._from > 0 and self._seek_lands_before(self._origin + self._from)
@@ -138,8 +146,9 @@ class VideoFile:
                 length = f" (it is {float(self._duration):.1f} s long)" if self._duration else ""
                 raise UserError(f"{self.path} has no frame after {float(self._from):g} s{length}: start earlier.", 2)
             self.start_s = first[0] - self._origin
+        self.clock_s = self._origin + self.start_s
         width, height = self._upright.displayed
-        self.meta = VideoMeta(width, height, Fraction(self._fps), self._expected_frames())
+        self.meta = VideoMeta(width, height, film.fps, self._expected_frames())
 
     def __enter__(self) -> Self:
         return self
@@ -163,28 +172,11 @@ class VideoFile:
         last = time - self._origin if index else None
         self.problems = self._damage(tally, index, last)
 
-    def _open(self) -> Any:
-        """Opens the file; what FFmpeg has to say about it becomes a sentence."""
-        # os.path, because pathlib raises for names that are too long to exist
-        if os.path.isdir(self.path):
-            raise UserError(f"{self.path} is a folder, not a video: pass a file inside it.", 2)
-        if not os.path.exists(self.path):
-            raise UserError(f"There is no file {self.path}: check the name and the folder.", 2)
-        advice = "is not a video this tool can read: convert it to mp4 (H.264) and try again."
-        try:
-            container = open_container(self.path)
-        except PermissionError:
-            raise UserError(f"{self.path} may not be read: change its permissions or copy it elsewhere.") from None
-        except (av.FFmpegError, OSError, ValueError):
-            if self.path.is_file() and self.path.stat().st_size == 0:
-                advice = "is empty: fetch or record it again."
-            elif self.path.is_file() and _lacks_index(self.path):
-                advice = "was cut off before its index was written: copy or record it again."
-            raise UserError(f"{self.path} {advice}") from None
-        if container.format.name in _TEXT_FORMATS:
-            container.close()
-            raise UserError(f"{self.path} {advice}")
-        return container
+    def changed(self) -> str:
+        """A sentence where the file is another than when it was opened, else nothing: two readings then differ."""
+        if _state_of(self.path) == self._state:
+            return ""
+        return f"{self.path} changed while it was read, so what was seen and what was drawn may differ: run it again."
 
     def _first_picture(self, container: Any, stream: Any) -> av.VideoFrame:
         picture = next(_pictures(container, stream, _Tally()), None)
@@ -210,16 +202,18 @@ class VideoFile:
         return first is not None and first[0] <= start
 
     def _timed(self, tally: _Tally, seek_to: Fraction | None) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-        with self._open() as container:
-            stream = _video_stream(container)
-            if stream is None:
+        with open_media(self.path) as container:
+            if self._film.index >= len(container.streams):  # it was another file when it was opened
+                return
+            stream = container.streams[self._film.index]
+            if stream.type != "video" or stream.codec_context is None:
                 return
             if seek_to is not None:
                 try:
                     container.seek(int(seek_to / self._time_base), stream=stream, backward=True)
                 except (av.FFmpegError, OverflowError):  # the latter beyond all times that a file can hold
                     return
-            clock = _Clock(self._time_base, self._fps)
+            clock = _Clock(self._time_base, self._film.fps)
             for picture in _pictures(container, stream, tally):
                 yield clock(picture), picture
 
@@ -228,9 +222,9 @@ class VideoFile:
             return self._max_frames
         total = self._promised
         if self._from > 0 or self._until is not None:
-            length = self._duration or self._promised / self._fps  # type: ignore[operator]
+            length = self._duration or self._promised / self._film.fps  # type: ignore[operator]
             end = length if self._until is None else min(length, self._until)
-            total = max(1, round((end - self.start_s) * self._fps))
+            total = max(1, round((end - self.start_s) * self._film.fps))
         elif total is None:
             return None if self._max_frames is None else self._max_frames
         return total if self._max_frames is None else min(total, self._max_frames)  # type: ignore[type-var]
@@ -241,10 +235,10 @@ class VideoFile:
         # Frames hidden by an edit list are promised too: only a stop well before the promised end is a loss.
         short = False
         if whole and self._promised and tally.packets < self._promised and frames < self._promised:
-            played = (last_s or 0) + 2 / self._fps
+            played = (last_s or 0) + 2 / self._film.fps
             short = self._duration is None or played < self._duration
         elif whole and not self._promised and self._duration:
-            short = (last_s or 0) + max(5 / self._fps, Fraction(1, 4)) < self._duration
+            short = (last_s or 0) + max(5 / self._film.fps, Fraction(1, 4)) < self._duration
         if not short and not tally.errors:
             return []
         if whole and self._promised and frames < self._promised:
@@ -260,7 +254,9 @@ class VideoFile:
 def _pictures(container: Any, stream: Any, tally: _Tally) -> Iterator[av.VideoFrame]:
     """Decodes what can be decoded: a bad packet is counted and passed over, a broken container ends the file."""
     stream.thread_type = "AUTO"
+    stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
     packets = container.demux(stream)
+    begun = False
     while True:
         try:
             packet = next(packets)
@@ -273,10 +269,11 @@ def _pictures(container: Any, stream: Any, tally: _Tally) -> Iterator[av.VideoFr
             continue
         tally.packets += 1
         tally.errors += packet.is_corrupt
+        begun = begun or packet.is_keyframe
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            tally.errors += 1
+            tally.errors += begun  # a recording that begins between two key frames is whole from the first of them on
     tally.reached_end = True
     try:
         yield from stream.decode(None)
@@ -284,38 +281,25 @@ def _pictures(container: Any, stream: Any, tally: _Tally) -> Iterator[av.VideoFr
         tally.errors += 1
 
 
-def _video_stream(container: Any) -> Any:
-    """The first stream of moving pictures; the cover picture of a song is none."""
-    for stream in container.streams.video:
-        if not int(stream.disposition) & int(av.stream.Disposition.attached_pic) and stream.codec_context is not None:
-            return stream
-    return None
-
-
-def _lacks_index(path: Path) -> bool:
-    """Whether this is an mp4 or mov without its index, the box `moov`, which cameras write last."""
-    at = 0
-    with path.open("rb") as file:
-        while len(head := file.read(16)) >= 8:
-            size, kind = int.from_bytes(head[:4]), head[4:8]
-            if size == 1:  # too long for 32 bits: the length follows the name
-                size = int.from_bytes(head[8:])
-            if kind == b"moov" or (at == 0 and kind != b"ftyp"):
-                return False
-            if size < 8:  # 0 is a box up to the end of the file, the rest is nonsense
-                break
-            at += size
-            file.seek(at)
-    return at > 0
-
-
 def _duration(container: Any, stream: Any) -> Fraction | None:
     """Length of the video stream in seconds; of the whole file only where nothing else could be longer."""
     if stream.duration and stream.time_base:
         return Fraction(stream.duration) * stream.time_base
     if container.duration and len(container.streams) == 1:
-        return Fraction(container.duration, 1_000_000)
+        length = Fraction(container.duration, 1_000_000)
+        if container.format.name in _LENGTH_FROM_ZERO and container.start_time:
+            length -= Fraction(container.start_time, 1_000_000)
+        return length if length > 0 else None
     return None
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Size and time of change of a file; None for numbered pictures."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _exact(seconds: float | Fraction) -> Fraction:

@@ -29,12 +29,14 @@ class Recorder:
     session nothing; it leaves no file.
 
     Args:
-        fps: of the source. size: width and height of the pictures, even.
+        fps: of the source.
+        size: width and height of the pictures, even.
         alone: nobody sees anything but the recording, so that without it there is nothing to go on for: its failure is
             raised.
 
     Attributes:
-        files: finished recordings. problems: a sentence for each that failed.
+        files: finished recordings.
+        problems: a sentence for each that failed.
     """
 
     def __init__(self, fps: Fraction, size: tuple[int, int], *, alone: bool) -> None:

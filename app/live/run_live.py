@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveSource, open_live
-from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.online import LiveLifting, live_window
+from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.live.framing import Framing
+from sasmamba.app.live.gate import LOOPBACK
+from sasmamba.app.live.page_server import Server
 from sasmamba.app.live.recording import Recorder
-from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Session, Shown
+from sasmamba.app.live.window import Window, can_show
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.render.renderer import RenderConfig, Renderer
@@ -27,6 +29,10 @@ from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable
 from sasmamba.common.interrupts import Stop
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.lifter import Lifter
+    from sasmamba.app.lifting.online import LiveLifting
 
 #: Where the page is served when nobody says and there is no display.
 DEFAULT_PORT = 8477
@@ -72,6 +78,8 @@ class LiveReport:
         files: recordings.
         problems: recordings that failed, a sentence each.
         interrupted: the user stopped it.
+        level: what the 2D stage did at the end.
+        level_s: seconds that it did what, where it did something.
     """
 
     captured: int
@@ -87,6 +95,8 @@ class LiveReport:
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     interrupted: bool = False
+    level: str = ""
+    level_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def fps(self) -> float:
@@ -97,11 +107,10 @@ class LiveReport:
 class _Picture:
     """Draws results and keeps the numbers that stand in the picture."""
 
-    def __init__(self, session: Session, source: LiveSource, settings: LiveSettings) -> None:
-        self._session, self._lookahead = session, settings.lookahead
-        self._framing = Framing()
+    def __init__(self, session: Session, renderer: Renderer, framing: Framing, lookahead: int) -> None:
+        self._session, self._lookahead = session, lookahead
+        self._framing, self.renderer = framing, renderer
         self._angles = RenderConfig().azimuth_deg, RenderConfig().elevation_deg
-        self.renderer = Renderer(source.meta, RenderConfig(height=settings.height), self._framing.scene)
         self.delays, self.people = Delays(), set[int]()
         self.shown, self._fps, self._recent_s, self._delay_s = 0, 0.0, 0.0, 0.0
         self.first_s = self.last_s = time.monotonic()
@@ -120,6 +129,8 @@ class _Picture:
                 f"{self._fps:4.1f} fps   delay {1000 * self._delay_s:.0f} ms   look-ahead {self._lookahead}\n"
                 f"dropped {session.dropped} of {session.captured}   {stages}"
             )
+            if session.governor.number:
+                self._hud += f"\nto keep up, 2D: {session.governor.level}"
         hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
         picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
         self._session.note("draw", time.perf_counter() - begin)
@@ -167,12 +178,10 @@ def run_live(
         stop = stack.enter_context(Stop.on_interrupt())
         if job.out is not None:
             check_writable(job.out)
-        source = stack.enter_context(open_live(job.source, start_s=settings.start_s, patience_s=settings.patience_s))
         device = resolve_device(settings.device)
-        lifter = Lifter.load(settings.lifter, device, flip=False, refine=False)  # here every millisecond shows
-        lookahead = min(settings.lookahead, lifter.frames - 2)
-        window = live_window(lifter.frames, lookahead)
-        lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
+        # here every millisecond shows, so nothing is mirrored or refined
+        loading = stack.enter_context(lifter_beside(settings.lifter, device, flip=False, refine=False))
+        source = stack.enter_context(open_live(job.source, start_s=settings.start_s, patience_s=settings.patience_s))
         window_ = stack.enter_context(Window()) if wants_window else None
         pose2d = stack.enter_context(
             open_pose2d(
@@ -189,12 +198,17 @@ def run_live(
         if server:
             stack.enter_context(server)
             tell(f"Watch at {server.url}")
+            if server.gate.token:
+                tell("Whoever has this address can watch, and the connection is not encrypted.")
+        framing = Framing()
+        renderer = Renderer(source.meta, RenderConfig(height=settings.height), framing.scene)
+        lifting = _lifting(loading.result(), settings.lookahead, source)  # what takes longest to come, last
         session = Session(
             source, pose2d, Tracker(max_people=settings.max_people), lifting, LivePlacing(source.meta, settings.fov_deg)
         )
-        picture = _Picture(session, source, settings)
+        picture = _Picture(session, renderer, framing, lifting.lookahead)
         alone = window_ is None and server is None and watch is None
-        recorder = Recorder(source.meta.fps, picture.renderer.size, alone=alone)
+        recorder = Recorder(source.meta.fps, renderer.size, alone=alone)
         with session:
             try:
                 if job.out is not None:
@@ -211,18 +225,34 @@ def run_live(
             seconds=picture.last_s - picture.first_s,
             delay_ms=picture.delays.percentile(0.5),
             delay_95_ms=picture.delays.percentile(0.95),
-            lookahead=lookahead,
+            lookahead=lifting.lookahead,
             stage_ms=dict(session.stage_ms),
             people=len(picture.people),
             files=recorder.files,
             problems=recorder.problems,
             interrupted=stop.asked,
+            level=str(session.governor.level),
+            level_s={
+                str(level): seconds
+                for level, seconds in zip(session.governor.levels, session.governor.spent_s, strict=True)
+                if seconds
+            },
         )
+
+
+def _lifting(lifter: Lifter, lookahead: int, source: LiveSource) -> LiveLifting:
+    from sasmamba.app.lifting.online import LiveLifting, live_window  # brings torch, as the lifter did
+
+    lookahead = min(lookahead, lifter.frames - 2)
+    window = live_window(lifter.frames, lookahead)
+    return LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
 
 
 def _server(job: LiveJob, settings: LiveSettings, has_window: bool) -> Server | None:
     if settings.serve is not None:
-        return Server(settings.serve)
+        return Server(settings.serve, settings.serve_host)
+    if settings.serve_host != LOOPBACK:
+        return Server(DEFAULT_PORT, settings.serve_host)
     if has_window or job.out is not None:
         return None
     try:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.common.arrays import FloatArray
+from sasmamba.models.geometry import facing_rotation
 
 #: Camera axes (x right, y down, z forward) to world axes, for a camera held level.
 R_WORLD_CAM = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)
@@ -28,11 +29,7 @@ def level(up: NDArray) -> FloatArray:
 
 def from_facing(joints: NDArray, pelvis: NDArray) -> FloatArray:
     """Joints (..., 17, 3) in the axes of a camera looking straight at the pelvis (..., 3), in the camera's own axes."""
-    x, y, z = np.moveaxis(pelvis / np.linalg.norm(pelvis, axis=-1, keepdims=True), -1, 0)
-    s = 1 / (1 + z)
-    rows = [1 - x * x * s, -x * y * s, -x, -x * y * s, 1 - y * y * s, -y, x, y, z]
-    R_facing_cam = np.stack(rows, -1).reshape(*x.shape, 3, 3)
-    return (joints @ R_facing_cam).astype(np.float32)
+    return (joints @ facing_rotation(pelvis)).astype(np.float32)
 
 
 def to_camera_axes(joints: FloatArray, pelvis: FloatArray, size: tuple[int, int], fov_deg: float) -> FloatArray:
@@ -40,7 +37,8 @@ def to_camera_axes(joints: FloatArray, pelvis: FloatArray, size: tuple[int, int]
 
     Args:
         pelvis: (F, 3) x px, y px, score; where it was not found (score 0) its place is interpolated.
-        size: width and height of the picture. fov_deg: field of view along its longer side.
+        size: width and height of the picture.
+        fov_deg: field of view along its longer side.
     """
     focal_px = focal_length_px(*size, fov_deg)
     found, frame = pelvis[:, 2] > 0, np.arange(len(joints))

@@ -1,7 +1,4 @@
-"""Feet: which are planted, the floor under them, how much they skate, and motion in which they skate less.
-
-One floor for a whole take: a jump stays a jump, and who stands on a roof stays up there.
-"""
+"""Feet: which of them are planted, the floor under them, and how well they stand on it."""
 
 from __future__ import annotations
 
@@ -17,26 +14,20 @@ from sasmamba.models.skeletons import H36M
 
 #: Joint centre of the ankle above the sole.
 ANKLE_HEIGHT_M = 0.08
-_LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
-_ANKLES = [ankle for _, _, ankle in _LEGS]
+LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
+_ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
-_PLANTED_M_S, _PLANTED_S = 0.6, 0.15
+_PLANTED_M_S, _PLANTED_S = 0.45, 0.15
+#: A stance does not go on where nothing is known for so long.
+_GAP_S = 0.25
 #: Motion within so long (Gaussian) is jitter: of ankles whose speed is asked for, and of what is done to them.
 _JITTER_S = 0.06
 #: How well a foot on the floor is known to be there; one that is higher counts ever less.
 _FLAT_M = 0.05
+#: A planted foot so near to a floor stands on it.
+ON_FLOOR_M = 0.15
 #: What a foot that is not planted has to say about the floor.
 _UNPLANTED = 0.2
-#: A planted foot so near to the floor stands on it; one farther up stands on something else.
-_ON_FLOOR_M = 0.15
-#: How long a planted foot holds the path against what 2D says, and how fast the path goes back to it without one.
-_HOLD_S, _LET_GO_S = 1.0, 0.3
-#: How fast a foot that stands settles onto the floor.
-_SETTLE_S = 0.2
-#: Gaussian smoothing of what is done to a path for the sake of planted feet.
-_STEADY_S = 0.15
-#: A leg gives so much at most to keep its foot where it is.
-_LEG_M = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +59,10 @@ class Body:
         """(F, 2, 3) left and right, in the axes of `pelvis`."""
         return self.joints[:, _ANKLES] + self.pelvis[:, None]
 
+    def posed(self, joints: NDArray, pelvis: NDArray | None = None) -> Body:
+        """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
+        return replace(self, joints=joints, pelvis=self.pelvis if pelvis is None else pelvis)
+
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
         return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift)
@@ -80,49 +75,43 @@ def planted_feet(body: Body) -> NDArray:
         return planted
     calm = zero_phase(body.time, body.ankles, _JITTER_S, degree=1)
     slow = np.linalg.norm(np.gradient(calm, body.time, axis=0), axis=-1) < _PLANTED_M_S
+    slow[1:][np.diff(body.time) > _GAP_S] = False  # nobody knows where feet were meanwhile
     for foot in range(2):
         for begin, end in runs(slow[:, foot]):
             planted[begin:end, foot] = body.time[end - 1] - body.time[begin] >= _PLANTED_S
     return planted
 
 
-def floor_under(bodies: Sequence[Body], planted: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
-    """The floor under everybody's lower feet, for bodies in level axes: a point on it (3,) and its normal (3,).
+def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:
+    """Foot (0 left, 1 right), first frame and end (exclusive) of each stance in planted (F, 2) bool."""
+    return [(foot, int(begin), int(end)) for foot in range(2) for begin, end in runs(planted[:, foot])]
+
+
+def floor_height(bodies: Sequence[Body], planted: Sequence[NDArray]) -> float:
+    """How high the floor under everybody's lower feet is, for bodies in axes with z up, robustly: neither a jump nor a
+    roof lifts it.
 
     Planted feet say most; the others say that no floor is above them.
     """
     ankles, rest = np.concatenate([body.ankles for body in bodies]), np.concatenate(planted)
     frame, lower = np.arange(len(ankles)), ankles[..., 2].argmin(1)
-    feet, trust = ankles[frame, lower], np.where(rest[frame, lower], 1, _UNPLANTED)
-    middle = np.median(feet[:, :2], 0)
-    height, along_x, along_y = _plane(feet - [*middle, 0], trust)
-    return np.array([*middle, height - ANKLE_HEIGHT_M]), np.array([-along_x, -along_y, 1.0])
-
-
-def _plane(feet: NDArray, trust: NDArray) -> tuple[float, float, float]:
-    """The plane z = a + b x + c y under feet (n, 3), robustly: neither a jump nor a roof must lift the floor.
-
-    Slopes are held back: where people stand in one spot nothing tells them.
-    """
-    A = np.concatenate([np.ones((len(feet), 1)), feet[:, :2]], 1)
-    z = feet[:, 2]
-    hold = np.diag([0.0, 1.0, 1.0]) * 0.3**2
-    solution = np.array([np.quantile(z, 0.1), 0, 0])  # from below: whoever is on the floor is lower than on a roof
+    z, trust = ankles[frame, lower, 2], np.where(rest[frame, lower], 1, _UNPLANTED)
+    height = np.quantile(z, 0.1)  # from below: whoever is on the floor is lower than on a roof
     for _ in range(20):
-        error = z - A @ solution
-        # feet above the plane may be in the air or on something, feet below it cannot be: those count for more
+        error = z - height
+        # feet above the floor may be in the air or on something, feet below it cannot be: those count for more
         near = _FLAT_M / (_FLAT_M + np.abs(error))
         weight = trust * np.where(error > 0, near**2, near)
-        solution = np.linalg.solve(A.T @ (A * weight[:, None]) + hold * weight.sum(), A.T @ (weight * z))
-    a, b, c = solution
-    return float(a), float(b), float(c)
+        height = (weight * z).sum() / weight.sum()
+    return float(height) - ANKLE_HEIGHT_M
 
 
 def foot_skate(body: Body, planted: NDArray) -> NDArray:
     """Speeds over the floor (n,), metres per second, of every foot between two frames in which it is planted.
 
     Args:
-        body: in world axes. planted: (F, 2) bool.
+        body: in world axes.
+        planted: (F, 2) bool.
     """
     speed = np.linalg.norm(np.diff(body.ankles[..., :2], axis=0), axis=-1) / np.diff(body.time)[:, None]
     return speed[_held_between(planted)]
@@ -143,88 +132,55 @@ def measure_footing(bodies: Sequence[Body], planted: Sequence[NDArray]) -> Footi
     return Footing(100 * float(skate.mean()) if len(skate) else 0.0, 100 * float(sunk.mean()), float(share))
 
 
-def steadied(body: Body, planted: NDArray) -> Body:
-    """The body with planted feet that move little, stand on the floor where they are near it, and are not in it.
+def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
+    """Which resting feet bear somebody, and how high what they stand on is: the floor, or a floor of their own.
 
-    Most is done by the path, which is moved smoothly; the rest by the legs. Nothing is done to a jump but what its
-    take-off and its landing need.
+    A foot that rests near the floor stands on it. One farther up stands there if it is the lower one most of the time,
+    or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air or lies on a chair.
 
     Args:
-        body: in world axes, floor at z = 0. planted: (F, 2), see `planted_feet`.
+        body: in world axes, floor at z = 0.
+        resting: (F, 2) bool, see `planted_feet`.
+
+    Returns:
+        planted (F, 2) bool and level (F, 2) metres, 0 where it is the floor or no foot is planted.
     """
-    if len(body.time) < 2:
-        return body
-    body = replace(body, pelvis=body.pelvis + _path_correction(body, planted))
-    return replace(body, joints=_legs_planted(body, planted))
+    height, planted, level = body.ankles[..., 2] - ANKLE_HEIGHT_M, np.zeros_like(resting), np.zeros(resting.shape)
+    lower = height <= height[:, ::-1] + ON_FLOOR_M / 2
+    stances = [
+        (foot, begin, end, float(np.median(height[begin:end, foot]))) for foot, begin, end in stances_of(resting)
+    ]
+    bearing = [z for foot, begin, end, z in stances if lower[begin:end, foot].mean() > 0.5]
+    own = _levels([z for z in bearing if abs(z) > ON_FLOOR_M])
+    for foot, begin, end, z in stances:
+        on = min([0.0, *own], key=lambda known: abs(z - known))
+        if abs(z - on) < ON_FLOOR_M:
+            planted[begin:end, foot], level[begin:end, foot] = True, on
+    return planted, level
 
 
-def _path_correction(body: Body, planted: NDArray) -> NDArray:
-    """(F, 3) to add to the path: the least-squares compromise between feet that stand still, a path that stays where 2D
-    saw it, and, over the time between two steps or in a jump, the shape of the path as it was."""
-    time, ankles = body.time, body.ankles
-    out = np.zeros((len(time), 3))
-    held = _held_between(planted)
-    # what the path must do so that the planted feet, on average, do not move
-    move = -(np.diff(ankles, axis=0) * held[..., None]).sum(1) / np.maximum(held.sum(1), 1)[:, None]
-    for axis in range(2):
-        out[:, axis] = _held(time, np.asarray(held.any(1)), move[:, axis])
-    out = zero_phase(time, out, _STEADY_S, degree=1)
-    height = ankles[..., 2] - ANKLE_HEIGHT_M
-    standing = planted & (np.abs(height) < _ON_FLOOR_M)
-    on_floor = np.asarray(standing.any(1))
-    stay = np.gradient(time) / np.where(on_floor, _SETTLE_S, _HOLD_S) ** 2
-    target = -(height * standing).sum(1) / np.maximum(standing.sum(1), 1)
-    out[:, 2] = _compromise(stay, target, 1 / np.diff(time), np.where(on_floor[1:], 0, move[:, 2]))
-    sunk = (-height.min(1) - out[:, 2]).clip(min=0)
-    reach = max(1, round(2 * _JITTER_S / float(np.median(np.diff(time)))))
-    deepest = np.lib.stride_tricks.sliding_window_view(np.pad(sunk, reach, "edge"), 2 * reach + 1).max(1)
-    out[:, 2] = zero_phase(time, out[:, 2] + deepest, _JITTER_S, degree=1)
-    return out
+def floor_below(planted: NDArray, level: NDArray) -> NDArray:
+    """(F,) how high what somebody stands on is, or stood on last or will stand on next, whichever is higher.
 
-
-def _legs_planted(body: Body, planted: NDArray) -> NDArray:
-    """Joints (F, 17, 3) whose planted feet stand still, as far as that takes no more than _LEG_M; bones stay as long.
-
-    The ankle is moved by what it lacks and the knee by half of it, smoothly in time, and both are put back at their
-    distances: a leg that stands leans a little, and never snaps as it would if it were solved exactly.
+    Args:
+        planted: (F, 2) bool. level: (F, 2), see `supported`.
     """
-    joints, time = body.joints.copy(), body.time
-    held = _held_between(planted)
-    for foot, (hip, knee, ankle) in enumerate(_LEGS):
-        lack = np.zeros((len(time), 3))
-        for axis in range(2):
-            lack[:, axis] = _held(time, held[:, foot], -np.diff(body.ankles[:, foot, axis]))
-        lack *= np.minimum(1, _LEG_M / np.linalg.norm(lack, axis=1).clip(min=1e-9))[:, None]
-        lack = zero_phase(time, lack, _JITTER_S / 2, degree=1)
-        for joint, parent, share in ((knee, hip, 0.5), (ankle, knee, 1.0)):
-            length = np.linalg.norm(body.joints[:, joint] - body.joints[:, parent], axis=1)
-            bone = body.joints[:, joint] + share * lack - joints[:, parent]
-            bone *= (length / np.linalg.norm(bone, axis=1).clip(min=1e-6))[:, None]
-            joints[:, joint] = joints[:, parent] + bone
-    return joints
+    stands = np.flatnonzero(planted.any(1))
+    if not len(stands):
+        return np.zeros(len(planted))
+    under = np.where(planted, level, -np.inf).max(1)
+    frame = np.arange(len(planted))
+    before = stands[(np.searchsorted(stands, frame, side="right") - 1).clip(0)]
+    after = stands[np.searchsorted(stands, frame).clip(max=len(stands) - 1)]
+    return np.asarray(np.maximum(under[before], under[after]))
 
 
-def _held(time: NDArray, held: NDArray, move: NDArray) -> NDArray:
-    """(F,) what follows `move` (F - 1,) for about _HOLD_S where it is held, and goes back to 0 elsewhere."""
-    follow = np.where(held, 1, (_LET_GO_S / _HOLD_S) ** 2) / np.diff(time)
-    return _compromise(np.gradient(time) / _HOLD_S**2, np.zeros(len(time)), follow, move)
-
-
-def _compromise(stay: NDArray, target: NDArray, follow: NDArray, move: NDArray) -> NDArray:
-    """The x (F,) that minimises Σ stay·(x - target)² + Σ follow·(x[t + 1] - x[t] - move[t])²: a tridiagonal system."""
-    main = stay.copy()
-    main[1:] += follow
-    main[:-1] += follow
-    right = stay * target
-    right[1:] += follow * move
-    right[:-1] -= follow * move
-    # Thomas's algorithm, on lists: element by element they are faster than arrays
-    diagonal, x, beside = main.tolist(), right.tolist(), (-follow).tolist()
-    for t, off in enumerate(beside, 1):
-        share = off / diagonal[t - 1]
-        diagonal[t] -= share * off
-        x[t] -= share * x[t - 1]
-    x[-1] /= diagonal[-1]
-    for t in range(len(beside) - 1, -1, -1):
-        x[t] = (x[t] - beside[t] * x[t + 1]) / diagonal[t]
-    return np.array(x)
+def _levels(heights: list[float]) -> list[float]:
+    """Heights in groups that lie no farther apart than feet on one floor do; the median of each."""
+    groups: list[list[float]] = []
+    for z in sorted(heights):
+        if groups and z - groups[-1][0] < ON_FLOOR_M:
+            groups[-1].append(z)
+        else:
+            groups.append([z])
+    return [float(np.median(group)) for group in groups]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import R_WORLD_CAM, from_facing
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.placing import ANKLE_HEIGHT_M, MIN_SCORE, UNKNOWN_DEPTH_M
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M
+from sasmamba.app.motion.locating import LEAST_JOINTS, MIN_SCORE, UNKNOWN_DEPTH_M, apparent_scale
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
@@ -52,10 +53,8 @@ def _sighted(person: Person2D, joints: FloatArray, camera: Intrinsics) -> tuple[
     if score[H36M.PELVIS] <= 0:
         return np.full(2, np.nan), math.nan
     rays, found = camera.rays(found_px), score > MIN_SCORE
-    flat, body = (rays - rays[H36M.PELVIS])[found], joints[found, :2]
-    # metres to a length at depth 1, the least-squares factor between the pose and its picture
-    factor = (flat * body).sum() / max((body * body).sum(), 1e-6)
-    log_depth = -math.log(factor) if found.sum() >= 4 and factor > 0 else math.nan
+    factor, _ = apparent_scale(rays, found, joints)
+    log_depth = -math.log(factor) if found.sum() >= LEAST_JOINTS and factor > 0 else math.nan
     return rays[H36M.PELVIS], log_depth
 
 
@@ -68,7 +67,8 @@ class LivePlacing:
     """Turns poses into the camera's axes and tells where each pelvis is.
 
     Args:
-        meta: of the source. fov_deg: assumed field of view along the picture's longer side.
+        meta: of the source.
+        fov_deg: assumed field of view along the picture's longer side.
     """
 
     def __init__(self, meta: VideoMeta, fov_deg: float) -> None:

@@ -31,8 +31,9 @@ class OneEuro:
     length of its velocity: the result does not depend on how the axes lie.
 
     Args:
-        min_cutoff_hz: cutoff at rest; lower is calmer. beta: cutoff added per unit of speed (Hz per m/s for metres);
-        higher lags less. speed_cutoff_hz: of the speed itself.
+        min_cutoff_hz: cutoff at rest; lower is calmer.
+        beta: cutoff added per unit of speed (Hz per m/s for metres); higher lags less.
+        speed_cutoff_hz: of the speed itself.
 
     The defaults are for poses in metres, lifted live: benchmarks/lookahead.py measures with it and, --raw, without.
     """
@@ -82,7 +83,8 @@ def zero_phase(
     every frame, so that frames need not be evenly spaced.
 
     Args:
-        times_s: (T,) increasing. values: (T, ...).
+        times_s: (T,) increasing.
+        values: (T, ...).
         sigma_s: of the Gaussian, seconds; frames beyond three of it do not count.
         degree: of the polynomial: 1 is calmer, 2 keeps the height of peaks.
         weights: (T,) above 0, how much each value is to be trusted; None for all alike.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, get_args
 from sasmamba.app.pose2d.choices import DEFAULT_HRNET, GLSMAMBA_NEEDS, Backend2D
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.common.errors import UserError
+from sasmamba.common.machine import cores
 
 if TYPE_CHECKING:
     from sasmamba.app.pose2d.choices import DetectorName
     from sasmamba.app.pose2d.detectors import Detector
-    from sasmamba.app.pose2d.hrnet import HRNetPose2D
     from sasmamba.app.pose2d.movenet import MoveNetPose2D
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
 
 
 #: MoveNet's weights, of all its networks.
@@ -30,7 +31,7 @@ _NO_HRNET = (
     "HRNet's weights are not here and cannot be fetched now "
     f"(`sasmamba-demo weights fetch {DEFAULT_HRNET}` tries again)"
 )
-#: Live, the joints of one person may take so many milliseconds; where Thunder takes longer, Lightning finds them.
+#: Live, the joints of one person may take so many milliseconds; where Thunder takes longer, Lightning begins.
 LIVE_CROP_MS = 25.0
 
 #: Width and height of the crops that the HRNets of the weights manifest were trained on, by name. The network takes any
@@ -53,7 +54,6 @@ def open_pose2d(
     backend: Backend2D,
     *,
     max_people: int,
-    every: int = 1,
     detector: DetectorName = "auto",
     weights: str | None = None,
     input_px: tuple[int, int] | None = None,
@@ -68,36 +68,36 @@ def open_pose2d(
     which and why.
 
     Args:
-        max_people: at most so many are found in one frame. every: it will be shown every so many frames of the video.
+        max_people: at most so many are found in one frame.
         detector: finds people for hrnet, openmmlab and glsmamba; MoveNet and MediaPipe find them themselves.
         weights: none for movenet; for hrnet a name from the weights manifest or a checkpoint; for mediapipe a .task
             file; for openmmlab a name in MMPose's model index or a checkpoint of its default model; None for the
-            default; for glsmamba a checkpoint, which it needs, see `glsmamba.open_glsmamba`.
+            default; for glsmamba a checkpoint, which it needs, see `glsmamba_estimator.open_glsmamba`.
         input_px: width and height of the crops that hrnet's weights were trained on; None where they are of the weights
             manifest, under whatever name, which tells it.
         device: cpu or cuda; MoveNet and MediaPipe always run on the CPU.
         live: frames will not wait.
-        threads: of MoveNet; None for as many as torch has.
+        threads: of MoveNet; None for as many as there are cores.
 
     Raises:
         UserError: the backend is not installed or its models cannot be had, with what to do.
         ValueError: an unknown name.
     """
     if backend == "auto":
-        return _auto(max_people, every, detector, device, live, threads)
+        return _auto(max_people, detector, device, live, threads)
     if backend in ("movenet", "movenet-lightning"):
         if weights is not None:
             raise UserError(f"--pose2d {backend} has weights of its own; leave --pose2d-weights out.", exit_code=2)
         return _movenet(max_people, lightning=backend == "movenet-lightning", live=live, threads=threads)[0]
     if backend == "mediapipe":
-        return _mediapipe(max_people, every, weights)
+        return _mediapipe(max_people, weights)
     if backend == "hrnet":
         path, size = _hrnet_weights(weights or DEFAULT_HRNET, input_px)
-        return _hrnet(path, size, max_people, every, detector, device)[0]
+        return _hrnet(path, size, max_people, detector, device)[0]
     if backend == "openmmlab":
-        return _openmmlab(max_people, every, detector, weights, device)
+        return _openmmlab(max_people, detector, weights, device)
     if backend == "glsmamba":
-        return _glsmamba(max_people, every, detector, weights, device, live)
+        return _glsmamba(max_people, detector, weights, device, live)
     raise ValueError(f"pose2d: want one of {', '.join(get_args(Backend2D))}, got {backend!r}")
 
 
@@ -108,13 +108,13 @@ def offline_choice() -> Backend2D:
     return next((backend for backend, files in _AUTO if weights.obtain(files) is not None), "mediapipe")
 
 
-def _auto(max_people: int, every: int, detector: DetectorName, device: str, live: bool, threads: int | None) -> Pose2D:
+def _auto(max_people: int, detector: DetectorName, device: str, live: bool, threads: int | None) -> Pose2D:
     from sasmamba.app import weights
 
     slow = live and device == "cpu"
     path = None if slow else weights.obtain(DEFAULT_HRNET)
     if path is not None:
-        pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, every, detector, device)
+        pose2d, finder = _hrnet(path, HRNET_INPUT_PX[DEFAULT_HRNET], max_people, detector, device)
         _log.info(f"2D: HRNet-W32, because its weights are here; {finder} finds people. --pose2d movenet is faster.")
         return pose2d
     why = _NO_HRNET_LIVE if slow else _NO_HRNET
@@ -122,7 +122,7 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
         movenet, network = _movenet(max_people, lightning=False, live=live, may_hurry=live, threads=threads)
         _log.info(f"2D: MoveNet {network}, because {why}.")
         return movenet
-    mediapipe = _mediapipe(max_people, every, None)
+    mediapipe = _mediapipe(max_people, None)
     _log.info(
         f"2D: MediaPipe, because {why}, and MoveNet's weights are not here either; "
         f"`sasmamba-demo weights fetch {MOVENET}` tells what is in the way."
@@ -133,9 +133,8 @@ def _auto(max_people: int, every: int, detector: DetectorName, device: str, live
 def _movenet(
     max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False, threads: int | None
 ) -> tuple[MoveNetPose2D, str]:
-    """MoveNet, and which of its networks finds joints; where that may hurry, one that is fast enough here."""
-    import torch
-
+    """MoveNet, and which of its networks finds joints; one that may hurry can change it, and begins with one that is
+    fast enough here."""
     from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms
     from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 
@@ -143,6 +142,7 @@ def _movenet(
     network = open_lightning() if lightning else open_thunder()
     if may_hurry and crop_ms(network) > LIVE_CROP_MS:
         network, lightning = open_lightning(), True
+    using = "Lightning" if lightning else "Thunder"
     backend = MoveNetPose2D(
         network,
         open_multipose(),
@@ -151,22 +151,26 @@ def _movenet(
         # them (benchmarks/pose2d_quality.py).
         mirror=not live and not lightning,
         name="movenet-lightning" if lightning else "movenet",
-        threads=threads or torch.get_num_threads(),
+        threads=threads or cores(),
+        waits=not live,
+        others={"Thunder": open_thunder, "Lightning": open_lightning} if may_hurry else None,
+        using=using,
     )
-    return backend, "Lightning" if lightning else "Thunder"
+    return backend, using
 
 
-def _mediapipe(max_people: int, every: int, weights: str | None) -> Pose2D:
+def _mediapipe(max_people: int, weights: str | None) -> Pose2D:
     from sasmamba.app.pose2d.mediapipe import MediaPipePose2D
 
-    return MediaPipePose2D(None if weights is None else _file(weights), max_people=max_people, every=every)
+    return MediaPipePose2D(None if weights is None else _file(weights), max_people=max_people)
 
 
 def _hrnet(
-    path: Path, input_px: tuple[int, int], max_people: int, every: int, detector: DetectorName, device: str
-) -> tuple[HRNetPose2D, str]:
+    path: Path, input_px: tuple[int, int], max_people: int, detector: DetectorName, device: str
+) -> tuple[TopDownPose2D, str]:
     """HRNet, and what finds people for it."""
-    from sasmamba.app.pose2d.hrnet import HRNetPose2D
+    from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
     from sasmamba.models.hrnet import load_hrnet
     from sasmamba.models.tensorfile import CheckpointError
 
@@ -175,8 +179,8 @@ def _hrnet(
     except CheckpointError as error:
         raise UserError(f"{error}; see `sasmamba-demo weights list`, or pass --pose2d mediapipe.") from error
     with _detector(detector, max_people, device) as (finder, found_by):
-        pose2d = HRNetPose2D(network, finder, input_px=input_px, max_people=max_people, every=every, device=device)
-    return pose2d, found_by
+        estimator = HRNetEstimator(network, input_px=input_px, device=device)
+        return TopDownPose2D(estimator, finder, max_people=max_people), found_by
 
 
 @contextmanager
@@ -267,21 +271,22 @@ def ensure_models(
         weights.ensure(MOVENET)
 
 
-def _openmmlab(max_people: int, every: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
-    from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, OpenMMLabPose2D, load_mmpose
+def _openmmlab(max_people: int, detector: DetectorName, weights: str | None, device: str) -> Pose2D:
+    from sasmamba.app.pose2d.openmmlab import DEFAULT_MODEL, MMPoseEstimator, load_mmpose
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
 
     load_mmpose()  # what is missing is said before a detector is fetched
     model, checkpoint = weights or DEFAULT_MODEL, None
     if Path(model).suffix:
         model, checkpoint = DEFAULT_MODEL, _file(model)
     with _detector(detector, max_people, device) as (finder, _):
-        return OpenMMLabPose2D(finder, model, checkpoint, max_people=max_people, every=every, device=device)
+        estimator = MMPoseEstimator(model, checkpoint, device=device)
+        return TopDownPose2D(estimator, finder, max_people=max_people)
 
 
-def _glsmamba(
-    max_people: int, every: int, detector: DetectorName, weights: str | None, device: str, live: bool
-) -> Pose2D:
-    from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D, open_glsmamba
+def _glsmamba(max_people: int, detector: DetectorName, weights: str | None, device: str, live: bool) -> Pose2D:
+    from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaEstimator, open_glsmamba
+    from sasmamba.app.pose2d.topdown import TopDownPose2D
 
     if live:
         raise UserError(
@@ -293,7 +298,8 @@ def _glsmamba(
         raise UserError(GLSMAMBA_NEEDS, exit_code=2)
     network, backbone = open_glsmamba(weights, device)
     with _detector(detector, max_people, device) as (finder, _):
-        return GLSMambaPose2D(network, backbone, finder, max_people=max_people, every=every, device=device)
+        estimator = GLSMambaEstimator(network, backbone, device=device)
+        return TopDownPose2D(estimator, finder, max_people=max_people)
 
 
 def _file(name: str) -> Path:

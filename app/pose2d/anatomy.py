@@ -59,8 +59,10 @@ def believed(joints_px: FloatArray, score: FloatArray, width: int, height: int, 
     bone that is too long for the rest of the body.
 
     Args:
-        joints_px: (17, 2) COCO joints in pixels of the picture. score: (17,) 0..1.
-        width, height: of the picture. floor: scores below it say nothing.
+        joints_px: (17, 2) COCO joints in pixels of the picture.
+        score: (17,) 0..1.
+        width, height: of the picture.
+        floor: scores below it say nothing.
     """
     inside = ((joints_px >= 0) & (joints_px <= (width, height))).all(-1)
     kept = np.where(inside & (score >= floor), score, 0).astype(np.float32)

@@ -22,7 +22,7 @@ def open_detector(
     Args:
         name: auto: YOLOX-S where ONNX Runtime is installed and the file is here or can be had; else MoveNet MultiPose
             where its is; MediaPipe's otherwise.
-        max_people: MediaPipe's looks for at most so many.
+        max_people: MediaPipe's finds at most so many.
 
     Raises:
         UserError: what it needs is not installed or cannot be had, with what to do.

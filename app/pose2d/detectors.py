@@ -45,7 +45,9 @@ class YoloxDetector:
     cell's corner), logarithm of the size (in cells), objectness, and a probability for each class.
 
     Args:
-        model: the .onnx file. device: cpu, or cuda where ONNX Runtime can use it. threads: of the CPU.
+        model: the .onnx file.
+        device: cpu, or cuda where ONNX Runtime can use it.
+        threads: of the CPU.
 
     Raises:
         UserError: ONNX Runtime is not installed, or the file is not such a graph.

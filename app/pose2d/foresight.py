@@ -1,4 +1,4 @@
-"""Frames of the future for backends that look at a sequence: they see them when they are read, and answer in time.
+"""Frames of the future for backends that see a sequence at once: they see them when they are read, and answer in time.
 
 A backend with foresight has `ahead`, how many frames it wants to see beyond the one it is asked about, and
 `foresee(frame)`, which is told of every frame as it is read. It is then called with a frame when those after it are
@@ -33,7 +33,7 @@ def with_foresight(frames: Iterator[Frame], pose2d: Pose2D) -> Iterator[Frame]:
     At both ends of a video there is nothing beyond; the backend takes the first or the last frame instead. A video of
     fewer frames than a sequence gets a note.
     """
-    if not isinstance(pose2d, Foresight):
+    if not isinstance(pose2d, Foresight) or not pose2d.ahead:
         yield from frames
         return
     waiting: deque[Frame] = deque()
@@ -47,6 +47,6 @@ def with_foresight(frames: Iterator[Frame], pose2d: Pose2D) -> Iterator[Frame]:
     if 0 < seen < 2 * pose2d.ahead + 1:
         _log.info(
             f"2D: the video has {seen} frame{'s' * (seen > 1)}, fewer than the {2 * pose2d.ahead + 1} that "
-            f"{pose2d.name} looks at together; its first and last stand in for those beyond its ends."
+            f"{pose2d.name} sees together; its first and last stand in for those beyond its ends."
         )
     yield from waiting

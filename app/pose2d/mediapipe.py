@@ -3,14 +3,15 @@
 BlazePose (Bazarevsky et al. 2020, "BlazePose: On-device Real-time Body Pose tracking") finds one person in a picture
 and follows that one well. Several people are followed by giving each an own landmarker and an own square view:
 
-* a `_Follower` cuts a view around one person out of every frame and runs its landmarker in video mode on it, so the
-  person stays locked and smoothed, and is seen at the resolution the network wants however small in the picture;
+* a `_LandmarkFollower` cuts a view around one person out of every frame and runs its landmarker in video mode on it, so
+  the person stays locked and smoothed, and is seen at the resolution the network wants however small in the picture;
 * a newcomer search goes through the picture, tile by tile, with everybody already followed painted over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,7 @@ from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
-from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
+from sasmamba.models.skeletons import COCO, MEDIAPIPE33_OF_FOOT, mediapipe33_to_coco17
 
 #: The side of a view is this many times the longer side of the person's box: room to move before it must move too.
 VIEW_REACH = 2.5
@@ -32,14 +33,13 @@ VIEW_PX = 640
 TILE_PX = 448
 #: Tiles along a very wide or very high picture; beyond about 5 : 1 they no longer overlap.
 MOST_TILES = 8
-#: The newcomer search looks at one tile in so many frames while somebody is followed, and every tile while nobody is.
-#: Frames that it is shown are counted, not their numbers: live, where some are dropped, those might all be odd.
-SEARCH_EVERY = 2
-#: A person unseen for so many frames is let go; the newcomer search will find them again. Both count frames of the
-#: video.
-PATIENCE = 12
-#: The share of a followed person's velocity that is left after a frame of the video; the rest is that frame's own.
-INERTIA = 0.7
+#: The newcomer search goes through one tile so often while somebody is followed, in every second frame of a common
+#: video, and through every tile of every frame while nobody is.
+SEARCH_EVERY_S = 0.06
+#: A person unseen for longer is let go; the newcomer search will find them again.
+PATIENCE_S = 0.4
+#: Seconds over which a followed person's velocity is averaged.
+VELOCITY_S = 0.094
 #: Two results this similar (object keypoint similarity) are one person.
 SAME_PERSON = 0.45
 #: Somebody new with so much of their box inside another's is a piece of the other.
@@ -62,7 +62,6 @@ class MediaPipePose2D(Closing):
     Args:
         model: a pose landmarker `.task` file, or None for `pose-landmarker-full` of the weights manifest.
         max_people: at most so many are followed at once, 1 or more; each has a landmarker of its own (about 80 MB).
-        every: it is shown every so many frames of the video, 1 or more.
 
     Raises:
         UserError: MediaPipe is not installed or does not load, or the model file is not there or not a pose landmarker.
@@ -70,24 +69,22 @@ class MediaPipePose2D(Closing):
 
     name = "mediapipe"
 
-    def __init__(self, model: Path | None = None, *, max_people: int = 4, every: int = 1) -> None:
-        if max_people < 1 or every < 1:
-            raise ValueError(f"max_people and every: want 1 or more, got {max_people} and {every}")
+    def __init__(self, model: Path | None = None, *, max_people: int = 4) -> None:
+        if max_people < 1:
+            raise ValueError(f"max_people: want 1 or more, got {max_people}")
         if model is None:
             from sasmamba.app import weights
 
             model = weights.ensure("pose-landmarker-full")
         self._model = model
         self._max_people = max_people
-        self._every = every
-        self._search_every, self._patience = max(1, SEARCH_EVERY // every), max(1, PATIENCE // every)  # in calls
         self._finder = Landmarker(model, video=False)
         self._open = [self._finder]
         self._idle: list[Landmarker] = []
-        self._followers: list[_Follower] = []
+        self._followers: list[_LandmarkFollower] = []
         self._last: Frame | None = None
         self._next_tile = 0
-        self._calls = 0  # of this video
+        self._searched_s: Fraction | None = None  # when, in this video, the last search was
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -95,19 +92,16 @@ class MediaPipePose2D(Closing):
         A frame that is not later than the one before it begins a new video, and one with a cut a new shot.
         """
         last, self._last = self._last, frame
-        step_ms = 1 if last is None else int(1000 * (frame.time_s - last.time_s))
         if last is not None and begins_anew(frame, last):
             self._let_go(self._followers)
-            step_ms = 1
-            self._calls = self._next_tile = 0
+            self._searched_s, self._next_tile = None, 0
         for follower in self._followers:
-            others = [f.predicted_box() for f in self._followers if f is not follower]
-            follower.follow(frame.bgr, max(1, step_ms), others)
+            others = [f.predicted_box(frame.time_s) for f in self._followers if f is not follower]
+            follower.follow(frame, others)
         self._settle_duplicates()
-        self._let_go([f for f in self._followers if f.missed > self._patience])
-        self._search_for_newcomers(frame.bgr)
-        self._calls += 1
-        return tuple(f.person for f in self._followers if f.missed == 0)
+        self._let_go([f for f in self._followers if f.lost and frame.time_s - f.seen_s > PATIENCE_S])
+        self._search_for_newcomers(frame)
+        return tuple(f.person for f in self._followers if not f.lost)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
@@ -115,33 +109,35 @@ class MediaPipePose2D(Closing):
         while self._open:
             self._open.pop().close()
 
-    def _let_go(self, followers: list[_Follower]) -> None:
+    def _let_go(self, followers: list[_LandmarkFollower]) -> None:
         self._idle += [f.landmarker for f in followers]
         self._followers = [f for f in self._followers if f not in followers]
 
     def _settle_duplicates(self) -> None:
         """Where two followers show one person, the one that continues its own path better keeps them."""
-        seen = sorted((f for f in self._followers if f.missed == 0), key=lambda f: -f.continuity)
+        seen = sorted((f for f in self._followers if not f.lost), key=lambda f: -f.continuity)
         for i, keeper in enumerate(seen):
             for other in seen[i + 1 :]:
-                if other.missed == 0 and _same_person(keeper.person, other.person):
+                if not other.lost and _same_person(keeper.person, other.person):
                     other.retract()
 
-    def _search_for_newcomers(self, bgr: Picture) -> None:
+    def _search_for_newcomers(self, frame: Frame) -> None:
         if len(self._followers) >= self._max_people:
             return
-        tiles = _tiles(bgr)
-        if self._followers and self._calls % self._search_every:
-            return
+        tiles = _tiles(frame.bgr)
         if self._followers:
+            if self._searched_s is not None and frame.time_s - self._searched_s < SEARCH_EVERY_S:
+                return
             self._next_tile = (self._next_tile + 1) % len(tiles)
             tiles = tiles[self._next_tile : self._next_tile + 1]
+        self._searched_s = frame.time_s
         for tile in tiles:
-            self._search(bgr, tile)
+            self._search(frame, tile)
 
-    def _search(self, bgr: Picture, tile: _Region) -> None:
+    def _search(self, frame: Frame, tile: _Region) -> None:
         """Takes on everybody new in one tile, the most prominent first."""
-        hidden = [f.predicted_box() if f.missed else f.person.box_px for f in self._followers]
+        bgr = frame.bgr
+        hidden = [f.predicted_box(frame.time_s) for f in self._followers]
         for _ in range(self._max_people):
             if len(self._followers) >= self._max_people:
                 return
@@ -152,11 +148,11 @@ class MediaPipePose2D(Closing):
             hidden.append(candidate.box_px)
             if any(_same_person(candidate, f.person) for f in self._followers):
                 continue
-            newcomer = _Follower(self._free_landmarker(), candidate, self._every)
+            newcomer = _LandmarkFollower(self._free_landmarker(), candidate, frame.time_s)
             # A second detection, at close range and on its own, is what keeps trees and shadows out.
-            newcomer.follow(bgr, 1, [f.person.box_px for f in self._followers])
-            known = any(_same_person(newcomer.person, f.person) for f in self._followers if not f.missed)
-            if newcomer.missed or known or not _plausible(newcomer.person, TORSO_TO_JOIN):
+            newcomer.follow(frame, [f.person.box_px for f in self._followers])
+            known = any(_same_person(newcomer.person, f.person) for f in self._followers if not f.lost)
+            if newcomer.lost or known or not _plausible(newcomer.person, TORSO_TO_JOIN):
                 self._idle.append(newcomer.landmarker)
             else:
                 self._followers.append(newcomer)
@@ -168,41 +164,45 @@ class MediaPipePose2D(Closing):
         return self._open[-1]
 
 
-class _Follower:
+class _LandmarkFollower:
     """Keeps one person in view from frame to frame.
 
     Args:
-        landmarker: its own. start: who is followed. every: it sees every so many frames of the video.
+        landmarker: its own.
+        start: who is followed.
+        now_s: when they were found.
 
     Attributes:
         person: as last seen.
-        missed: frames since then; 0 when seen in this frame.
+        seen_s: when that was.
+        lost: they were not seen in the last frame.
         continuity: how well the last sighting continued the path before it, 0..1.
     """
 
-    def __init__(self, landmarker: Landmarker, start: Person2D, every: int = 1) -> None:
+    def __init__(self, landmarker: Landmarker, start: Person2D, now_s: Fraction) -> None:
         self.landmarker = landmarker
-        self.person = start
-        self.missed = 0
+        self.person, self.seen_s, self.lost = start, now_s, False
         self.continuity = 1.0
-        self._velocity = np.zeros(2, np.float32)  # per frame that it sees
-        self._inertia = INERTIA**every
-        self._before = start, self._velocity, 0
+        self._asked_s = now_s
+        self._velocity = np.zeros(2, np.float32)  # px per second
+        self._before = start, now_s, self._velocity
         landmarker.forget()
         self._view = _Region.around(start.box_px)
 
-    def predicted_box(self) -> FloatArray:
-        """Where the person's box should be in the coming frame if they move on as they did."""
-        return self.person.box_px + np.tile(self._velocity * (self.missed + 1), 2).astype(np.float32)
+    def predicted_box(self, now_s: Fraction) -> FloatArray:
+        """Where the person's box should be by now if they move on as they did."""
+        return self.person.box_px + np.tile(self._drift(now_s), 2)
 
-    def follow(self, bgr: Picture, step_ms: int, others: list[FloatArray]) -> None:
-        """Looks for the person in the next frame; `others` are boxes of people this is not."""
-        expected = self.predicted_box()
+    def follow(self, frame: Frame, others: list[FloatArray]) -> None:
+        """Finds the person in the next frame; `others` are boxes of people this is not."""
+        now_s, bgr = frame.time_s, frame.bgr
+        step_ms, self._asked_s = max(1, int(1000 * (now_s - self._asked_s))), now_s
+        expected = self.predicted_box(now_s)
         if not self._view.holds(expected):
             # The landmarker remembers a place in the view: when the view moves, that place means nothing any more.
             self.landmarker.forget()
             self._view = _Region.around(expected)
-        # While locked, the landmarker looks only at its person, and painting over a neighbour could cut them.
+        # While locked, the landmarker sees only its person, and painting over a neighbour could cut them.
         locked = self.landmarker.locked
         found = self.landmarker(self._view.cut(bgr, hide=[] if locked else others, keep=expected), step_ms)
         seen = None if found is None else _person(self._view, *found, bgr)
@@ -210,21 +210,25 @@ class _Follower:
         fits = seen is not None and _plausible(seen, TORSO_TO_STAY) and _continues(last, expected, seen.box_px)
         # Somebody found anew inside another's box is a piece of them; only who was followed there may pass behind.
         if seen is None or not fits or (not locked and _covered(seen.box_px, others)):
-            self.missed += 1
+            self.lost = True
             self.landmarker.forget()
             return
-        shift = self._velocity * (self.missed + 1)
-        self.continuity = joint_similarity(self.person, seen, shift_px=shift, slack=2.0)
-        moved = (_centre(seen) - _centre(self.person)) / (self.missed + 1)
-        self._before = self.person, self._velocity, self.missed
-        self._velocity = (self._inertia * self._velocity + (1 - self._inertia) * moved).astype(np.float32)
-        self.person, self.missed = seen, 0
+        self.continuity = joint_similarity(self.person, seen, shift_px=self._drift(now_s), slack=2.0)
+        self._before = self.person, self.seen_s, self._velocity
+        if passed_s := float(now_s - self.seen_s):
+            left = np.float32(np.exp(-passed_s / VELOCITY_S))
+            moved = (_centre(seen) - _centre(self.person)) / np.float32(passed_s)
+            self._velocity = left * self._velocity + (1 - left) * moved
+        self.person, self.seen_s, self.lost = seen, now_s, False
 
     def retract(self) -> None:
-        """Unsays the last sighting: it was somebody else, and this person was missed once more."""
-        self.person, self._velocity, missed = self._before
-        self.missed = missed + 1
+        """Unsays the last sighting: it was somebody else, and this person was not seen."""
+        self.person, self.seen_s, self._velocity = self._before
+        self.lost = True
         self.landmarker.forget()
+
+    def _drift(self, now_s: Fraction) -> FloatArray:
+        return self._velocity * np.float32(now_s - self.seen_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +293,9 @@ def _person(view: _Region, landmarks: FloatArray, score: FloatArray, bgr: Pictur
     if box_area(box) < 1:
         return None
     outside = ((points < 0) | (points > (width, height))).any(-1)
-    joints, joint_score = mediapipe33_to_coco17(points, np.where(outside, np.minimum(score, 0.1), score))
-    return Person2D(None, box, joints, joint_score.astype(np.float32))
+    score = np.where(outside, np.minimum(score, 0.1), score).astype(np.float32)
+    feet = np.concatenate([points, score[:, None]], 1)[list(MEDIAPIPE33_OF_FOOT)]
+    return Person2D(None, box, *mediapipe33_to_coco17(points, score), feet)
 
 
 def _plausible(person: Person2D, torso: float) -> bool:

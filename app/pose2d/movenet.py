@@ -1,17 +1,17 @@
 """MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning find the joints of each.
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
-very well, and its MultiPose variant everybody in a picture, roughly. So a `_Follower` cuts a square around each person
-where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody came
-or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+very well, and its MultiPose variant everybody in a picture, roughly. So a `_CropFollower` cuts a square around each
+person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
+came or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -112,11 +112,19 @@ class MoveNetPose2D(Closing):
     believed joints with a margin, cut at the picture's edge.
 
     Args:
-        network: finds joints in crops. finder: finds people; see `movenet_networks`.
+        network: finds joints in crops.
+        finder: finds people; see `movenet_networks`.
         max_people: at most so many are followed at once, 1 or more.
         mirror: see `estimate`.
         name: what a report calls it.
         threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
+        waits: for MultiPose, in the frame that it is shown. Live it must not hold up whom is followed already: whom it
+            found is taken on in the frame by which it is done, from two threads on.
+        others: networks that can take `network`'s place, opened when they are asked for; see `protocol.Stepping`.
+        using: what `network` is called among them.
+
+    Attributes:
+        networks: their names, the most exact first; there is always one.
     """
 
     def __init__(
@@ -128,17 +136,27 @@ class MoveNetPose2D(Closing):
         mirror: bool = False,
         name: str = "movenet",
         threads: int = 1,
+        waits: bool = True,
+        others: Mapping[str, Callable[[], Network]] | None = None,
+        using: str = "",
     ) -> None:
         if max_people < 1:
             raise ValueError(f"max_people: want 1 or more, got {max_people}")
-        self.name = name
+        if others and using not in others:
+            raise ValueError(f"using: want one of {', '.join(others)}, got {using!r}")
+        self.name, self.using = name, using or name
+        self.networks = tuple(others or (self.using,))
+        self._others, self._opened = others or {}, {self.using: network}
+        self._coming: Future[Network] | None = None
         self._network: Network | None = network
         self._finder = finder
         self._max_people, self._mirror = max_people, mirror
-        self._followers: list[_Follower] = []
+        self._followers: list[_CropFollower] = []
         self._last: Frame | None = None
         self._found_s = self._changed_s = -np.inf
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
+        self._waits = waits
+        self._searching: _Search | None = None
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -148,24 +166,57 @@ class MoveNetPose2D(Closing):
         """
         last, self._last = self._last, frame
         if last is not None and begins_anew(frame, last):
-            self._followers = []
+            self._followers, self._searching = [], None
             self._found_s = self._changed_s = -np.inf
+        if self._coming is not None and self._coming.done():
+            self._network, self._coming = self._coming.result(), None
         now_s = float(frame.time_s)
         squares = [f.square(now_s) for f in self._followers]
-        search = self._search(frame.bgr, now_s)
+        begun = self._begin_search(frame.bgr, now_s)
         for follower, joints in zip(self._followers, self._estimate(frame.bgr, squares), strict=True):
             follower.follow(_person(joints, frame.bgr, STAY), now_s)
         self._settle_duplicates()
         self._let_go(now_s)
-        if search is not None:
-            self._take_on(search(), frame.bgr, now_s)
+        if begun and self._searching is not None:
+            self._searching.shown = [(f, f.person) for f in self._followers]
+        nobody = not self._followers  # nothing to be held up
+        if self._searching is not None and (self._waits or nobody or self._searching.answer.done()):
+            search, self._searching = self._searching, None
+            self._take_on(search, frame.bgr, now_s)
         return tuple(f.person for f in self._followers if not f.lost)
+
+    def use(self, name: str) -> None:
+        """Finds joints with that one of `networks` as soon as it is open; until then with the one before.
+
+        Raises:
+            ValueError: another name.
+        """
+        if name not in self.networks:
+            raise ValueError(f"network: want one of {', '.join(self.networks)}, got {name!r}")
+        self.using, self._coming = name, None
+        if name in self._opened:
+            self._network = self._opened[name]
+        else:
+            self._coming = self._run(self._open, name)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
         if self._pool is not None:
             self._pool.shutdown()
-        self._followers, self._network = [], None
+        self._followers, self._network, self._searching, self._coming = [], None, None, None
+        self._opened.clear()
+
+    def _open(self, name: str) -> Network:
+        self._opened[name] = self._others[name]()
+        return self._opened[name]
+
+    def _run(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """The work's result: on a thread beside this one, or done at once where there is none."""
+        if self._pool is not None:
+            return self._pool.submit(work, *arguments)
+        done: Future[Any] = Future()
+        done.set_result(work(*arguments))
+        return done
 
     def _estimate(self, bgr: NDArray[np.uint8], squares: list[Square]) -> list[FloatArray]:
         if self._network is None:
@@ -173,15 +224,15 @@ class MoveNetPose2D(Closing):
         each = map if self._pool is None else self._pool.map
         return _estimates(each, self._network, bgr, squares, mirror=self._mirror)
 
-    def _search(self, bgr: NDArray[np.uint8], now_s: float) -> Callable[[], list[tuple[Person2D, float]]] | None:
-        """Lets MultiPose find people, if it is time, beside the networks of the crops; returns how to get them."""
+    def _begin_search(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
+        """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
         soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
-        if now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6:
-            return None
+        early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
+        if early or self._searching is not None:
+            return False
         self._found_s = now_s
-        if self._pool is None:
-            return partial(find_people, self._finder, bgr)
-        return self._pool.submit(find_people, self._finder, bgr).result
+        self._searching = _Search(self._run(find_people, self._finder, bgr))
+        return True
 
     def _settle_duplicates(self) -> None:
         """Where two followers show one person, the one that continues its own path better keeps them."""
@@ -197,10 +248,11 @@ class MoveNetPose2D(Closing):
             self._changed_s = now_s
         self._followers = kept
 
-    def _take_on(self, found: list[tuple[Person2D, float]], bgr: NDArray[np.uint8], now_s: float) -> None:
+    def _take_on(self, search: _Search, bgr: NDArray[np.uint8], now_s: float) -> None:
         """Takes on everybody new, the surest first."""
-        for rough, _ in found:
-            known = [f for f in self._followers if _same_person(f.person, rough) or _piece_of(rough, f.person)]
+        shown = [(f, person) for f, person in search.shown if f in self._followers]
+        for rough, _ in search.answer.result():
+            known = [f for f, person in shown if _same_person(person, rough) or _piece_of(rough, person)]
             for follower in known:
                 follower.confirmed_s = now_s
             if known or len(self._followers) >= self._max_people:
@@ -211,15 +263,25 @@ class MoveNetPose2D(Closing):
             person = _person(self._estimate(bgr, [square])[0], bgr, JOIN)
             # The crop's own joints may show somebody else, who stands in the middle of it.
             if person is not None and not any(_same_person(f.person, person) for f in self._followers):
-                self._followers.append(_Follower(person, now_s))
+                self._followers.append(_CropFollower(person, now_s))
+                shown.append((self._followers[-1], rough if not self._waits else person))
                 self._changed_s = now_s
 
 
-class _Follower:
+@dataclass(slots=True)
+class _Search:
+    """MultiPose at work on a frame: its answer, and everybody followed as they were in that very frame."""
+
+    answer: Future[list[tuple[Person2D, float]]]
+    shown: list[tuple[_CropFollower, Person2D]] = field(default_factory=list)
+
+
+class _CropFollower:
     """Keeps one person in view.
 
     Attributes:
-        person: as last seen. lost: they were not seen in the last frame.
+        person: as last seen.
+        lost: they were not seen in the last frame.
         continuity: how well the last sighting continued the path before it, 0..1.
         confirmed_s: when MultiPose last saw them.
     """

@@ -1,6 +1,6 @@
 """MoveNet's networks ready to run: converted once, kept in the cache, in 8 bits where this machine is faster so.
 
-Thunder and Lightning look at one person in a square crop, MultiPose at everybody in a picture. All of them may be
+Thunder and Lightning see one person in a square crop, MultiPose at everybody in a picture. All of them may be
 called from several threads at once; ONNX Runtime releases the interpreter's lock.
 """
 
@@ -12,7 +12,6 @@ import math
 import platform
 import time
 import zipfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,13 +23,14 @@ from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
-from sasmamba.models.movenet import CONVERSION, STRIDE, GraphError, to_onnx
+from sasmamba.common.shipped_weights import shipped_folder
 from sasmamba.models.movenet_decode import decode_people, decode_person
 from sasmamba.models.movenet_int8 import quantised, read_ranges
+from sasmamba.models.movenet_onnx import CONVERSION, STRIDE, GraphError, to_onnx
 
 Precision = Literal["auto", "float", "int8"]
 
-#: The crop's side in pixels of the networks that look at one person.
+#: The crop's side in pixels of the networks that see one person.
 SIDES = {"thunder": 256, "lightning": 192}
 #: What may run in 8 bits. Lightning hardly gains by it and loses more (0.7 % of the crop), and MultiPose makes several
 #: people of one, since neighbouring cells are often equal then.
@@ -50,7 +50,7 @@ class PoseNetwork:
     """Thunder or Lightning.
 
     Args:
-        session: of `models.movenet`'s graph.
+        session: of `models.movenet_onnx`'s graph.
         side: of a crop, pixels.
     """
 
@@ -77,7 +77,7 @@ class MultiPoseNetwork:
     """MultiPose.
 
     Args:
-        session: of `models.movenet`'s graph.
+        session: of `models.movenet_onnx`'s graph.
     """
 
     def __init__(self, session: Any) -> None:
@@ -189,7 +189,7 @@ def _converted(name: str, precision: Precision) -> Path:
     except (GraphError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{bundle} holds no MoveNet that can be used ({error}). Delete it and try again.") from error
     if precision == "int8":
-        ranges = read_ranges(Path(str(files("sasmamba.weights").joinpath("movenet_ranges.json"))))
+        ranges = read_ranges(shipped_folder() / "movenet_ranges.json")
         model = quantised(model, ranges[name])
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())

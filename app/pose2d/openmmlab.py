@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.detectors import PERSON, Detector, people_in
-from sasmamba.app.pose2d.hrnet import BATCH, HRNetPose2D
+from sasmamba.app.pose2d.detectors import PERSON, people_in
+from sasmamba.app.pose2d.estimator import Joints, in_batches
 from sasmamba.app.types import Frame
 from sasmamba.app.weights import manifest
 from sasmamba.app.weights import store as weights_store
-from sasmamba.common import arrays
-from sasmamba.common.arrays import FloatArray
+from sasmamba.common.arrays import FloatArray, Picture
+from sasmamba.common.closing import Closing
 from sasmamba.common.errors import UserError
 from sasmamba.models.hrnet import read_tensors
 from sasmamba.models.skeletons import COCO
@@ -33,20 +34,21 @@ from sasmamba.models.tensorfile import CheckpointError
 #: MMPose's name of the model that runs unless another is asked for.
 DEFAULT_MODEL = "td-hm_hrnet-w32_8xb64-210e_coco-256x192"
 
+#: Crops that go through a network together.
+BATCH = 16
 #: What does without either package.
 _INSTEAD = {"mmpose": "--pose2d mediapipe", "mmdet": "--detector yolox or --detector mediapipe"}
 #: OpenMMLab ends a checkpoint's name with the first 8 digits of its SHA-256, in MMPose followed by a date.
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})(?:_\d{8})?\.pth$")
 
 
-class OpenMMLabPose2D(HRNetPose2D):
-    """A top-down model of MMPose on people that a detector finds and `HRNetPose2D` follows; see `protocol.Pose2D`.
+class MMPoseEstimator(Closing):
+    """A top-down model of MMPose; see `estimator.JointEstimator`.
 
     Args:
-        detector: finds people; closed with this backend.
         model: a name in MMPose's model index; top-down, for COCO's 17 joints.
         checkpoint: its weights; None for the ones the index names, fetched if they are not here.
-        max_people, every, device: as for `HRNetPose2D`.
+        device: where it runs.
 
     Raises:
         UserError: MMPose is not installed, knows no such model, or its weights cannot be had or do not fit.
@@ -54,46 +56,42 @@ class OpenMMLabPose2D(HRNetPose2D):
 
     name = "openmmlab"
 
-    def __init__(
-        self,
-        detector: Detector,
-        model: str = DEFAULT_MODEL,
-        checkpoint: Path | None = None,
-        *,
-        max_people: int = 4,
-        every: int = 1,
-        device: str = "cpu",
-    ) -> None:
-        apis = load_mmpose()
-        network = load_model(apis.init_model, zoo_model("mmpose", model), checkpoint, device)
+    def __init__(self, model: str = DEFAULT_MODEL, checkpoint: Path | None = None, *, device: str = "cpu") -> None:
+        self._apis = load_mmpose()
+        network = load_model(self._apis.init_model, zoo_model("mmpose", model), checkpoint, device)
         joints = len(network.dataset_meta["keypoint_id2name"])  # type: ignore[arg-type, index]
         if type(network).__name__ != "TopdownPoseEstimator" or joints != len(COCO):
             raise UserError(
                 f"{model} is a {type(network).__name__} for {joints} joints; --pose2d openmmlab wants a top-down model "
                 f"for COCO's {len(COCO)}, such as {DEFAULT_MODEL}."
             )
-        self._apis = apis
-        super().__init__(network, detector, max_people=max_people, every=every, device=device)
+        # Channels last is what convolutions on a CPU and on tensor cores are fastest with.
+        self._network: nn.Module | None = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def joints_in(self, bgr: arrays.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Joints of the people in boxes (n, 4) x0, y0, x1, y1: (n, 17, 2) in pixels, (n, 17) scores of 0..1."""
+    def __call__(self, frame: Frame, boxes_px: FloatArray) -> Joints:
+        """See `estimator.JointEstimator`."""
         if self._network is None:
-            raise ValueError("the backend is closed")
-        joints_px, score = np.zeros((len(boxes_px), 17, 2), np.float32), np.zeros((len(boxes_px), 17), np.float32)
-        for start in range(0, len(boxes_px), BATCH):  # of no boxes MMPose would make one: the whole picture
-            part = slice(start, start + BATCH)
-            with _scope("mmpose"):
-                found = self._apis.inference_topdown(self._network, bgr, boxes_px[part])
-            joints_px[part] = np.concatenate([f.pred_instances.keypoints for f in found])
-            score[part] = np.clip(np.concatenate([f.pred_instances.keypoint_scores for f in found]), 0, 1)
-        return joints_px, score
+            raise ValueError("the estimator is closed")
+        # of no boxes MMPose would make one: the whole picture
+        return in_batches(lambda some: self._estimate(frame.bgr, some), boxes_px, BATCH)
+
+    def close(self) -> None:
+        """Frees the model; a second call does nothing."""
+        self._network = None
+
+    def _estimate(self, bgr: Picture, boxes_px: FloatArray) -> Joints:
+        with _scope("mmpose"):
+            found = self._apis.inference_topdown(self._network, bgr, boxes_px)
+        score = np.concatenate([f.pred_instances.keypoint_scores for f in found])
+        return np.concatenate([f.pred_instances.keypoints for f in found]), np.clip(score, 0, 1)
 
 
 class MmdetDetector:
     """A detector of MMDetection, RTMDet and Faster R-CNN among them; see `detectors.Detector`.
 
     Args:
-        model: a name in MMDetection's model index, trained on COCO. checkpoint: as for `OpenMMLabPose2D`.
+        model: a name in MMDetection's model index, trained on COCO.
+        checkpoint: as for `MMPoseEstimator`.
 
     Raises:
         UserError: MMDetection or MMCV's compiled operations are not installed, it knows no such model, or its weights
@@ -151,7 +149,8 @@ def load_model(init: Any, model: ZooModel, checkpoint: Path | None, device: str)
     """A model of the zoo with its weights, made by its package.
 
     Args:
-        init: mmpose's `init_model` or mmdet's `init_detector`. checkpoint: the weights, None for the published ones.
+        init: mmpose's `init_model` or mmdet's `init_detector`.
+        checkpoint: the weights, None for the published ones.
 
     Raises:
         UserError: the weights cannot be had, cannot be read safely, or are of another model.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from sasmamba.app.types import Frame, Person2D
 
@@ -31,3 +31,18 @@ class Pose2D(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """What a backend has besides that can do the same with networks of different cost, while frames come.
+
+    Attributes:
+        networks: their names, the most exact and dearest first.
+        using: that of the one that is asked for.
+    """
+
+    networks: tuple[str, ...]
+    using: str
+
+    def use(self, name: str) -> None: ...

@@ -1,4 +1,4 @@
-"""Square crops around people, for networks that look at one person in a square picture.
+"""Square crops around people, for networks that see one person in a square picture.
 
 Where a crop lies follows MoveNet's own rule, published with the network (TensorFlow Hub's tutorial "MoveNet: Ultra fast
 and accurate pose detection model"): around the hips, far enough for 1.9 times the reach of the torso and for 1.2 times

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.render.palette import BACK_TOP, INK, SIDE_COLORS, Area, Canvas, mix, rgb
 from sasmamba.app.render.scene import Scene, SceneCamera
-from sasmamba.models.skeletons import H36M, H36M_EDGES
+from sasmamba.models.skeletons import FOOT, FOOT_EDGES, H36M, H36M_EDGES
 
 
 def fixed_point(points: NDArray) -> NDArray[np.int32]:
@@ -74,7 +74,7 @@ _ARC = np.linspace(-1, 1, 9, dtype=np.float32)
 class _Parts:
     """What a body is made of: capsules between two points of two joints each; balls are capsules without length."""
 
-    joints: NDArray  # (N, 2) H36M indices
+    joints: NDArray  # (N, 2) indices among the 17 joints and then the 4 points of `FOOT`
     along: NDArray  # (N, 2) where the capsule begins and ends between them, 0..1
     radii_m: NDArray  # (N, 2)
     colors: NDArray  # (N, 3) BGR
@@ -82,20 +82,25 @@ class _Parts:
     limbs_of_ball: NDArray  # (B, 2) the limbs that meet in each; it is drawn over both
 
 
+#: Radius of a body at each joint, metres.
+RADIUS_M = {
+    "PELVIS": 0.082,
+    "HIP": 0.062,
+    "KNEE": 0.049,
+    "ANKLE": 0.035,
+    "SPINE": 0.088,
+    "THORAX": 0.080,
+    "NOSE": 0.040,
+    "HEAD_TOP": 0.095,
+    "SHOULDER": 0.048,
+    "ELBOW": 0.037,
+    "WRIST": 0.026,
+    "HEEL": 0.032,
+    "TOE": 0.025,
+}
+
+
 def _body() -> _Parts:
-    width = {  # radius at each joint, in metres
-        "PELVIS": 0.082,
-        "HIP": 0.062,
-        "KNEE": 0.049,
-        "ANKLE": 0.035,
-        "SPINE": 0.088,
-        "THORAX": 0.080,
-        "NOSE": 0.040,
-        "HEAD_TOP": 0.095,
-        "SHOULDER": 0.048,
-        "ELBOW": 0.037,
-        "WRIST": 0.026,
-    }
     special = {  # limbs that are not simply joint to joint: begin, end, radii
         "HEAD_TOP": (0.35, 0.60, 0.098, 0.100),
         "NOSE": (0.0, 0.9, 0.042, 0.040),
@@ -110,25 +115,33 @@ def _body() -> _Parts:
     joints, shape, colors = [], [], []
     for e in H36M_EDGES:
         joints.append((e.a, e.b))
-        shape.append(special.get(kind(e.b), (0.0, 1.0, width[kind(e.a)], width[kind(e.b)])))
+        shape.append(special.get(kind(e.b), (0.0, 1.0, RADIUS_M[kind(e.a)], RADIUS_M[kind(e.b)])))
+        colors.append(SIDE_COLORS[e.side])
+    # the instep, and the sole from the heel to the tip of the toes
+    foot = {"ANKLE": (0.0, 0.8, 0.036, 0.027), "HEEL": (0.06, 1.28, 0.032, 0.022)}
+    for e in FOOT_EDGES:
+        joints.append((e.a, e.b))
+        name = H36M(e.a).name if e.a < len(H36M) else FOOT(e.a - len(H36M)).name
+        shape.append(foot[name.partition("_")[2]])
         colors.append(SIDE_COLORS[e.side])
     limbs_of_ball = []
     for joint in H36M:
         if joint.name.startswith(("LEFT_", "RIGHT_")):
             meeting = [i for i, e in enumerate(H36M_EDGES) if joint in (e.a, e.b)]
             limbs_of_ball.append((meeting[0], meeting[-1]))
-            ball = width[kind(joint)] * 1.10
+            ball = RADIUS_M[kind(joint)] * 1.10
             joints.append((joint, joint))
             shape.append((0.0, 0.0, ball, ball))
             colors.append(mix(SIDE_COLORS[joint.name.partition("_")[0].lower()], rgb(0xFFFFFF), 0.22))
     sizes = np.array(shape)
-    balls = np.arange(len(H36M_EDGES), len(joints))
+    balls = np.arange(len(H36M_EDGES) + len(FOOT_EDGES), len(joints))
     return _Parts(np.array(joints), sizes[:, :2], sizes[:, 2:], np.array(colors), balls, np.array(limbs_of_ball))
 
 
 _PARTS = _body()
-_SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
-_SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])
+_EDGES = (*H36M_EDGES, *FOOT_EDGES)
+_SHADOW = np.array([[e.a, e.b] for e in _EDGES])
+_SHADOW_RADII = np.array([0.045 if e in FOOT_EDGES else 0.10 if e.side == "middle" else 0.065 for e in _EDGES])
 
 
 def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
@@ -146,7 +159,7 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
     """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over.
 
     Args:
-        world: (people, 17, 3) joints in world axes, metres.
+        world: (people, 21, 3) joints, then heels and toes, in world axes, metres.
         observed: of each of them, whether they were seen in this frame.
         unit: what one pixel of a picture 720 pixels high has become.
 

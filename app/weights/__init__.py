@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import importlib.util
 import logging
 import os
 from pathlib import Path
@@ -12,6 +10,7 @@ from sasmamba.app.weights.download import Tell
 from sasmamba.app.weights.manifest import Entry, shipped_entries
 from sasmamba.app.weights.store import Status, Store
 from sasmamba.common.errors import UserError
+from sasmamba.common.shipped_weights import shipped_folder
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ def default_store(*, offline: bool | None = None) -> Store:
     """The shipped manifest with the cache folder of now; offline None asks SASMAMBA_OFFLINE."""
     if offline is None:
         offline = os.environ.get("SASMAMBA_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
-    shipped = Path(str(importlib.resources.files("sasmamba.weights")))
+    shipped = shipped_folder()
     return Store(shipped_entries(shipped), cache_dir(), shipped, offline)
 
 

@@ -78,7 +78,7 @@ def with_normalization(network: bytes, name: str, *, mean: float, std: float) ->
         # The version is the only number among a model's fields, everything else lies elsewhere in the file.
         model[slot] = network[at : at + 4] if slot == 0 else _Old(_follow(network, at))
     model |= {_MODEL_BUFFERS: buffers, _MODEL_METADATA: metadata}
-    return _Writer(b"TFL3").file(_Table(model), old=network)
+    return _FlatbufferWriter(b"TFL3").file(_Table(model), old=network)
 
 
 def _check(network: bytes, name: str) -> None:
@@ -93,7 +93,7 @@ def _metadata(name: str, mean: float, std: float) -> bytes:
     unit = _Table({_UNION_TYPE: struct.pack("<B", _NORMALIZATION_OPTIONS), _UNION_VALUE: options})
     tensor = _Table({_TENSOR_NAME: "image", _TENSOR_CONTENT: content, _TENSOR_PROCESS_UNITS: [unit]})
     root = _Table({_MODEL_NAME: name, _SUBGRAPHS: [_Table({_INPUTS: [tensor]})], _MIN_PARSER_VERSION: "1.0.0"})
-    return _Writer(b"M001").file(root)
+    return _FlatbufferWriter(b"M001").file(root)
 
 
 # Reading: positions are absolute, offsets in the file count from where they stand.
@@ -157,7 +157,7 @@ _Value = bytes | str | _Old | _Blob | _Floats | _Table | list["_Value"]
 
 
 @dataclass(slots=True)
-class _Writer:
+class _FlatbufferWriter:
     identifier: bytes
     out: bytearray = field(default_factory=bytearray)
     into_old: list[tuple[int, int]] = field(default_factory=list)

@@ -11,14 +11,14 @@ import errno
 import logging
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from sasmamba.app.weights.download import SourceFailed, Tell, answers, fetch, in_few_words
 from sasmamba.app.weights.manifest import Entry
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import sha256_of
+from sasmamba.common.files import checksum
+from sasmamba.common.shipped_weights import verified
 
 ASK_AGAIN_S = 86_400.0
 #: How long another process may take to fetch the same file.
@@ -72,8 +72,8 @@ class Store:
         path = self._path(entry)
         if not path.is_file():
             return Status(entry, path, "missing")
-        checksum = _checksum(path)
-        sound = any(s.yields(checksum) for s in entry.sources)
+        digits = checksum(path)
+        sound = any(s.yields(digits) for s in entry.sources)
         return Status(entry, path, "ok" if sound else "damaged")
 
     def locate(self, name: str) -> Path | None:
@@ -95,7 +95,7 @@ class Store:
             return status.path
         entry = status.entry
         if entry.packaged is not None:
-            raise UserError(_packaged_is_bad(status))
+            return verified(status.path, entry.packaged.digest)
         if self.offline:
             raise UserError(
                 f"{name} is {_not_here(status)}, and fetching is switched off. Switch it on, or run "
@@ -169,31 +169,8 @@ class Store:
         )
 
 
-def _checksum(path: Path) -> str:
-    """SHA-256 of a file, read once per process unless the file changes."""
-    stat = path.stat()
-    return _checksum_of(path, stat.st_size, stat.st_mtime_ns)
-
-
-@cache
-def _checksum_of(path: Path, size: int, mtime_ns: int) -> str:
-    return sha256_of(path)
-
-
 def _not_here(status: Status) -> str:
     return "not here" if status.state == "missing" else f"damaged ({status.path} does not match its checksum)"
-
-
-def _packaged_is_bad(status: Status) -> str:
-    if status.state == "missing":
-        return f"{status.path} is missing: the installation is not complete. Reinstall the package."
-    return (
-        f"{status.path} does not match its checksum: it is damaged or was altered. Reinstall the package, or name "
-        "weights of your own instead."
-    )
-
-
-# Fetching: `_fill` leaves the verified file at `part`, or raises _SourceFailed.
 
 
 def _is_recent(note: Path) -> bool:

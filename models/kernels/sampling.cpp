@@ -130,7 +130,7 @@ EXPORT void sasmamba_sampling_forward(const int64_t *sizes, const float *const *
     });
 }
 
-// gradients: x, offset, deform, plain, bias, dense and zero. Threads take ranges of (batch element, sixteen channels);
+// gradients: x, offset, deform, plain, bias, dense and zero. Threads take ranges of (batch element, LANES channels);
 // x is then theirs alone, what they share is summed from private copies.
 EXPORT void sasmamba_sampling_backward(const int64_t *sizes, const float *const *in, const float *dout,
                                        float *const *gradients, int threads) {

@@ -123,7 +123,8 @@ def selective_scan(
         B, C: (batch, L, K, N) input and output maps.
         A: (K, E, N), negative.
         D: (K, E) skip.
-        dt_weight: (K, E, R); dt_bias: (K, E).
+        dt_weight: (K, E, R).
+        dt_bias: (K, E).
         routes: (K, L) int64, routes[k, i] is the token that route k visits i-th; each row a permutation.
         backend: which implementation; "auto" takes the fastest that can run here, or what SASMAMBA_SCAN names.
 

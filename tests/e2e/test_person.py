@@ -128,7 +128,7 @@ def test_nobody_at_all(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nobody was found" in one_sentence(result.err)
 
 
-class WithAGhost(TwoWalkers):
+class WithASpuriousTrack(TwoWalkers):
     """The second is upside down: whatever the lifter makes of it, no frame fits."""
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
@@ -139,7 +139,7 @@ class WithAGhost(TwoWalkers):
 
 def test_a_false_track_costs_no_render(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lifter is held upright, so that the pose cannot follow the picture down."""
-    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", lambda backend, **options: WithAGhost())
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", lambda backend, **options: WithASpuriousTrack())
     lift = Lifter.__call__
 
     def upright(self: Lifter, xyc: np.ndarray) -> np.ndarray:

@@ -347,7 +347,7 @@ def test_ctrl_c_while_the_cluster_does_not_answer(tmp_path: Path) -> None:
         pressed: list[float] = []
 
         def press() -> None:
-            other.accept()  # the look whether anybody is there; Ray comes later
+            other.accept()  # the check whether anybody is there; Ray comes later
             time.sleep(1)
             pressed.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)

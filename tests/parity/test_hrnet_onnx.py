@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
+from sasmamba.app.types import Frame
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx")
@@ -74,14 +76,14 @@ def test_heatmaps(config: HRNetConfig, input_px: tuple[int, int], count: int) ->
 
 
 def test_joints() -> None:
-    """The backend's own way, flip test and all, beside PyTorch's, which it takes for a network it does not know."""
-    bgr = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    """The estimator's own way, flip test and all, beside PyTorch's, which it takes for a network it does not know."""
+    frame = Frame(0, Fraction(0), np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8))
     boxes = np.array([[20, 30, 120, 230], [150, 10, 310, 200]], np.float32)
-    ours = HRNetPose2D(network(SMALL), lambda frame: boxes, flip=True)  # type: ignore[arg-type]
+    ours = HRNetEstimator(network(SMALL), flip=True)
     plain = nn.Sequential(copy.deepcopy(network(SMALL)))
-    theirs = HRNetPose2D(plain, lambda frame: boxes, flip=True)  # type: ignore[arg-type]
+    theirs = HRNetEstimator(plain, flip=True)
     assert (ours.runtime, theirs.runtime) == ("onnxruntime", "torch")
-    for got, want in zip(ours.joints_in(bgr, boxes), theirs.joints_in(bgr, boxes), strict=True):
+    for got, want in zip(ours(frame, boxes), theirs(frame, boxes), strict=True):
         np.testing.assert_allclose(got, want, atol=1e-2)
 
 

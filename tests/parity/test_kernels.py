@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(kernels.load()[0] is None, reason=kernels.load()
 
 @pytest.mark.parametrize("name", ["u", "dt", "B", "C", "A", "D", "dt_weight", "dt_bias"])
 def test_nan_comes_out_where_the_reference_has_it(name: str) -> None:
-    """A NaN in the middle spoils all that follows it on its route, and nothing else."""
+    """A NaN in the middle corrupts all that follows it on its route, and nothing else."""
     L, E, K, N, R = 12, 20, 2, 3, 2
     g = torch.Generator().manual_seed(0)
     sizes = {

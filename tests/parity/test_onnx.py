@@ -126,14 +126,14 @@ def test_every_variant(tmp_path: Path, variant: dict) -> None:
 
 def test_normalisation_alone(tmp_path: Path) -> None:
     """What is not found, from nobody in a whole window to one point of no size, is normalised alike."""
-    from sasmamba.models.onnx_export import INPUT, _Writer
+    from sasmamba.models.onnx_export import INPUT, _LifterGraph
 
     x = people(5, 27)
     x[0, ..., 2] = 0
     x[1, :, 1:, 2] = 0
     x[2, :, H36M.PELVIS, 2] = 0
     x[3, :, :, :2] = 7
-    writer = _Writer(27, 17)
+    writer = _LifterGraph(27, 17)
     writer.op("Identity", writer.normalised(INPUT, 3), output="out")
     window = ["batch", 27, 17, 3]
     info = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, window) for n in (INPUT, "out")]

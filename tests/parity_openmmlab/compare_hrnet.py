@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-from sasmamba.app.pose2d import topdown
+from sasmamba.app.pose2d import person_crops
 from sasmamba.common import arrays
 from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import load_hrnet
@@ -120,7 +120,7 @@ def compare_network(config_name: str, bgr: arrays.Picture, boxes: np.ndarray) ->
         ours = load_hrnet(path)
     print(f"\n{config_name}: {sum(p.numel() for p in ours.parameters()):,} parameters")
 
-    crops = topdown.Crops.around(boxes, input_px)
+    crops = person_crops.Crops.around(boxes, input_px)
     cut = crops.cut(bgr)
     with torch.inference_mode():
         images = heatmap_codec.normalised(cut)

@@ -40,12 +40,12 @@ from sasmamba.models.skeletons import coco17_to_h36m17
 ROOT = Path(__file__).parents[2]
 SIZE = 320, 240
 #: Live settings of what is shown, which a program does itself.
-SCREENS = ("serve", "window", "seconds", "patience_s", "height")
+SCREENS = ("serve", "serve_host", "window", "seconds", "patience_s", "height")
 
 
 @pytest.fixture(autouse=True)
 def _a_walker(monkeypatch: pytest.MonkeyPatch) -> None:
-    for user in ("analysis", "stream", "app.pipeline"):
+    for user in ("stream", "app.pipeline"):
         monkeypatch.setattr(f"sasmamba.{user}.open_pose2d", walker_2d)
 
 
@@ -142,7 +142,7 @@ def test_analyse_where_somebody_was_not_seen(video: Path, monkeypatch: pytest.Mo
         def __call__(self, frame: Frame):  # type: ignore[no-untyped-def]
             return () if 10 <= frame.index < 14 else super().__call__(frame)
 
-    monkeypatch.setattr("sasmamba.analysis.open_pose2d", lambda backend, **options: Blinking())
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", lambda backend, **options: Blinking())
     person = sasmamba.analyse(video, flip=False).people[1]
     unseen = np.arange(40)[~person.observed]
     assert unseen.tolist() == [10, 11, 12, 13]
@@ -152,7 +152,7 @@ def test_analyse_where_somebody_was_not_seen(video: Path, monkeypatch: pytest.Mo
 
 
 def test_analyse_of_nobody(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sasmamba.analysis.open_pose2d", lambda backend, **options: Nobody())
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", lambda backend, **options: Nobody())
     assert sasmamba.analyse(video).people == {}
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from sasmamba.app.weights.lifters import lifter_path
+from sasmamba.common.errors import UserError
+from sasmamba.common.shipped_weights import shipped_folder, shipped_weights
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import config_from_dict, load_lifter, read_metadata, save_lifter
 from sasmamba.models.posemamba import POSEMAMBA_L
 from sasmamba.models.sasmamba import SASMAMBA, SasMamba, SasMambaConfig
 from sasmamba.models.tensorfile import CheckpointError
+from sasmamba.training.loop import find_weights
 
 CONFIG = SasMambaConfig(
     block=BlockConfig(width=16, states=2, directions=("spatial_forward", "temporal_backward"), dt_range=(0.01, 1.0)),
@@ -66,6 +71,20 @@ def test_other_files_are_refused(tmp_path: Path, change: dict[str, str], drop: s
         load_lifter(path)
 
 
+@pytest.mark.parametrize("number", [-1, 50_000, 2**31, 10**11, 1e300, float("nan")])
+@pytest.mark.parametrize("where", ["width", "states", "expand", "mlp_ratio", "blocks", "frames", "joints"])
+def test_a_file_of_a_few_bytes_that_describes_a_giant(tmp_path: Path, where: str, number: float) -> None:
+    """Refused before anything is built: no memory holds some of these, and others would take minutes."""
+    path = tmp_path / "lifter.safetensors"
+    save_lifter(SasMamba(CONFIG), path)
+    described = json.loads(read_metadata(path)["config"])
+    inner = described["block"] if where in described["block"] else described
+    inner[where] = number
+    _resave(path, {"config": json.dumps(described)})
+    with pytest.raises(CheckpointError, match=r"cannot build|do not fit"):
+        load_lifter(path)
+
+
 def test_a_posemamba_says_so_and_loads(tmp_path: Path) -> None:
     config = replace(CONFIG, block=replace(CONFIG.block, local="depthwise", scan_input="limb"))
     model, path = SasMamba(config).eval(), tmp_path / "lifter.safetensors"
@@ -87,9 +106,34 @@ def test_a_sasmamba_without_a_part_stays_one(tmp_path: Path, change: dict[str, s
 
 
 def test_the_shipped_lifter_loads() -> None:
-    path = Path(str(resources.files("sasmamba.weights") / "sasmamba-lean.safetensors"))
+    path = shipped_weights("sasmamba-lean")
     assert read_metadata(path)["model"] == "sasmamba"
     assert load_lifter(path).config.block.width == 48
+
+
+@pytest.mark.parametrize("state", ["is missing", "does not match its checksum"])
+def test_a_shipped_lifter_that_is_not_itself_is_refused_everywhere(
+    tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training and evaluation read it as the demo does."""
+    shutil.copytree(shipped_folder(), tmp_path / "weights", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "weights" / "sasmamba-lean.safetensors"
+    if state == "is missing":
+        file.unlink()
+    else:
+        data = bytearray(file.read_bytes())
+        data[-1000] ^= 1
+        file.write_bytes(bytes(data))
+    monkeypatch.setattr("sasmamba.common.shipped_weights.shipped_folder", lambda: tmp_path / "weights")
+    monkeypatch.setattr("sasmamba.app.weights.shipped_folder", lambda: tmp_path / "weights")
+    for find in (find_weights, lifter_path):
+        with pytest.raises(UserError, match=f"^{re.escape(str(file))} {state}"):
+            find("sasmamba-lean")
+
+
+def test_a_name_that_is_not_shipped() -> None:
+    with pytest.raises(UserError, match="no shipped weights 'sasmamba-fat'; there are sasmamba-lean"):
+        find_weights("sasmamba-fat")
 
 
 def test_configurations_start_from_a_variant() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.pose2d.topdown import Crops
+from sasmamba.app.pose2d.person_crops import Crops
 from sasmamba.models.heatmap_codec import decode
 from sasmamba.models.skeletons import POSETRACK, POSETRACK_MIRROR
 from sasmamba.training.crops import (

@@ -1,4 +1,4 @@
-"""The house stands on its floors: nothing imports what is above it, nothing imports in circles.
+"""The house stands on its floors: nothing imports what is above it or in circles, no two things have one name.
 
 Every import counts, those inside functions and those for type checkers alone included: a circle is one whenever it
 runs.
@@ -18,11 +18,11 @@ BELOW = {"common": set(), "models": {"common"}, "training": {"common", "models"}
 #: The one file that composes the application and the training.
 COMPOSES = "sasmamba.app.cli.main"
 #: What computes, and what it must not load, directly or by way of others: pictures come in and go out elsewhere. OpenCV
-#: is for those that look at pictures themselves: tracking at clothes, training at crops.
+#: is for those that read pictures themselves: tracking at clothes, camera motion at the background, training at crops.
 VIDEO = {"av", "imageio"}
 NUMERICS = {
     "sasmamba.app.lifting": VIDEO | {"cv2"},
-    "sasmamba.app.motion": VIDEO | {"cv2"},
+    "sasmamba.app.motion": VIDEO,
     "sasmamba.app.take": VIDEO | {"cv2"},
     "sasmamba.app.tracking": VIDEO,
     "sasmamba.models": VIDEO | {"cv2"},
@@ -88,6 +88,28 @@ def test_no_circle() -> None:
         reached = reached_from(module)
         circle = sorted(name for name in reached if module in IMPORTS.get(name, ()))
         assert not circle, f"{module} is imported by {circle[0]}, which it leads to by way of {reached[circle[0]]}"
+
+
+def twice(named: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """Names that more than one module gives, each with those modules, of pairs of name and module."""
+    where: dict[str, list[str]] = {}
+    for name, module in named:
+        where.setdefault(name, []).append(module)
+    return {name: modules for name, modules in where.items() if len(modules) > 1}
+
+
+def test_a_name_means_one_thing() -> None:
+    commands = "sasmamba.app.cli."  # a file there is named after its command, as what it runs may well be, too
+    files = [(path.name, module) for module, path in FILES.items() if path.stem not in ("__init__", "__main__")]
+    assert not twice([(name, module) for name, module in files if not module.startswith(commands)])
+    assert not twice(
+        [
+            (node.name, module)
+            for module, path in FILES.items()
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ClassDef)
+        ]
+    )
 
 
 @pytest.mark.parametrize("room", NUMERICS)

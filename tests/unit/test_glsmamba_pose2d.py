@@ -21,10 +21,11 @@ from torch import nn
 from sasmamba.app.config import Settings
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.pipeline import analyse
-from sasmamba.app.pose2d import choices, open_pose2d, topdown
+from sasmamba.app.pose2d import choices, open_pose2d, person_crops
 from sasmamba.app.pose2d.foresight import with_foresight
-from sasmamba.app.pose2d.glsmamba import GLSMambaPose2D
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaEstimator
+from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
+from sasmamba.app.pose2d.topdown import TopDownPose2D
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.common.interrupts import Stop
@@ -131,8 +132,12 @@ def frame(index: int, bgr: np.ndarray) -> Frame:
     return Frame(index, Fraction(index, 30), bgr)
 
 
-def backend(network: Any = None, eye: Any = None, *boxes: np.ndarray, **options: Any) -> GLSMambaPose2D:
-    return GLSMambaPose2D(network or Dots(), eye or Eye(), Detector(*(boxes or (BOX,))), **options)
+def estimator(network: Any = None, eye: Any = None) -> GLSMambaEstimator:
+    return GLSMambaEstimator(network or Dots(), eye or Eye())
+
+
+def backend(network: Any = None, eye: Any = None, *boxes: np.ndarray, **options: Any) -> TopDownPose2D:
+    return TopDownPose2D(estimator(network, eye), Detector(*(boxes or (BOX,))), **options)
 
 
 class TestJoints:
@@ -159,28 +164,28 @@ class TestJoints:
         centre = (145, 190)
         for joint, x in ((POSETRACK.LEFT_WRIST, 80), (POSETRACK.RIGHT_WRIST, 92)):
             cv2.circle(bgr, (centre[0] + x, centre[1]), 3, COLOURS[joint].tolist(), -1)
-        _, score = backend().joints_in(bgr, BOX[None, :4])
+        _, score = estimator()(frame(0, bgr), BOX[None, :4])
         assert score[0, COCO.LEFT_WRIST] > 0.3
         assert score[0, COCO.RIGHT_WRIST] < 0.1
 
     def test_many_people(self) -> None:
         boxes = np.stack([BOX[:4] + 10 * i for i in range(5)])
         eye = Eye()
-        joints, score = backend(None, eye).joints_in(picture((120, 120)), boxes)
+        joints, score = estimator(None, eye)(frame(0, picture((120, 120))), boxes)
         assert (joints.shape, score.shape, len(eye.greys)) == ((5, 17, 2), (5, 17), 5)
 
     def test_nobody(self) -> None:
         assert backend()(frame(0, picture())) == ()
 
 
-def watch(indices: range, **options: Any) -> tuple[list[int], list[list[int]]]:
+def watch(indices: range, every: int = 1) -> tuple[list[int], list[list[int]]]:
     """Shows frames whose grey is ten times their index; (those passed on, the greys / 10 of each sequence)."""
     eye = Eye()
-    watched = backend(None, eye, **options)
+    watched = backend(None, eye)
     passed = []
     for shown in with_foresight((frame(i, picture(grey=10 * i)) for i in indices), watched):
         passed.append(shown.index)
-        if shown.index % options.get("every", 1) == 0:
+        if shown.index % every == 0:
             watched(shown)
     return passed, [[round(g / 10) for g in greys] for greys in eye.greys]
 
@@ -286,18 +291,20 @@ class TestSequences:
 
     def test_others_are_left_alone(self) -> None:
         frames = iter([frame(0, picture()), frame(1, picture())])
-        passing = with_foresight(frames, HRNetPose2D(nn.Identity(), Detector()))
+        passing = with_foresight(frames, TopDownPose2D(HRNetEstimator(nn.Identity()), Detector()))
         assert next(passing).index == 0
         assert next(frames).index == 1  # nothing was read ahead
 
     def test_closed(self) -> None:
-        shut = backend()
+        inside = estimator()
+        shut = TopDownPose2D(inside, Detector(BOX))
         with shut:
             shut(frame(0, picture((100, 100))))
         shut.close()
-        assert shut._detector is None
         with pytest.raises(ValueError, match="the backend is closed"):
-            shut.joints_in(picture(), BOX[None, :4])
+            shut(frame(1, picture()))
+        with pytest.raises(ValueError, match="the estimator is closed"):
+            inside(frame(1, picture()), BOX[None, :4])
 
 
 @pytest.mark.parametrize(("every", "detection_frames"), [(1, range(9)), (3, (0, 3, 6, 8))])
@@ -310,7 +317,7 @@ def test_in_the_pipeline(every: int, detection_frames: Any) -> None:
     film = Film(frame(i, picture((100 + 4 * i, 100))) for i in range(9))
     take = analyse(
         film,
-        backend(every=every),
+        backend(),
         Lifter.load(),
         every=every,
         max_people=1,
@@ -336,16 +343,13 @@ class TestRealNetwork:
             nn.init.normal_(network.head.weight)
             scores = []
             for grey in (0, 200):
-                here = backend(network, Eye(shrink=16))
-                pictures = [picture((100, 100), grey=grey if i != 2 else 0) for i in range(5)]
-                for i, bgr in enumerate(pictures):
-                    here.foresee(frame(i, bgr))
-                    if i == 2 and frames == 1:
-                        break
-                here(here._known[2 if frames == 5 else 0])
-                crops = topdown.Crops.around(BOX[None, :4], (192, 256))
+                here = estimator(network, Eye(shrink=16))
+                shown = [frame(i, picture((100, 100), grey=grey if i != 2 else 0)) for i in range(5)]
+                for one in shown[: 5 if frames == 5 else 3]:
+                    here.foresee(one)
+                crops = person_crops.Crops.around(BOX[None, :4], (192, 256))
                 with torch.inference_mode():
-                    scores.append(here._heatmaps(crops, here._around))
+                    scores.append(here.heatmaps(here.around(shown[2]), crops))
             assert torch.equal(*scores) != moved, frames
 
     def test_fits(self) -> None:
@@ -370,7 +374,7 @@ class TestOpening:
             self.asked.append(path)
             return self.found
 
-        monkeypatch.setattr("sasmamba.app.pose2d.glsmamba.load_backbone", load)
+        monkeypatch.setattr("sasmamba.app.pose2d.glsmamba_estimator.load_backbone", load)
         monkeypatch.setattr(
             "sasmamba.app.pose2d.detector_choice.open_detector", lambda *a, **k: (Detector(BOX), "nobody")
         )

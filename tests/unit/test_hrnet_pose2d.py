@@ -1,9 +1,11 @@
-"""The HRNet backend with a network and a detector that are known exactly: people are dots in seventeen colours."""
+"""The top-down stage and HRNet, with a network and a detector known exactly: people are dots in seventeen colours."""
 
 from __future__ import annotations
 
+import math
 import sys
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
+from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
+from sasmamba.app.pose2d.topdown import DETECT_EVERY_S, TopDownPose2D
+from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models import heatmap_codec
 from sasmamba.models.hrnet import HRNet, HRNetConfig
@@ -93,6 +97,12 @@ def frame(index: int, bgr: np.ndarray) -> Frame:
     return Frame(index, Fraction(index, 30), bgr)
 
 
+def backend_of(network: nn.Module, detector: Detector, **options: Any) -> TopDownPose2D:
+    """The stage with HRNet's estimator; options of either."""
+    of_stage = {k: options.pop(k) for k in ("max_people", "detect_every_s") if k in options}
+    return TopDownPose2D(HRNetEstimator(network, **options), detector, **of_stage)
+
+
 def off(person: Person2D, corner: tuple[float, float]) -> float:
     """The farthest joint, in pixels."""
     return float(np.linalg.norm(person.joints_px - (corner + FIGURE * SIZE), axis=-1).max())
@@ -102,7 +112,7 @@ class TestOneFrame:
     @pytest.mark.parametrize("decode", ["quarter", "dark"])
     @pytest.mark.parametrize("input_px", [(192, 256), (288, 384)])
     def test_joints_where_they_are(self, decode: heatmap_codec.Decode, input_px: tuple[int, int]) -> None:
-        people = HRNetPose2D(Dots(), Detector(box((100, 100)), box((400, 150))), decode=decode, input_px=input_px)(
+        people = backend_of(Dots(), Detector(box((100, 100)), box((400, 150))), decode=decode, input_px=input_px)(
             frame(0, picture((100, 100), (400, 150)))
         )
         assert [p.track_id for p in people] == [None, None]
@@ -114,12 +124,12 @@ class TestOneFrame:
     def test_one_batch(self) -> None:
         network = Dots()
         corners = [(60.0 * i, 100.0) for i in range(5)]
-        HRNetPose2D(network, Detector(*map(box, corners)), max_people=8)(frame(0, picture(*corners)))
+        backend_of(network, Detector(*map(box, corners)), max_people=8)(frame(0, picture(*corners)))
         assert network.batches == [5]
 
     def test_across_the_edge(self) -> None:
         """Joints outside the picture are not seen; the box ends with the picture."""
-        (person,) = HRNetPose2D(Dots(), Detector(box((-45, 100))))(frame(0, picture((-45, 100))))
+        (person,) = backend_of(Dots(), Detector(box((-45, 100))))(frame(0, picture((-45, 100))))
         outside = FIGURE[:, 0] < 0.4
         assert person.score[outside].max() < 0.3
         assert person.box_px[0] == 0
@@ -138,16 +148,16 @@ class TestOneFrame:
         ],
     )
     def test_nobody(self, name: str, boxes: list[np.ndarray]) -> None:
-        assert HRNetPose2D(Dots(), Detector(*boxes))(frame(0, picture((100, 100)))) == (), name
+        assert backend_of(Dots(), Detector(*boxes))(frame(0, picture((100, 100)))) == (), name
 
     def test_the_same_person_twice(self) -> None:
         detector = Detector(box((100, 100), 0.8), box((110, 95), 0.9), box((400, 150), 0.7))
-        people = HRNetPose2D(Dots(), detector)(frame(0, picture((100, 100), (400, 150))))
+        people = backend_of(Dots(), detector)(frame(0, picture((100, 100), (400, 150))))
         assert len(people) == 2
 
     def test_nobody_does_not_take_the_place_of_somebody(self) -> None:
         detector = Detector(box((400, 150), 0.9), box((100, 100), 0.5))
-        (person,) = HRNetPose2D(Dots(), detector, max_people=1)(frame(0, picture((100, 100))))
+        (person,) = backend_of(Dots(), detector, max_people=1)(frame(0, picture((100, 100))))
         assert off(person, (100, 100)) < 3
 
     def test_thirty_people(self) -> None:
@@ -155,24 +165,24 @@ class TestOneFrame:
         corners = [(140.0 * (i % 10), 230.0 * (i // 10)) for i in range(30)]  # nobody in another's crop
         boxes = [box(c, 0.5 + 0.01 * i) for i, c in enumerate(corners)]
         bgr = picture(*corners, width=1400, height=700)
-        people = HRNetPose2D(network, Detector(*boxes), max_people=3)(frame(0, bgr))
+        people = backend_of(network, Detector(*boxes), max_people=3)(frame(0, bgr))
         assert [off(p, c) < 3 for p, c in zip(people, corners[:-4:-1], strict=True)] == [True] * 3  # the surest
         assert sum(network.batches) <= 6
-        assert len(HRNetPose2D(network, Detector(*boxes), max_people=30)(frame(0, bgr))) == 30
+        assert len(backend_of(network, Detector(*boxes), max_people=30)(frame(0, bgr))) == 30
 
     def test_flip(self) -> None:
         """A network that does not know left from right sees a mirrored person's sides exchanged; the average halves."""
         network = Dots()
-        (person,) = HRNetPose2D(network, Detector(box((100, 100))), flip=True)(frame(0, picture((100, 100))))
+        (person,) = backend_of(network, Detector(box((100, 100))), flip=True)(frame(0, picture((100, 100))))
         assert len(network.batches) == 2
         assert person.score[0] > 0.5  # the nose is its own mirror image
         assert person.score[5] == pytest.approx(0.5, abs=0.1)
 
 
 class TestFollowing:
-    def test_the_detector_looks_now_and_then(self) -> None:
+    def test_the_detector_runs_now_and_then(self) -> None:
         detector = Detector(box((20, 100)))
-        with HRNetPose2D(Dots(), detector, detect_every=5) as backend:
+        with backend_of(Dots(), detector, detect_every_s=5 / 30) as backend:
             for t in range(11):
                 corner = (20.0 + 8 * t, 100.0)
                 detector.boxes = [box(corner)]
@@ -181,16 +191,37 @@ class TestFollowing:
         assert detector.asked == [0, 5, 10]
         assert detector.closed == 1
 
-    def test_detect_every_counts_frames_of_the_video(self) -> None:
+    @pytest.mark.parametrize("fps", [5, 15, 24, 25, 30, 60, 120, 240])
+    def test_how_often_it_detects_is_a_matter_of_seconds(self, fps: int) -> None:
         detector = Detector(box((20, 100)))
-        backend = HRNetPose2D(Dots(), detector, detect_every=6, every=2)
-        for t in range(0, 14, 2):
-            backend(frame(t, picture((20, 100))))
-        assert detector.asked == [0, 6, 12]
+        backend = backend_of(Dots(), detector)
+        bgr = picture((20, 100))
+        for t in range(fps + 1):
+            backend(Frame(t, Fraction(t, fps), bgr))
+        steps = np.diff(detector.asked)
+        assert set(steps) == {math.ceil(DETECT_EVERY_S * fps)}, "every fifth frame at 30 a second"
 
-    def test_while_nobody_is_there_it_looks_at_every_frame(self) -> None:
+    @pytest.mark.parametrize("fps", [15, 30, 60, 120, 240])
+    def test_the_same_identities_at_any_frame_rate(self, fps: int) -> None:
+        """Two walk past each other at different heights; for 0.2 s the detector misses one, and one joins later."""
+        detector, tracker = Detector(), Tracker()
+        backend = backend_of(Dots(), detector)
+        seen: dict[int, list[float]] = {}
+        for t in range(2 * fps):
+            now_s = t / fps
+            corners = [(20 + 200 * now_s, 10.0), (420 - 200 * now_s, 450.0)][: 1 if now_s < 0.5 else 2]
+            detector.boxes = [box(c) for c in corners if not (c[1] == 10 and 1 <= now_s < 1.2)]
+            moment = Frame(t, Fraction(t, fps), picture(*corners, height=700))
+            for person in tracker.update(moment, backend(moment)):
+                seen.setdefault(person.track_id or 0, []).append(now_s)
+        assert list(seen) == [1, 2]
+        assert seen[1][0] == 0
+        assert len(seen[1]) == 2 * fps
+        assert 0.5 <= seen[2][0] <= 0.5 + DETECT_EVERY_S + 1 / fps
+
+    def test_while_nobody_is_there_it_sees_every_frame(self) -> None:
         detector = Detector()
-        backend = HRNetPose2D(Dots(), detector)
+        backend = backend_of(Dots(), detector)
         for t in range(3):
             assert backend(frame(t, picture())) == ()
         detector.boxes = [box((100, 100))]
@@ -201,7 +232,7 @@ class TestFollowing:
 
     def test_who_the_detector_misses_is_kept(self) -> None:
         detector = Detector(box((100, 100)), box((400, 150)))
-        backend = HRNetPose2D(Dots(), detector, detect_every=1)
+        backend = backend_of(Dots(), detector, detect_every_s=0)
         bgr = picture((100, 100), (400, 150))
         backend(frame(0, bgr))
         detector.boxes = [box((400, 150))]
@@ -210,7 +241,7 @@ class TestFollowing:
 
     def test_newcomers_do_not_push_out_who_was_there(self) -> None:
         detector = Detector(box((100, 100), 0.5))
-        backend = HRNetPose2D(Dots(), detector, max_people=1, detect_every=1)
+        backend = backend_of(Dots(), detector, max_people=1, detect_every_s=0)
         bgr = picture((100, 100), (400, 150))
         backend(frame(0, bgr))
         detector.boxes = [box((400, 150), 0.9), box((100, 100), 0.5)]
@@ -220,7 +251,7 @@ class TestFollowing:
     @pytest.mark.parametrize("change", ["time", "shape"])
     def test_a_new_video_begins_anew(self, change: str) -> None:
         detector = Detector(box((100, 100)))
-        backend = HRNetPose2D(Dots(), detector, detect_every=100)
+        backend = backend_of(Dots(), detector, detect_every_s=100)
         backend(frame(5, picture((100, 100))))
         backend(frame(6, picture((100, 100))))
         backend(frame(0, picture((100, 100))) if change == "time" else frame(7, picture((100, 100), width=500)))
@@ -235,9 +266,9 @@ class TestRuntime:
         monkeypatch.delitem(sys.modules, "sasmamba.models.hrnet_onnx", raising=False)
         monkeypatch.setitem(sys.modules, missing, None)
         network = HRNet(HRNetConfig(width=8)).requires_grad_(False)
-        backend = HRNetPose2D(network, Detector(box((100, 100))), input_px=(64, 64))
-        assert backend.runtime == "torch"
-        joints_px, score = backend.joints_in(picture((100, 100)), box((100, 100))[None, :4])
+        estimator = HRNetEstimator(network, input_px=(64, 64))
+        assert estimator.runtime == "torch"
+        joints_px, score = estimator(frame(0, picture((100, 100))), box((100, 100))[None, :4])
         assert joints_px.shape == (1, 17, 2)
         assert np.isfinite(score).all()
 
@@ -245,24 +276,24 @@ class TestRuntime:
         pytest.importorskip("onnx", reason="needs the package onnx")
         pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
         network = HRNet(HRNetConfig(width=8)).requires_grad_(False)
-        backend = HRNetPose2D(network, Detector(), threads=1)
-        assert backend.runtime == "onnxruntime"
-        backend.close()
+        estimator = HRNetEstimator(network, threads=1)
+        assert estimator.runtime == "onnxruntime"
+        estimator.close()
         with pytest.raises(ValueError, match="closed"):
-            backend.joints_in(picture(), box((100, 100))[None, :4])
-        assert HRNetPose2D(network, Detector(), device="meta").runtime == "torch"
+            estimator(frame(0, picture()), box((100, 100))[None, :4])
+        assert HRNetEstimator(network, device="meta").runtime == "torch"
 
     def test_other_networks_stay_in_torch(self) -> None:
-        assert HRNetPose2D(Dots(), Detector()).runtime == "torch"
+        assert HRNetEstimator(Dots()).runtime == "torch"
 
 
 class TestMisuse:
     @pytest.mark.parametrize(
-        "wrong", [{"max_people": 0}, {"every": 0}, {"detect_every": 0}, {"input_px": (190, 256)}, {"threads": 0}]
+        "wrong", [{"max_people": 0}, {"detect_every_s": -1}, {"input_px": (190, 256)}, {"threads": 0}]
     )
     def test_numbers(self, wrong: dict) -> None:
         with pytest.raises(ValueError, match="want"):
-            HRNetPose2D(Dots(), Detector(), **wrong)
+            backend_of(Dots(), Detector(), **wrong)
 
     def test_detections_of_another_shape(self) -> None:
         class Boxes(Detector):
@@ -270,11 +301,11 @@ class TestMisuse:
                 return np.zeros((1, 4), np.float32)
 
         with pytest.raises(ValueError, match=r"detections: want \(n, 5\), got \(1, 4\)"):
-            HRNetPose2D(Dots(), Boxes())(frame(0, picture()))
+            backend_of(Dots(), Boxes())(frame(0, picture()))
 
     def test_closed(self) -> None:
         detector = Detector(box((100, 100)))
-        backend = HRNetPose2D(Dots(), detector)
+        backend = backend_of(Dots(), detector)
         backend.close()
         backend.close()
         assert detector.closed == 1

@@ -1,4 +1,4 @@
-"""2D on every k-th frame only: every frame gets its pose, nobody is claimed to have been seen where nobody looked."""
+"""2D on every k-th frame only: every frame gets its pose, and no pose claims to have been seen that was not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Film(list[Frame]):
 
 
 class Eyes:
-    """A 2D stage that sees walkers where `there` says so, and remembers where it looked."""
+    """A 2D stage that sees walkers where `there` says so, and remembers which frames it was shown."""
 
     name = "eyes"
 
@@ -83,7 +83,7 @@ def test_every_frame_has_a_pose(lifter: Lifter, every: int) -> None:
     for track in take.tracks.values():
         assert sorted(track.people) == eyes.detection_frames
         assert sorted(track.poses) == list(range(303))
-        assert all(pose.observed for pose in track.poses.values())  # nobody is drawn pale between two looks
+        assert all(pose.observed for pose in track.poses.values())  # nobody is drawn pale between two keyframes
 
 
 def test_poses_hardly_change(lifter: Lifter) -> None:
@@ -100,7 +100,7 @@ def test_poses_hardly_change(lifter: Lifter) -> None:
 @pytest.mark.parametrize("every", [1, 2, 5, 10])
 @pytest.mark.parametrize("same", [True, False])
 def test_a_gap_means_the_same_time(lifter: Lifter, every: int, same: bool) -> None:
-    """A second between two sightings is bridged however often the 2D stage looks, more is not: they stay one person."""
+    """A second between two sightings is bridged however often the 2D stage runs, more is not: they stay one person."""
     last = 40
     back = last + 31 // every * every + (0 if same else every)
     take = take_of(lifter, Film(100), Eyes(lambda f: f <= last or f >= back), every)
@@ -112,7 +112,7 @@ def test_a_gap_means_the_same_time(lifter: Lifter, every: int, same: bool) -> No
     assert not any(pose.observed for pose in between)
 
 
-def test_stopping_looks_once_more(lifter: Lifter) -> None:
+def test_stopping_detects_once_more(lifter: Lifter) -> None:
     take = take_of(lifter, Film(40), Eyes(), 5, stop_after=13)
     assert (take.frames, take.detection_frames, take.cut_short) == (13, [0, 5, 10, 12], True)
     assert sorted(take.tracks[1].poses) == list(range(13))
@@ -127,7 +127,7 @@ def test_spurious_tracks(lifter: Lifter, every: int, sightings: int, kept: int) 
     assert len(take_of(lifter, Film(90), there, every).tracks) == kept
 
 
-def test_between_two_looks_people_move_straight() -> None:
+def test_between_two_keyframes_people_move_straight() -> None:
     def person(x: float, score: float) -> Person2D:
         joints, scores = np.full((17, 2), x, np.float32), np.full(17, 0.8, np.float32)
         scores[3] = score
@@ -151,8 +151,8 @@ def test_the_record_claims_no_sighting_between(lifter: Lifter, tmp_path: Path) -
     take = take_of(lifter, Film(23), Eyes(), 4)
     save_poses(take, tmp_path / "poses.npz")
     saved = np.load(tmp_path / "poses.npz")
-    looked = np.isin(np.arange(23), [0, 4, 8, 12, 16, 20, 22])
+    detected = np.isin(np.arange(23), [0, 4, 8, 12, 16, 20, 22])
     assert saved["pose2d_every"] == 4
-    np.testing.assert_array_equal(saved["observed"], looked[None])
-    np.testing.assert_array_equal((saved["keypoints"] != 0).any((2, 3)), looked[None])
+    np.testing.assert_array_equal(saved["observed"], detected[None])
+    np.testing.assert_array_equal((saved["keypoints"] != 0).any((2, 3)), detected[None])
     assert np.isfinite(saved["joints3d"]).all()

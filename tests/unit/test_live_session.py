@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Self
@@ -16,10 +15,10 @@ from helpers_cli import Walker2D
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
-from sasmamba.app.live import screens
+from sasmamba.app.live import window as live_window
 from sasmamba.app.live.run_live import Delays
-from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Newest, Session, Shown
+from sasmamba.app.live.window import Window, can_show
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, VideoMeta
@@ -201,31 +200,8 @@ def test_percentiles_of_delays() -> None:
     assert delays.percentile(1.0) == 20_000
 
 
-def test_the_page_and_its_stream() -> None:
-    with Server(0) as server:
-        page = urllib.request.urlopen(server.url, timeout=5).read().decode()
-        assert 'src="stream"' in page
-        with pytest.raises(urllib.request.HTTPError, match="404"):
-            urllib.request.urlopen(server.url + "etc/passwd", timeout=5)
-        server.show(np.full((48, 64, 3), 128, np.uint8))
-        with urllib.request.urlopen(server.url + "stream", timeout=5) as stream:
-            assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
-            head = stream.readline() + stream.readline() + stream.readline()
-            assert b"image/jpeg" in head
-            size = int(head.split(b"Content-Length:")[1])
-            stream.readline()
-            assert stream.read(size)[:2] == b"\xff\xd8"
-
-
-def test_a_port_that_is_taken() -> None:
-    with Server(0) as server:
-        port = int(server.url.rstrip("/").rpartition(":")[2])
-        with pytest.raises(UserError, match=f"Port {port} .* cannot be served .*choose another --serve"):
-            Server(port)
-
-
 def test_no_display_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screens.sys, "platform", "linux")
+    monkeypatch.setattr(live_window.sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     can_show.cache_clear()
@@ -238,3 +214,40 @@ def test_no_display_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
         assert can_show() == (False, "the display cannot be used")
     finally:
         can_show.cache_clear()
+
+
+class Steps2D(Slow2D):
+    """Two networks; the first takes too long for a camera."""
+
+    networks = ("dear", "cheap")
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        super().__init__(0)
+        self._all, self.using, self.used = seconds, "dear", list[str]()
+        self.frames: list[int] = []
+
+    def use(self, name: str) -> None:
+        self.using = name
+
+    def __call__(self, frame: Frame):  # type: ignore[no-untyped-def]
+        self._seconds = self._all[self.using]
+        self.used.append(self.using)
+        self.frames.append(frame.index)
+        return super().__call__(frame)
+
+
+def test_a_stage_that_cannot_keep_up_steps_down_and_frames_between_are_shown() -> None:
+    """0.1 s a frame is too much for 30 a second, so is 0.04; every second frame leaves 0.067 for it."""
+    lifter = Lifter.load(DEFAULT_LIFTER, flip=False, refine=False)
+    pose2d = Steps2D({"dear": 0.1, "cheap": 0.04})
+    with session(lifter, Source(30 * 14, rate=30), pose2d) as running:
+        shown = collect(running)
+    running.raise_failure()
+    assert running.governor.number == 2
+    assert [*dict.fromkeys(pose2d.used)] == ["dear", "cheap"]
+    last = [s for s in shown if s.live.frame.index >= 30 * 12]
+    analysed = sum(index >= 30 * 12 for index in pose2d.frames)
+    assert 30 >= analysed > 0
+    assert len(last) > 1.3 * analysed
+    assert all(len(s.people) == len(s.poses) == 1 and s.poses[0].observed for s in last)
+    assert sum(running.governor.spent_s) == pytest.approx(13, abs=4)

@@ -17,7 +17,7 @@ from helpers_video import grey_of, write_video
 from sasmamba.app.io import live_sources
 from sasmamba.app.io.live_sources import CameraSource, PacedFile, StreamSource, open_live
 from sasmamba.app.io.source_names import is_live
-from sasmamba.app.live.screens import Server
+from sasmamba.app.live.page_server import Server
 from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
@@ -131,7 +131,7 @@ def test_a_camera_that_is_plugged_in_again(camera: type[FakeCapture]) -> None:
         frames = source.frames(threading.Event())
         with pytest.raises(UserError, match="Camera 0 stopped giving pictures and did not come back within"):
             indices.extend(live.frame.index for live in frames)
-    assert len(indices) == 3 + 5  # one was looked at when it was opened
+    assert len(indices) == 3 + 5  # one was read when it was opened
     assert all(b > a for a, b in itertools.pairwise(indices))
     assert camera.opened >= 3
 

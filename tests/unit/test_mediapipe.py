@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,17 +12,16 @@ import cv2
 import numpy as np
 import pytest
 from helpers_cli import left_in, start
+from helpers_coco import Annotated, like
 from helpers_video import write_video
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _Follower
+from sasmamba.app.pose2d.mediapipe import MediaPipePose2D, _continues, _LandmarkFollower
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
+from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import COCO
-
-#: A name, a picture, and the people annotated in it.
-Annotated = tuple[str, np.ndarray, list[Person2D]]
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +50,6 @@ def frame(index: int, bgr: np.ndarray) -> Frame:
 
 
 @pytest.fixture(scope="module")
-def pictures(shared: Path) -> list[Annotated]:
-    """COCO pictures with their annotated people who show at least 8 joints."""
-    data = json.loads((shared / "images/coco_keypoints.json").read_text())
-    out = []
-    for image in data["images"]:
-        people = []
-        for a in data["annotations"]:
-            if a["image_id"] == image["id"] and a["num_keypoints"] >= 8:
-                joints = np.array(a["keypoints"], np.float32).reshape(17, 3)
-                x, y, w, h = a["bbox"]
-                box = np.array([x, y, x + w, y + h], np.float32)
-                people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
-        bgr = cv2.imread(str(shared / f"images/coco_{image['file_name']}"))
-        assert bgr is not None, image["file_name"]
-        out.append((image["file_name"], bgr, people))
-    return out
-
-
-@pytest.fixture(scope="module")
 def walker(demo_clip: Path) -> np.ndarray:
     """The woman of the demo clip, about 350 px tall, alone, from head to feet: (443, 392, 3) BGR."""
     clip = cv2.VideoCapture(str(demo_clip))
@@ -79,15 +57,10 @@ def walker(demo_clip: Path) -> np.ndarray:
     return cv2.resize(clip.read()[1][440:, 470:960], (392, 443), interpolation=cv2.INTER_AREA)
 
 
-def like(found: Person2D, truth: Person2D) -> float:
-    """The COCO measure: over the annotated joints, with the annotated size."""
-    return joint_similarity(replace(found, score=np.ones(17, np.float32), box_px=truth.box_px), truth)
-
-
 class TestOnRealPictures:
     def test_finds_the_people_of_coco(self, backend: MediaPipePose2D, pictures: list[Annotated]) -> None:
         hits, total, strangers = 0, 0, 0
-        for _, bgr, truths in pictures:
+        for bgr, truths in pictures:
             found = backend(frame(0, bgr))
             hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
             total += len(truths)
@@ -99,7 +72,7 @@ class TestOnRealPictures:
         assert strangers <= 1
 
     def test_joints_are_where_coco_says(self, backend: MediaPipePose2D, pictures: list[Annotated]) -> None:
-        _, skier, (truth, *_) = pictures[0]
+        skier, (truth, *_) = pictures[0]
         (found,) = backend(frame(0, skier))
         size = max(truth.box_px[2] - truth.box_px[0], truth.box_px[3] - truth.box_px[1])
         off = np.linalg.norm(found.joints_px - truth.joints_px, axis=-1)[truth.score > 0] / size
@@ -162,11 +135,11 @@ class TestOnRealPictures:
 
     @pytest.mark.parametrize("every", [1, 3])
     def test_both_people_of_the_park(self, model: Path, demo_clip: Path, every: int) -> None:
-        """The clip's first frames with both in view (46 on, she comes from behind a tree); every look counts."""
+        """The clip's first frames with both in view (46 on, she comes from behind a tree); every frame counts."""
         clip = cv2.VideoCapture(str(demo_clip))
         clip.set(cv2.CAP_PROP_POS_FRAMES, 60)
         pictures = [clip.read()[1] for _ in range(24)]
-        with MediaPipePose2D(model, every=every) as backend:
+        with MediaPipePose2D(model) as backend:
             counts = [len(backend(frame(t, pictures[t]))) for t in range(0, 24, every)]
         assert counts == [2] * (24 // every)
 
@@ -251,23 +224,28 @@ def test_a_retracted_sighting_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -
 
     bgr = np.zeros((300, 400, 3), np.uint8)
     missed, mistaken = [
-        _Follower(ScriptedLandmarker([someone(110), None, last]), someone(100))  # type: ignore[arg-type]
+        _LandmarkFollower(
+            ScriptedLandmarker([someone(110), None, last]),  # type: ignore[arg-type]
+            someone(100),
+            Fraction(0),
+        )
         for last in (None, someone(140))
     ]
-    for _ in range(3):
-        missed.follow(bgr, 33, [])
-        mistaken.follow(bgr, 33, [])
-    assert mistaken.missed == 0
+    for t in range(1, 4):
+        missed.follow(frame(t, bgr), [])
+        mistaken.follow(frame(t, bgr), [])
+    assert not mistaken.lost
     mistaken.retract()
-    assert mistaken.missed == missed.missed == 2
-    assert missed.predicted_box()[0] > missed.person.box_px[0]
-    np.testing.assert_array_equal(mistaken.predicted_box(), missed.predicted_box())
+    assert mistaken.lost
+    assert mistaken.seen_s == missed.seen_s == Fraction(1, 30)
+    now_s = Fraction(4, 30)
+    assert missed.predicted_box(now_s)[0] > missed.person.box_px[0]
+    np.testing.assert_array_equal(mistaken.predicted_box(now_s), missed.predicted_box(now_s))
 
 
-@pytest.mark.parametrize("wrong", [{"max_people": 0}, {"every": 0}], ids=str)
-def test_counts_are_checked(tmp_path: Path, wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="want 1 or more, got"):
-        MediaPipePose2D(tmp_path / "any.task", **wrong)
+def test_counts_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="max_people: want 1 or more, got 0"):
+        MediaPipePose2D(tmp_path / "any.task", max_people=0)
 
 
 def test_closing_twice_is_fine(model: Path) -> None:
@@ -328,9 +306,27 @@ def test_never_closing_it_leaves_no_traceback(model: Path) -> None:
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("fps", [15, 30, 60, 120, 240])
+def test_the_same_identities_at_any_frame_rate(backend: MediaPipePose2D, walker: np.ndarray, fps: int) -> None:
+    """Somebody slides to the right for a second and is behind a board for 0.3 s of it."""
+    small = cv2.resize(walker, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    tracker, seen = Tracker(), []
+    for t in range(fps):
+        bgr = np.full((300, 640, 3), 200, np.uint8)
+        x = 20 + 240 * t // fps
+        bgr[30 : 30 + height, x : x + width] = small
+        if 0.4 <= t / fps < 0.7:
+            bgr[:] = 120
+        moment = Frame(t, Fraction(t, fps), bgr)
+        seen += [person.track_id for person in tracker.update(moment, backend(moment))]
+    assert set(seen) == {1}
+    assert len(seen) / fps == pytest.approx(0.7, abs=1.1 / fps + 0.02)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_newcomers_are_looked_for_whatever_the_numbers_of_the_frames(
+def test_newcomers_are_searched_for_whatever_the_numbers_of_the_frames(
     backend: MediaPipePose2D, walker: np.ndarray, first: int, step: int
 ) -> None:
     """Live, a 2D stage of two frames' time sees every other frame only, and those may all be odd."""

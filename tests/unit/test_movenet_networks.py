@@ -16,9 +16,9 @@ from helpers_movenet import CASES, figures
 from sasmamba.app import weights
 from sasmamba.app.pose2d import movenet_networks as networks
 from sasmamba.common.errors import UserError
-from sasmamba.models.movenet import GraphError, read_weights, to_onnx
 from sasmamba.models.movenet_decode import decode_people, decode_person
 from sasmamba.models.movenet_int8 import activations, quantised
+from sasmamba.models.movenet_onnx import GraphError, read_weights, to_onnx
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "data" / "movenet_tfjs.json").read_text(encoding="utf-8"))
 

@@ -32,7 +32,7 @@ class TestFinding:
         world = World()
         people = backend(world)(world.frame(0, a=200, b=500, c=800))
         assert sorted(xs(people)) == pytest.approx([200, 500, 800], abs=3)
-        assert world.looks == 3
+        assert world.crops == 3
         assert all(p.track_id is None for p in people)
         assert all((p.score > 0.8).all() for p in people)
 
@@ -108,8 +108,8 @@ class TestFollowing:
         for t in range(10):
             eyes(world.frame(t, a=200))
         eyes._find = lambda *_: None  # type: ignore[method-assign]  # nobody is found anew
-        world.look = lambda crop: replaced  # type: ignore[method-assign]
-        # the closer look shows somebody at the very edge of the crop, half as large
+        world.joints_in_crop = lambda crop: replaced  # type: ignore[method-assign]
+        # the crop shows somebody at the very edge of the crop, half as large
         replaced = np.column_stack([np.linspace(0.9, 1.0, 17), np.linspace(0.0, 0.9, 17), np.full(17, 0.9)])
         assert eyes(world.frame(10, a=200)) == ()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from helpers_coco import Annotated, like
 
 from sasmamba.app import weights
 from sasmamba.app.io.video_file import VideoFile
@@ -20,9 +19,6 @@ from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models.skeletons import COCO
-
-#: A picture and the people annotated in it who show at least eight joints.
-Annotated = tuple[np.ndarray, list[Person2D]]
 
 
 @pytest.fixture(scope="module")
@@ -33,27 +29,9 @@ def eyes() -> Iterator[Pose2D]:
         yield backend
 
 
-def look(eyes: Pose2D, bgr: np.ndarray) -> tuple[Person2D, ...]:
+def people_in(eyes: Pose2D, bgr: np.ndarray) -> tuple[Person2D, ...]:
     """A picture by itself: a frame that is not later than the last begins a new video."""
     return eyes(Frame(0, Fraction(0), np.ascontiguousarray(bgr)))
-
-
-@pytest.fixture(scope="module")
-def pictures(shared: Path) -> list[Annotated]:
-    data = json.loads((shared / "images/coco_keypoints.json").read_text())
-    out = []
-    for image in data["images"]:
-        people = []
-        for a in data["annotations"]:
-            if a["image_id"] == image["id"] and a["num_keypoints"] >= 8:
-                joints = np.array(a["keypoints"], np.float32).reshape(17, 3)
-                x, y, w, h = a["bbox"]
-                box = np.array([x, y, x + w, y + h], np.float32)
-                people.append(Person2D(None, box, joints[:, :2], (joints[:, 2] > 0).astype(np.float32)))
-        bgr = cv2.imread(str(shared / f"images/coco_{image['file_name']}"))
-        assert bgr is not None, image["file_name"]
-        out.append((bgr, people))
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +39,10 @@ def skier(pictures: list[Annotated]) -> np.ndarray:
     return pictures[0][0]
 
 
-def like(found: Person2D, truth: Person2D) -> float:
-    """The COCO measure: over the annotated joints, with the annotated size."""
-    return joint_similarity(replace(found, score=np.ones(17, np.float32), box_px=truth.box_px), truth)
-
-
 def test_the_people_of_coco(eyes: Pose2D, pictures: list[Annotated]) -> None:
     hits, total, strangers = 0, 0, 0
     for bgr, truths in pictures:
-        found = look(eyes, bgr)
+        found = people_in(eyes, bgr)
         hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
         total += len(truths)
         strangers += sum(max(like(f, t) for t in truths) < 0.2 for f in found)
@@ -96,7 +69,7 @@ def resized(bgr: np.ndarray, width: int, height: int, part: float = 1.0) -> np.n
     ids=str,
 )
 def test_pictures_of_any_size(eyes: Pose2D, skier: np.ndarray, width: int, height: int) -> None:
-    (person,) = look(eyes, resized(skier, width, height))
+    (person,) = people_in(eyes, resized(skier, width, height))
     head, feet = person.joints_px[COCO.NOSE, 1], person.joints_px[[COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE], 1].mean()
     scale = min(width / 640, height / 425)
     assert feet - head == pytest.approx(257 * scale, rel=0.1, abs=2)
@@ -120,12 +93,12 @@ def test_grey_and_sixteen_bits(eyes: Pose2D, skier: np.ndarray, tmp_path: Path, 
 def test_nobody_in_flat_and_noisy_pictures(eyes: Pose2D) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     for bgr in (np.zeros_like(noise), np.full_like(noise, 255), noise):
-        assert look(eyes, bgr) == ()
+        assert people_in(eyes, bgr) == ()
 
 
 def test_half_a_person_at_the_edge(eyes: Pose2D, skier: np.ndarray) -> None:
     """Cut below the knees: feet have no score, and what is above has."""
-    (person,) = look(eyes, skier[:290])
+    (person,) = people_in(eyes, skier[:290])
     assert (person.score[[COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]] == 0).all()
     assert person.score[[COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER]].min() > 0.3
 
@@ -134,7 +107,7 @@ def test_a_head_and_hands_only_have_no_legs(eyes: Pose2D, skier: np.ndarray) -> 
     """A table in front of the skier from the chest on."""
     table = skier.copy()
     table[185:] = (40, 70, 110)
-    for person in look(eyes, table):
+    for person in people_in(eyes, table):
         assert (person.score[COCO.LEFT_KNEE :] == 0).all()
 
 

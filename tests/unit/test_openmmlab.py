@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from sasmamba.app.pose2d import openmmlab
-from sasmamba.app.pose2d.openmmlab import MmdetDetector, OpenMMLabPose2D, zoo_model
+from sasmamba.app.pose2d.openmmlab import MmdetDetector, MMPoseEstimator, zoo_model
+from sasmamba.app.pose2d.topdown import TopDownPose2D
 from sasmamba.app.types import Frame
 from sasmamba.common.errors import UserError
 
@@ -111,20 +112,20 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_joints_of_every_box(asked: list[Any], checkpoint: Path) -> None:
-    with OpenMMLabPose2D(Nobody(), "hrnet-tiny", checkpoint) as backend:
+    with MMPoseEstimator("hrnet-tiny", checkpoint) as estimator:
         corners = np.arange(30, dtype=np.float32)[:, None] * 10
         boxes = np.concatenate([corners, corners, corners + 8, corners + 20], 1)
-        bgr = np.zeros((400, 400, 3), np.uint8)
-        joints, score = backend.joints_in(bgr, boxes)
+        frame = Frame(0, Fraction(0), np.zeros((400, 400, 3), np.uint8))
+        joints, score = estimator(frame, boxes)
         assert [len(b) for b in asked] == [16, 14]
         np.testing.assert_allclose(joints[:, 5], (boxes[:, :2] + boxes[:, 2:]) / 2)
         assert (score == 1).all()
         asked.clear()
-        assert backend.joints_in(bgr, boxes[:0])[0].shape == (0, 17, 2)
-        assert backend(Frame(0, Fraction(0), bgr)) == ()
+        assert estimator(frame, boxes[:0])[0].shape == (0, 17, 2)
+        assert TopDownPose2D(estimator, Nobody())(frame) == ()
         assert asked == []  # of no boxes MMPose would make one
     with pytest.raises(ValueError, match="closed"):
-        backend.joints_in(bgr, boxes)
+        estimator(frame, boxes)
 
 
 @pytest.mark.usefixtures("asked")
@@ -143,7 +144,7 @@ class TestWeights:
     )
     def test_cannot_be_had(self, model: str, says: str) -> None:
         with pytest.raises(UserError, match=says):
-            OpenMMLabPose2D(Nobody(), model)
+            MMPoseEstimator(model)
 
     def test_those_of_the_manifest_come_from_there(self, monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
         published = zoo_model("mmpose", "hrnet-tiny").weights_url
@@ -151,23 +152,23 @@ class TestWeights:
         entry = openmmlab.manifest.Entry("mine", "a test", "MIT", "mine.pth", (source,))
         monkeypatch.setattr(openmmlab.weights, "entries", lambda: (entry,))
         monkeypatch.setattr(openmmlab.weights, "ensure", lambda name, instead: {"mine": checkpoint}[name])
-        OpenMMLabPose2D(Nobody(), "hrnet-tiny").close()
+        MMPoseEstimator("hrnet-tiny").close()
 
     def test_of_another_model(self, tmp_path: Path) -> None:
         torch.save({"layer.weight": torch.zeros(9, 2), "layer.bias": torch.zeros(3)}, tmp_path / "other.pth")
         with pytest.raises(
             UserError, match=r"other.pth is not a checkpoint of hrnet-tiny: size mismatch for layer.wei"
         ):
-            OpenMMLabPose2D(Nobody(), "hrnet-tiny", tmp_path / "other.pth")
+            MMPoseEstimator("hrnet-tiny", tmp_path / "other.pth")
 
     def test_that_are_none(self, tmp_path: Path) -> None:
         (tmp_path / "bad.pth").write_bytes(b"nothing of the kind")
         with pytest.raises(UserError, match="is not a PyTorch checkpoint that can be read safely"):
-            OpenMMLabPose2D(Nobody(), "hrnet-tiny", tmp_path / "bad.pth")
+            MMPoseEstimator("hrnet-tiny", tmp_path / "bad.pth")
 
     def test_for_other_joints(self, checkpoint: Path) -> None:
         with pytest.raises(UserError, match=r"hands is a TopdownPoseEstimator for 21 joints; .* COCO's 17"):
-            OpenMMLabPose2D(Nobody(), "hands", checkpoint)
+            MMPoseEstimator("hands", checkpoint)
 
 
 @pytest.mark.usefixtures("asked")

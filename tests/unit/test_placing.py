@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from sasmamba.app.motion.axes import level, to_camera_axes
+from sasmamba.app.motion.bones import with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.placing import place, with_constant_bones
+from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.errors import UserError

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 
 from sasmamba.app import pose2d, weights
 from sasmamba.app.pose2d import HRNET_INPUT_PX, choices, ensure_models, open_pose2d
+from sasmamba.app.types import Frame
 from sasmamba.app.weights import manifest
 from sasmamba.common.errors import UserError
 from sasmamba.models.hrnet import HRNET_W32, HRNet
@@ -56,7 +58,7 @@ def as_published(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> None
 
 def opened(caplog: pytest.LogCaptureFixture, **options: object) -> tuple[Named, list[str]]:
     with caplog.at_level(logging.INFO, "sasmamba"):  # a command run before may have been told to be quiet
-        backend = open_pose2d("auto", max_people=3, every=2, **options)  # type: ignore[arg-type]
+        backend = open_pose2d("auto", max_people=3, **options)  # type: ignore[arg-type]
     return backend, [r.getMessage() for r in caplog.records]  # type: ignore[return-value]
 
 
@@ -85,7 +87,7 @@ class TestAuto:
     def test_nothing_but_mediapipe_can_be_had(self, caplog: pytest.LogCaptureFixture) -> None:
         backend, said = opened(caplog)
         assert isinstance(backend, Named)
-        assert backend.options == {"max_people": 3, "every": 2}
+        assert backend.options == {"max_people": 3}
         assert said == [
             "2D: MediaPipe, because HRNet's weights are not here and cannot be fetched now (`sasmamba-demo weights "
             "fetch hrnet-w32` tries again), and MoveNet's weights are not here either; `sasmamba-demo weights fetch "
@@ -164,8 +166,9 @@ def cut_by(backend: Any) -> tuple[int, int]:
         shown.append(images.shape)
         return torch.zeros(len(images), 17, images.shape[2] // 4, images.shape[3] // 4)
 
-    backend._network = network
-    backend.joints_in(np.zeros((480, 640, 3), np.uint8), np.array([[100, 50, 300, 400]], np.float32))
+    estimator = backend._estimator
+    estimator._network = network
+    estimator(Frame(0, Fraction(0), np.zeros((480, 640, 3), np.uint8)), np.array([[100, 50, 300, 400]], np.float32))
     return shown[0][3], shown[0][2]
 
 

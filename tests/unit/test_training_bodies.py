@@ -10,8 +10,8 @@ import torch
 
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M, H36M_MIRROR
-from sasmamba.training import bodies
-from sasmamba.training.bodies import SEGMENT_OF_JOINT, load_bodies
+from sasmamba.training import body_proportions
+from sasmamba.training.body_proportions import SEGMENT_OF_JOINT, load_bodies
 
 SEGMENTS = list(dict.fromkeys(SEGMENT_OF_JOINT[1:]))
 #: Thighs of a man, a woman and a child, whose other segments are 0.2 m.
@@ -41,8 +41,8 @@ def test_everybody_has_one_size_and_their_own_proportions(tmp_path: Path) -> Non
 
 
 def test_men_women_and_children_are_drawn_in_the_stated_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "_UNCERTAIN", 0.0)
-    monkeypatch.setattr(bodies, "_ASYMMETRY_M", 0.0)
+    monkeypatch.setattr(body_proportions, "_UNCERTAIN", 0.0)
+    monkeypatch.setattr(body_proportions, "_ASYMMETRY_M", 0.0)
     people = load_bodies(write_people(tmp_path / "b.npz", ("m", "m", "m", "f", "u")), 3.9)
     ratio = thigh_of(people.draw(20000, torch.Generator().manual_seed(0)))
     assert (ratio > 2.49).float().mean().item() == pytest.approx(0.44, abs=0.02)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import PersonMotion
-from sasmamba.app.motion.placing import MIN_SCORE, Placement
+from sasmamba.app.motion.locating import MIN_SCORE
+from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take, Track
 from sasmamba.common.runs import runs
 from sasmamba.models.angles import joint_angles
@@ -16,7 +17,7 @@ from sasmamba.models.skeletons import COCO
 
 #: A mean 2D score of shoulders, arms and legs below this is low; a take with more such frames than this is warned of.
 LOW_SCORE, LOW_SHARE = 0.5, 0.2
-#: A joint below `placing.MIN_SCORE` was not found; one that is so in more frames than this is named.
+#: A joint below `locating.MIN_SCORE` was not found; one that is so in more frames than this is named.
 LOST_SHARE = 0.25
 #: More frames than this without a sighting between the first and the last, or a gap longer than this.
 GAP_SHARE, GAP_S = 0.1, 0.5
@@ -42,9 +43,12 @@ class Figures:
 
     Attributes:
         seen, carried, missing: frames with a sighting, with a pose carried by the frames around, and with none, from
-            the first pose to the last. longest_gap_s: without a sighting.
-        score: mean 2D score of shoulders, arms and legs where seen. height_px: median in the picture.
-        path_m: walked over the floor. speed_m_s, top_m_s: mean, and fastest half second; NaN for less than that.
+            the first pose to the last.
+        longest_gap_s: without a sighting.
+        score: mean 2D score of shoulders, arms and legs where seen.
+        height_px: median in the picture.
+        path_m: walked over the floor.
+        speed_m_s, top_m_s: mean, and fastest half second; NaN for less than that.
     """
 
     seen: int

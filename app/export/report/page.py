@@ -65,8 +65,9 @@ def write_page(
     """Writes one page about a take.
 
     Args:
-        people: as `motion_table.motions` gives them. outcome: of the run; without a render the page has the 3D view
-            alone. embed_at_most: bytes of a render that becomes part of the page.
+        people: as `motion_table.motions` gives them.
+        outcome: of the run; without a render the page has the 3D view alone.
+        embed_at_most: bytes of a render that becomes part of the page.
 
     Raises:
         UserError: the disk refuses; nothing half-written is left.
@@ -90,7 +91,10 @@ def write_page(
         "RENDER": lambda out: _write_player(out, take, render, outcome.written),
         "VIDEO": lambda out: _write_video(out, render),
     }
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as out,
+    ):
         for i, piece in enumerate(re.split(r"\{\{([A-Z]+)\}\}", _part("page.html"))):
             if i % 2 == 0:
                 out.write(piece)

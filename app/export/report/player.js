@@ -15,11 +15,12 @@ class Person {
     for (const [name, text] of Object.entries(packed.angles)) this.angles[name] = new Int16Array(bytes(text).buffer);
   }
 
-  // The pose in a frame, {joints: 51 metres, seen}, or null.
+  // The pose in a frame, {joints: metres, heels and toes last, seen}, or null.
   at(frame) {
     const i = frame - this.first;
     if (i < 0 || i >= this.seen.length || !this.seen[i]) return null;
-    return { joints: Array.from(this.packed.subarray(51 * i, 51 * i + 51), v => v * this.unit), seen: this.seen[i] === 2 };
+    const n = 3 * data.joints.length, here = this.packed.subarray(n * i, n * i + n);
+    return { joints: Array.from(here, v => v * this.unit), seen: this.seen[i] === 2 };
   }
 
   // An angle in a frame, degrees, or null.

@@ -36,9 +36,11 @@ def angle_plots(
     """One SVG for each of `ANGLES`, by its name.
 
     Args:
-        time: (F,) seconds. angles: as `joint_angles` gives them, degrees.
+        time: (F,) seconds.
+        angles: as `joint_angles` gives them, degrees.
         missing, carried: (F,) bool, frames without a pose and with one that was carried; shaded, and lines break where
-            there is no angle. until_s: right end of the time axis, which begins at 0.
+            there is no angle.
+        until_s: right end of the time axis, which begins at 0.
         name: whose they are, for those who listen to the page instead of looking at it.
     """
     return {angle.name: _plot(angle, time, angles, missing, carried, until_s, name) for angle in ANGLES}
@@ -56,7 +58,7 @@ def _plot(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    # no pyplot: it keeps figures alive and looks for a display
+    # no pyplot: it keeps figures alive and wants a display
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{name} {angle.name}", "font.size": 9}):
         figure = Figure(figsize=SIZE, facecolor="none")
         axes = figure.add_axes(BOX, facecolor="none")

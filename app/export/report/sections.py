@@ -12,10 +12,11 @@ from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, sighted, warnings
 from sasmamba.app.export.report.plots import BOX, angle_plots
+from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
-from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.angles import ANGLES
 
 #: Plots of more people than this begin folded.
 _OPEN_PEOPLE = 3
@@ -60,6 +61,7 @@ def summary(take: Take, placement: Placement, people: list[PersonMotion], outcom
         "Speed": f"{outcome.fps:.1f} frames/s; milliseconds per frame: "
         + ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.stage_ms.items()),
     }
+    run["Camera"] = in_words(take.camera_motion)
     if take.cuts:
         run["Cuts"] = f"{cut_list(take.cuts)}; whoever is seen in two shots is two people here"
     parts = ['<section class="summary"><h2>Summary</h2>', _list(run)]
@@ -122,6 +124,8 @@ def _assumed(placement: Placement) -> dict[str, str]:
 def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(_named(str(name), part) for name, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -137,6 +141,13 @@ def _named(name: str, value: Any) -> str:
 
 def _list(rows: dict[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{plain(name)}</dt><dd>{plain(text)}</dd>" for name, text in rows.items()) + "</dl>"
+
+
+#: Said where there are no ankle angles.
+_FEET_UNSEEN = (
+    '<p class="fine">Ankle angles: none. The 2D stage saw no heels and toes; the feet that are drawn follow from the '
+    "legs, contact and the floor, which tells how people stand and not how an ankle bends.</p>"
+)
 
 
 def plots(take: Take, people: list[PersonMotion], name: str) -> str:
@@ -158,23 +169,27 @@ def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     parts = [f'<section><h2>Joint angles</h2><p class="legend">{legend}</p>']
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
-        whole = np.full((take.frames, 17, 3), np.nan)
-        whole[motion.frame] = motion.joints
-        missing = ~np.isfinite(whole).all((1, 2))
+        angles = {}
+        for series, values in motion.angles().items():
+            angles[series] = np.full(take.frames, np.nan)
+            angles[series][motion.frame] = values
+        missing = np.ones(take.frames, bool)
+        missing[motion.frame] = ~np.isfinite(motion.joints).all((1, 2))
         carried = np.zeros(take.frames, bool)
         carried[motion.frame] = ~sighted(take, motion)
-        drawn = angle_plots(
-            time, joint_angles(whole), missing, carried & ~missing, until_s, f"person {motion.track_id}"
-        )
+        drawn = angle_plots(time, angles, missing, carried & ~missing, until_s, f"person {motion.track_id}")
         figure = "\n".join(
             f'<figure data-person="{motion.track_id}" data-angle="{i}"><figcaption><h3>{angle.label}</h3>'
             f'<output></output></figcaption><div class="plot" data-box="{box}" data-until="{until_s:.6f}">'
             f'{drawn[angle.name]}</div><p class="definition">{plain(angle.definition)}</p></figure>'
             for i, angle in enumerate(ANGLES)
+            if angle.name != "ankle_dorsiflexion" or motion.feet_seen.any()
         )
+        unseen = "" if motion.feet_seen.any() else _FEET_UNSEEN
         shown = " open" if len(people) <= _OPEN_PEOPLE else ""
         parts.append(
-            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div></details>'
+            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div>{unseen}'
+            "</details>"
         )
     parts.append(
         f'<button id="save" type="button" data-name="{plain(name)}_angles.csv">Save angles as CSV</button></section>'

@@ -9,7 +9,7 @@ function bytes(text) {
 
 const MISSING = -32768;
 const RADIUS_M = { pelvis: .07, hip: .06, knee: .047, ankle: .035, spine: .075, thorax: .07, nose: .04, head_top: .05,
-  shoulder: .047, elbow: .036, wrist: .026 };
+  shoulder: .047, elbow: .036, wrist: .026, heel: .03, toe: .024 };
 
 class View {
   constructor(canvas, data, people) {

@@ -1,4 +1,4 @@
-"""GLSMamba as a 2D backend: like HRNet's, but joints are read off five frames, those around the one that is asked.
+"""GLSMamba as a joint estimator: joints are read off five frames, those around the one that is asked about.
 
 Source: Feng et al. (see `models/glsmamba.py`), Section 3: a person's box in the middle frame, enlarged by a quarter,
 cuts the same part out of all frames. Where a person has left it, in a frame before or after, the network sees that; it
@@ -7,23 +7,18 @@ is not told, the user is.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sasmamba.app.pose2d import topdown
 from sasmamba.app.pose2d.choices import file_and_folder
-from sasmamba.app.pose2d.detectors import Detector
-from sasmamba.app.pose2d.hrnet import HRNetPose2D
-from sasmamba.app.pose2d.overlap import box_iou
-from sasmamba.app.pose2d.protocol import begins_anew
-from sasmamba.app.types import Frame, Person2D
-from sasmamba.common import arrays
-from sasmamba.common.arrays import FloatArray
+from sasmamba.app.pose2d.estimator import Joints, in_batches
+from sasmamba.app.pose2d.person_crops import Crops
+from sasmamba.app.types import Frame
+from sasmamba.common.arrays import FloatArray, Picture
+from sasmamba.common.closing import Closing
 from sasmamba.common.errors import UserError
 from sasmamba.models import heatmap_codec, vitpose
 from sasmamba.models.glsmamba import GLSMamba
@@ -34,25 +29,23 @@ from sasmamba.models.vitpose import ViTPoseBackbone, load_backbone
 
 #: People whose sequences go through the networks together; one takes half a gigabyte.
 TOGETHER = 2
-#: Who was here in the frame before is still here if a box overlaps theirs by so much (intersection over union).
-STILL_THERE = 0.1
-
-_log = logging.getLogger(__name__)
 
 
-class GLSMambaPose2D(HRNetPose2D):
-    """Finds people with a detector and their joints with GLSMamba; see `protocol.Pose2D` and `foresight.Foresight`.
+class GLSMambaEstimator(Closing):
+    """Reads joints off GLSMamba's heatmaps; see `estimator.JointEstimator` and `foresight.Foresight`.
 
-    People are followed as `HRNetPose2D` does it. Joints are PoseTrack's put in COCO's places, see
-    `skeletons.posetrack15_to_coco17`: ears are stand-ins, eyes are missing.
+    Joints are PoseTrack's put in COCO's places, see `skeletons.posetrack15_to_coco17`: ears are stand-ins, eyes are
+    missing.
 
     Frames that are not known stand as the nearest one that is: at both ends of a shot, as the field does it, and the
     future where nobody calls `foresee`.
 
     Args:
-        network: from `load_glsmamba`, for PoseTrack's joints. backbone: what it was trained on, from `load_backbone`;
-            anything with `channels`, `input_px` and the same call will do. Both are moved to `device`.
-        detector, max_people, every, detect_every, decode: as for `HRNetPose2D`.
+        network: from `load_glsmamba`, for PoseTrack's joints; it is moved to `device`.
+        backbone: what it was trained on, from `load_backbone`; anything with `channels`, `input_px` and the same call
+            will do. It is moved to `device`, too.
+        decode: see `heatmap_codec.decode`.
+        device: where both run.
 
     Raises:
         ValueError: a backbone or a network that do not fit.
@@ -64,11 +57,7 @@ class GLSMambaPose2D(HRNetPose2D):
         self,
         network: GLSMamba,
         backbone: nn.Module,
-        detector: Detector,
         *,
-        max_people: int = 4,
-        every: int = 1,
-        detect_every: int = 5,
         decode: heatmap_codec.Decode = "dark",
         device: torch.device | str = "cpu",
     ) -> None:
@@ -77,23 +66,15 @@ class GLSMambaPose2D(HRNetPose2D):
             raise ValueError(f"backbone: want {config.backbone_channels} channels, got {backbone.channels}")
         if config.joints != len(POSETRACK):
             raise ValueError(f"network: want PoseTrack's {len(POSETRACK)} joints, got {config.joints}")
-        input_px: tuple[int, int] = backbone.input_px  # type: ignore[assignment]
-        super().__init__(
-            network,
-            detector,
-            input_px=input_px,
-            max_people=max_people,
-            every=every,
-            detect_every=detect_every,
-            decode=decode,
-            device=device,
-        )
-        self._backbone: nn.Module | None = backbone.to(device).eval()
+        self._input_px: tuple[int, int] = backbone.input_px  # type: ignore[assignment]
+        # Channels last is what convolutions on a CPU and on tensor cores are fastest with.
+        network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._networks: tuple[nn.Module, nn.Module] | None = backbone.to(device).eval(), network
+        self._decode: heatmap_codec.Decode = decode
+        self._device = device
         self.ahead = config.frames // 2
         self._frames = config.frames
         self._known: deque[Frame] = deque(maxlen=config.frames)  # the newest, oldest first
-        self._around: list[arrays.Picture] = []
-        self._told_lost = False  # once is enough
 
     def foresee(self, frame: Frame) -> None:
         """Tells of a frame that `__call__` may be asked about later; one that is not later begins a new video."""
@@ -102,8 +83,15 @@ class GLSMambaPose2D(HRNetPose2D):
             self._known.clear()
         self._known.append(frame)
 
-    def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
-        """People in this frame, longest followed first."""
+    def __call__(self, frame: Frame, boxes_px: FloatArray) -> Joints:
+        """See `estimator.JointEstimator`."""
+        if self._networks is None:
+            raise ValueError("the estimator is closed")
+        pictures = self.around(frame)
+        return in_batches(lambda some: self._estimate(pictures, some), boxes_px, TOGETHER)
+
+    def around(self, frame: Frame) -> list[Picture]:
+        """The sequence of pictures, that of `frame` in the middle, which the network sees when it is asked about it."""
         if not any(known is frame for known in self._known):
             self.foresee(frame)
         wanted = range(frame.index - self.ahead, frame.index + self.ahead + 1)
@@ -111,52 +99,27 @@ class GLSMambaPose2D(HRNetPose2D):
         begin = max((c for c in cuts if c <= frame.index), default=0)
         end = min((c for c in cuts if c > frame.index), default=frame.index + self._frames)
         shot = [f for f in self._known if begin <= f.index < end]
-        self._around = [min(shot, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
-        before = () if self._last is None or begins_anew(frame, self._last) else self._followed
-        people = super().__call__(frame)
-        lost = [b for b in before if all(box_iou(b.box_px, p.box_px) < STILL_THERE for p in people)]
-        if lost and not self._told_lost:
-            self._told_lost = True
-            _log.info(
-                f"2D: somebody was lost from frame {frame.index} on; in the {self.ahead} frames before, part of the "
-                f"{self._frames} that {self.name} looks at together show them no more, so take their joints with care."
-            )
-        return people
+        return [min(shot, key=lambda f: (abs(f.index - i), -f.index)).bgr for i in wanted]
 
-    def joints_in(self, bgr: arrays.Picture, boxes_px: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Joints of the people in boxes (n, 4) x0, y0, x1, y1: (n, 17, 2) in pixels, (n, 17) scores of 0..1.
-
-        `bgr` is the frame that was asked about last, or another one, which is then seen alone.
-        """
-        if self._network is None or self._backbone is None:
-            raise ValueError("the backend is closed")
-        pictures = self._around
-        if not pictures or pictures[self.ahead] is not bgr:
-            pictures = [bgr] * self._frames
-        points15 = np.zeros((len(boxes_px), len(POSETRACK), 2), np.float32)
-        score15 = np.zeros((len(boxes_px), len(POSETRACK)), np.float32)
-        for start in range(0, len(boxes_px), TOGETHER):
-            part = slice(start, start + TOGETHER)
-            crops = topdown.Crops.around(boxes_px[part], self._input_px)
-            with torch.inference_mode():
-                heat = self._heatmaps(crops, pictures)
-                points, score15[part] = heatmap_codec.decode(heat, self._decode)
-            points15[part] = crops.to_picture(points, (heat.shape[3], heat.shape[2]))
-        return posetrack15_to_coco17(points15, score15)
+    def heatmaps(self, pictures: list[Picture], crops: Crops) -> Tensor:
+        """(n, 15, h, w) of everybody's sequence of crops out of the pictures, the middle one's."""
+        if self._networks is None:
+            raise ValueError("the estimator is closed")
+        backbone, network = self._networks
+        images = torch.stack([heatmap_codec.normalised(crops.cut(p), self._device) for p in pictures], 1)
+        return network(backbone(images.flatten(0, 1), self._frames))
 
     def close(self) -> None:
-        """Frees the models; a second call does nothing."""
-        super().close()
-        self._backbone = None
+        """Frees the networks; a second call does nothing."""
+        self._networks = None
         self._known.clear()
-        self._around = []
 
-    def _heatmaps(self, crops: topdown.Crops, pictures: list[arrays.Picture]) -> Tensor:
-        """(n, 15, h, w) of everybody's sequence of crops, the middle frame's."""
-        assert self._network is not None
-        assert self._backbone is not None
-        images = torch.stack([heatmap_codec.normalised(crops.cut(p), self._device) for p in pictures], 1)
-        return self._network(self._backbone(images.flatten(0, 1), self._frames))
+    def _estimate(self, pictures: list[Picture], boxes_px: FloatArray) -> Joints:
+        crops = Crops.around(boxes_px, self._input_px)
+        with torch.inference_mode():
+            heat = self.heatmaps(pictures, crops)
+            points, score = heatmap_codec.decode(heat, self._decode)
+        return posetrack15_to_coco17(crops.to_picture(points, (heat.shape[3], heat.shape[2])), score)
 
 
 def open_glsmamba(weights: str, device: str) -> tuple[GLSMamba, ViTPoseBackbone]:

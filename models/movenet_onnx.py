@@ -71,12 +71,12 @@ def to_onnx(graph_json: bytes, blob: bytes) -> Any:
         document = json.loads(graph_json)
         nodes = {node["name"]: node for node in document["modelTopology"]["node"]}
         tensors = read_weights(document, blob)
-        return _Writer(nodes, tensors).model()
+        return _MoveNetGraph(nodes, tensors).model()
     except (KeyError, TypeError, IndexError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise GraphError(f"not a MoveNet graph of TensorFlow.js: {type(error).__name__}: {error}") from error
 
 
-class _Writer:
+class _MoveNetGraph:
     """Writes the nodes that lead to the heads, each once."""
 
     def __init__(self, nodes: dict[str, Any], tensors: dict[str, NDArray]) -> None:

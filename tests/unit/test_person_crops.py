@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sasmamba.app.pose2d.topdown import Crops, usable
+from sasmamba.app.pose2d.person_crops import Crops, usable
 from sasmamba.models import heatmap_codec
 from sasmamba.models.heatmap_codec import decode, heatmaps, unflipped
 from sasmamba.models.skeletons import COCO

@@ -1,0 +1,41 @@
+"""Loads a lifter beside other work: torch alone takes longer to come than everything else that a run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sasmamba.app.weights.lifters import lifter_path
+
+if TYPE_CHECKING:
+    from sasmamba.app.lifting.lifter import Lifter
+
+
+@contextmanager
+def lifter_beside(
+    name: str, device: str, *, flip: bool, refine: bool, threads: int | None = None
+) -> Iterator[Future[Lifter]]:
+    """As `Lifter.load`, in a thread of its own where it is a shipped one, whose content is known to be good.
+
+    Raises:
+        UserError: there is no such lifter, or a file of one's own is no good. That no scan can run comes out of the
+            future.
+    """
+    path = lifter_path(name)  # said at once, as is all that may be wrong with a file of one's own
+
+    def load() -> Lifter:
+        from sasmamba.app.lifting.lifter import Lifter
+
+        return Lifter.load(name, device, flip, refine=refine, threads=threads)
+
+    pool = ThreadPoolExecutor(1, "lifter")
+    try:
+        loading = pool.submit(load)
+        if Path(name) == path:
+            loading.result()
+        yield loading
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

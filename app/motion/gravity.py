@@ -1,0 +1,255 @@
+"""Which way is up: from bodies that stand, from the floor under their feet, from what cameras do, or from the user.
+
+Up is told by two angles of the camera, pitch (it looks down by so much) and roll (up leans to the right in the picture
+by so much). Every piece of evidence gives both with a covariance; together they are weighed as independent Gaussians.
+The prior of the roll has a second, wide component, so that a camera that lies on its side is believed, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.axes import level
+from sasmamba.app.motion.footing import Body, stances_of
+from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.common.arrays import FloatArray
+from sasmamba.common.errors import UserError
+from sasmamba.models.skeletons import H36M
+
+_DEG = math.pi / 180
+#: People seen from straight above or below are not what a lifter knows.
+_STEEPEST_DEG = 85
+#: Cameras before anything is seen: mean and standard deviation of the pitch; of the roll, held level and not, and how
+#: many are not.
+_PITCH_DEG, _PITCH_SD_DEG = 5.0, 20.0
+_ROLL_SD_DEG, _ROLL_WIDE_SD_DEG, _ROLL_WIDE = 2.0, 15.0, 0.1
+#: Legs straighter than this (cosine at the knee), and a trunk so much in line with them, belong to somebody upright.
+_STRAIGHT, _IN_LINE = 0.85, 0.93
+#: Whose pelvis is faster than this leans into the motion: frames count ever less.
+_LEANING_M_S = 0.5
+#: By so much somebody upright leans to the side, and, lifted, ahead or back, whatever the frames say. The second is
+#: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's.
+_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS = 2.5, 4.0, 0.6
+#: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
+_ENOUGH_S, _STILL_S = 0.5, 0.5
+#: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
+_FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
+#: Bodies that point farther from the picture's up than this are no evidence of it.
+_MAX_TILT_DEG = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCamera:
+    """What the user knows of the camera's attitude; None: nothing.
+
+    Attributes:
+        pitch_deg: by how much it looks down.
+        roll_deg: by how much up leans to the right in the picture.
+
+    Raises:
+        UserError: an angle that is not between -85 and 85 degrees (exit code 2).
+    """
+
+    pitch_deg: float | None = None
+    roll_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, angle in (("--pitch", self.pitch_deg), ("--roll", self.roll_deg)):
+            if angle is not None and not -_STEEPEST_DEG <= angle <= _STEEPEST_DEG:
+                raise UserError(
+                    f"{name} must lie between -{_STEEPEST_DEG} and {_STEEPEST_DEG} degrees, not {angle:g}.", exit_code=2
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """Which way is up.
+
+    Attributes:
+        up: (3,) unit vector in camera axes.
+        sd_deg: standard deviation of the angle between it and the true one, as the evidence has it; 0 where told.
+        seconds: of people standing upright, and stances: of feet, that it is made of.
+        upright_bodies: of every body, (3, 3) what takes out of its poses the part of its lean along the line of sight
+            that is the lifter's: 2D hardly shows it.
+    """
+
+    up: FloatArray
+    sd_deg: float
+    seconds: float
+    stances: int
+    upright_bodies: tuple[FloatArray, ...]
+
+
+def up_of(pitch: float, roll: float) -> NDArray:
+    """Up (3,) in the axes of a camera of that pitch and roll, radians."""
+    return np.array([math.sin(roll) * math.cos(pitch), -math.cos(roll) * math.cos(pitch), -math.sin(pitch)])
+
+
+def pitch_and_roll(up: NDArray) -> NDArray:
+    """(..., 2) radians of a camera in whose axes `up` (..., 3), of any length, points up."""
+    across = np.hypot(up[..., 0], up[..., 1])
+    return np.stack([np.arctan2(-up[..., 2], across), np.arctan2(up[..., 0], -up[..., 1])], -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """One body's uprightness.
+
+    Attributes:
+        angles: (2,) pitch and roll that it tells.
+        information: (2, 2) on them.
+        seconds: for which it stood so.
+        towards: (2,) how pitch and roll change as a body leans towards the camera.
+        lifters: the lifter's share of that.
+    """
+
+    angles: NDArray
+    information: NDArray
+    seconds: float
+    towards: NDArray
+    lifters: float
+
+
+def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCamera | None = None) -> Upright:
+    """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
+
+    Without anybody it is the picture's own up, unless the user knows better.
+    """
+    known = known or KnownCamera()
+    if not bodies:
+        up = up_of(math.radians(known.pitch_deg or 0), math.radians(known.roll_deg or 0))
+        return Upright(up.astype(np.float32), 0.0, 0.0, 0, ())
+    stands = [_standing(body) for body in bodies]
+    precision, weighted = np.zeros((2, 2)), np.zeros(2)
+    for stand in stands:
+        if stand is not None:
+            precision += stand.information
+            weighted += stand.information @ stand.angles
+    angles, covariance = _posterior(precision, weighted, known)
+    so_far = np.linalg.inv(covariance)
+    stances = 0
+    # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
+    for _ in range(2):
+        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
+        angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known)
+    sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
+    seconds = sum(stand.seconds for stand in stands if stand is not None)
+    bodies_upright = tuple(_set_upright(stand, angles) for stand in stands)
+    return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, bodies_upright)
+
+
+def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:
+    """(3, 3) turns poses about the horizontal across the line of sight by the lifter's share of what they lean."""
+    if stand is None:
+        return np.eye(3, dtype=np.float32)
+    lean = stand.lifters * float(stand.towards @ (stand.angles - angles))
+    axis = np.array([stand.towards[0], 0.0, stand.towards[1]])
+    cross = np.cross(np.eye(3), axis)  # of the axis with what follows
+    return (np.eye(3) - math.sin(lean) * cross + (1 - math.cos(lean)) * (cross @ cross)).astype(np.float32)
+
+
+def _posterior(precision: NDArray, weighted: NDArray, known: KnownCamera) -> tuple[NDArray, NDArray]:
+    """Pitch and roll (2,) and their covariance (2, 2), of evidence and prior; what is known is so."""
+    told = [known.pitch_deg, known.roll_deg]
+    mean = np.array([_PITCH_DEG if told[0] is None else told[0], told[1] or 0.0]) * _DEG
+    parts = []
+    for share, roll_sd in ((1 - _ROLL_WIDE, _ROLL_SD_DEG), (_ROLL_WIDE, _ROLL_WIDE_SD_DEG)):
+        sd = np.array([_PITCH_SD_DEG, roll_sd]) * _DEG
+        sd = np.where([angle is not None for angle in told], 1e-6, sd)
+        prior = np.diag(1 / sd**2)
+        covariance = np.linalg.inv(precision + prior)
+        at = covariance @ (weighted + prior @ mean)
+        # how likely this component makes the evidence, up to what both have in common
+        log = 0.5 * (np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(prior)[1])
+        log += 0.5 * (at @ np.linalg.solve(covariance, at) - mean @ prior @ mean)
+        parts.append((math.log(share) + log, at, covariance))
+    highest = max(log for log, _, _ in parts)
+    shares = np.array([math.exp(log - highest) for log, _, _ in parts])
+    shares /= shares.sum()
+    at = sum(share * a for share, (_, a, _) in zip(shares, parts, strict=True))
+    covariance = sum(share * (c + np.outer(a - at, a - at)) for share, (_, a, c) in zip(shares, parts, strict=True))
+    return np.asarray(at), np.asarray(covariance)
+
+
+def _unit(v: NDArray) -> NDArray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)
+
+
+def _standing(body: Body) -> _Stand | None:
+    """What somebody tells of up while their legs are straight, their trunk is in line with them, and they go slowly."""
+    p, time = body.joints, body.time
+    straight = np.ones(len(p), bool)
+    for side in ("LEFT", "RIGHT"):
+        hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
+        straight &= (_unit(knee - hip) * _unit(ankle - knee)).sum(-1) > _STRAIGHT
+    feet = 0.5 * (p[:, H36M.LEFT_ANKLE] + p[:, H36M.RIGHT_ANKLE])
+    axis, trunk = _unit(p[:, H36M.THORAX] - feet), _unit(p[:, H36M.THORAX] - p[:, H36M.PELVIS])
+    legs = _unit(p[:, H36M.PELVIS] - feet)
+    upright = straight & ((trunk * legs).sum(-1) > _IN_LINE) & (-axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
+    if not upright.any():
+        return None
+    seconds = upright * _STILL_S
+    if len(time) > 1:
+        calm = zero_phase(time, body.pelvis, 0.1, degree=1)
+        speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
+        seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+    angles = pitch_and_roll(axis)
+    middle = np.median(angles[upright], 0)
+    # who bends or swings now and then is upright the rest of the time
+    weight = seconds / (1 + (np.linalg.norm(angles - middle, axis=1) / (5 * _DEG)) ** 2)
+    total = weight.sum()
+    mean = (angles * weight[:, None]).sum(0) / total
+    own = (np.array([_AHEAD_SD_DEG, _ASIDE_SD_DEG]) * _DEG) ** 2
+    ahead, aside = own * (1 + _ENOUGH_S / total)
+    azimuth = math.atan2(*_unit(body.pelvis).mean(0)[[0, 2]])
+    towards = np.array([math.cos(azimuth), -math.sin(azimuth)])
+    beside = towards[::-1] * [-1, 1]
+    information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
+    return _Stand(mean, information, float(total), towards, float(_LIFTERS * own[0] / ahead))
+
+
+def _floor(
+    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray
+) -> tuple[NDArray, NDArray, int]:
+    """What the floor under standing feet tells: information (2, 2) on pitch and roll, the same times that by how much
+    (2,) they should be more than R (3, 3) has them, and the number of stances.
+
+    One slope for all; each body has a height of its own about that of all, since who is taller than they seem stands
+    too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
+    stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
+    """
+    feet, whose = [], []
+    for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
+        for foot, begin, end in stances_of(rest):
+            feet.append(body.ankles[begin:end, foot].mean(0) @ R.T)
+            whose.append(n)
+    if len(feet) < 2:
+        return np.zeros((2, 2)), np.zeros(2), len(feet)
+    at, owner = np.array(feet), np.array(whose)
+    people = len(bodies)
+    middle = at.mean(0)
+    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own
+    A = np.zeros((len(at), 3 + people))
+    A[:, 0], A[:, 1], A[:, 2] = at[:, 1] - middle[1], -(at[:, 0] - middle[0]), 1
+    A[np.arange(len(at)), 3 + owner] = 1
+    z = at[:, 2] - middle[2]
+    hold = np.zeros((3 + people, 3 + people))
+    hold[:2, :2] = so_far
+    own = np.full(people, 0.01)
+    x = np.zeros(3 + people)
+    x[2] = np.median(z)
+    weight = np.full(len(at), 1.0)
+    for _ in range(10):
+        hold[np.arange(3, 3 + people), np.arange(3, 3 + people)] = own / _PERSON_SD_M**2
+        H = (A.T * weight) @ A / _FOOT_SD_M**2 + hold
+        x = np.linalg.solve(H, A.T @ (weight * z) / _FOOT_SD_M**2)
+        weight = 1 / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
+        own = 1 / (1 + (x[3:] / _PERSON_SD_M) ** 2)
+    rest = H[2:, 2:] + 1e-9 * np.eye(1 + people)
+    information = H[:2, :2] - H[:2, 2:] @ np.linalg.solve(rest, H[2:, :2])
+    return information - so_far, information @ x[:2], len(at)

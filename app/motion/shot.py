@@ -1,0 +1,80 @@
+"""The world of one shot: gravity and the floor, settled once for everybody in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.axes import level
+from sasmamba.app.motion.footing import Body, floor_height, planted_feet, supported
+from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, upright
+from sasmamba.common.arrays import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ShotCamera:
+    """How the camera stood in the first frame of a shot.
+
+    Attributes:
+        frames: of the shot.
+        R_world_cam: (3, 3), its axes to world axes: x right, y away from the camera, z up.
+        height_m: above the floor; x and y of its place are 0.
+        pitch_deg: by how much it looks down.
+        roll_deg: by how much up leans to the right in the picture.
+        sd_deg: how unsure upright is, standard deviation of its angle to the true vertical; 0 where the user told both.
+    """
+
+    frames: range
+    R_world_cam: FloatArray
+    height_m: float
+    pitch_deg: float
+    roll_deg: float
+    sd_deg: float
+
+    def told(self) -> dict[str, float]:
+        """In figures, for every export: angles in degrees, the height in metres."""
+        return {
+            "first_frame": self.frames.start,
+            "frames": len(self.frames),
+            "pitch_deg": round(self.pitch_deg, 2),
+            "roll_deg": round(self.roll_deg, 2),
+            "height_m": round(self.height_m, 3),
+            "upright_uncertainty_deg": round(self.sd_deg, 1),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A settled shot: its camera, everybody in world axes with the floor at z = 0, and whose feet (F, 2) are planted
+    when, and how high what they stand on is (F, 2)."""
+
+    camera: ShotCamera
+    bodies: list[Body]
+    planted: list[NDArray]
+    levels: list[NDArray]
+
+
+def settle(bodies: Sequence[Body], sure: Sequence[bool], frames: range, known: KnownCamera | None = None) -> Shot:
+    """Finds up and the floor, and puts bodies, in the axes of the shot's first camera, there.
+
+    Args:
+        sure: of every body, whether its place was seen; guesses have no say unless there is nothing else.
+        known: what the user knows of the camera.
+    """
+    resting = [planted_feet(body) for body in bodies]
+    heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known)
+    R, floor, flat = level(up.up), 0.0, list(bodies)
+    for n, turn in zip(heard, up.upright_bodies, strict=True):
+        flat[n] = flat[n].posed(flat[n].joints @ turn.T)
+    flat = [body.turned(R, np.zeros(3)) for body in flat]
+    if flat:
+        floor = floor_height([flat[n] for n in heard], [resting[n] for n in heard])
+    settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
+    pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
+    feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]
+    camera = ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg)
+    return Shot(camera, settled, [planted for planted, _ in feet], [level for _, level in feet])

@@ -1,0 +1,432 @@
+// A whole state-space block of a lifter at inference, in float32: what models/blocks.py computes layer by layer.
+//
+// Between two layers only what other tokens need is written out: the local mixing looks at neighbouring frames, the
+// scan at all of them, so the block falls into three passes over tiles of tokens with the scan between the last two.
+// Matrix products are written out here since theirs are small (48 to 192 wide): LANES outputs travel in a vector,
+// and a tile of rows stays in registers.
+#include <cmath>
+
+#include "scan.h"
+
+namespace sasmamba {
+
+// Rows of a product that travel together: with three vectors of sums each they fill the registers, but for a few.
+constexpr int ROWS = LANES / 2;
+// Vectors of outputs that travel together.
+constexpr int PANEL = 3;
+// Frames of a tile in the pass that looks at neighbouring frames.
+constexpr int64_t TILE_FRAMES = 8;
+
+inline float *aligned(std::vector<float> &data) {
+    auto at = reinterpret_cast<uintptr_t>(data.data());
+    return reinterpret_cast<float *>((at + 63) / 64 * 64);
+}
+
+// Memory that a thread keeps for the next call; what the system hands out anew costs a page fault every 4 kB.
+template <int WHICH> float *kept_room(int64_t floats) {
+    thread_local std::vector<float> data;
+    if (int64_t(data.size()) < floats + 16) data.resize(size_t(floats + 16));
+    return aligned(data);
+}
+
+// A linear map of `segments` pieces of `depth` inputs each, as the product wants it: [panel][segment][input][lane].
+// Two outputs left over after whole vectors lie as [output][segment][input], for sums over lanes of inputs.
+struct Linear {
+    int64_t outputs, segments, depth, vectors, left;
+    std::vector<float> storage;
+    float *weight, *rest, *bias;
+
+    // weight_of(output, segment, input) and bias_of(output).
+    template <class Weight, class Bias>
+    Linear(int64_t outputs, int64_t segments, int64_t depth, const Weight &weight_of, const Bias &bias_of)
+        : outputs(outputs), segments(segments), depth(depth) {
+        left = outputs % LANES == 2 && outputs > LANES ? 2 : 0;
+        vectors = (outputs - left + LANES - 1) / LANES;
+        const int64_t inputs = segments * depth;
+        storage.assign(size_t((vectors * LANES + left) * inputs + (vectors + 1) * LANES + 16), 0.0f);
+        weight = aligned(storage);
+        bias = weight + vectors * LANES * inputs;
+        rest = bias + (vectors + 1) * LANES;
+        float *to = weight;
+        for (int64_t v = 0; v < vectors; v += PANEL) {
+            const int64_t wide = std::min<int64_t>(PANEL, vectors - v) * LANES;
+            for (int64_t s = 0; s < segments; s++)
+                for (int64_t i = 0; i < depth; i++, to += wide)
+                    for (int64_t lane = 0; lane < wide && v * LANES + lane < outputs - left; lane++)
+                        to[lane] = weight_of(v * LANES + lane, s, i);
+        }
+        to = rest;
+        for (int64_t o = outputs - left; o < outputs; o++)
+            for (int64_t s = 0; s < segments; s++)
+                for (int64_t i = 0; i < depth; i++) *to++ = weight_of(o, s, i);
+        for (int64_t o = 0; o < outputs; o++) bias[o < outputs - left ? o : vectors * LANES + o - (outputs - left)] = bias_of(o);
+    }
+};
+
+// out[r][v] = bias + sum over segments and inputs; rows[segment * ROWS + r] is where row r's piece begins.
+template <int WIDE>
+inline void panel(const float *const *rows, const Linear &map, const float *w, const float *bias, vec (&out)[ROWS][PANEL]) {
+    vec sum[ROWS][WIDE];
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < WIDE; v++) sum[r][v] = load(bias + v * LANES);
+    for (int64_t s = 0; s < map.segments; s++) {
+        const float *row[ROWS];
+        for (int r = 0; r < ROWS; r++) row[r] = rows[s * ROWS + r];
+        for (int64_t i = 0; i < map.depth; i++, w += WIDE * LANES) {
+            vec wide[WIDE];
+            for (int v = 0; v < WIDE; v++) wide[v] = load(w + v * LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < ROWS; r++) {
+                vec x = splat(row[r][i]);
+#pragma GCC unroll 3
+                for (int v = 0; v < WIDE; v++) sum[r][v] += x * wide[v];
+            }
+        }
+    }
+    for (int r = 0; r < ROWS; r++)
+        for (int v = 0; v < WIDE; v++) out[r][v] = sum[r][v];
+}
+
+// Calls store(row, first output, values, how many of them) for a tile of ROWS rows. depth is a multiple of sixteen.
+template <class Store> inline void product(const float *const *rows, const Linear &map, const Store &store_to) {
+    vec out[ROWS][PANEL];
+    const float *w = map.weight;
+    for (int64_t v = 0; v < map.vectors; v += PANEL) {
+        const int wide = int(std::min<int64_t>(PANEL, map.vectors - v));
+        const float *bias = map.bias + v * LANES;
+        if (wide == 3) panel<3>(rows, map, w, bias, out);
+        else if (wide == 2) panel<2>(rows, map, w, bias, out);
+        else panel<1>(rows, map, w, bias, out);
+        w += wide * LANES * map.segments * map.depth;
+        for (int r = 0; r < ROWS; r++)
+            for (int i = 0; i < wide; i++) {
+                const int64_t first = (v + i) * LANES;
+                store_to(r, first, out[r][i], int(std::min<int64_t>(LANES, map.outputs - map.left - first)));
+            }
+    }
+    if (!map.left) return;
+    vec sum[LANES] = {};
+    const float *one = map.rest, *two = map.rest + map.segments * map.depth;
+    for (int64_t s = 0; s < map.segments; s++)
+        for (int64_t i = 0; i < map.depth; i += LANES, one += LANES, two += LANES) {
+            const vec a = load(one), b = load(two);
+#pragma GCC unroll 8
+            for (int r = 0; r < ROWS; r++) {
+                const vec x = load(rows[s * ROWS + r] + i);
+                sum[2 * r] += x * a;
+                sum[2 * r + 1] += x * b;
+            }
+        }
+    const vec total = sums(sum), bias = load(map.bias + map.vectors * LANES);
+    for (int r = 0; r < ROWS; r++) {
+        vec both{};
+        both[0] = total[2 * r] + bias[0], both[1] = total[2 * r + 1] + bias[1];
+        store_to(r, map.vectors * LANES, both, 2);
+    }
+}
+
+inline vec silu(vec x) { return x / (1.0f + vexp(-x)); }
+
+// x times the normal distribution below x; the error function by Abramowitz and Stegun 7.1.26, to 1.5e-7.
+inline vec gelu(vec x) {
+    const vec z = x * 0.70710678118654752f, size = (z > 0.0f ? z : -z);
+    const vec t = 1.0f / (1.0f + 0.3275911f * size);
+    vec p = splat(1.061405429f);
+    p = p * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    const vec outside = p * t * vexp(-z * z), erf = z > 0.0f ? 1.0f - outside : outside - 1.0f;
+    return 0.5f * x * (1.0f + erf);
+}
+
+// Layer norm of ROWS rows of `width`, a multiple of sixteen, at rows[r] into out + r * width.
+inline void layer_norm(const float *const *rows, int64_t width, const float *weight, const float *bias, float *out) {
+    const vec each = splat(1.0f / float(width));
+    vec sum[LANES] = {};
+    for (int r = 0; r < ROWS; r++)
+        for (int64_t c = 0; c < width; c += LANES) sum[r] += load(rows[r] + c);
+    const vec mean = sums(sum) * each;
+    for (int r = 0; r < ROWS; r++) {
+        sum[r] = vec{};
+        for (int64_t c = 0; c < width; c += LANES) {
+            const vec d = load(rows[r] + c) - mean[r];
+            sum[r] += d * d;
+        }
+    }
+    const vec variance = sums(sum) * each;
+    for (int r = 0; r < ROWS; r++) {
+        const float scale = 1.0f / std::sqrt(variance[r] + 1e-5f);
+        for (int64_t c = 0; c < width; c += LANES)
+            store(out + r * width + c, (load(rows[r] + c) - mean[r]) * scale * load(weight + c) + load(bias + c));
+    }
+}
+
+// A block with its weights as the passes want them.
+struct Block {
+    int64_t frames, joints, width, channels, hidden, taps, routes, rank, states;
+    bool strides; // the scan reads SasMamba's Eq. 12-14, not the features as they are
+    const float *norm_w, *norm_b, *conv_b, *deform, *scan_norm_w, *scan_norm_b, *mlp_norm_w, *mlp_norm_b;
+    Linear in, gate, offset, project, out, up, down;
+    std::vector<float> plain, A;
+    const float *dt_weight, *dt_bias, *D;
+    const int64_t *order;
+    float tap_t[32] = {}, tap_v[32] = {}; // each tap's own place in its window, in whole vectors
+
+    int64_t tokens() const { return frames * joints; }
+    int64_t projected() const { return routes * (rank + 2 * states); }
+
+    Block(const int64_t *n, const float *const *p, const int64_t *order)
+        : frames(n[1]), joints(n[2]), width(n[3]), channels(n[4]), hidden(n[5]), taps(n[6]), routes(n[7]), rank(n[8]),
+          states(n[9]), strides(n[10] != 0), norm_w(p[0]), norm_b(p[1]), conv_b(p[4]), deform(p[5]),
+          scan_norm_w(p[13]), scan_norm_b(p[14]), mlp_norm_w(p[16]), mlp_norm_b(p[17]),
+          in(dense(p[2], nullptr, channels, width)),
+          gate(dense(p[2] + channels * width, nullptr, channels, width)),
+          offset(taps > 1 ? 2 * taps : 0, 9, channels,
+                 [&](int64_t o, int64_t tap, int64_t i) { return p[6][(frames_first(o) * channels + i) * 9 + tap]; },
+                 [&](int64_t o) { return p[7][frames_first(o)]; }),
+          project(dense(p[8], nullptr, projected(), channels)), out(dense(p[15], nullptr, width, channels)),
+          up(dense(p[18], p[19], hidden, width)), down(dense(p[20], p[21], width, hidden)),
+          plain(size_t(9 * channels)), A(size_t(routes * channels * states)), dt_weight(p[9]), dt_bias(p[10]),
+          D(p[12]), order(order) {
+        for (int64_t tap = 0; tap < 9; tap++)
+            for (int64_t c = 0; c < channels; c++) plain[size_t(tap * channels + c)] = p[3][c * 9 + tap];
+        for (size_t i = 0; i < A.size(); i++) A[i] = -std::exp(p[11][i]);
+        const int64_t side = std::lround(std::sqrt(double(taps)));
+        for (int64_t tap = 0; tap < taps; tap++)
+            tap_t[tap] = float(tap / side - side / 2), tap_v[tap] = float(tap % side - side / 2);
+    }
+
+    // Offsets in frames and in joints alternate over the taps; here those in frames come first, then those in joints.
+    int64_t frames_first(int64_t o) const { return o < taps ? 2 * o : 2 * (o - taps) + 1; }
+
+    static Linear dense(const float *w, const float *bias, int64_t outputs, int64_t inputs) {
+        return {outputs, 1, inputs, [=](int64_t o, int64_t, int64_t i) { return w[o * inputs + i]; },
+                [=](int64_t o) { return bias ? bias[o] : 0.0f; }};
+    }
+};
+
+// Calls body(first token, how many) for tiles of ROWS tokens; the rows beyond the end repeat the last one.
+template <class Body> inline void for_tiles(int64_t begin, int64_t end, const Body &body) {
+    for (int64_t token = begin; token < end; token += ROWS) body(token, int(std::min<int64_t>(ROWS, end - token)));
+}
+
+// One window's passes.
+struct Pass {
+    const Block &b;
+    const float *x;     // (tokens, width)
+    float *local;       // (tokens + 1, channels), what enters the local mixing; the last row is zero, outside the grid
+    float *scanned_in;  // (tokens, channels)
+    float *maps;        // (tokens, projected)
+    float *scanned;     // (tokens, channels)
+    float *to;          // (tokens, width)
+
+    void rows_at(const float *from, int64_t stride, int64_t token, int count, const float **rows) const {
+        for (int r = 0; r < ROWS; r++) rows[r] = from + (token + std::min(r, count - 1)) * stride;
+    }
+
+    void enter(int64_t begin, int64_t end) const {
+        std::vector<float> normal(size_t(ROWS * b.width));
+        for_tiles(begin, end, [&](int64_t token, int count) {
+            const float *rows[ROWS];
+            rows_at(x, b.width, token, count, rows);
+            layer_norm(rows, b.width, b.norm_w, b.norm_b, normal.data());
+            rows_at(normal.data(), b.width, 0, ROWS, rows);
+            product(rows, b.in, [&](int r, int64_t first, vec v, int) {
+                if (r < count) store(local + (token + r) * b.channels + first, v);
+            });
+        });
+    }
+
+    // Frames [begin, end): structure-aware convolution, SiLU, the strides, and the projections that the scan reads.
+    void mix(int64_t begin, int64_t end) const {
+        const int64_t E = b.channels, tile = TILE_FRAMES * b.joints;
+        std::vector<float> offsets(size_t(2 * b.taps * tile + 2 * LANES)), mixed(size_t(tile * E));
+        for (int64_t t = begin; t < end; t += TILE_FRAMES) {
+            const int64_t first = t * b.joints, count = std::min(end - t, TILE_FRAMES) * b.joints;
+            if (b.taps > 1) offsets_of(first, count, offsets.data());
+            for (int64_t i = 0; i < count; i++) sample(first + i, offsets.data() + i * 2 * b.taps, mixed.data() + i * E);
+            for (int64_t i = 0; i < count; i++) {
+                const int64_t v = i % b.joints;
+                hold(mixed.data() + (i - v) * E, v, scanned_in + (first + i) * E);
+            }
+            for_tiles(first, first + count, [&](int64_t token, int rows_here) {
+                const float *rows[ROWS];
+                rows_at(scanned_in, E, token, rows_here, rows);
+                product(rows, b.project, [&](int r, int64_t o, vec v, int lanes) {
+                    if (r < rows_here) store(maps + (token + r) * b.projected() + o, v, lanes);
+                });
+            });
+        }
+    }
+
+    const float *neighbour(int64_t t, int64_t v, int64_t tap) const {
+        const int64_t tt = t + tap / 3 - 1, vv = v + tap % 3 - 1;
+        const bool inside = tt >= 0 && tt < b.frames && vv >= 0 && vv < b.joints;
+        return local + (inside ? tt * b.joints + vv : b.tokens()) * b.channels;
+    }
+
+    void offsets_of(int64_t first, int64_t count, float *offsets) const {
+        for_tiles(first, first + count, [&](int64_t token, int rows_here) {
+            const float *rows[9 * ROWS];
+            for (int r = 0; r < ROWS; r++) {
+                const int64_t at = token + std::min(r, rows_here - 1);
+                for (int64_t tap = 0; tap < 9; tap++) rows[tap * ROWS + r] = neighbour(at / b.joints, at % b.joints, tap);
+            }
+            product(rows, b.offset, [&](int r, int64_t o, vec v, int lanes) {
+                if (r < rows_here) store(offsets + (token - first + r) * 2 * b.taps + o, v, lanes);
+            });
+        });
+    }
+
+    // One token's plain and sampled taps, through SiLU. offset: in frames for each tap, then in joints.
+    void sample(int64_t token, const float *offset, float *to_mixed) const {
+        const int64_t E = b.channels, t = token / b.joints, v = token % b.joints;
+        const float *near[9];
+        for (int64_t tap = 0; tap < 9; tap++) near[tap] = neighbour(t, v, tap);
+        Corners corners;
+        for (int64_t tap = 0; tap < b.taps; tap += LANES) corners.find(*this, t, v, tap, offset);
+        int64_t c = 0;
+        for (; c + 3 * LANES <= E; c += 3 * LANES) gather<3>(near, corners, c, to_mixed);
+        for (; c < E; c += LANES) gather<1>(near, corners, c, to_mixed);
+    }
+
+    // Where the four corners around each sampled place lie in `local`, and what share each has.
+    struct Corners {
+        static constexpr int MOST = 32; // taps, in whole vectors
+        int32_t at[4][MOST];
+        float share[4][MOST];
+
+        void find(const Pass &pass, int64_t t, int64_t v, int64_t tap, const float *offset) {
+            const Block &b = pass.b;
+            vec at_t = load(b.tap_t + tap) + float(t), at_v = load(b.tap_v + tap) + float(v);
+            if (b.taps > 1) at_t += load(offset + tap), at_v += load(offset + b.taps + tap);
+            // beyond two cells outside the grid it makes no difference how far: the integers must not overflow
+            at_t = vmin(splat(float(b.frames) + 1), vmax(splat(-2.0f), at_t));
+            at_v = vmin(splat(float(b.joints) + 1), vmax(splat(-2.0f), at_v));
+            const ivec low_t = floor(at_t), low_v = floor(at_v);
+            const vec part_t = at_t - __builtin_convertvector(low_t, vec);
+            const vec part_v = at_v - __builtin_convertvector(low_v, vec);
+            const ivec none = ivec{} + int32_t(b.tokens());
+            for (int i = 0; i < 4; i++) {
+                const ivec tt = low_t + i / 2, vv = low_v + i % 2;
+                const ivec inside = (tt >= 0) & (tt < int32_t(b.frames)) & (vv >= 0) & (vv < int32_t(b.joints));
+                const ivec row = inside ? tt * int32_t(b.joints) + vv : none;
+                const vec part = (i / 2 ? part_t : 1.0f - part_t) * (i % 2 ? part_v : 1.0f - part_v);
+                std::memcpy(at[i] + tap, &row, sizeof row);
+                store(share[i] + tap, part);
+            }
+        }
+
+        static ivec floor(vec x) {
+            const ivec cut = __builtin_convertvector(x, ivec);
+            return cut + (x < __builtin_convertvector(cut, vec)); // a comparison that holds is -1
+        }
+    };
+
+    // `VECTORS` vectors of channels from c on.
+    template <int VECTORS>
+    void gather(const float *const *near, const Corners &corners, int64_t c, float *to_mixed) const {
+        const int64_t E = b.channels;
+        vec sum[VECTORS];
+        for (int i = 0; i < VECTORS; i++) sum[i] = load(b.conv_b + c + i * LANES);
+        for (int tap = 0; tap < 9; tap++)
+            for (int i = 0; i < VECTORS; i++)
+                sum[i] += load(b.plain.data() + tap * E + c + i * LANES) * load(near[tap] + c + i * LANES);
+        for (int64_t tap = 0; tap < b.taps; tap++) {
+            vec value[VECTORS] = {};
+            for (int corner = 0; corner < 4; corner++) {
+                const float *from = local + int64_t(corners.at[corner][tap]) * E + c;
+                const vec share = splat(corners.share[corner][tap]);
+                for (int i = 0; i < VECTORS; i++) value[i] += load(from + i * LANES) * share;
+            }
+            for (int i = 0; i < VECTORS; i++) sum[i] += load(b.deform + tap * E + c + i * LANES) * value[i];
+        }
+        for (int i = 0; i < VECTORS; i++) store(to_mixed + c + i * LANES, silu(sum[i]));
+    }
+
+    // What the scan reads of joint v: half of the channels its own, a quarter each those of every second and third
+    // joint before it.
+    void hold(const float *frame, int64_t v, float *to_u) const {
+        const int64_t E = b.channels, quarter = b.strides ? E / 4 : 0, own = E - 2 * quarter;
+        std::memcpy(to_u, frame + v * E, size_t(own) * sizeof(float));
+        if (!quarter) return;
+        std::memcpy(to_u + own, frame + v / 2 * 2 * E + own, size_t(quarter) * sizeof(float));
+        std::memcpy(to_u + own + quarter, frame + v / 3 * 3 * E + own + quarter, size_t(quarter) * sizeof(float));
+    }
+
+    void scan(int threads) const {
+        const int64_t wide = b.rank + 2 * b.states;
+        std::fill_n(scanned, b.tokens() * b.channels, 0.0f);
+        const Scan s{1, b.tokens(), b.channels, b.routes, b.states, b.rank, scanned_in, maps, maps + b.rank,
+                     maps + b.rank + b.states, b.projected(), wide, b.A.data(), b.D, b.dt_bias, b.dt_weight, b.order};
+        forward(s, scanned, nullptr, threads);
+    }
+
+    // Gate, both projections back, and the residual branches.
+    void leave(int64_t begin, int64_t end) const {
+        const int64_t C = b.width, E = b.channels;
+        std::vector<float> narrow(size_t(ROWS * C)), wide(size_t(ROWS * std::max(E, b.hidden)));
+        for_tiles(begin, end, [&](int64_t token, int count) {
+            const float *rows[ROWS], *own[ROWS];
+            rows_at(scanned, E, token, count, rows);
+            layer_norm(rows, E, b.scan_norm_w, b.scan_norm_b, wide.data());
+            rows_at(x, C, token, count, own);
+            layer_norm(own, C, b.norm_w, b.norm_b, narrow.data());
+            rows_at(narrow.data(), C, 0, ROWS, rows);
+            product(rows, b.gate, [&](int r, int64_t first, vec v, int) {
+                float *at = wide.data() + r * E + first;
+                store(at, load(at) * silu(v));
+            });
+            rows_at(wide.data(), E, 0, ROWS, rows);
+            float *out[ROWS];
+            for (int r = 0; r < ROWS; r++) out[r] = to + (token + std::min(r, count - 1)) * C;
+            product(rows, b.out, [&](int r, int64_t first, vec v, int) {
+                if (r < count) store(out[r] + first, load(own[r] + first) + v);
+            });
+            rows_at(to, C, token, count, own);
+            layer_norm(own, C, b.mlp_norm_w, b.mlp_norm_b, narrow.data());
+            rows_at(narrow.data(), C, 0, ROWS, rows);
+            product(rows, b.up, [&](int r, int64_t first, vec v, int) {
+                store(wide.data() + r * b.hidden + first, gelu(v));
+            });
+            rows_at(wide.data(), b.hidden, 0, ROWS, rows);
+            product(rows, b.down, [&](int r, int64_t first, vec v, int) {
+                if (r < count) store(out[r] + first, load(out[r] + first) + v);
+            });
+        });
+    }
+
+    void run(int threads) const {
+        std::fill_n(local + b.tokens() * b.channels, b.channels, 0.0f);
+        parallel(b.tokens(), threads, [&](int, int64_t begin, int64_t end) { enter(begin, end); });
+        parallel(b.frames, threads, [&](int, int64_t begin, int64_t end) { mix(begin, end); });
+        scan(threads);
+        parallel(b.tokens(), threads, [&](int, int64_t begin, int64_t end) { leave(begin, end); });
+    }
+};
+
+} // namespace sasmamba
+
+using namespace sasmamba;
+
+// sizes: batch, frames, joints, width, channels, hidden, taps, routes, rank, states, strides (0 or 1); width, channels
+// and hidden are multiples of sixteen, taps 0, 1, 9 or 25.
+// in: norm weight, bias; in_proj; conv weight, bias; deform; offset weight, bias; x_proj; dt_weight, dt_bias; A_log; D;
+// scan norm weight, bias; out_proj; MLP norm weight, bias; first layer's weight, bias; second's. As PyTorch has them.
+// order (routes, tokens). x and out (batch, frames, joints, width).
+EXPORT void sasmamba_block_forward(const int64_t *sizes, const float *const *in, const int64_t *order, const float *x,
+                                   float *out, int threads) {
+    const Block block(sizes, in, order);
+    const int64_t batch = sizes[0], tokens = block.tokens(), E = block.channels;
+    const auto windows = [&](int64_t begin, int64_t end, int threads_each) {
+        float *local = kept_room<0>((tokens + 1) * E), *u = kept_room<1>(tokens * E), *y = kept_room<2>(tokens * E);
+        float *maps = kept_room<3>(tokens * block.projected());
+        for (int64_t i = begin; i < end; i++) {
+            const int64_t at = i * tokens * block.width;
+            Pass{block, x + at, local, u, maps, y, out + at}.run(threads_each);
+        }
+    };
+    if (batch < threads) windows(0, batch, threads);
+    else parallel(batch, threads, [&](int, int64_t begin, int64_t end) { windows(begin, end, 1); });
+}

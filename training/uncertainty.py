@@ -1,0 +1,270 @@
+"""A lifter's uncertainty head: fitted by likelihood to errors of the finished poses, calibrated on people held out.
+
+The lifter itself is not touched, so that its accuracy cannot suffer: the head reads the features that the poses come
+from. What it learns are the errors of what offline runs give, averaged with the mirrored input's result and refined,
+under a Student distribution, whose tails are as heavy as those of poses' errors. A network is surer of people it was
+trained on; by how much tells a held-out subject, and the head is made wider by that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sasmamba.common.errors import UserError
+from sasmamba.models.checkpoint import load_lifter
+from sasmamba.models.lift import joints_exchanged, lift_windows, lift_with_uncertainty, mirrored
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.sasmamba import SasMamba, with_uncertainty, without_uncertainty
+from sasmamba.models.tensorfile import CheckpointError
+from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead, evidence
+from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, windows
+from sasmamba.training.loop import simulation
+from sasmamba.training.state import save_weights
+from sasmamba.training.train_config import TrainConfig
+
+#: Frames of a window whose errors are learned from: neighbours are alike. Ends of windows, where live poses come from,
+#: have their own share.
+_FRAMES, _END_FRAMES, _END = 24, 6, 5
+_BATCH, _STEPS, _RATE, _DECAY = 8192, 4000, 2e-3, 1e-2
+_AFFINE_STEPS, _AFFINE_RATE = 400, 0.03
+#: Windows of a batch that is lifted.
+_LIFTED = 4
+#: What the 2D of the windows is like, in turn: as in training, which is worse than most of what people film, and so.
+_NOISE = (None, "coco", "noisy", "movenet")
+#: Windows of each clip that calibrate, and that test.
+_PER_CLIP = 2
+#: What "sure" means: the shares of errors that shall lie within a half-width, and within a wide one.
+INTERVALS = (0.68, 0.95)
+#: Kinds of 2D that calibrate; no detector gives the joints themselves.
+SOURCES = tuple(kind for kind in KINDS if kind != "true")
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What the head learns from.
+
+    Attributes:
+        features: (N, C) of joints.
+        about: (N, EVIDENCE) how their 2D behaves.
+        error: (N, 3) metres, x, y across the line of sight and z along it.
+    """
+
+    features: Tensor
+    about: Tensor
+    error: Tensor
+
+
+@torch.no_grad()
+def collect(
+    model: SasMamba, draw: Callable[[int, int], tuple[Tensor, Tensor]], count: int, say: Callable[[int], None]
+) -> Errors:
+    """Lifts `count` windows of the longest length as offline runs do; keeps features and errors of some frames.
+
+    Args:
+        draw: (batch, seed) to windows xyc (B, T, 17, 3) and what is true (B, T, 17, 3).
+        say: told how many windows are done.
+    """
+    features, abouts, errors = [], [], []
+    for first in range(0, count, _LIFTED):
+        xyc, target = draw(_LIFTED, first)
+        seen = normalise_window(xyc)
+        x, about = seen[..., : model.config.in_channels], evidence(seen)
+        T = x.shape[1]
+        error = lift_windows(model, xyc, flip=True, refined=True) - target
+        g = torch.Generator().manual_seed(first)
+        middle = torch.randperm(T, generator=g)[:_FRAMES]
+        ends = torch.randint(_END, (_END_FRAMES,), generator=g)
+        frames = torch.cat([middle, ends[::2], T - 1 - ends[1::2]])
+        # the pelvis is the origin and has no error
+        for f in (model.features(x), joints_exchanged(model.features(mirrored(x)))):
+            features.append(f[:, frames, 1:].flatten(0, 2).half())
+            abouts.append(about[:, frames, 1:].flatten(0, 2))
+            errors.append(error[:, frames, 1:].flatten(0, 2))
+        say(min(first + _LIFTED, count))
+    return Errors(torch.cat(features), torch.cat(abouts), torch.cat(errors))
+
+
+def fit(errors: Errors, width: int, seed: int, say: Callable[[str], None]) -> UncertaintyHead:
+    """The head whose scales make the errors most likely.
+
+    The likelihood is a Student distribution's, whose degrees of freedom are fitted too: half of Gaussian errors' worth
+    of attention would go to the few joints that are quite lost.
+    """
+    torch.manual_seed(seed)
+    head = UncertaintyHead(width)
+    freedom = nn.Parameter(torch.full((2,), math.log(3.0)))  # above 1 each
+    optimiser = torch.optim.AdamW([*head.parameters(), freedom], lr=_RATE, weight_decay=_DECAY)
+    g = torch.Generator().manual_seed(seed)
+    running = 0.0
+    for step in range(_STEPS):
+        for group in optimiser.param_groups:
+            group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * step / _STEPS))
+        pick = torch.randint(len(errors.error), (_BATCH,), generator=g)
+        loss = student_loss(
+            head(errors.features[pick].float(), errors.about[pick]), errors.error[pick], 1 + freedom.exp()
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        running = loss.item() if step == 0 else 0.99 * running + 0.01 * loss.item()
+        if (step + 1) % 500 == 0:
+            freedoms = ", ".join(f"{d:.1f}" for d in (1 + freedom.exp()).tolist())
+            say(f"step {step + 1}: log-likelihood {-running:.3f}, degrees of freedom {freedoms}")
+    return head.eval()
+
+
+def student_loss(log_scale: Tensor, error: Tensor, freedom: Tensor) -> Tensor:
+    """Mean negative log-likelihood of errors (N, 3) under Student distributions, per coordinate.
+
+    Args:
+        log_scale: (N, 2) across (of x and of y) and along the line of sight (of z).
+        freedom: (2,) theirs.
+    """
+    log_scale, nu = log_scale[:, [0, 0, 1]], freedom[[0, 0, 1]]
+    distance = torch.log1p((error * torch.exp(-log_scale)).square() / nu)
+    constant = torch.lgamma(nu / 2) - torch.lgamma((nu + 1) / 2) + 0.5 * torch.log(nu * math.pi)
+    return (constant + log_scale + 0.5 * (nu + 1) * distance).mean()
+
+
+@torch.no_grad()
+def held_errors(model: SasMamba, w: Windows, *, flip: bool = True, refined: bool = True) -> tuple[Tensor, Tensor]:
+    """Half-widths (N, 2) and errors (N, 3) of all joints of windows, lifted as `lift_windows` does; metres."""
+    widths, errors = [], []
+    for xyc, target in zip(w.xyc.split(_LIFTED), w.target.split(_LIFTED), strict=True):
+        joints, width = lift_with_uncertainty(model, xyc, flip=flip, refined=refined)
+        widths.append(width[:, :, 1:].flatten(0, 2))  # the pelvis is the origin
+        errors.append((joints - target)[:, :, 1:].flatten(0, 2))
+    return torch.cat(widths), torch.cat(errors)
+
+
+def ratios(width: Tensor, error: Tensor) -> dict[str, Tensor]:
+    """By direction, absolute errors (N, 3) in half-widths (N, 2) of their 68 % intervals, flat."""
+    ratio = error.abs() / width[:, [0, 0, 1]]
+    return {"across": ratio[:, :2].flatten(), "along": ratio[:, 2]}
+
+
+def coverage(model: SasMamba, w: Windows, *, flip: bool = True, refined: bool = True) -> dict[str, float]:
+    """Shares of errors within the 68 % and the 95 % intervals, in per cent, by direction."""
+    assert model.config.uncertainty is not None
+    out = {}
+    every = ratios(*held_errors(model, w, flip=flip, refined=refined))
+    for (direction, ratio), wide in zip(every.items(), model.config.uncertainty.wide, strict=True):
+        for share, reach in zip(INTERVALS, (1, wide), strict=True):
+            out[f"{direction} {100 * share:.0f} %"] = 100 * (ratio <= reach).float().mean().item()
+    return out
+
+
+def calibrated(model: SasMamba, some: list[Windows], seed: int = 0) -> SasMamba:
+    """The lifter with intervals that hold what they say on these windows, all of them counting alike.
+
+    What a lifter did not learn from is harder for it, and the hard ones among that by more: the logarithms of
+    half-widths are stretched and shifted to where these errors are most likely, and shifted again until the shares are
+    right.
+    """
+    model = with_uncertainty(model, Calibration())
+    found = [held_errors(model, w) for w in some]
+    width, error = torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
+    shift, stretch = affine(width.log(), error, seed)
+    width = (shift + stretch * width.log()).exp()
+
+    def reach(share: float, width: Tensor, error: Tensor) -> NDArray:
+        """(2,) half-widths that hold that share of the errors, by direction."""
+        return np.array([np.quantile(ratio.numpy(), share) for ratio in ratios(width, error).values()])
+
+    narrow, far = (reach(share, width, error) for share in INTERVALS)
+    plain = [held_errors(model, w, flip=False, refined=False) for w in some]
+    width, error = torch.cat([f[0] for f in plain]), torch.cat([f[1] for f in plain])
+    wider = reach(INTERVALS[0], (shift + stretch * width.log()).exp(), error) / narrow
+    wide = far / narrow
+    model = with_uncertainty(model, Calibration((wide[0], wide[1]), (wider[0], wider[1])))
+    last = model.uncertainty_head.last
+    with torch.no_grad():
+        last.weight *= stretch[:, None]
+        last.bias.copy_(stretch * last.bias + shift + torch.from_numpy(narrow).log())
+    return model
+
+
+def affine(log_scale: Tensor, error: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Shift and stretch (2,) of log-scales (N, 2), by direction, that make errors (N, 3) most likely."""
+    g = torch.Generator().manual_seed(seed)
+    middle = log_scale.mean(0)
+    shift, stretch, freedom = (nn.Parameter(torch.full((2,), x)) for x in (0.0, 1.0, math.log(3.0)))
+    optimiser = torch.optim.Adam([shift, stretch, freedom], lr=_AFFINE_RATE)
+    for step in range(_AFFINE_STEPS):
+        for group in optimiser.param_groups:
+            group["lr"] = _AFFINE_RATE * (1 - step / _AFFINE_STEPS)
+        pick = torch.randint(len(error), (_BATCH,), generator=g)
+        scale = middle + shift + stretch * (log_scale[pick] - middle)
+        loss = student_loss(scale, error[pick], 1 + freedom.exp())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+    return (middle + shift - stretch * middle).detach(), stretch.detach()
+
+
+def fit_uncertainty(
+    weights: Path,
+    config: TrainConfig,
+    out: Path,
+    root: Path = Path(),
+    count: int = 400,
+    say: Callable[[str], None] = print,
+) -> dict[str, dict[str, float]]:
+    """Writes the lifter of `weights` with an uncertainty head, fitted on the motion of a training configuration.
+
+    Every second clip of the configuration's held-out subject calibrates it, the others test it.
+
+    Args:
+        weights: a lifter, with such a head or without.
+        config: whose simulated 2D, people and motion the head learns from.
+        out: the file to write.
+        root: what the configuration's paths are relative to.
+        count: windows to learn from.
+        say: told what is going on.
+
+    Returns:
+        By kind of 2D, `coverage` of the clips that did not calibrate.
+
+    Raises:
+        UserError: weights or data that cannot be used, or nobody held out.
+    """
+    try:
+        model = without_uncertainty(load_lifter(weights))
+    except CheckpointError as error:
+        raise UserError(f"These weights cannot be given an uncertainty: {error}.") from error
+    if not config.hold_out:
+        raise UserError(
+            "hold_out: name a subject who is held out; on others nobody can tell how sure to be.", exit_code=2
+        )
+    simulator, held, rig = simulation(config, root, torch.device("cpu"))
+    T = model.config.frames
+    longest = config.phases[-1]
+
+    def draw(batch: int, seed: int) -> tuple[Tensor, Tensor]:
+        kind = _NOISE[seed // batch % len(_NOISE)]
+        g = torch.Generator().manual_seed(1_000_003 * config.seed + seed)
+        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch) if kind else None)
+        return sample.xyc, sample.target
+
+    def told(done: int) -> None:
+        if done % 40 < _LIFTED:
+            say(f"lifted {done} of {count} windows")
+
+    head = fit(collect(model, draw, count, told), model.config.block.width, config.seed, say)
+    model = with_uncertainty(model, Calibration())
+    model.uncertainty_head.load_state_dict(head.state_dict())
+    even = np.arange(held.clips) % 2 == 0
+    half, other = held.select(even), held.select(~even)
+    model = calibrated(model, [windows(half, rig, config.hold_out, T, _PER_CLIP, kind) for kind in SOURCES])
+    assert model.config.uncertainty is not None
+    save_weights(model, out, {"uncertainty": f"fitted to {count} windows, calibrated on half of {config.hold_out}"})
+    unseen = {kind: windows(other, rig, config.hold_out, T, _PER_CLIP, kind, seed=1) for kind in KINDS}
+    return {kind: coverage(model, w) for kind, w in unseen.items()}
