@@ -85,6 +85,7 @@ class RenderSettings(AnalysisSettings, total=False):
         rig: Whose bones BVH, GLB and USD have: "cmu", "mixamo", "unity" or "vrm".
         bvh_scale: BVH's lengths times this; 1 is centimetres.
         markers: Whose names TRC and C3D have for markers: "ours", "pose2sim" or "opensim".
+        keep_inferred: Write limbs, too, that were not in the picture: the lifter's guess at them.
         height: Of the render in pixels, at most.
         numbers: Draw frame number, time and stage timings.
     """
@@ -94,5 +95,6 @@ class RenderSettings(AnalysisSettings, total=False):
     rig: str
     bvh_scale: float
     markers: str
+    keep_inferred: bool
     height: int
     numbers: bool
