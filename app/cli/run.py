@@ -69,6 +69,7 @@ def run(
     ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
+    body: options.Body = "auto",
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
     level: Annotated[
@@ -149,6 +150,7 @@ def run(
         device=device,
         smooth=smooth,
         fov_deg=fov,
+        body=body,  # type: ignore[arg-type]
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
         pitch_deg=0.0 if level else pitch,
