@@ -38,6 +38,12 @@ class AnalysedPerson:
             floor at z = 0. NaN where there is no pose.
         joints3d: (F, 17, 3) float32, H36M-17 relative to the pelvis in the axes of a camera that looks straight at the
             person: metres, x right, y down, z forward. NaN where there is no pose.
+        half_width_m: (F, 17, 2) float32, half-widths of intervals that hold each joint's true place relative to the
+            pelvis in 68 of 100 cases, across the line of sight to the person (on each of two axes) and along it. NaN
+            where there is no pose, or the lifter cannot say.
+        state: (F, 17) uint8, what each joint's place comes from: 2 seen in the frame, 1 inferred from nearby frames, 0
+            unknown: not in the picture for long, or nothing that the lifter can tell. `world_m` and `joints3d` have a
+            place for all three.
         keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them, left and right put right: pixels, x right, y
             down. NaN where it did not see the person.
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
@@ -50,6 +56,8 @@ class AnalysedPerson:
     times_s: NDArray[np.float64]
     world_m: FloatArray
     joints3d: FloatArray
+    half_width_m: FloatArray
+    state: NDArray[np.uint8]
     keypoints: FloatArray
     score: FloatArray
     observed: NDArray[np.bool_]
@@ -158,6 +166,8 @@ def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
         motion.times_s,
         motion.joints,
         joints3d,
+        motion.half_width_m,
+        motion.states[:, :17],
         keypoints,
         score,
         motion.observed,

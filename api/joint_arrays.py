@@ -38,22 +38,23 @@ def to_h36m17(xyc: ArrayLike, skeleton: Skeleton) -> FloatArray:
     return converted_to_h36m17(points, skeleton)
 
 
-def lift(lifter: Lifter, xyc: ArrayLike, *, skeleton: Skeleton = "h36m17") -> FloatArray:
+def lift(lifter: Lifter, xyc: ArrayLike, *, skeleton: Skeleton = "h36m17", fps: float = 30.0) -> FloatArray:
     """Lifts one person's whole 2D sequence to 3D: windows, overlap and gaps are taken care of.
 
     Args:
         lifter: From `Lifter.load()`; it says whether the result is mirrored and averaged, and refined.
         xyc: (F, J, 3), F of any length: x px, y px, score 0 to 1; see `to_h36m17`.
         skeleton: Which joints these are.
+        fps: Frames per second: who is unseen for a second starts anew.
 
     Returns:
         (F, 17, 3) float32, H36M-17 relative to the pelvis in the axes of a camera that looks straight at the person:
         metres, x right, y down, z forward. NaN in frames where nobody was there, and in long gaps.
 
     Raises:
-        ValueError: An unknown skeleton, or another shape.
+        ValueError: An unknown skeleton, another shape, or a frame rate that cannot be.
     """
     points = to_h36m17(xyc, skeleton)
     if points.ndim != 3:
         raise ValueError(f"xyc: want (frames, joints, 3), got {points.shape}; lift each person by themselves")
-    return lift_sequence(lifter, points)
+    return lift_sequence(lifter, points, fps=fps)

@@ -59,7 +59,7 @@ def render_folder(
         folder: Where the videos are, in folders of any depth.
         out: Where renders go; the tree of folders is kept.
         save_poses: Also save the poses of every video, .npz, beside its render.
-        jobs: Videos at the same time; None for one, and on a cluster for as many as it has room for.
+        jobs: Videos at the same time; None for as many as cores and memory allow, on a cluster all its CPUs.
         cluster: Do them on this Ray cluster, HOST:PORT of its head; None for this machine.
         watch: Told the clip, its stage, how many frames are done, and how many there are (or None).
         **settings: See `RenderSettings`; unsaid ones are those of the command.

@@ -9,7 +9,7 @@ import numpy as np
 
 from sasmamba.app.io.keypoints import read_keypoints
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import lift_sequence
+from sasmamba.app.lifting.offline import lift_people
 from sasmamba.app.motion.axes import to_camera_axes
 from sasmamba.app.motion.smoothing import POSE_S, zero_phase
 from sasmamba.common.errors import UserError
@@ -46,10 +46,11 @@ def lift_file(
     check_writable(out)
     people, frames = given.xyc.shape[:2]
 
-    def tell(before: int) -> Callable[[int], None] | None:
-        return progress and (lambda done: progress("lift", before + done, people * frames))
+    def tell(done: int) -> None:
+        if progress:
+            progress("lift", done, people * frames)
 
-    joints = np.stack([lift_sequence(lifter, xyc, progress=tell(i * frames)) for i, xyc in enumerate(given.xyc)])
+    joints = np.stack([one.joints for one in lift_people(lifter, [*given.xyc], fps=given.fps, progress=tell)])
     if smooth:
         for person in joints:
             for begin, end in runs(np.isfinite(person).all((1, 2))):

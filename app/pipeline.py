@@ -29,6 +29,8 @@ from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.certainty import faintness
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
@@ -56,8 +58,6 @@ if TYPE_CHECKING:
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
-#: Somebody unseen for longer than this starts a new window.
-_MAX_GAP_S = 1.0
 #: No video has people of more digits than this.
 _LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
@@ -93,7 +93,9 @@ def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Li
     """
     device = resolve_device(settings.device)
     with (
-        lifter_beside(settings.lifter, device, flip=settings.flip, refine=settings.refine) as lifter,
+        lifter_beside(
+            settings.lifter, device, flip=settings.flip, refine=settings.refine, threads=settings.threads
+        ) as lifter,
         open_pose2d(
             settings.pose2d,
             max_people=settings.max_people,
@@ -161,6 +163,8 @@ def analyse(
     with timings("sides"):
         mend_sides_of(take)
     with timings("lift"):
+        from sasmamba.app.lifting.lives import lift_take  # brings torch, as the lifter has
+
         lift_take(take, lifter, progress)
     return take
 
@@ -233,22 +237,6 @@ def mend_sides_of(take: Take) -> None:
         take.side_repairs += repairs
 
 
-def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
-    """Everybody's poses, from the 2D of their whole life."""
-    from sasmamba.app.lifting.offline import Lifting  # brings torch, which whoever has a lifter has
-
-    lifting = Lifting(lifter, max_gap=round(_MAX_GAP_S * take.meta.fps))
-    last = take.detection_frames[-1] + 1 if take.detection_frames else 0
-    for index in range(last):
-        poses = lifting.push(index, take.people_at(index))
-        take.add_poses(poses)
-        if poses:
-            progress("lift", index + 1, last)
-    take.add_poses(lifting.finish())
-    if take.tracks:
-        progress("lift", last, last)
-
-
 def keep_person(take: Take, person: int) -> str:
     """Forgets everybody but one; where there is nobody of that identity, forgets nobody and says who is there."""
     if person in take.tracks:
@@ -289,6 +277,9 @@ def render(
     read_ahead, drawn_ahead = (_READ_AHEAD, _DRAWN_AHEAD) if threads > 1 else (0, 0)
     renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
+    feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+    faint = {i: faintness(take, track) for i, track in take.tracks.items()}
+
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
         with closing(prefetch(video, read_ahead)) as frames:
@@ -302,7 +293,16 @@ def render(
                     if frame.index in scenes and frame.index > 0:
                         renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots)
+                    soles = {i: feet[i][frame.index] for i in roots}
+                    picture = renderer.draw(
+                        frame,
+                        take.people_at(frame.index),
+                        poses,
+                        hud,
+                        roots,
+                        soles,
+                        {i: faint[i][frame.index] for i in roots},
+                    )
                 yield picture, frame.time_s
 
     width, height = renderer.size
@@ -344,7 +344,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             check_writable(path)
         alone.enter_context(claimed(job.out))
         with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
-            started = time.perf_counter()
+            started, cpu_before_s = time.perf_counter(), time.process_time()
             take = analyse(
                 video,
                 pose2d,
@@ -368,7 +368,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             smooth_take(take)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
-            save_poses(take, job.poses)
+            save_poses(take, job.poses, keep_inferred=settings.keep_inferred)
             files.append(str(job.poses))
         with timings("place"):
             placement = place(
@@ -381,7 +381,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
-            files += map(str, export_motion(take, placement, base, motion))
+            files += map(str, export_motion(take, placement, base, motion, options=settings.export_options))
         written = 0
         if not absent:
             written = render(
@@ -408,6 +408,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             people={i: len(t.people) for i, t in sorted(take.tracks.items())},
             stage_ms=timings.per_frame_ms(take.frames, written),
             seconds=time.perf_counter() - started,
+            cpu_s=time.process_time() - cpu_before_s,
             startup_s=started - begin,
             files=files,
             model=take.model,
@@ -433,7 +434,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 report.stage_ms,
                 told,
             )
-            report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
+            report.files.extend(map(str, export_motion(take, placement, base, views, outcome, settings.export_options)))
         if absent:
             kept = (
                 f"what was asked for of everybody is in {', '.join(report.files)}"

@@ -20,7 +20,7 @@ class Report:
         people: track ids and in how many detection frames each was seen.
         stage_ms: milliseconds per frame, see `Timings`.
         seconds: from the first frame to the last.
-        startup_s: opening the video and loading models before that.
+        startup_s: opening the video and loading models before that; the lifter goes on being loaded beside the work.
         files: what was written.
         model: the lifter's name.
         pose2d: the 2D stage's name.
@@ -30,6 +30,7 @@ class Report:
         cuts: where a new shot begins.
         camera: what the camera did, in words.
         upright: of each shot how its camera stood, and how sure that is, as `Placement.assumptions` has it.
+        cpu_s: CPU time of all threads in `seconds`.
     """
 
     frames: int
@@ -48,6 +49,7 @@ class Report:
     cuts: list[Cut] = field(default_factory=list)
     camera: str = ""
     upright: list[dict[str, float]] = field(default_factory=list)
+    cpu_s: float = 0.0
 
     @property
     def fps(self) -> float:

@@ -44,6 +44,8 @@ class Take:
         side_repairs: where left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins, in order of time.
         camera_motion: how the camera turned and zoomed, None where it stood still.
+        wide: by how much 95 % intervals of joints are wider than the 68 % ones of `Pose3D.half_width_m`, across and
+            along the line of sight: the lifter's `Calibration`.
     """
 
     meta: VideoMeta
@@ -56,6 +58,7 @@ class Take:
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     camera_motion: CameraMotion | None = None
+    wide: tuple[float, float] = (1.97, 1.97)
 
     @property
     def frames(self) -> int:
@@ -136,4 +139,6 @@ def _between(a: Person2D, b: Person2D, share: float) -> Person2D:
     # The position of a joint that was not found means nothing: there it stays where the other keyframe has it.
     from_a = np.where(a.score[:, None] > 0, a.joints_px, b.joints_px)
     from_b = np.where(b.score[:, None] > 0, b.joints_px, a.joints_px)
-    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=mix(from_a, from_b), score=mix(a.score, b.score))
+    feet = None if a.feet is None or b.feet is None else mix(a.feet, b.feet)
+    joints, score = mix(from_a, from_b), mix(a.score, b.score)
+    return replace(a, box_px=mix(a.box_px, b.box_px), joints_px=joints, score=score, feet=feet)

@@ -96,17 +96,21 @@ class Person2D:
         box_px: (4,) x0, y0, x1, y1.
         joints_px: (17, 2) COCO-17 order, x right and y down, may lie outside the picture.
         score: (17,) 0..1; 0 means the joint was not found and its position means nothing.
+        feet: (4, 3) heels and toes in the order of `FOOT`: x px, y px, score; None of a stage that does not see them.
     """
 
     track_id: int | None
     box_px: FloatArray
     joints_px: FloatArray
     score: FloatArray
+    feet: FloatArray | None = None
 
     def __post_init__(self) -> None:
         check_shape("box_px", self.box_px, (4,))
         check_shape("joints_px", self.joints_px, (17, 2))
         check_shape("score", self.score, (17,))
+        if self.feet is not None:
+            check_shape("feet", self.feet, (4, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,8 @@ class Pose3D:
     Attributes:
         joints: (17, 3) float32, H36M-17 order, in `space`.
         observed: False where the person was not seen in this frame and the window's neighbours carried the pose.
+        half_width_m: (17, 2) half-widths of intervals that hold each joint's true place relative to the pelvis, on each
+            axis, in 68 of 100 cases: across the line of sight to the person and along it. None: not known.
     """
 
     frame: int
@@ -123,6 +129,9 @@ class Pose3D:
     joints: FloatArray
     observed: bool = True
     space: Space = "facing_root_relative_m"
+    half_width_m: FloatArray | None = None
 
     def __post_init__(self) -> None:
         check_shape("joints", self.joints, (17, 3))
+        if self.half_width_m is not None:
+            check_shape("half_width_m", self.half_width_m, (17, 2))

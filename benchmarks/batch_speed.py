@@ -2,8 +2,9 @@
 
     taskset -c 0,1 python benchmarks/batch_speed.py CLIP [--clips 8] [--frames 60] [--jobs 2] [--rounds 3]
 
-The two take turns, so that whoever else uses the machine disturbs both alike; the ratio is that of the medians.
-Starting processes and loading models counts.
+The two take turns; the ratio is that of the medians. Starting processes and loading models counts. It wants a quiet
+machine: two processes get more of a busy one than one does. Where the ratio is below 1.15, one clip at a time is right
+for this backend (`_CORES_A_CLIP` in app/batch/settings.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from sasmamba.common.machine import cores
+
 
 def main() -> None:
     """Measures and prints."""
@@ -27,6 +30,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60, help="of each clip")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pose2d", default="movenet")
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="batch_speed_"))
     folder = work / "clips"
@@ -37,14 +41,16 @@ def main() -> None:
     for round_ in range(given.rounds):
         for jobs, taken in seconds.items():
             command = [
-                Path(sys.executable).with_name("sasmamba-demo"),
+                sys.executable,
+                "-m",
+                "sasmamba.app.cli.main",
                 folder,
                 "--out",
                 work / f"{round_} {jobs}",
                 "--jobs",
                 jobs,
                 "--pose2d",
-                "mediapipe",
+                given.pose2d,
                 "--max-frames",
                 given.frames,
                 "--quiet",
@@ -56,10 +62,10 @@ def main() -> None:
     shutil.rmtree(work)
     one, many = median(seconds[1]), median(seconds[given.jobs])
     ratios = [a / b for a, b in zip(seconds[1], seconds[given.jobs], strict=True)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    each = ", ".join(f"{r:.2f}" for r in ratios)
     print(
-        f"{given.clips} clips of {given.frames} frames, {cores} cores: --jobs {given.jobs} has {one / many:.2f} times "
-        f"the throughput of --jobs 1 (rounds: {', '.join(f'{r:.2f}' for r in ratios)}); load average "
+        f"{given.clips} clips of {given.frames} frames, {given.pose2d}, {cores()} cores: --jobs {given.jobs} "
+        f"has {one / many:.2f} times the throughput of --jobs 1 (rounds: {each}); load average "
         + ", ".join(f"{x:.1f}" for x in os.getloadavg())
     )
 

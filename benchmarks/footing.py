@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 from pelvis_ahead import ahead_cm
 
 from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.motion.axes import level
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
-from sasmamba.app.pipeline import lift_take
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, VideoMeta
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER

@@ -1,16 +1,18 @@
-"""What a live run gains by waiting: error of the lifter against its look-ahead: `python benchmarks/lookahead.py`.
+"""What a live run gains by waiting and by longer windows, and what they cost: `python benchmarks/lookahead.py`.
 
     python benchmarks/lookahead.py --data h36m_train.npz --cameras h36m_cameras.json --subject S8
 
 Every frame is lifted as live mode does it: a window that ends at the newest frame, the pose `lookahead` frames before
 it given out once, steadied by the one before. 2D derived from COCO points with a detector's measured noise. "offline"
-is what the same frames get when the whole clip is known. Millimetres, and mm per frame and frame².
+is what the same frames get when the whole clip is known. Millimetres, and mm per frame and frame²; the cost is
+milliseconds of CPU time of one thread per person and frame, the least of many.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,18 @@ def live(
     return out
 
 
+def cost_ms(lifter: Lifter, xyc: np.ndarray, window: int) -> float:
+    """Milliseconds of CPU time that one more frame costs."""
+    lifting, times = LiveLifting(lifter, window=window), []
+    for frame, row in enumerate(xyc[: window + 30]):
+        lifting.push_joints(frame, {1: row})
+        if frame >= window:
+            begin = time.thread_time()
+            lifting.lift()
+            times.append(time.thread_time() - begin)
+    return 1000 * min(times)
+
+
 def main() -> None:
     """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -53,6 +67,7 @@ def main() -> None:
     parser.add_argument("--subject", default="S8")
     parser.add_argument("--lifter", default=DEFAULT_LIFTER)
     parser.add_argument("--lookahead", default="0,2,5,15,30,60,121", help="frames, separated by commas")
+    parser.add_argument("--window", help="frames, separated by commas; without it as live mode chooses")
     parser.add_argument("--frames", type=int, default=150, help="frames measured of each clip")
     parser.add_argument("--clips", type=int, default=10, help="clips, evenly chosen")
     parser.add_argument("--kind", default="noisy", help="true, coco or noisy 2D")
@@ -76,14 +91,17 @@ def main() -> None:
         return {k: round(f[k], 2) for k in ("P1", "P2", "velocity", "acceleration")}
 
     results: dict[str, dict[str, float]] = {}
+    fps = float(motion.fps[0])
     for lookahead in map(int, args.lookahead.split(",")):
-        window = live_window(lifter.frames, lookahead)
-        near, fps = min(lookahead, window - 2), float(motion.fps[0])
-        found = row([live(lifter, x, near, window, measured, fps, not args.raw) for x in w.xyc.numpy()])
-        results[str(lookahead)] = {"window": window} | found
-        if not args.json:
-            print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
-    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x) for x in w.xyc.numpy()])
+        chosen_windows = args.window.split(",") if args.window else [live_window(lifter.frames, lookahead)]
+        for window in map(int, chosen_windows):
+            near = min(lookahead, window - 2)
+            found = row([live(lifter, x, near, window, measured, fps, not args.raw) for x in w.xyc.numpy()])
+            found["cost"] = round(cost_ms(lifter, w.xyc[0].numpy(), window), 2)
+            results[f"{lookahead}, {window}"] = {"lookahead": lookahead, "window": window} | found
+            if not args.json:
+                print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
+    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x, fps=fps) for x in w.xyc.numpy()])
     if args.json:
         print(json.dumps(results, indent=1))
     else:

@@ -2,9 +2,10 @@
 
 Windows of a subject that the lifter never saw, and of those it was trained on with other proportions (every bone by
 6 % or so, the sum as it was), from true joints, COCO points, and COCO points with a detector's noise; lifted as offline
-runs do, and then refined (models/refining.py). Millimetres; the time of a refinement is against that of lifting the
-same windows, on one thread. --sweep gives each constant half and twice its value, on the people with other proportions:
-that is how they were chosen, and the unseen subject had no part in it.
+runs do, and then refined (models/refining.py), each window by itself, and all windows of a clip with one body as
+offline runs do. Millimetres; the time of a refinement is against that of lifting the same windows, CPU time of one
+thread. --sweep gives each constant half and twice its value, on the people with other proportions: that is how they
+were chosen, and the unseen subject had no part in it.
 """
 
 from __future__ import annotations
@@ -29,34 +30,53 @@ from sasmamba.training.motion import Motion, load_motion
 from sasmamba.training.simulate import alike_on_both_sides, retargeted
 
 _SPREAD = 0.06
+#: Windows of a clip of those with other proportions.
+_REBUILT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """Windows of a kind, what the lifter read and what it made of them (M, T, 17, 3), and how long it took."""
+    """Windows of a kind, what the lifter read and what it made of them (M, T, 17, 3), and how long it took.
+
+    `per_clip` windows after each other show one person.
+    """
 
     kind: str
     windows: Windows
+    per_clip: int
     seen: NDArray
     poses: NDArray
     seconds: float
+
+    def plain(self) -> NDArray:
+        """The poses as they are."""
+        return self.poses
 
     def refined(self) -> NDArray:
         """The poses refined."""
         return refining.refine_windows(self.poses, self.seen)
 
+    def one_body(self) -> NDArray:
+        """The poses refined, `per_clip` neighbours with one body."""
+        out = []
+        for begin in range(0, len(self.poses), self.per_clip):
+            poses, seen = (a[begin : begin + self.per_clip] for a in (self.poses, self.seen))
+            body = refining.fit_body(poses, seen)
+            out += [refining.refine(p, s, body=body) for p, s in zip(poses, seen, strict=True)]
+        return np.stack(out)
 
-def lifted(parts: list[Windows], kind: str, lift: Lift) -> Lifted:
+
+def lifted(parts: list[Windows], kind: str, per_clip: int, lift: Lift) -> Lifted:
     """What the lifter makes of windows."""
     xyc, target, R = (torch.cat([getattr(w, n) for w in parts]) for n in ("xyc", "target", "R_cam_facing"))
     w = Windows(xyc, target, R, [a for part in parts for a in part.action])
-    begin = time.perf_counter()
+    begin = time.process_time()
     poses = lift(xyc).numpy()
-    return Lifted(kind, w, normalise_window(xyc).numpy(), poses, time.perf_counter() - begin)
+    return Lifted(kind, w, per_clip, normalise_window(xyc).numpy(), poses, time.process_time() - begin)
 
 
 def other_bodies(motion: Motion, rig: Rig, kind: str) -> list[Windows]:
-    """Two windows of every fourth clip of each subject, every clip with proportions of its own."""
+    """Windows of every fourth clip of each subject, every clip with proportions of its own."""
     g = torch.Generator().manual_seed(3)
     parts = []
     for number, subject in enumerate(sorted(set(motion.subject.tolist()))):
@@ -65,7 +85,7 @@ def other_bodies(motion: Motion, rig: Rig, kind: str) -> list[Windows]:
             vary = torch.empty(17).normal_(0, _SPREAD, generator=g)
             bones = one.bones[0] * torch.exp(alike_on_both_sides(vary))
             bones = bones * one.bones[0].sum() / bones.sum()
-            parts.append(windows(retargeted(one, bones), rig, subject, 243, 2, kind))
+            parts.append(windows(retargeted(one, bones), rig, subject, 243, _REBUILT, kind))
     return parts
 
 
@@ -112,20 +132,25 @@ def main() -> None:
     lift = model_lift(load_lifter(find_weights(args.lifter)), flip=True)
     unseen = everybody.select(everybody.subject == args.subject)
     known = everybody.select(everybody.subject != args.subject)
-    rebuilt = [lifted(other_bodies(known, rig, kind), kind, lift) for kind in KINDS]
+    rebuilt = [lifted(other_bodies(known, rig, kind), kind, _REBUILT, lift) for kind in KINDS]
     if args.sweep:
         return sweep(rebuilt)
-    strangers = [lifted([windows(unseen, rig, args.subject, 243, args.per_clip, kind)], kind, lift) for kind in KINDS]
+    per_clip = args.per_clip
+    strangers = [lifted([windows(unseen, rig, args.subject, 243, per_clip, k)], k, per_clip, lift) for k in KINDS]
     for who, parts in {args.subject: strangers, "other proportions": rebuilt}.items():
         for each in parts:
-            begin = time.perf_counter()
-            refined = each.refined()
-            ratio = (time.perf_counter() - begin) / each.seconds
-            for name, poses in {"lifted": each.poses, "refined": refined}.items():
+            for name, make in {
+                "lifted": Lifted.plain,
+                "refined": Lifted.refined,
+                "one body": Lifted.one_body,
+            }.items():
+                begin = time.process_time()
+                poses = make(each)
+                ratio = (time.process_time() - begin) / each.seconds
                 f = figures(torch.from_numpy(poses), each.windows)
                 shown = "  ".join(f"{k} {f[k]:6.2f}" for k in ("P1", "P2", "velocity", "acceleration"))
-                times = f"  {ratio:.2f} × lifting" if name == "refined" else ""
-                print(f"{who:17} {each.kind:6} {name:8} {shown}{times}", flush=True)
+                times = "" if name == "lifted" else f"  {ratio:.2f} × lifting"
+                print(f"{who:17} {each.kind:7} {name:8} {shown}{times}", flush=True)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def measure(clips: list[NDArray], fps: float, noise: float, seed: int) -> dict[s
 def _clips(
     path: Path, subjects: list[str], count: int, seconds: float, fps: float, rng: np.random.Generator
 ) -> list[NDArray]:
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         z = {k: file[k] for k in ("joints", "root", "clip_start", "clip_fps", "clip_subject")}
     ends = np.append(z["clip_start"][1:], len(z["root"]))
     lasts = (ends - z["clip_start"] - 1) / z["clip_fps"]

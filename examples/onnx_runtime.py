@@ -3,8 +3,9 @@
     sasmamba-demo export-onnx sasmamba-lean LIFTER.onnx
     python examples/onnx_runtime.py LIFTER.onnx IN.npz OUT.npz
 
-IN.npz is what `sasmamba-demo lift` reads, with the skeleton coco17 and one person: keypoints (frames, 17, 3) x px,
-y px, score, and fps. OUT.npz holds joints3d (frames, 17, 3), what `sasmamba-demo lift --no-refine` writes.
+Open only models that you trust: ONNX Runtime does what a file says. IN.npz is what `sasmamba-demo lift` reads, with the
+skeleton coco17 and one person: keypoints (frames, 17, 3) x px, y px, score, and fps. OUT.npz holds joints3d (frames,
+17, 3), what `sasmamba-demo lift --no-refine` writes.
 """
 
 import sys
@@ -99,7 +100,7 @@ def smoothed(joints: Array, fps: float, sigma_s: float = 0.06) -> Array:
 
 
 def main(model: str, source: str, out: str) -> None:
-    given = np.load(source)
+    given = np.load(source, allow_pickle=False)
     if str(given["skeleton"]) != "coco17" or given["keypoints"].ndim != 3:
         sys.exit(f"{source}: this example takes one person's coco17 keypoints, (frames, 17, 3).")
     windows, xyc = Windows(model), h36m_of_coco(given["keypoints"].astype(np.float32))

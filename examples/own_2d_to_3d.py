@@ -14,7 +14,7 @@ import sasmamba
 
 def main(source: str, out: str) -> None:
     lifter = sasmamba.Lifter.load()  # the slow part: keep it for all your sequences
-    joints3d = sasmamba.lift(lifter, np.load(source), skeleton="coco17")
+    joints3d = sasmamba.lift(lifter, np.load(source, allow_pickle=False), skeleton="coco17")
     np.save(out, joints3d)  # (frames, 17, 3) metres from the pelvis: x right, y down, z forward
     there = np.isfinite(joints3d).all((1, 2))
     print(f"{there.sum()} of {len(joints3d)} frames lifted")

@@ -1,8 +1,9 @@
 """Joint angles over time, as sports and clinics name them, from joints in world axes.
 
 H36M-17 has joint centres only: no foot, no hand, and of every bone its direction but not its roll. So there is no
-ankle angle, no rotation about a limb's own axis, and no sign of a knee that bends the wrong way; in place of the ankle
-the shank's inclination is given, which is the ankle's angle as long as the sole lies flat on the floor.
+rotation about a limb's own axis, and no sign of a knee that bends the wrong way. An ankle angle is given only where the
+foot was seen; in its place there is always the shank's inclination, which is the ankle's angle as long as the sole lies
+flat on the floor.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.models.skeletons import H36M
+from sasmamba.models.skeletons import FOOT, H36M
 
 #: An axis whose part across another is shorter than this share of it does not tell a direction: about 14°.
 _LEAST_ACROSS = 0.25
@@ -45,8 +46,14 @@ ANGLES = (
     Angle(
         "shank_inclination",
         "Shank inclination",
-        "shank against the vertical, seen from the side: positive with the knee in front of the ankle; there is no "
-        "foot in this skeleton, so no ankle angle",
+        "shank against the vertical, seen from the side: positive with the knee in front of the ankle; with the sole "
+        "flat on the floor it is the ankle's angle",
+    ),
+    Angle(
+        "ankle_dorsiflexion",
+        "Ankle dorsiflexion",
+        "foot (heel to ball) against the shank's perpendicular: 0° at a right angle, positive with the toes up; only "
+        "where the 2D stage saw heel and toe",
     ),
     Angle(
         "shoulder_elevation",
@@ -69,7 +76,9 @@ ANGLES = (
 )
 
 
-def joint_angles(joints: NDArray) -> dict[str, NDArray[np.float64]]:
+def joint_angles(
+    joints: NDArray, feet: NDArray | None = None, feet_seen: NDArray | None = None
+) -> dict[str, NDArray[np.float64]]:
     """Every angle of `ANGLES`, by the names of `Angle.series`: (F,) degrees, NaN where a joint of it is missing.
 
     Angles between body parts keep under any rotation and scale; the trunk's lean and the shank's inclination know which
@@ -78,6 +87,8 @@ def joint_angles(joints: NDArray) -> dict[str, NDArray[np.float64]]:
 
     Args:
         joints: (F, 17, 3) H36M-17 in right-handed axes with z up, any unit; NaN where there is no pose.
+        feet: (F, 4, 3) heels and toes in the order of `FOOT`; without them there are no ankle angles.
+        feet_seen: (F, 2) left and right, where the foot was seen: one that follows from the shank has no angle to it.
 
     Source: the conventions of Wu et al., J. Biomech. 35 (2002) and 38 (2005), as far as joint centres tell them: hip
     flexion and shoulder elevation against the trunk, since a pelvis of two hips and a midpoint has no tilt of its own.
@@ -102,6 +113,12 @@ def joint_angles(joints: NDArray) -> dict[str, NDArray[np.float64]]:
         out[f"{side}_hip_abduction"] = np.degrees(np.arcsin(_dot(thigh, outwards).clip(-1, 1)))
         out[f"{side}_knee_flexion"] = _between(thigh, shank)
         out[f"{side}_shank_inclination"] = _turn(-_dot(shank, level_front), -_dot(shank, up))
+        out[f"{side}_ankle_dorsiflexion"] = np.full(len(p), np.nan)
+        if feet is not None and feet_seen is not None:
+            heel, toe = (feet[:, FOOT[f"{side.upper()}_{end}"]].astype(float) for end in ("HEEL", "TOE"))
+            seen = feet_seen[:, _SIDES.index(side)]
+            flexion = 90 - _between(_unit(toe - heel), shank)
+            out[f"{side}_ankle_dorsiflexion"] = np.where(seen, -flexion, np.nan)
         out[f"{side}_shoulder_elevation"] = _between(upper_arm, -trunk)
         out[f"{side}_elbow_flexion"] = _between(upper_arm, forearm)
     out["trunk_forward_lean"] = _turn(_dot(trunk, level_front), _dot(trunk, up))

@@ -93,8 +93,10 @@ def load_lifter(path: Path, device: torch.device | str = "cpu", backend: Backend
     """
     metadata = read_metadata(path)
     try:
-        model = SasMamba(config_from_dict(json.loads(metadata.get("config", "null"))), backend)
-    except (TypeError, ValueError, AttributeError) as error:
+        described = json.loads(metadata.get("config", "null"))
+        tensorfile.check_sizes(path, described)
+        model = SasMamba(config_from_dict(described), backend)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:  # the last is torch's
         raise CheckpointError(f"{path} describes a model that this version cannot build ({error})") from error
     called, block = metadata["model"], model.config.block
     if called != model_of(model.config):

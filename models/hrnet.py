@@ -16,6 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from sasmamba.common.archives import ArchiveError, check_not_packed
 from sasmamba.models.skeletons import COCO
 from sasmamba.models.tensorfile import CheckpointError
 
@@ -233,9 +234,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         CheckpointError: it cannot be read, or not safely.
     """
     try:
+        check_not_packed(path)
         content = _read_inert(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror or error})") from error
+    except ArchiveError as error:
+        raise CheckpointError(f"{path} is not a PyTorch checkpoint that can be read safely: {error}") from error
     except (UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise CheckpointError(f"{path} is not a PyTorch checkpoint that can be read safely") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):

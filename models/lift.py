@@ -16,13 +16,16 @@ def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) ->
     return _lift(model, xyc, flip=flip, refined=refined, unsure=False)[0]
 
 
-def lift_with_uncertainty(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) -> tuple[Tensor, Tensor]:
+def lift_with_uncertainty(
+    model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, refined_later: bool = False
+) -> tuple[Tensor, Tensor]:
     """Lifts windows (B, T, 17, 3) H36M-17 x, y in any unit and score, on the model's device.
 
     Args:
         model: has a `config` that says `in_channels`, and an uncertainty head.
         flip: average with the result for the mirrored input.
         refined: fit the result to what the model was shown, see `models.refining`.
+        refined_later: say how sure the poses will be when that has been done.
 
     Returns:
         (B, T, 17, 3) metres relative to the pelvis, in the axes of a camera that looks straight at the person, and
@@ -31,7 +34,10 @@ def lift_with_uncertainty(model: nn.Module, xyc: Tensor, *, flip: bool, refined:
     """
     lifted, width = _lift(model, xyc, flip=flip, refined=refined, unsure=True)
     assert width is not None
-    return lifted, width
+    if not (flip and (refined or refined_later)):
+        width = width * width.new_tensor(model.config.uncertainty.plain)  # type: ignore[union-attr]
+    width[:, :, 0] = 0
+    return lifted, width.float().cpu()
 
 
 def _lift(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, unsure: bool) -> tuple[Tensor, Tensor | None]:
@@ -39,21 +45,19 @@ def _lift(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, unsure: b
     channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
     x = seen[..., :channels]
     about = evidence(seen) if unsure else None
-    y, width = _answer(model, x, about)
-    if flip:
-        back, its_width = _answer(model, mirrored(x), None if about is None else joints_exchanged(about))
-        y = 0.5 * (y + mirrored(back))
-        if width is not None and its_width is not None:
+    if not flip:
+        y, width = _answer(model, x, about)
+    else:  # both through one pass
+        both = None if about is None else torch.cat([about, joints_exchanged(about)])
+        answers, widths = _answer(model, torch.cat([x, mirrored(x)]), both)
+        y, back = answers.chunk(2)
+        y, width = 0.5 * (y + mirrored(back)), None
+        if widths is not None:
+            width, its_width = widths.chunk(2)
             width = (width * joints_exchanged(its_width)).sqrt()
     lifted = (y - y[:, :, :1]).float().cpu()
     if refined:
         lifted = torch.from_numpy(refine_windows(lifted.numpy(), seen.cpu().numpy()))
-    if width is None:
-        return lifted, None
-    if not (flip and refined):
-        width = width * width.new_tensor(model.config.uncertainty.plain)  # type: ignore[union-attr]
-    width = width.float().cpu()
-    width[:, :, 0] = 0
     return lifted, width
 
 

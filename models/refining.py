@@ -10,7 +10,8 @@ both sides alike), a slow correction D, and the strength of the perspective κ,
 
 where u are the joints that were seen, (x, y, z) those of Y and b its bones; D is linear between knots. Focal length and
 distance are not known: one scale g and one place c per frame are eliminated, and κ is 1 / distance, perspective to
-first order. Overall size leaves no trace in the 2D: p keeps the sum of all lengths as it is.
+first order. Overall size leaves no trace in the 2D: p keeps the sum of all lengths as it is. Several windows of one
+person have one body, p and L, which `fit_body` finds from all of them at once; each keeps its D and κ.
 
 σ is measured on the window itself, by how much what was seen jumps against what was lifted: joints from markers are
 followed closely, those of a detector hardly, its outliers not at all: ρ is Cauchy's, which levels off. Each joint
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.models import kernels
+from sasmamba.models.refining_kernel import refine_step
 from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS
 
 #: How far a lifter is usually off, metres: across the picture and in depth.
@@ -64,7 +67,27 @@ _OWN, _N = 48, _BELONGS.shape[1]
 _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
 
 
-def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) -> NDArray[np.float32]:
+@dataclass(frozen=True, slots=True)
+class FittedBody:
+    """A person as the refinement knows them, for each of ten bones or pairs of bones: `_BELONGS` tells which.
+
+    Attributes:
+        proportions: (10,) p, the share by which each is longer than the lifter has it.
+        lengths: (10,) L, metres.
+    """
+
+    proportions: NDArray
+    lengths: NDArray
+
+
+def refine(
+    lifted: NDArray,
+    seen: NDArray,
+    joints: Sequence[int] | None = None,
+    *,
+    body: FittedBody | None = None,
+    reference: bool = False,
+) -> NDArray[np.float32]:
     """Poses of a window moved towards what was seen.
 
     Args:
@@ -72,6 +95,8 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
         seen: (T, 17, 3) H36M-17 x, y relative to the pelvis in any unit, and score; score 0: not seen.
         joints: which of them were seen themselves; the others are left out. None: all, or those that a detector sees
             where the spine lies half-way between pelvis and thorax, as in joints derived from COCO's.
+        body: the person's, where it is known (`fit_body`); None: that of this window alone.
+        reference: compute every step with numpy, even where the compiled kernel could.
 
     Frames that lie straight between their neighbours were filled in, and count for nothing.
 
@@ -79,6 +104,42 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
         (T, 17, 3) metres relative to the pelvis. Windows too short, or too empty, to say how noisy what was seen is
         come back as they are.
     """
+    fit = _prepared(lifted, seen, joints, reference)
+    if fit is None:
+        return lifted.astype(np.float32)
+    if body is not None:
+        fit.shared[_P], fit.shared[_L] = body.proportions, body.lengths
+    for _ in range(_ITERATIONS):
+        _step([fit], body_known=body is not None)
+    return fit.poses().astype(np.float32)
+
+
+def fit_body(
+    lifted: Sequence[NDArray], seen: Sequence[NDArray], joints: Sequence[int] | None = None, *, reference: bool = False
+) -> FittedBody | None:
+    """The body of a person that several windows show, each for as much as it tells; None where none tells anything.
+
+    Args: as those of `refine`, of each window.
+    """
+    prepared = [_prepared(poses, shown, joints, reference) for poses, shown in zip(lifted, seen, strict=True)]
+    fits = [fit for fit in prepared if fit is not None]
+    if not fits:
+        return None
+    lengths = np.mean([fit.shared[_L] for fit in fits], 0)
+    for fit in fits:
+        fit.shared[_L] = lengths
+    for _ in range(_ITERATIONS):
+        _step(fits)
+    return FittedBody(fits[0].shared[_P], fits[0].shared[_L])
+
+
+def refine_windows(lifted: NDArray, seen: NDArray) -> NDArray[np.float32]:
+    """`refine` of each of several windows, both (B, T, 17, 3)."""
+    return np.stack([refine(poses, shown) for poses, shown in zip(lifted, seen, strict=True)])
+
+
+def _prepared(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None, reference: bool) -> _Fit | None:
+    """The fit of a window before its first step; None where it says too little."""
     if joints is None:
         joints = SEEN_JOINTS if _derived(seen) else range(17)
     unit = seen[..., :2].astype(float)[:, list(joints)]
@@ -87,18 +148,11 @@ def refine(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None = None) 
     weight[_bridged(unit, weight)] = 0
     noise = _noise(lifted[:, list(joints), :2].astype(float), unit, weight)
     if noise is None:
-        return lifted.astype(np.float32)
+        return None
     if len(joints) < 17:
         noise = max(noise, _DETECTOR_M)
-    fit = _Fit(lifted.astype(float), unit, weight, list(joints), noise)
-    for _ in range(_ITERATIONS):
-        fit.step()
-    return fit.poses().astype(np.float32)
-
-
-def refine_windows(lifted: NDArray, seen: NDArray) -> NDArray[np.float32]:
-    """`refine` of each of several windows, both (B, T, 17, 3)."""
-    return np.stack([refine(poses, shown) for poses, shown in zip(lifted, seen, strict=True)])
+    native = not reference and kernels.load()[0] is not None
+    return _Fit(lifted.astype(float), unit, weight, list(joints), noise, native)
 
 
 def _derived(seen: NDArray) -> bool:
@@ -165,10 +219,13 @@ class _Eliminated:
 
 
 class _Fit:
-    """The state of one window's fit; `step` is one step of Gauss-Newton."""
+    """The state of one window's fit."""
 
-    def __init__(self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float) -> None:
+    def __init__(
+        self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float, native: bool
+    ) -> None:
         self.lifted, self.unit, self.weight, self.joints, self.noise = lifted, unit, weight, joints, noise
+        self.native = native
         self.worth = weight
         T = len(lifted)
         self.knots = max(2, round((T - 1) / _KNOT) + 1)
@@ -176,6 +233,7 @@ class _Fit:
         self.knot = np.minimum(place.astype(int), self.knots - 2)  # the one before each frame
         self.near = np.stack([1 - (place - self.knot), place - self.knot])  # (2, T) shares of that one and the next
         self.correction = np.zeros((self.knots, _OWN))
+        self.stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
         bones = lifted[:, 1:] - lifted[:, _PARENTS[1:]]
         length = np.linalg.norm(bones, axis=-1).mean(0)
         self.share = length @ _BELONGS / length.sum().clip(1e-6)  # of all lengths
@@ -183,7 +241,7 @@ class _Fit:
         hangs = np.zeros((T, 17, 3, _N))
         for joint in range(1, 17):  # parents come before their children in this order
             hangs[:, joint] = hangs[:, _PARENTS[joint]] + bones[:, joint - 1, :, None] * _BELONGS[joint - 1]
-        self.hangs = hangs[:, 1:].reshape(T, _OWN, -1)
+        self.hangs = np.ascontiguousarray(hangs[:, 1:].reshape(T, _OWN, -1))
         self.shared = np.zeros(_SHARED)
         self.shared[_L], self.shared[_K] = length @ _BELONGS / _BELONGS.sum(0), _NEARNESS
 
@@ -198,9 +256,14 @@ class _Fit:
         before, after = self.near[..., None]
         return before * self.correction[self.knot] + after * self.correction[self.knot + 1]
 
-    def step(self) -> None:
-        """Moves everything to where the linearised objective is lowest."""
-        Y, T = self.poses(), len(self.lifted)
+    def system(self) -> tuple[NDArray, NDArray]:
+        """The linearised objective's normal equations, the corrections eliminated.
+
+        Returns:
+            (knots, 48, 1 + 21) the corrections' part, solved for the gradient, then for each shared unknown; and (21,
+            1 + 21) what is left for the shared unknowns: the gradient, and the matrix, without their priors.
+        """
+        Y = self.poses()
         # halved second and first derivatives, by each frame's own unknowns and the shared ones
         second, first = (a + b for a, b in zip(self._reprojection(Y), self._bones(Y), strict=True))
         trust = np.tile(_OFF_M**-2, 16)
@@ -217,28 +280,26 @@ class _Fit:
         for share, knots in ((before, slice(None, -1)), (after, slice(1, None))):
             diagonal[knots] += np.add.reduceat(share**2 * own, first_of)
             knots_right[knots] += np.add.reduceat(share * right, first_of)
-        stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
-        diagonal[:-1] += stiff * np.eye(_OWN)
-        diagonal[1:] += stiff * np.eye(_OWN)
-        beside -= stiff * np.eye(_OWN)
-        slope = stiff * np.diff(self.correction, axis=0)
+        diagonal[:-1] += self.stiff * np.eye(_OWN)
+        diagonal[1:] += self.stiff * np.eye(_OWN)
+        beside -= self.stiff * np.eye(_OWN)
+        slope = self.stiff * np.diff(self.correction, axis=0)
         knots_right[1:, :, 0] += slope
         knots_right[:-1, :, 0] -= slope
 
-        prior = np.zeros((_SHARED, _SHARED))
-        prior[_P, _P] = np.eye(_N) / _PROPORTIONS**2 + np.outer(self.share, self.share) / _SIZE**2
-        prior[_K, _K] = _NEARNESS_SPREAD**-2
-        usual = np.zeros(_SHARED)
-        usual[_K] = _NEARNESS
-
         solved = _block_tridiagonal(diagonal, beside, knots_right)
-        mixed, by_shared = knots_right[..., 1:], solved[..., 1:]
-        change = -np.linalg.solve(
-            second[:, _OWN:, _OWN:].sum(0) + prior - np.einsum("kic,kid->cd", mixed, by_shared),
-            first[:, _OWN:].sum(0) + prior @ (self.shared - usual) - np.einsum("kic,ki->c", mixed, solved[..., 0]),
+        reduced = np.concatenate([first[:, _OWN:, None], second[:, _OWN:, _OWN:]], -1).sum(0)
+        return solved, reduced - np.einsum("kic,kid->cd", knots_right[..., 1:], solved)
+
+    def kernel_system(self) -> tuple[NDArray, NDArray]:
+        """`system` by the compiled kernel."""
+        self.worth = np.array(self.worth, float, order="C")  # the kernel renews it in place
+        return refine_step(
+            (np.array(self.joints), self.knot, _PARENTS, _PROPORTION_OF),
+            np.array([self.noise, _FAR, _BONE_M, self.stiff, *_OFF_M**-2]),
+            (self.poses(), self.hangs, self.unit, self.weight, self.near, self.correction, self.shared),
+            self.worth,
         )
-        self.correction -= solved[..., 0] + by_shared @ change
-        self.shared += change
 
     def _reprojection(self, Y: NDArray) -> tuple[NDArray, NDArray]:
         """Joints fall where they were seen; scale and place of each frame are eliminated."""
@@ -281,6 +342,37 @@ class _Fit:
         worth = _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)  # as above: where a pose is lost, so are its bones
         weighted = (by * worth[..., None]).swapaxes(1, 2)
         return weighted @ by, (weighted @ error[..., None])[..., 0]
+
+
+def _step(fits: Sequence[_Fit], *, body_known: bool = False) -> None:
+    """One step of Gauss-Newton: windows of one person move to where the linearised objective of all is lowest.
+
+    Args:
+        fits: with the same proportions and lengths; each has its own corrections and κ.
+        body_known: leave proportions and lengths as they are.
+    """
+    systems = []
+    for fit in fits:
+        solved, reduced = fit.kernel_system() if fit.native else fit.system()
+        reduced[_K, 0] += (fit.shared[_K] - _NEARNESS) / _NEARNESS_SPREAD**2
+        reduced[_K, 1 + _K] += _NEARNESS_SPREAD**-2
+        systems.append((solved, reduced))
+    body = np.zeros(_K)
+    if not body_known:
+        share = np.mean([fit.share for fit in fits], 0)
+        prior = np.zeros((_K, _K))
+        prior[_P, _P] = np.eye(_N) / _PROPORTIONS**2 + np.outer(share, share) / _SIZE**2
+        total = np.column_stack([prior @ fits[0].shared[:_K], prior])
+        for _, reduced in systems:  # with κ eliminated
+            total += (
+                reduced[:_K, : 1 + _K] - np.outer(reduced[:_K, 1 + _K], reduced[_K, : 1 + _K]) / reduced[_K, 1 + _K]
+            )
+        body = -np.linalg.solve(total[:, 1:], total[:, 0])
+    for fit, (solved, reduced) in zip(fits, systems, strict=True):
+        nearness = -(reduced[_K, 0] + reduced[_K, 1 : 1 + _K] @ body) / reduced[_K, 1 + _K]
+        change = np.append(body, nearness)
+        fit.correction -= solved[..., 0] + solved[..., 1:] @ change
+        fit.shared += change
 
 
 def _block_tridiagonal(diagonal: NDArray, beside: NDArray, rhs: NDArray) -> NDArray:

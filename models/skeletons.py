@@ -84,6 +84,20 @@ class POSETRACK(IntEnum):
     RIGHT_ANKLE = 14
 
 
+class FOOT(IntEnum):
+    """What is known of feet beside the ankles: the back of the heel bone, and the ball of the foot (the heads of the
+    metatarsals), both at about the height of the bones there, 2.5 cm above the floor when somebody stands."""
+
+    LEFT_HEEL = 0
+    LEFT_TOE = 1
+    RIGHT_HEEL = 2
+    RIGHT_TOE = 3
+
+
+#: MediaPipe landmark of each `FOOT`; its toe is the tip of the big toe, farther ahead than the ball.
+MEDIAPIPE33_OF_FOOT = (29, 31, 30, 32)
+FOOT_MIRROR = (2, 3, 0, 1)
+
 #: MediaPipe landmark of each COCO joint (BlazePose GHUM, 33 landmarks).
 MEDIAPIPE33_OF_COCO17 = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 
@@ -131,6 +145,12 @@ def _edges(joints: type[IntEnum], pairs: list[tuple[str, str]]) -> tuple[Edge, .
 
 
 H36M_EDGES = _edges(H36M, [(H36M(p).name, H36M(j).name) for j, p in enumerate(H36M_PARENTS) if j != p])
+#: Bones of feet, among joints and then heels and toes: 17 is the left heel.
+FOOT_EDGES = tuple(
+    Edge(int(a), len(H36M) + int(FOOT[f"{side}_TOE"]), side.lower())
+    for side in ("LEFT", "RIGHT")
+    for a in (H36M[f"{side}_ANKLE"], len(H36M) + FOOT[f"{side}_HEEL"])
+)
 COCO_EDGES = _edges(
     COCO,
     [

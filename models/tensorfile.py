@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+#: Numbers up to this are sound without a tensor of that size: longer windows than were trained on are shared out.
+_SMALL = 1024
 
 
 class CheckpointError(Exception):
@@ -42,6 +47,34 @@ def read_metadata(path: Path, form: str, what: str) -> dict[str, str]:
     if metadata.get("format") != form:
         raise CheckpointError(f"{path} is not a {what} of this project (format {metadata.get('format')!r})")
     return metadata
+
+
+def check_sizes(path: Path, described: Any) -> None:
+    """Holds the numbers of a configuration against the file's tensors, before anything is built by them.
+
+    A file of a few bytes can describe a model that no memory holds.
+
+    Args:
+        path: The file.
+        described: Its configuration: numbers, and dicts and lists of them.
+
+    Raises:
+        ValueError: a number larger than any side of any tensor, and than all tensors are many.
+    """
+    with safe_open(path, "pt") as f:
+        shapes = [f.get_slice(k).get_shape() for k in f.keys()]  # noqa: SIM118 (not a dict)
+    most = max([_SMALL, len(shapes), *(side for shape in shapes for side in shape)])
+    for number in _numbers(described):
+        if not -most <= number <= most:
+            raise ValueError(f"{number:g} is more than any of its tensors has")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(inner)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def fill(model: nn.Module, path: Path) -> None:

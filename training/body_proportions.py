@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M_MIRROR
 
@@ -85,12 +86,12 @@ def load_bodies(path: Path, total_m: float) -> Bodies:
         UserError: a file that is missing or is no such table.
     """
     try:
-        with np.load(path) as z:
-            lengths, sex, source = z["lengths"].astype(np.float64), z["sex"].astype(str), z["source"].astype(str)
-            column = {str(name): i for i, name in enumerate(z["names"])}
+        z = read_npz(path)
+        lengths, sex, source = z["lengths"].astype(np.float64), z["sex"].astype(str), z["source"].astype(str)
+        column = {str(name): i for i, name in enumerate(z["names"])}
         rows = np.zeros((len(lengths), 17))
         rows[:, 1:] = lengths[:, [column[name] for name in SEGMENT_OF_JOINT[1:]]]
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ArchiveError, ValueError, KeyError, IndexError) as error:
         raise UserError(f"{path} is not a readable table of bodies ({error!r}).") from error
     if not (np.isfinite(rows).all() and (rows[:, 1:] > 0).all() and len(rows)):
         raise UserError(f"{path} is not a readable table of bodies: it has lengths that are not above 0.")

@@ -119,7 +119,7 @@ def load_rig(path: Path, device: torch.device | None = None) -> Rig:
     names: list[str] = []
     rows: list[list[float]] = []
     try:
-        table = json.loads(path.read_text())
+        table = json.loads(path.read_text(encoding="utf-8"))
         intrinsics = {c["id"]: c for c in table["intrinsics"]}
         for subject, cameras in table["extrinsics"].items():
             for camera in cameras:

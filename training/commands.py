@@ -20,6 +20,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sasmamba.common.numbers import VERY_MANY, check_between
+
+#: All that random generators take; more threads than any machine has.
+_LARGEST_SEED, _MOST_THREADS = 2**63 - 1, 4096
+
 _out = Console()
 _err = Console(stderr=True)
 
@@ -49,6 +54,12 @@ def train(
     from sasmamba.training.loop import train as run
     from sasmamba.training.train_config import load_config, with_settings
 
+    check_between("--minutes", minutes, 0, VERY_MANY)
+    check_between("--steps", steps, 1, VERY_MANY)
+    check_between("--batch-scale", batch_scale, 0.001, 1000)
+    check_between("--lr", lr, 0, 1000)
+    check_between("--seed", seed, 0, _LARGEST_SEED)
+    check_between("--threads", threads, 0, _MOST_THREADS)
     if threads:
         torch.set_num_threads(threads)
     chosen = with_settings(
@@ -125,6 +136,12 @@ def train_2d(
     from sasmamba.training.video_training import open_backbone
     from sasmamba.training.video_training import train_2d as run
 
+    check_between("--epochs", epochs, 1, VERY_MANY)
+    check_between("--steps", steps, 1, VERY_MANY)
+    check_between("--batch", batch, 1, 100_000)
+    check_between("--lr", lr, 0, 1000)
+    check_between("--seed", seed, 0, _LARGEST_SEED)
+    check_between("--threads", threads, 0, _MOST_THREADS)
     if threads:
         torch.set_num_threads(threads)
     chosen = with_settings(load_video_config(config), epochs=epochs, steps=steps, batch=batch, lr=lr, seed=seed)
@@ -177,6 +194,8 @@ def evaluate(
     from sasmamba.training.evaluate import evaluate_file
     from sasmamba.training.evaluation import COLUMNS
 
+    check_between("--frames", frames, 1, 1_000_000)
+    check_between("--per-clip", per_clip, 1, 1_000_000)
     with _Lines("lifting windows") as watch:
         result = evaluate_file(
             weights,

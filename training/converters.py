@@ -11,7 +11,6 @@ Kinds:
 from __future__ import annotations
 
 import itertools
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import H36M, H36M_PARENTS
 from sasmamba.training.cameras import load_rig
@@ -223,21 +223,21 @@ def pose_clips(path: Path, subject: str) -> list[MotionClip]:
     room is not known; they are set on the floor.
     """
     try:
-        with np.load(path, allow_pickle=False) as z:
-            joints, fps = np.asarray(z["joints3d"], float), float(z["fps"])
-            people = joints[None] if joints.ndim == 3 else joints
-            shape = (*people.shape[:2], 17, 3)
-            keypoints = np.asarray(z["keypoints"], float).reshape(shape) if "keypoints" in z.files else None
-            if people.shape != shape:
-                raise ValueError(f"joints3d: want ([P,] F, 17, 3), got {joints.shape}")
-            if keypoints is not None:
-                keypoints = keypoints.copy()
-                found = keypoints[..., 2:] > 0
-                keypoints[..., 0] -= float(z["width"]) / 2
-                keypoints[..., 1] -= float(z["height"]) / 2
-                keypoints[..., :2] /= float(z["height"])
-                keypoints = np.where(found, keypoints, 0)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        z = read_npz(path, ("joints3d", "fps", "keypoints", "width", "height"))
+        joints, fps = np.asarray(z["joints3d"], float), float(z["fps"])
+        people = joints[None] if joints.ndim == 3 else joints
+        shape = (*people.shape[:2], 17, 3)
+        keypoints = np.asarray(z["keypoints"], float).reshape(shape) if "keypoints" in z else None
+        if people.shape != shape:
+            raise ValueError(f"joints3d: want ([P,] F, 17, 3), got {joints.shape}")
+        if keypoints is not None:
+            keypoints = keypoints.copy()
+            found = keypoints[..., 2:] > 0
+            keypoints[..., 0] -= float(z["width"]) / 2
+            keypoints[..., 1] -= float(z["height"]) / 2
+            keypoints[..., :2] /= float(z["height"])
+            keypoints = np.where(found, keypoints, 0)
+    except (OSError, ArchiveError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is not a file of poses of this tool ({error}).") from error
     clips = []
     for p, person in enumerate(people):

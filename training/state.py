@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from sasmamba.common.archives import ArchiveError, check_not_packed
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path, disk_errors_explained
 from sasmamba.models.checkpoint import save_lifter
@@ -61,6 +62,7 @@ def load_state(path: Path) -> tuple[RunState, dict[str, dict[str, Any]]]:
         UserError: no such file, or not a run's state.
     """
     try:
+        check_not_packed(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content.pop("format") != _FORMAT:
             raise ValueError("another format")
@@ -68,6 +70,7 @@ def load_state(path: Path) -> tuple[RunState, dict[str, dict[str, Any]]]:
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} holds no run to resume; leave out --resume to start one.") from error
     except (
+        ArchiveError,
         OSError,
         RuntimeError,
         ValueError,

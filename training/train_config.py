@@ -135,7 +135,7 @@ def load_config(path: Path | str) -> TrainConfig:
     """
     path = config_file(path)
     try:
-        values = named(TrainConfig, tomllib.loads(path.read_text()))
+        values = named(TrainConfig, tomllib.loads(path.read_text(encoding="utf-8")))
         if "phases" in values:
             values["phases"] = tuple(_phase(p) for p in values["phases"])
         if "hold_out_clips" in values:

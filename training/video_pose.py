@@ -88,7 +88,7 @@ def load_video_config(path: Path | str) -> VideoPoseConfig:
     """
     path = config_file(path)
     try:
-        values = named(VideoPoseConfig, tomllib.loads(path.read_text()))
+        values = named(VideoPoseConfig, tomllib.loads(path.read_text(encoding="utf-8")))
         for name in ("train", "validate", "input_px"):
             if name in values:
                 values[name] = tuple(values[name])

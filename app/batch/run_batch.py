@@ -5,12 +5,13 @@ A clip that failed is tried once more, unless another try must end the same.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from sasmamba.app.batch.finalize import finalize, finished_files
 from sasmamba.app.batch.journal import BatchJournal, Record, fingerprint
 from sasmamba.app.batch.local_pool import LocalPool
 from sasmamba.app.batch.run_clip import failure, is_disk_full
-from sasmamba.app.batch.settings import digest, same_everywhere
+from sasmamba.app.batch.settings import digest, local_jobs, same_everywhere
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.pipeline import outputs
 from sasmamba.app.pose2d import ensure_models
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, disk_errors_explained
 from sasmamba.common.interrupts import Stop
+from sasmamba.common.machine import cores, free_memory_mb
 
 #: Times a clip is tried before it counts as failed.
 _TRIES = 2
@@ -39,6 +41,8 @@ _LOSSES = 5
 _MOST_JOBS = 1000
 #: With less room than this on the disk every clip would fail; the batch stops instead.
 _LEAST_FREE_BYTES = 50_000_000
+
+_log = logging.getLogger(__name__)
 
 #: watch(clip, stage, frames done, frames in all or None); stage "done" or "failed" when the clip has ended
 Watch = Callable[[Clip, str, int, int | None], None]
@@ -101,7 +105,8 @@ def run_batch(
         folder, out: where clips are and where renders go; `out` may lie in `folder`.
         settings: those of every clip.
         save_poses: also save every clip's poses beside its render.
-        jobs: clips at the same time; None for one, and on a cluster for as many as it has room for.
+        jobs: clips at the same time; None for as many as suits this machine, see `settings.local_jobs`, and on a
+            cluster for as many as it has room for.
         cluster: do them on this Ray cluster, see `RayExecutor`; None for processes of this machine.
         told_total: is called once, with the number of clips found.
 
@@ -126,10 +131,19 @@ def run_batch(
         batch.sort_out(clips)
         stopped = ""
         if batch.waits:
+            if cluster is None:
+                jobs = jobs or _chosen_jobs(settings, batch.waits)
+                batch.settings = replace(settings, threads=settings.threads or max(1, cores() // jobs))
             executor = _open_executor(jobs, cluster, settings.device, stop)
             stopped = batch.work(executor, stop)
             problems += executor.problems
         return BatchReport(batch.ended(), len(clips) - len(batch.ended()), problems, stopped, stop.asked)
+
+
+def _chosen_jobs(settings: Settings, clips: int) -> int:
+    jobs, why = local_jobs(settings, clips, cores(), free_memory_mb())
+    _log.info(why)
+    return jobs
 
 
 def _open_executor(jobs: int | None, cluster: str | None, device: str, stop: Stop) -> Executor:
@@ -177,7 +191,7 @@ class _Batch:
     """
 
     def __init__(self, out: Path, settings: Settings, key: str, save_poses: bool, watch: Watch) -> None:
-        self._out, self._settings, self._save_poses, self._watch = out, settings, save_poses, watch
+        self._out, self.settings, self._save_poses, self._watch = out, settings, save_poses, watch
         self._journal, self._key = BatchJournal(out), key
         self._work = out / ".sasmamba-batch.work"
         self._clips: dict[int, _ClipState] = {}
@@ -185,9 +199,9 @@ class _Batch:
         self._ended: dict[int, Ended] = {}
 
     @property
-    def waits(self) -> bool:
-        """Whether there is something to do."""
-        return bool(self._waiting)
+    def waits(self) -> int:
+        """How many clips there are to do."""
+        return len(self._waiting)
 
     def ended(self) -> list[Ended]:
         """What has ended, in the order of the clips."""
@@ -255,7 +269,7 @@ class _Batch:
             return ""
         poses = clip.out.with_suffix(".npz") if self._save_poses else None
         try:
-            for path in outputs(Job(clip.source, clip.out, poses), self._settings):
+            for path in outputs(Job(clip.source, clip.out, poses), self.settings):
                 check_writable(path)
         except UserError as error:
             if is_disk_full(error):
@@ -267,7 +281,7 @@ class _Batch:
             place.mkdir(parents=True)
         state.place, render = place, place / clip.out.name
         poses = render.with_suffix(".npz") if self._save_poses else None
-        executor.submit(number, Job(clip.source, render, poses), self._settings)
+        executor.submit(number, Job(clip.source, render, poses), self.settings)
         busy.add(number)
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 
 from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
 from sasmamba.app.config import Job, Settings
@@ -14,7 +15,7 @@ _TELL_EVERY = 15
 
 
 def run_clip(job: Job, settings: Settings, tell: Callable[[Message], None]) -> None:
-    """Runs the pipeline on one thread of torch; tells progress, and at last Done or Failed."""
+    """Runs the pipeline, on one thread unless settings say more; tells progress, and at last Done or Failed."""
     import torch
 
     from sasmamba.app.pipeline import run
@@ -22,7 +23,8 @@ def run_clip(job: Job, settings: Settings, tell: Callable[[Message], None]) -> N
 
     native_output.silence()
 
-    torch.set_num_threads(1)
+    settings = replace(settings, threads=settings.threads or 1)
+    torch.set_num_threads(settings.threads or 1)
 
     def progress(stage: str, done: int, total: int | None) -> None:
         if done % _TELL_EVERY == 0 or done == total:

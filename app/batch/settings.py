@@ -1,4 +1,5 @@
-"""What clips are done with: the files that settings name, the same on every node, and a hash of all that matters."""
+"""What clips are done with: how many at once, the files that settings name, the same on every node, and a hash of all
+that matters."""
 
 from __future__ import annotations
 
@@ -13,6 +14,30 @@ from sasmamba.app.config import Settings
 from sasmamba.app.pose2d import offline_choice
 from sasmamba.app.pose2d.choices import file_and_folder
 from sasmamba.common.errors import UserError
+
+#: Cores that one clip keeps busy, by what finds joints: MoveNet looks at several crops at once, the others do one thing
+#: after another (benchmarks/batch_speed.py measures what more clips at once bring).
+_CORES_A_CLIP = {"movenet": 2, "movenet-lightning": 2}
+#: Memory that a clip may take, MB: the demo clip takes half of it, a film in 4K all.
+_MB_A_CLIP = 1500
+
+
+def local_jobs(settings: Settings, clips: int, cores: int, free_mb: float | None) -> tuple[int, str]:
+    """How many clips to do at the same time on this machine, and why, in a sentence.
+
+    Args:
+        clips: how many wait. cores: that may be used. free_mb: memory that can be had; None where that is not known.
+    """
+    pose2d = offline_choice() if settings.pose2d == "auto" else settings.pose2d
+    each = _CORES_A_CLIP.get(pose2d, 1)
+    limits = [(max(1, cores // each), f"{cores} cores, of which a video with {pose2d} keeps {each} busy")]
+    if free_mb is not None:
+        limits.append((max(1, int(free_mb // _MB_A_CLIP)), f"{free_mb / 1000:.1f} GB of memory are free"))
+    if settings.device == "cuda":
+        limits.append((1, "one GPU is shared by no more"))
+    jobs, why = min(limits, key=lambda limit: limit[0])
+    jobs = min(jobs, max(1, clips))
+    return jobs, f"{jobs} video{'s' * (jobs > 1)} at a time: {why}; --jobs says otherwise."
 
 
 def files_named(settings: Settings) -> tuple[Path, ...]:

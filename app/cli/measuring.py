@@ -26,6 +26,8 @@ import numpy as np
 import torch
 
 from sasmamba.app import weights
+from sasmamba.app.cli.start_up import TORCH, start_up
+from sasmamba.app.cli.yardsticks import YARDSTICKS, stage_costs, whole_against
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.render.renderer import Renderer
 from sasmamba.app.render.scene import Scene
@@ -41,7 +43,7 @@ from sasmamba.models.skeletons import coco17_to_h36m17
 
 #: Frames of the lifter's window, and joints of each.
 FRAMES, JOINTS = 243, 17
-#: A clip is cut here: the whole of `bench` is to take about a minute.
+#: A clip is cut here: the whole of `bench` is to take about two minutes.
 _CLIP_FRAMES = 300
 #: What takes longer is there to be compared with, and timed once.
 _LONG_S = 0.3
@@ -59,8 +61,10 @@ def measure(video: Path | None = None, *, quick: bool = False) -> dict[str, Any]
         "date"; "machine": see `machine`; "lifter": its name, frames of the window, ms_per_frame by scan, and
         times_as_fast, the reference's milliseconds over each one's; "scan": tokens, ms by scan, times_as_fast;
         "render": see `render_speed`; "video": file, frames, people seen (summed over frames), 2d_ms_per_person (for
-        each person in each frame, None where nobody was seen), fps, stage_ms and peak_mb (None where the system does
-        not tell), or None; "left_out": sentences on what could not be measured.
+        each person in each frame, None where nobody was seen), fps, stage_ms, cpu_percent of one core, seconds,
+        times_yardsticks (how many times the wall time of each yardstick, see `yardsticks`) and peak_mb (None where the
+        system does not tell), or None; "stages": CPU ms per frame of each stage and yardstick, or None;
+        "first_frame": see `start_up`, or None; "left_out": sentences on what could not be measured.
 
     Raises:
         UserError: `video` is not a video that can be read.
@@ -78,10 +82,17 @@ def measure(video: Path | None = None, *, quick: bool = False) -> dict[str, Any]
         torch.set_num_threads(threads)
     render = render_speed(frames=3 if quick else 60, rounds=1 if quick else 5)
     clip: dict[str, Any] | None = None
+    stages: dict[str, float] | None = None
+    first: dict[str, dict[str, float]] | None = None
     try:
         clip = _clip(video or weights.ensure("demo-clip"), frames=6 if quick else _CLIP_FRAMES)
     except UserError as error:
         left_out.append(f"2D, frames per second and peak memory were left out: {error}")
+    if clip and clip["people"]:
+        costs = stage_costs(Path(clip["file"]), frames=6 if quick else 60, rounds=1 if quick else 3)
+        stages = dict(costs.ms)
+        with tempfile.TemporaryDirectory() as folder:
+            first = start_up(Path(clip["file"]), clip["pose2d"], Path(folder), rounds=1 if quick else 3)
     if clip and clip["2d_ms_per_person"] is None:
         left_out.append(f"2D milliseconds per person were left out: nobody was found in {clip['file']}.")
     return {
@@ -91,13 +102,17 @@ def measure(video: Path | None = None, *, quick: bool = False) -> dict[str, Any]
         "scan": scan,
         "render": render,
         "video": clip,
+        "stages": stages,
+        "first_frame": first,
         "left_out": left_out,
     }
 
 
 def rows(results: dict[str, Any]) -> list[tuple[str, str]]:
     """What `measure` found, as lines of a table: what was measured, and the figure."""
-    about, lifter, scan, render, clip = (results[k] for k in ("machine", "lifter", "scan", "render", "video"))
+    about, lifter, scan, render, clip, costs = (
+        results[k] for k in ("machine", "lifter", "scan", "render", "video", "stages")
+    )
 
     def against(times: float) -> str:
         return "" if times == 1 else f", {times:.3g} times as fast as the reference"
@@ -122,8 +137,19 @@ def rows(results: dict[str, Any]) -> list[tuple[str, str]]:
             out.append(("2D", f"{clip['2d_ms_per_person']:.3g} ms per person and frame"))
         stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in clip["stage_ms"].items())
         out.append(("whole chain", f"{clip['fps']:.1f} frames/s over {clip['frames']} frames; ms per frame: {stages}"))
+        times = ", ".join(f"{x:.2g} times {name}" for name, x in clip["times_yardsticks"].items())
+        out.append(("", f"{clip['seconds']:.1f} s at {clip['cpu_percent']:.0f} % of a core: {times}"))
         if clip["peak_mb"] is not None:
             out.append(("peak memory", f"{clip['peak_mb']:.0f} MB"))
+    for name, ms in (costs or {}).items():
+        times = "; ".join(f"{ms / costs[y]:.2g} times {y}" for y in YARDSTICKS if y != name)
+        out.append((f"CPU: {name}", f"{ms:.3g} ms per frame; {times}"))
+    for kind, taken in (results["first_frame"] or {}).items():
+        times = taken["wall_s"] / results["first_frame"][TORCH]["wall_s"]
+        if kind != TORCH:
+            out.append(
+                (f"first frame, {kind}", f"{taken['wall_s']:.2f} s, {times:.2g} times what importing torch takes")
+            )
     return out + [("left out", sentence) for sentence in results["left_out"]]
 
 
@@ -312,14 +338,17 @@ def _walking_on_the_spot(frames: int, phase: float) -> FloatArray:
 # The whole chain
 
 
-def whole_run(video: Path, *options: object) -> dict[str, Any]:
+def whole_run(video: Path, *options: object, render: Path | None = None) -> dict[str, Any]:
     """The command's own summary of a run in a process of its own, and `peak_mb`, the most memory it held, or None.
+
+    Args:
+        render: where the render goes; None for nowhere that outlives the run.
 
     Raises:
         UserError: with the command's sentence, where it failed.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        render, said = Path(temporary) / "render.mp4", Path(temporary) / "said.txt"
+        render, said = render or Path(temporary) / "render.mp4", Path(temporary) / "said.txt"
         arguments = [str(video), "--out", str(render), "--json", *map(str, options)]
         with said.open("w") as err:
             process = subprocess.Popen(
@@ -353,7 +382,10 @@ def _wait(process: subprocess.Popen[str]) -> float | None:
 
 
 def _clip(video: Path, frames: int) -> dict[str, Any]:
-    summary = whole_run(video, "--max-frames", frames)
+    with tempfile.TemporaryDirectory() as temporary:
+        render = Path(temporary) / "render.mp4"
+        summary = whole_run(video, "--max-frames", frames, render=render)
+        beside = whole_against(video, summary["frames"], render, Path(temporary))
     people = sum(summary["people"].values())
     ms_2d = summary["stage_ms"]["2d"] * summary["frames"]
     return {
@@ -361,5 +393,7 @@ def _clip(video: Path, frames: int) -> dict[str, Any]:
         "frames": summary["frames"],
         "people": people,
         "2d_ms_per_person": ms_2d / people if people else None,
-        **{k: summary[k] for k in ("fps", "stage_ms", "peak_mb")},
+        "cpu_percent": 100 * summary["cpu_s"] / summary["seconds"],
+        "times_yardsticks": {name: summary["seconds"] / seconds for name, seconds in beside.items()},
+        **{k: summary[k] for k in ("fps", "seconds", "stage_ms", "peak_mb", "pose2d")},
     }

@@ -67,12 +67,32 @@ Detector = Annotated[
 ]
 MaxPeople = Annotated[int, typer.Option(help="Follow at most so many people.")]
 FieldOfView = Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")]
+Body = Annotated[
+    str,
+    typer.Option(
+        help="What is shown of people: full, upper (no legs), or auto: legs only of those whose legs are seen."
+    ),
+]
 Height = Annotated[
     int, typer.Option(parser=pixels, metavar="INTEGER", help="Height of the picture that is drawn, pixels, at most.")
 ]
 Start = Annotated[float | None, typer.Option(help="Begin here in the file, seconds.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
+
+def at_once(text: str) -> int | None:
+    """How many videos at the same time; None of auto.
+
+    Raises:
+        UserError: it is something else (exit code 2).
+    """
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"--jobs must be a whole number or auto, not {text!r}.", exit_code=2) from None
 
 
 def crop_size(text: str) -> tuple[int, int] | None:
@@ -88,6 +108,21 @@ def crop_size(text: str) -> tuple[int, int] | None:
     except ValueError:
         raise UserError(f"--pose2d-size wants HEIGHTxWIDTH, 384x288 say, not {text!r}.", exit_code=2) from None
     return width, height
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """Host and port of HOST:PORT; None of nothing.
+
+    Raises:
+        UserError: it is something else (exit code 2).
+    """
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    try:
+        return host.removeprefix("[").removesuffix("]"), int(port)
+    except ValueError:
+        raise UserError(f"--osc wants HOST:PORT, 127.0.0.1:39539 say, not {text!r}.", exit_code=2) from None
 
 
 def camera(text: str) -> Intrinsics | None:

@@ -28,9 +28,12 @@ def run(
         Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
     ] = None,
     jobs: Annotated[
-        int | None,
-        typer.Option(help="Of a folder: so many videos at the same time.", show_default="1, or all CPUs of --cluster"),
-    ] = None,
+        str,
+        typer.Option(
+            help="Of a folder: so many videos at the same time; auto: as many as cores and memory allow, or all CPUs "
+            "of a --cluster."
+        ),
+    ] = "auto",
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -66,6 +69,7 @@ def run(
     ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
+    body: options.Body = "auto",
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
     level: Annotated[
@@ -82,8 +86,22 @@ def run(
         ),
     ] = None,
     export: Annotated[
-        str, typer.Option(help="Also write: some of bvh, trc, c3d, csv, json, npz, html, rrd, with commas.")
+        str,
+        typer.Option(
+            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+        ),
     ] = "",
+    rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",
+    bvh_scale: Annotated[float, typer.Option(help="Lengths of BVH times this; 1: centimetres, 0.01: metres.")] = 1.0,
+    markers: Annotated[
+        str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
+    ] = "ours",
+    keep_inferred: Annotated[
+        bool,
+        typer.Option(
+            "--keep-inferred", help="Write limbs, too, that were not in the picture: the lifter's guess at them."
+        ),
+    ] = False,
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -105,7 +123,8 @@ def run(
     from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
-    for option, value, how in (("--jobs", jobs, "by one process"), ("--cluster", cluster, "on one machine")):
+    at_once = options.at_once(jobs)
+    for option, value, how in (("--jobs", at_once, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
     if level and (pitch is not None or roll is not None):
@@ -131,11 +150,16 @@ def run(
         device=device,
         smooth=smooth,
         fov_deg=fov,
+        body=body,  # type: ignore[arg-type]
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
         pitch_deg=0.0 if level else pitch,
         roll_deg=0.0 if level else roll,
         export=parse_formats(export) if export else (),
+        rig=rig,
+        bvh_scale=bvh_scale,
+        markers=markers,
+        keep_inferred=keep_inferred,
         height=height,
         numbers=numbers,
         threads=threads,
@@ -149,7 +173,7 @@ def run(
             out,
             settings,
             save_poses=save_poses is not None,
-            jobs=jobs,
+            jobs=at_once,
             cluster=cluster,
             quiet=quiet,
             as_json=as_json,

@@ -3,21 +3,58 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
-from fractions import Fraction
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import Outcome, PersonMotion, about, motions
+from sasmamba.app.export.motion_table import FEET, JOINTS, Outcome, PersonMotion, about, motions
+from sasmamba.app.export.options import ExportOptions, Footage
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
+
+#: What every format writes: name endings, and whether there is such a file for every person or one for all of them.
+FORMATS: dict[str, tuple[tuple[str, bool], ...]] = {
+    "bvh": ((".bvh", True),),
+    "glb": ((".glb", False),),
+    "usd": ((".usdc", False),),
+    "trc": ((".trc", True),),
+    "c3d": ((".c3d", True),),
+    "angles": (("_angles.csv", False), ("_angles.mot", True)),
+    "csv": ((".csv", False),),
+    "json": ((".json", False),),
+    "npz": ((".npz", False),),
+    "html": ((".html", False),),
+    "rrd": ((".rrd", False),),
+}
+#: Those that show the render, so that they are written after it; and those that say themselves what they assume and
+#: from when to when people are there.
+VIEWS = ("html", "rrd")
+SELF_TOLD = frozenset({"json", "npz", *VIEWS})
+#: Packages that formats need beyond the application's own, and the extra that brings them.
+_NEEDS = {
+    "c3d": ("ezc3d", "export"),
+    "glb": ("pygltflib", "export"),
+    "usd": ("pxr", "usd"),
+    "rrd": ("rerun", "rerun"),
+}
+_ABOUT = "_about.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file to write: of which format ("about": the page about the others), and whose, None for everybody's."""
+
+    path: Path
+    form: str
+    person: int | None = None
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -41,29 +78,42 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def export_paths(people: Iterable[int], base_path: Path, formats: Iterable[str]) -> list[Path]:
     """The files that `export_motion` writes for these people: NAME_ID.bvh for formats that hold one person, NAME.csv
     for those that hold everybody, and NAME_about.json, which says what the others have no room for."""
-    return [path for path, _, _ in _planned(sorted(people), base_path, formats)]
+    return [file.path for file in _planned(sorted(people), base_path, formats)]
 
 
-def _planned(people: Sequence[int], base_path: Path, formats: Iterable[str]) -> list[tuple[Path, str, int | None]]:
-    """The files to write: each with its format, "about" for the page about the others, and whose it is or None."""
+def _planned(people: Sequence[int], base_path: Path, formats: Iterable[str]) -> list[_File]:
     formats = list(formats)
-    files: list[tuple[str, str, int | None]] = []
+
+    def named(ending: str) -> Path:
+        return base_path.with_name(base_path.name + ending)
+
+    files = []
     for form in formats:
-        files += [(f"_{i}.{form}", form, i) for i in people] if form in ONE_PERSON else [(f".{form}", form, None)]
-    if "json" not in formats and not SELF_TOLD.issuperset(formats):
-        files.append(("_about.json", "about", None))
-    return [(base_path.with_name(base_path.name + name), form, person) for name, form, person in files]
+        for ending, each in FORMATS[form]:
+            files += [_File(named(f"_{i}{ending}"), form, i) for i in people] if each else [_File(named(ending), form)]
+    if not SELF_TOLD.issuperset(formats):
+        files.append(_File(named(_ABOUT), "about"))
+    return files
 
 
 def export_motion(
-    take: Take, placement: Placement, base_path: Path, formats: Iterable[str], outcome: Outcome | None = None
+    take: Take,
+    placement: Placement,
+    base_path: Path,
+    formats: Iterable[str],
+    outcome: Outcome | None = None,
+    options: ExportOptions | None = None,
 ) -> list[Path]:
     """Writes a take in every format asked for, beside each other; returns the files.
+
+    Files of people whom an earlier run of the same name had found beyond those of this one are removed: what stands
+    beside NAME_about.json is of one run.
 
     Args:
         base_path: folder and name without a suffix, see `export_paths`.
         formats: of `FORMATS`, as `parse_formats` gives them.
         outcome: of the run, for formats of `VIEWS`, which show the render; without it they know of none.
+        options: how formats are to be written that leave a choice.
 
     Raises:
         UserError: an unknown format, a package that is not installed, a motion that a format cannot hold, or a disk
@@ -71,68 +121,112 @@ def export_motion(
     """
     formats = parse_formats(",".join(formats))
     people = {motion.track_id: motion for motion in motions(take, placement)}
-    notes = about(take, placement)
-    files = []
-    for path, form, i in _planned(list(people), base_path, formats):
+    footage = Footage(
+        np.array([float(t) for t in take.times_s]), take.meta.fps, about(take, placement), options or ExportOptions()
+    )
+    files = _planned(list(people), base_path, formats)
+    for form in dict.fromkeys(file.form for file in files):
+        paths = {file.path: file.person for file in files if file.form == form}
         if form == "about":
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(notes, indent=1), encoding="utf-8")
+            _write_about(base_path, files, footage)
         elif form == "npz":
-            save_poses(take, path, _placed(take, placement, notes))
+            keep = footage.options.keep_inferred
+            save_poses(take, next(iter(paths)), _placed(take, placement, people, footage), keep_inferred=keep)
         elif form in VIEWS:
-            _view(form)(path, take, placement, list(people.values()), outcome or Outcome(base_path.name))
+            whole = list(people.values())
+            _view(form)(next(iter(paths)), take, placement, whole, outcome or Outcome(base_path.name))
         else:
-            _writer(form)(path, list(people.values()) if i is None else people[i], take.meta.fps, notes)
-        files.append(path)
-    return files
+            _write(form, paths, people, footage)
+    return [file.path for file in files]
 
 
-def _placed(take: Take, placement: Placement, notes: dict[str, Any]) -> dict[str, NDArray]:
-    """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) metres in world axes, NaN where there
-    is no pose; R_world_cam (3, 3); where the camera was watched camera_R_first_cam (F, 3, 3),
-    camera_zoom (F,) and camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
-    world = np.full((len(take.tracks), take.frames, 17, 3), np.nan, np.float32)
-    for p, i in enumerate(sorted(take.tracks)):
-        if i in placement.poses:
-            frames, joints = placement.world(i)
-            world[p, frames] = joints
-    camera: dict[str, NDArray] = {}
-    if (motion := take.camera_motion) is not None:
-        camera = {
-            "camera_R_first_cam": motion.R_first_cam,
-            "camera_zoom": motion.zoom,
-            "camera_confidence": motion.confidence,
-        }
-    about_json = np.array(json.dumps(notes))
-    return {"world3d": world, "R_world_cam": placement.R_world_cam, "about": about_json, **camera}
+def _write(form: str, paths: dict[Path, int | None], people: dict[int, PersonMotion], footage: Footage) -> None:
+    """Writes one format; the writers are imported here because some of their packages may be missing."""
+    from sasmamba.app.export import angle_files, bvh, c3d, glb, motion_csv, motion_json, trc, usd
 
-
-#: Formats of which a file holds one person; those that show the render, so that they are written after it; those that
-#: say themselves what they assume; and all there are.
-ONE_PERSON = ("bvh", "trc", "c3d")
-VIEWS = ("html", "rrd")
-SELF_TOLD = frozenset({"json", "npz", *VIEWS})
-FORMATS = (*ONE_PERSON, "csv", "json", "npz", *VIEWS)
-#: Packages that formats need beyond the application's own, and the extra that brings them.
-_NEEDS = {"c3d": ("ezc3d", "export"), "rrd": ("rerun", "rerun")}
-
-
-def _writer(form: str) -> Callable[[Path, Any, Fraction, dict[str, Any]], None]:
-    """The function that writes a format; imported here because the writers import this module."""
-    from sasmamba.app.export import bvh, c3d, motion_csv, motion_json, trc
-
-    writers: dict[str, Callable[[Path, Any, Fraction, dict[str, Any]], None]] = {
-        "bvh": bvh.write_bvh,
-        "trc": trc.write_trc,
-        "c3d": c3d.write_c3d,
+    whole, first = list(people.values()), next(iter(paths), None)
+    one_person: dict[str, Callable[[Path, PersonMotion, Footage], None]] = {"trc": trc.write_trc, "c3d": c3d.write_c3d}
+    everybody: dict[str, Callable[[Path, list[PersonMotion], Footage], None]] = {
         "csv": motion_csv.write_csv,
         "json": motion_json.write_json,
+        "glb": glb.write_glb,
+        "usd": usd.write_usd,
     }
-    return writers[form]
+    if form == "bvh":
+        bvh.write_bvh(list(paths), whole, footage)
+    elif form == "angles":
+        table, *motions_of = paths
+        angle_files.write_angles(table, motions_of, whole, footage)
+    elif form in one_person:
+        for path, person in paths.items():
+            assert person is not None
+            one_person[form](path, people[person], footage)
+    else:
+        assert first is not None
+        everybody[form](first, whole, footage)
+
+
+def _write_about(base_path: Path, files: Sequence[_File], footage: Footage) -> None:
+    """Writes NAME_about.json, which lists the files of its run, and removes those of people who are no longer there.
+
+    Only files that the last page lists are removed, and only of formats that are written anew; others stay listed.
+    """
+    path, names = base_path.with_name(base_path.name + _ABOUT), [file.path.name for file in files]
+    anew = {ending for file in files if file.person is not None for ending, each in FORMATS[file.form] if each}
+    kept = []
+    for name in _listed(path):
+        ending = re.fullmatch(re.escape(base_path.name) + r"_[0-9]+(\D.*)", name)
+        if name not in names and ending and ending[1] in anew:
+            path.with_name(name).unlink(missing_ok=True)
+        elif name not in names and path.with_name(name).exists():
+            kept.append(name)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({**footage.notes, "files": [*names, *kept]}, indent=1), encoding="utf-8")
+
+
+def _listed(path: Path) -> list[str]:
+    """The files that a page of an earlier run lists; none where there is no such page."""
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8")).get("files", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [name for name in listed if isinstance(name, str) and name == Path(name).name]
+
+
+def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], footage: Footage) -> dict[str, NDArray]:
+    """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
+    world axes, NaN where there is no pose, or a place is unknown; foot_points (4,), names of the latter; feet_seen,
+    planted bool (P, F, 2), left and right; R_world_cam (3, 3); where the camera was watched camera_R_first_cam
+    (F, 3, 3), camera_zoom (F,) and camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
+    P, F = len(take.tracks), take.frames
+    world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
+    seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)
+    for p, i in enumerate(sorted(take.tracks)):
+        if (motion := people.get(i)) is not None:
+            points = motion.told(footage.options.keep_inferred)
+            world[p, motion.frame], feet[p, motion.frame] = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
+            seen[p, motion.frame], planted[p, motion.frame] = motion.feet_seen, motion.planted
+    camera: dict[str, NDArray] = {}
+    if (moves := take.camera_motion) is not None:
+        camera = {
+            "camera_R_first_cam": moves.R_first_cam,
+            "camera_zoom": moves.zoom,
+            "camera_confidence": moves.confidence,
+        }
+    return {
+        "world3d": world,
+        "feet3d": feet,
+        "foot_points": np.array(FEET),
+        "feet_seen": seen,
+        "planted": planted,
+        "R_world_cam": placement.R_world_cam,
+        "about": np.array(json.dumps(footage.notes)),
+        **camera,
+    }
 
 
 def _view(form: str) -> Callable[[Path, Take, Placement, list[PersonMotion], Outcome], None]:
-    """The function that writes a view; imported here for the same reason."""
+    """The function that writes a view; imported here because its packages may be missing."""
     from sasmamba.app.export import rrd
     from sasmamba.app.export.report import page
 

@@ -15,14 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.angle_bands import angle_half_widths
 from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
+from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
-#: Joint names as files have them: left_knee.
+#: Joint names as files have them: left_knee. Heels and toes (balls of the feet) come after the joints.
 JOINTS = tuple(joint.name.lower() for joint in H36M)
+FEET = tuple(point.name.lower() for point in FOOT)
 AXES = "x right, y away from the camera, z up, floor at z = 0"
 AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 #: World axes to axes in which y is up.
@@ -41,6 +46,13 @@ class PersonMotion:
         joints: (F, 17, 3) world axes, metres; NaN where there is no pose.
         score: (F, 17) of the 2D joints, 0 where nobody was seen.
         observed: (F,) bool.
+        half_width_m: (F, 17, 2) as in `Pose3D`, NaN where there is no pose or it is not known.
+        feet: (F, 4, 3) in the order of `FOOT`, as `joints`.
+        feet_seen: (F, 2) bool, left and right, see `feet.Feet`.
+        planted: (F, 2) bool, left and right.
+        states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
+        sight: (F, 3) unit vectors of the line of sight to the person, world axes.
+        wide: as in `Take`.
     """
 
     track_id: int
@@ -49,12 +61,51 @@ class PersonMotion:
     joints: FloatArray
     score: FloatArray
     observed: NDArray
+    half_width_m: FloatArray
+    feet: FloatArray
+    feet_seen: NDArray
+    planted: NDArray
+    states: NDArray
+    sight: NDArray
+    wide: tuple[float, float]
+
+    @property
+    def posed(self) -> NDArray:
+        """(F,) bool: whether there is a pose."""
+        return np.asarray(np.isfinite(self.joints).all((1, 2)))
+
+    @property
+    def points(self) -> FloatArray:
+        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`; the unknown ones too."""
+        return np.concatenate([self.joints, self.feet], 1)
+
+    def told(self, keep_inferred: bool = False) -> FloatArray:
+        """`points` as files have them: NaN where they are unknown, unless they are to be kept."""
+        if keep_inferred:
+            return self.points
+        return np.where((self.states == Certainty.UNKNOWN)[..., None], np.float32(np.nan), self.points)
+
+    def drawable(self, keep_inferred: bool = False) -> NDArray:
+        """(F, 21) bool: which points say how the bones of a rig turn."""
+        return np.asarray(keep_inferred | (self.states != Certainty.UNKNOWN))
+
+    def angles(self, keep_inferred: bool = False) -> dict[str, NDArray[np.float64]]:
+        """Every joint angle, see `joint_angles`, of the points `told`."""
+        points = self.told(keep_inferred)
+        return joint_angles(points[:, : len(JOINTS)], points[:, len(JOINTS) :], self.feet_seen)
+
+    def angle_bands(self) -> dict[str, NDArray[np.float64]]:
+        """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
+        if not np.isfinite(self.half_width_m).any():
+            return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
+        joints = self.told()[:, : len(JOINTS)]
+        return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
     """Everybody's motion, each from the first frame with a pose to the last."""
     out = []
-    for i in sorted(placement.poses):
+    for i, feet in find_feet(take, placement).items():
         frames, joints = placement.world(i)
         frame = np.arange(frames[0], frames[-1] + 1)
         at = np.array(frames) - frames[0]
@@ -65,14 +116,38 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
+            np.full((len(frame), 17, 2), np.nan, np.float32),
+            np.full((len(frame), len(FEET), 3), np.nan, np.float32),
+            np.zeros((len(frame), 2), bool),
+            np.zeros((len(frame), 2), bool),
+            np.zeros((len(frame), len(JOINTS) + len(FEET)), np.uint8),
+            np.full((len(frame), 3), np.nan),
+            take.wide,
         )
-        motion.joints[at] = joints
+        motion.joints[at], motion.feet[at] = joints, feet.points
+        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
+        of_frame = dict(zip(*joint_states(take, take.tracks[i]), strict=True))
+        states = np.stack([of_frame[f] for f in frames])
+        motion.states[at] = np.concatenate([states, foot_states(states, feet.seen)], 1)
+        motion.sight[at] = lines_of_sight(placement, frames, joints[:, H36M.PELVIS])
+        for f, pose in take.tracks[i].poses.items():
+            if pose.half_width_m is not None and frames[0] <= f <= frames[-1]:
+                motion.half_width_m[f - frames[0]] = pose.half_width_m
         for f, person in take.tracks[i].people.items():
             if frames[0] <= f <= frames[-1]:
                 motion.score[f - frames[0]] = coco17_to_h36m17(person.joints_px, person.score)[1]
                 motion.observed[f - frames[0]] = True
         out.append(motion)
     return out
+
+
+def lines_of_sight(placement: Placement, frames: Sequence[int], places: NDArray) -> NDArray[np.float64]:
+    """Unit vectors (F, 3), world axes, from the camera to places (F, 3) in these frames (F,)."""
+    height = np.zeros(len(frames))
+    for shot in placement.shots:
+        height[np.isin(frames, np.array(shot.frames))] = shot.height_m
+    away = np.asarray(places, np.float64) - height[:, None] * [0, 0, 1]
+    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +173,58 @@ class Outcome:
     problems: Sequence[str] = ()
 
 
-def is_even(motion: PersonMotion, fps: Fraction) -> bool:
-    """Whether frames come at a constant rate."""
-    expected = motion.times_s[0] + np.arange(len(motion.times_s)) / float(fps)
-    return bool(np.abs(motion.times_s - expected).max() * float(fps) <= _UNEVEN)
+def is_even(times_s: NDArray, fps: Fraction) -> bool:
+    """Whether frames at these times (F,) come at a constant rate."""
+    expected = times_s[0] + np.arange(len(times_s)) / float(fps)
+    return bool(np.abs(times_s - expected).max() * float(fps) <= _UNEVEN)
 
 
-def at_fixed_rate(motion: PersonMotion, fps: Fraction, fill: bool = False) -> PersonMotion:
+def at_fixed_rate(motion: PersonMotion, fps: Fraction) -> PersonMotion:
     """The motion at a constant rate from its first frame on, for formats that know no other.
 
     A constant-rate video keeps its frames; others are resampled on straight lines between frames, and a frame beside a
     gap belongs to the gap.
+    """
+    if is_even(motion.times_s, fps):
+        return motion
+    return _resampled(motion, _even_times(motion.times_s, fps))
+
+
+def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> PersonMotion:
+    """The motion over all of a clip's time, at a constant rate and without gaps: before the person is there the first
+    pose is held, after they have gone the last, and gaps are bridged on straight lines.
 
     Args:
-        fill: also bridge gaps on straight lines, for formats that need every frame.
+        times_s: (F,) of the clip's frames. fps: their average rate.
     """
-    if fill:
-        known = np.isfinite(motion.joints).all((1, 2))
-        motion = replace(motion, joints=_between(motion.times_s, motion.times_s[known], motion.joints[known]))
-    if is_even(motion, fps):
-        return motion
-    count = int((motion.times_s[-1] - motion.times_s[0]) * float(fps) + _UNEVEN) + 1
-    times = motion.times_s[0] + np.arange(count) / float(fps)
-    after = np.searchsorted(motion.times_s, times).clip(1, len(motion.times_s) - 1)
-    nearest = after - (times - motion.times_s[after - 1] < motion.times_s[after] - times)
-    return PersonMotion(
-        motion.track_id,
-        motion.frame[nearest],
-        times,
-        _between(times, motion.times_s, motion.joints),
-        motion.score[nearest],
-        motion.observed[nearest],
+    known = motion.posed
+    times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
+    joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
+    held = _resampled(motion, times)
+    return replace(held, joints=joints, feet=feet)
+
+
+def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
+    count = int((times_s[-1] - times_s[0]) * float(fps) + _UNEVEN) + 1
+    return np.asarray(times_s[0] + np.arange(count) / float(fps))
+
+
+def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
+    """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
+    nearest = _nearest(motion.times_s, times)
+    return replace(
+        motion,
+        frame=motion.frame[nearest],
+        times_s=times,
+        joints=_between(times, motion.times_s, motion.joints),
+        score=motion.score[nearest],
+        observed=motion.observed[nearest],
+        half_width_m=motion.half_width_m[nearest],
+        feet=_between(times, motion.times_s, motion.feet),
+        feet_seen=motion.feet_seen[nearest],
+        planted=motion.planted[nearest],
+        states=motion.states[nearest],
+        sight=motion.sight[nearest],
     )
 
 
@@ -142,6 +238,14 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
     # written so that a frame met exactly does not inherit its neighbour's gap
     mixed = np.where(share == 0, a, np.where(share == 1, b, (1 - share) * a + share * b))
     return mixed.astype(np.float32)
+
+
+def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
+    """(G,) index of the known time that is nearest to each."""
+    if len(known_s) == 1:
+        return np.zeros(len(times), int)
+    after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)
+    return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
 
 
 def about(take: Take, placement: Placement) -> dict[str, Any]:
@@ -164,6 +268,30 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
         "units": "metres",
         "axes": AXES,
         "joints": list(JOINTS),
+        "foot_points": list(FEET),
+        "foot_points_from": "2D heels and toes where feet_seen says so, else the shank, the plane of the knee, contact "
+        "and floor; toe means the ball of the foot, heel the back of the heel bone, 2.5 cm above the floor at rest",
+        "present": {
+            str(i): {
+                "first_frame": min(poses),
+                "last_frame": max(poses),
+                "from_s": round(float(take.times_s[min(poses)]), 6),
+                "to_s": round(float(take.times_s[max(poses)]), 6),
+            }
+            for i, poses in sorted(placement.poses.items())
+            if poses
+        },
+        "certainty": {
+            "states": list(NAMES),
+            "seen": "found in 2D in that frame, within the picture",
+            "inferred": f"not seen there, but within {NEAR_S:g} s",
+            "unknown": f"neither, or the lifter's 95 % interval reaches farther than {VAGUE_M:g} m: left out, unless "
+            "--keep-inferred is given; BVH, GLB and USD, whose bones need a place, hold the pose from before and "
+            "after, and the rest pose where there is none",
+            "half_width_m": "of intervals that hold the place relative to the pelvis in 68 of 100 cases, across and "
+            "along the line of sight",
+            "half_width_95_as_multiple": list(take.wide),
+        },
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }

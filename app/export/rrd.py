@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import JOINTS, Outcome, PersonMotion, about
+from sasmamba.app.export.motion_table import FEET, JOINTS, Outcome, PersonMotion, about
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.locating import MIN_SCORE
 from sasmamba.app.motion.placing import Placement
@@ -17,8 +17,8 @@ from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
 from sasmamba.common.files import atomic_path
-from sasmamba.models.angles import ANGLES, joint_angles
-from sasmamba.models.skeletons import H36M, H36M_EDGES, coco17_to_h36m17
+from sasmamba.models.angles import ANGLES
+from sasmamba.models.skeletons import FOOT_EDGES, H36M, H36M_EDGES, coco17_to_h36m17
 
 if TYPE_CHECKING:
     from rerun import RecordingStream
@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 #: A render up to this size becomes part of the file.
 EMBED_AT_MOST = 32_000_000
 _JOINT_RADIUS_M, _POINT_RADIUS_PX = 0.025, 4.0
+#: The joints, then heels and toes.
+_POINTS = (*JOINTS, *FEET)
 
 
 def write_rrd(path: Path, take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> None:
     """Writes everybody: metres, right-handed, x right, y away from the camera, z up, floor at z = 0.
 
-    Timelines: `time`, the video's own seconds, and `frame`. Entities: `world/person_ID` the joints by name, none in
-    frames without a pose; `world/floor`; `world/camera/image`, the camera as it was assumed, with `person_ID` the 2D
-    joints that were found; `angles/person_ID/NAME` degrees; `render`, up to 32 MB and if it is .mp4; `about` as JSON.
+    Timelines: `time`, the video's own seconds, and `frame`. Entities: `world/person_ID` the joints, heels and toes by
+    name, none in frames without a pose; `world/floor`; `world/camera/image`, the camera as it was assumed, with
+    `person_ID` the 2D joints that were found; `angles/person_ID/NAME` degrees; `render`, up to 32 MB and if it is .mp4;
+    `about` as JSON.
 
     Raises:
         UserError: the disk refuses.
@@ -86,8 +89,10 @@ def _log_names(recording: RecordingStream, people: list[PersonMotion]) -> None:
     classes = [
         rr.ClassDescription(
             info=rr.AnnotationInfo(motion.track_id, f"person {motion.track_id}", _rgba(track_color(motion.track_id))),
-            keypoint_annotations=[rr.AnnotationInfo(int(j), name) for j, name in zip(H36M, JOINTS, strict=True)],
-            keypoint_connections=[(e.a, e.b) for e in H36M_EDGES],
+            keypoint_annotations=[
+                rr.AnnotationInfo(int(j), name) for j, name in zip(range(len(_POINTS)), _POINTS, strict=True)
+            ],
+            keypoint_connections=[(e.a, e.b) for e in (*H36M_EDGES, *FOOT_EDGES)],
         )
         for motion in people
     ]
@@ -163,18 +168,18 @@ def _log_person(recording: RecordingStream, take: Take, motion: PersonMotion) ->
     import rerun as rr
 
     entity, i = f"world/person_{motion.track_id}", motion.track_id
-    colors = [_rgba(SIDE_COLORS.get(joint.partition("_")[0], track_color(i))) for joint in JOINTS]
+    colors = [_rgba(SIDE_COLORS.get(joint.partition("_")[0], track_color(i))) for joint in _POINTS]
     style = rr.Points3D.from_fields(
-        radii=_JOINT_RADIUS_M, colors=colors, class_ids=i, keypoint_ids=[int(j) for j in H36M], show_labels=False
+        radii=_JOINT_RADIUS_M, colors=colors, class_ids=i, keypoint_ids=list(range(len(_POINTS))), show_labels=False
     )
     recording.log(entity, style, static=True)
-    frame, times, pose = motion.frame, motion.times_s, np.isfinite(motion.joints).all((1, 2))
+    frame, times, pose = motion.frame, motion.times_s, motion.posed
     if frame[-1] + 1 < take.frames:  # the viewer keeps what was last until it is told that there is nothing
         frame = np.append(frame, frame[-1] + 1)
         times, pose = np.append(times, float(take.times_s[frame[-1]])), np.append(pose, [False])
-    joints = motion.joints[np.flatnonzero(pose)]
-    columns = rr.Points3D.columns(positions=joints.reshape(-1, 3))
-    recording.send_columns(entity, _times(frame, times), columns.partition(np.where(pose, len(H36M), 0)))
+    points = motion.points[np.flatnonzero(pose)]
+    columns = rr.Points3D.columns(positions=points.reshape(-1, 3))
+    recording.send_columns(entity, _times(frame, times), columns.partition(np.where(pose, len(_POINTS), 0)))
 
 
 def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> None:
@@ -202,7 +207,7 @@ def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> Non
 def _log_angles(recording: RecordingStream, motion: PersonMotion) -> None:
     import rerun as rr
 
-    angles = joint_angles(motion.joints)
+    angles = motion.angles()
     for angle in ANGLES:
         for name in angle.series:
             entity, known = f"angles/person_{motion.track_id}/{name}", np.isfinite(angles[name])

@@ -24,8 +24,12 @@ ALIKE, CONTRAST = 0.6, 8.0
 #: So many frames of a window are looked at. What a mixture leaves unexplained of each of them at most: an unrelated
 #: picture leaves all. Some are more than so far from both ends.
 LOOKS, UNMIXED, UNDER_WAY = 8, 0.15, 0.25
-#: So much of the detail after a dissolve was not there before it.
-NEW_SHARE = 0.45
+#: The less of the last picture is new the less may stay unexplained, in this proportion: a slow pan makes pictures that
+#: are nearly mixtures.
+MIXED_PER_NEW = 0.33
+#: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
+#: fall below the second.
+FLASHED, DARK = 0.3, 0.2
 
 
 @dataclass(slots=True)
@@ -80,17 +84,22 @@ class FadeFinder:
             return None
         steps = np.unique(np.linspace(0, window, min(window + 1, LOOKS + 2)).round().astype(int))[1:-1]
         inside = [self._seen[int(step) - 1 - window] for step in steps]
-        shares = np.zeros((len(inside), 2))
+        shares, worst = np.zeros((len(inside), 2)), 0.0
         gram = np.array([[first.contrast**2, both], [both, last.contrast**2]])
         for i, look in enumerate(inside):
             known = np.array([first.shape @ look.shape, last.shape @ look.shape]) / size
             shares[i] = np.linalg.solve(gram, known)
             left = look.contrast**2 - shares[i] @ known
-            if not look.picture.plain and left > UNMIXED * max(look.contrast**2, 0.05 * gram.trace() / 2):
+            if not look.picture.plain:
+                worst = max(worst, float(left / max(look.contrast**2, 0.05 * gram.trace() / 2)))
+            if worst > UNMIXED:
                 return None
         old, new = shares.T
-        under_way = np.maximum(np.abs(1 - old) + np.abs(new), 0) > 2 * UNDER_WAY
-        under_way &= np.abs(old) + np.abs(1 - new) > 2 * UNDER_WAY
-        if not under_way.any() or last.picture.change_from(first.picture, aligned=True)[1] < NEW_SHARE:
+        under_way = np.abs(old - 1) + np.abs(new) > 2 * UNDER_WAY
+        under_way &= np.abs(old) + np.abs(new - 1) > 2 * UNDER_WAY
+        dark = (old + new).min() < DARK
+        if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
+            return None
+        if worst > MIXED_PER_NEW * last.picture.change_from(first.picture, aligned=True)[1]:
             return None
         return inside[int(np.argmin(np.abs(old - new)))]

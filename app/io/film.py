@@ -69,7 +69,7 @@ def find_film(container: Any, path: Path, wanted: int | None = None) -> Film | N
     default = int(av.stream.Disposition.default)
     film = max(films, key=lambda s: (s.width * s.height, bool(int(s.disposition) & default), -s.index))
     others = [f"{s.index} ({s.width}×{s.height})" for s in films if s is not film]
-    remarks = ()
+    remarks: tuple[str, ...] = ()
     if others:
         remarks = (
             f"{path.name} holds {len(films)} films; stream {film.index} ({film.width}×{film.height}) was read, "

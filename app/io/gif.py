@@ -17,12 +17,14 @@ from sasmamba.common.files import atomic_path, disk_errors_explained
 
 MAX_FPS = 15
 MAX_WIDTH = 960
-#: Times in a gif are whole hundredths of a second.
-_TICKS = 100
+#: Times in a gif are whole hundredths of a second, and 16 bits count them: about eleven minutes.
+_TICKS, _LONGEST_TICKS = 100, 65535
 
 
 class GifSink:
     """Writes pictures as a looping gif: 256 colours, at most 15 pictures a second, at most 960 pixels wide.
+
+    No picture is shown for longer than eleven minutes, which is as far as the format counts.
 
     Same door as `Mp4Sink`; sound is not possible and `audio_from` is ignored. All pictures are held in memory
     (about 0.3 MB each) until the end, so this is for clips of seconds, not of hours.
@@ -76,7 +78,7 @@ class GifSink:
             if not self.frames:
                 return
             end = self._last_tick + max(2, round(_TICKS / min(self._fps, Fraction(MAX_FPS))))
-            self._durations_ms.append((end - self._last_tick) * 1000 // _TICKS)
+            self._show_until(end)
             if self.frames == 1:  # Pillow takes a list of durations for moving pictures only
                 self._writer.save_args["duration"] = self._durations_ms[0]
             self._writer.close()
@@ -93,12 +95,16 @@ class GifSink:
             return
         tick = round(self._last_time * _TICKS)
         if self.frames:
-            self._durations_ms.append((tick - self._last_tick) * 1000 // _TICKS)
+            self._show_until(tick)
         rgb = cv2.cvtColor(cv2.resize(bgr, self._shape, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
         # The writer keeps the list of durations by reference and reads it when closed, by then complete.
         self._writer.write(rgb, is_batch=False, bits=8, duration=self._durations_ms, loop=0)
         self._last_slot, self._last_tick = slot, tick
         self.frames += 1
+
+    def _show_until(self, tick: int) -> None:
+        """How long the last picture is shown: till the next, if the format can say so."""
+        self._durations_ms.append(min(tick - self._last_tick, _LONGEST_TICKS) * 1000 // _TICKS)
 
     def _drop_writer(self) -> None:
         """Closes the writer without writing what it holds; after a clean close this does nothing."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.models.normalise import mask_missing
@@ -25,18 +24,6 @@ _MOST_FPS, _MOST_PX = 10_000, 1_000_000
 #: Where nine in ten coordinates are smaller than this the picture's corner would have to hold everybody, and in no
 #: picture but a tiny one could they be pixels; normalised ones, in whatever way, do not reach it.
 _NORMALISED, _SMALLEST_PX = 2.5, 32
-
-#: What numpy raises for files that are no NPZ, cut off, altered, or that claim more than memory holds.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    EOFError,
-    AttributeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +101,10 @@ def converted_to_h36m17(points: NDArray, skeleton: str) -> FloatArray:
 def _read_fields(path: Path) -> dict[str, NDArray]:
     """The arrays of the format, and none besides, which may be large or hold Python objects."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            fields = {name: np.asarray(archive[name]) for name in (*_NEEDED, "fov_deg") if name in archive.files}
-    except _UNREADABLE as error:
-        raise UserError(f"{path} is not a readable NPZ file; write one with numpy.savez.") from error
+        fields = read_npz(path, (*_NEEDED, "fov_deg"))
+    except (ArchiveError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} is not a readable NPZ file ({reason}); write one with numpy.savez.") from error
     if missing := [name for name in _NEEDED if name not in fields]:
         raise UserError(f"{path} lacks {', '.join(missing)}; it must hold {', '.join(_NEEDED)}.")
     return fields

@@ -46,9 +46,13 @@ class Sound:
         self._next: Any = None
         self._start = Fraction(start_s)
         self._end = None if end_s is None else Fraction(end_s) - self._start
-        streams: list[Any] = list(self._source.streams.audio)
+        announced: list[Any] = list(self._source.streams.audio)
+        # some are announced and never come, or are coded in a way that FFmpeg does not know
+        streams = [stream for stream in announced if stream.codec_context is not None and stream.rate]
         if not streams:
             self._source.close()
+            if announced:
+                raise ValueError("it never comes, or is coded in a way that is not known here")
             return
         self._stream = streams[0]
         codec = self._stream.codec_context.name

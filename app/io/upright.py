@@ -29,7 +29,7 @@ def _name_unknown_side_data() -> None:
     """
 
     def name(cls: type[SideDataType], value: object) -> SideDataType:
-        member = object.__new__(cls)
+        member: Any = object.__new__(cls)
         member._name_, member._value_ = f"UNKNOWN_{value}", value
         return member
 
@@ -85,7 +85,7 @@ class _Upright:
             bgr = cv2.flip(bgr, -1 if self.flip_x and self.flip_y else int(self.flip_x))
         return np.ascontiguousarray(bgr, np.uint8)
 
-    def _scaled(self, picture: av.VideoFrame, pix_fmt: str) -> NDArray[np.uint8]:
+    def _scaled(self, picture: av.VideoFrame, pix_fmt: str) -> Any:
         """(height, width, channels) with square pixels, in BT.709's colours."""
         target: dict[str, Any] = {"width": self.width, "height": self.height, "format": pix_fmt}
         if picture.color_trc in _HDR or picture.color_primaries == ColorPrimaries.BT2020:
@@ -108,9 +108,15 @@ class _Upright:
         return np.rint(mixed).astype(np.uint8)
 
 
+_latest = threading.local()
+
+
 def upright(picture: av.VideoFrame, pixel_aspect: Fraction | None) -> NDArray[np.uint8]:
     """A decoded picture as displayed: (height, width, 3) uint8 BGR, rotated and with square pixels."""
-    return _Upright.of(picture, pixel_aspect)(picture)
+    way = _Upright.of(picture, pixel_aspect)
+    if getattr(_latest, "way", None) != way:  # the one before has what it prepared, where pictures are alike
+        _latest.way = way
+    return _latest.way(picture)
 
 
 def _has_alpha(picture: av.VideoFrame) -> bool:

@@ -23,7 +23,7 @@ from sasmamba.common.errors import UserError
 _CLOCK_JUMP_S = Fraction(1)
 #: A clock that jumps forward by more than this is broken: the frames after it count as taken so much later.
 _LONGEST_HOLE_S = Fraction(24 * 3600)
-#: Later than this no part begins: a clock of microseconds in 64 bits would not hold it.
+#: Later than this no part begins or ends: about thirty years, and clocks of microseconds hold it.
 _LATEST_S = 1e9
 #: The largest picture that is decoded, in pixels: a few bytes of file can claim any size.
 _MOST_PIXELS = 1 << 28
@@ -71,7 +71,9 @@ class _Tally:
 def check_part(start_s: float | Fraction | None, end_s: float | Fraction | None, max_frames: int | None) -> None:
     """Raises UserError (exit code 2) for a part that no video has, see `VideoFile`."""
     begin, end = float(start_s or 0), None if end_s is None else float(end_s)
-    if not 0 <= begin <= _LATEST_S or not (end is None or begin < end < math.inf):
+    if _LATEST_S < max(begin, end or 0) < math.inf:
+        raise UserError(f"No video has a frame at {max(begin, end or 0):g} s.", 2)
+    if not 0 <= begin < math.inf or not (end is None or begin < end < math.inf):
         part = f"{begin:g} s to {'the end' if end is None else f'{end:g} s'}"
         raise UserError(f"The part to read must start at 0 s or later and end after its start, not be {part}.", 2)
     if max_frames is not None and max_frames < 1:
@@ -125,6 +127,9 @@ class VideoFile:
         self._film, self.remarks = film, film.remarks
         with open_media(self.path) as container:
             read = container.streams[film.index]
+            if read.width * read.height > _MOST_PIXELS:
+                size = f"{read.width}×{read.height}"
+                raise UserError(f"{self.path} has pictures of {size} pixels, more than can be held: make it smaller.")
             self.has_audio = len(container.streams.audio) > 0
             self._promised = read.frames or None
             self._duration = _duration(container, read)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
+import numpy as np
 import torch
 
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER, lifter_path
@@ -13,11 +17,20 @@ from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
-from sasmamba.models.lift import lift_windows
-from sasmamba.models.normalise import mask_missing
+from sasmamba.models.lift import lift_windows, lift_with_uncertainty
+from sasmamba.models.normalise import mask_missing, normalise_window
+from sasmamba.models.refining import FittedBody, fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.tensorfile import CheckpointError
+
+#: Windows that tell a person's body at most: more take longer and tell little.
+_BODY_WINDOWS = 24
+#: Windows of one length that share a pass.
+_TOGETHER = 4
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +44,13 @@ class Lifter:
         flip: average with the result for the mirrored input: a little more accurate, at twice the cost, which is
             nothing beside the 2D stage's.
         refine: fit the result to the 2D, see `models.refining`.
-        threads: CPU threads for one window. One is best in the pipeline: decoding and the 2D stage want the other
-            cores, and threads that wait for each other on busy cores cost more than they save.
+        threads: windows that `many` lifts side by side on the CPU; None for as many as torch has threads. One window is
+            always one thread's: threads that wait for each other within it cost more on busy cores than they save.
     """
 
-    def __init__(self, model: SasMamba, name: str, flip: bool = True, threads: int = 1, *, refine: bool = True) -> None:
+    def __init__(
+        self, model: SasMamba, name: str, flip: bool = True, threads: int | None = None, *, refine: bool = True
+    ) -> None:
         self.model, self.name, self.flip, self.refine, self.threads = model, name, flip, refine, threads
         self.device = next(model.parameters()).device
 
@@ -48,6 +63,7 @@ class Lifter:
         backend: Backend = "auto",
         *,
         refine: bool = True,
+        threads: int | None = None,
     ) -> Lifter:
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 
@@ -63,7 +79,7 @@ class Lifter:
         except (ValueError, RuntimeError) as error:  # the environment asks for what is not there
             raise UserError(f"No scan can run: {error}; `sasmamba-demo doctor` says what can.", exit_code=2) from error
         try:
-            return cls(load_lifter(path, device, backend), path.stem, flip, refine=refine)
+            return cls(load_lifter(path, device, backend), path.stem, flip, threads, refine=refine)
         except CheckpointError as error:
             raise UserError(
                 f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."
@@ -74,7 +90,16 @@ class Lifter:
         """Frames of the longest window that it takes."""
         return self.model.config.frames
 
-    @torch.inference_mode()
+    @property
+    def unsure(self) -> bool:
+        """Whether it can say how sure it is."""
+        return self.model.config.uncertainty is not None
+
+    @property
+    def wide(self) -> tuple[float, float] | None:
+        """`Calibration.wide` of a lifter that is `unsure`."""
+        return None if self.model.config.uncertainty is None else self.model.config.uncertainty.wide
+
     def __call__(self, xyc: FloatArray) -> FloatArray:
         """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ `frames`, to (T, 17, 3) metres.
 
@@ -85,17 +110,107 @@ class Lifter:
         Raises:
             ValueError: another shape.
         """
-        if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.frames:
-            raise ValueError(f"window: want (1..{self.frames}, 17, 3), got {xyc.shape}")
-        with _torch_threads(self.threads):
-            window = torch.from_numpy(mask_missing(xyc))[None].to(self.device)
-            return lift_windows(self.model, window, flip=self.flip, refined=self.refine)[0].numpy()
+        return self._lift([xyc])[0][0]
+
+    def many(
+        self, windows: Iterable[FloatArray], *, later: bool = False, threads: int | None = None
+    ) -> Generator[tuple[FloatArray, FloatArray | None], None, None]:
+        """Lifts windows of any lengths, each as if alone; what comes out is in their order.
+
+        Args:
+            windows: each as `__call__` takes it.
+            later: do not refine, `refined` will.
+            threads: instead of the lifter's own.
+
+        Returns:
+            Of each window joints as `__call__` gives them, and how sure they are, or will be when they are refined:
+            `half_width_m` (T, 17, 2) of `Pose3D`; None where the lifter is not `unsure`.
+
+        Raises:
+            ValueError: a window of another shape.
+        """
+        if self.device.type != "cpu":
+            threads = 1
+        threads = threads or self.threads or torch.get_num_threads()
+        passes = list(_alike(windows, _TOGETHER if threads == 1 else 1))
+        for lifted, widths in _side_by_side(functools.partial(self._lift, later=later), passes, threads):
+            yield from zip(lifted, widths if widths is not None else [None] * len(lifted), strict=True)
+
+    def refined(
+        self, windows: Sequence[FloatArray], lifted: Sequence[FloatArray], person: Sequence[int]
+    ) -> Iterator[FloatArray]:
+        """Fits what `many` gave without refining to what it was shown, see `models.refining`.
+
+        Args:
+            windows: as `many` got them.
+            lifted: what it made of them.
+            person: whose each window is; all of a person's have one body, which `_BODY_WINDOWS` of them tell.
+        """
+
+        def seen(i: int) -> FloatArray:
+            with _one_torch_thread():
+                return normalise_window(torch.from_numpy(mask_missing(windows[i]))[None])[0].numpy()
+
+        def body_of(who: int) -> FittedBody | None:
+            own = [i for i, whose in enumerate(person) if whose == who]
+            if len(own) == 1:  # it finds the same itself
+                return None
+            some = [own[k] for k in np.linspace(0, len(own) - 1, min(len(own), _BODY_WINDOWS)).round().astype(int)]
+            return fit_body([lifted[i] for i in some], [seen(i) for i in some])
+
+        def refined(i: int) -> FloatArray:
+            return refine(lifted[i], seen(i), body=bodies[person[i]])
+
+        threads = self.threads or torch.get_num_threads()
+        people = sorted(set(person))
+        bodies = dict(zip(people, _side_by_side(body_of, people, threads), strict=True))
+        yield from _side_by_side(refined, range(len(lifted)), threads)
+
+    @torch.inference_mode()
+    def _lift(self, windows: list[FloatArray], *, later: bool = False) -> tuple[FloatArray, FloatArray | None]:
+        """Lifts windows of one length in one pass: (B, T, 17, 3) and (B, T, 17, 2) or None."""
+        for xyc in windows:
+            if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.frames:
+                raise ValueError(f"window: want (1..{self.frames}, 17, 3), got {xyc.shape}")
+        refine_now = self.refine and not later
+        with _one_torch_thread():
+            batch = torch.from_numpy(mask_missing(np.stack(windows))).to(self.device)
+            if not self.unsure:
+                return lift_windows(self.model, batch, flip=self.flip, refined=refine_now).numpy(), None
+            lifted, widths = lift_with_uncertainty(
+                self.model, batch, flip=self.flip, refined=refine_now, refined_later=self.refine
+            )
+        return lifted.numpy(), widths.numpy()
+
+
+def _side_by_side(call: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:
+    """Calls with every item, so many at a time, each in a thread; the results in order. The first error ends it."""
+    if threads == 1 or len(items) == 1:
+        yield from map(call, items)
+        return
+    pool = ThreadPoolExecutor(threads, "lifting")
+    try:
+        yield from pool.map(call, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _alike(windows: Iterable[FloatArray], most: int) -> Iterator[list[FloatArray]]:
+    """Neighbours of one length, `most` at most."""
+    some: list[FloatArray] = []
+    for window in windows:
+        if some and (len(some) == most or some[0].shape != window.shape):
+            yield some
+            some = []
+        some.append(window)
+    if some:
+        yield some
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
+def _one_torch_thread() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

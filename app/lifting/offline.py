@@ -1,14 +1,14 @@
-"""One window of a lifter's length per person: 2D poses go in frame by frame, 3D poses come out blended over windows.
+"""Everybody's poses from the 2D of their whole lives: windows of the lifter's length that fade into each other.
 
-Memory does not grow with the video: a person's buffer holds at most one window, and poses leave as soon as no later
-window can change them.
+A person unseen for long starts anew; shorter gaps are masked, and the frames around them carry the poses there. Windows
+advance by half their length, so that every frame away from the ends is seen with context on both sides.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from sasmamba.common.arrays import FloatArray
 from sasmamba.models.normalise import mask_missing
 from sasmamba.models.skeletons import coco17_to_h36m17
 
-_log = logging.getLogger(__name__)
+#: Somebody unseen for longer than this starts anew, seconds.
+MAX_GAP_S = 1.0
 
 
 def tracked_rows(people: Iterable[Person2D]) -> dict[int, FloatArray]:
@@ -37,133 +38,158 @@ def tracked_rows(people: Iterable[Person2D]) -> dict[int, FloatArray]:
     return rows
 
 
-@dataclass(slots=True)
-class _Segment:
-    """A stretch of one person's life without a long gap, not yet fully emitted.
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Frames start..end - 1 of a person are lifted together, and answer for those from `begin` on."""
 
-    rows hold x, y, score of frames first .. first + len(rows) - 1, past those of the frames just before, already
-    emitted; tail is the last window's result for frames from first on, which the next one's will be blended with.
+    person: int
+    start: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """One person's poses.
+
+    Attributes:
+        joints: (F, 17, 3) metres, as `Lifter` gives them.
+        half_width_m: (F, 17, 2) how sure they are, as in `Pose3D`; None from a lifter that cannot say.
     """
 
-    first: int
-    rows: list[FloatArray] = field(default_factory=list)
-    seen: list[bool] = field(default_factory=list)
-    past: list[FloatArray] = field(default_factory=list)
-    tail: FloatArray | None = None
+    joints: FloatArray
+    half_width_m: FloatArray | None
 
 
-class Lifting:
-    """Streams tracked 2D people into 3D poses.
+def lift_people(
+    lifter: Lifter,
+    people: Sequence[FloatArray],
+    *,
+    fps: float,
+    max_gap_s: float = MAX_GAP_S,
+    window: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Lifted]:
+    """Lifts several people's whole sequences; the windows of all are lifted side by side.
+
+    Where the lifter refines, a person's bones are as long in all windows, whatever gaps lie between.
 
     Args:
-        lifter: lifts one window.
-        window: frames per window, at most what the lifter takes; None for as many. Windows advance by half their
-            length, so that every frame away from the ends is seen with context on both sides.
-        max_gap: a person unseen for more frames than this starts anew; shorter gaps are masked, and the poses there,
-            carried by the frames around them, are marked `observed=False`.
+        lifter: lifts windows.
+        people: of each (F, 17, 3) H36M-17 x px, y px, score, F of any length; a score of 0 or anything that is not a
+            number marks a joint that was not found.
+        fps: frames per second.
+        max_gap_s: who is unseen for longer starts anew.
+        window: frames per window, at most what the lifter takes; None for as many.
+        progress: told, now and then and at the end, how many frames of all people are done.
+
+    Returns:
+        Everybody's poses. Frames in which nothing was found and that lie outside the person's life or in a longer gap
+        come out as NaN: absence is a value.
+
+    Raises:
+        ValueError: another shape, a frame rate that cannot be, or a window that the lifter does not take.
     """
+    window = lifter.frames if window is None else window
+    if not 1 <= window <= lifter.frames:
+        raise ValueError(f"window: want 1..{lifter.frames}, got {window}")
+    if not fps > 0 or not max_gap_s >= 0:
+        raise ValueError(f"fps and max_gap_s: want above 0 and at least 0, got {fps} and {max_gap_s}")
+    for xyc in people:
+        if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
+            raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
+    masked = [mask_missing(xyc) for xyc in people]
+    plan = [
+        part
+        for person, xyc in enumerate(masked)
+        for first, end in _stretches(xyc, round(max_gap_s * fps))
+        for part in _windows(person, first, end, window)
+    ]
+    windows = [masked[part.person][part.start : part.end] for part in plan]
+    frames = np.cumsum([0, *map(len, masked)])
+    answers: list[tuple[FloatArray, FloatArray | None]] = []
+    with closing(lifter.many(windows, later=True)) as lifted:
+        for part, answer in zip(plan, lifted, strict=True):
+            answers.append(answer)
+            if progress:
+                progress(int(frames[part.person]) + part.begin)
+    out = [
+        Lifted(
+            np.full(xyc.shape, np.nan, np.float32),
+            np.full((*xyc.shape[:2], 2), np.nan, np.float32) if lifter.unsure else None,
+        )
+        for xyc in masked
+    ]
+    poses: Iterable[FloatArray] = [joints for joints, _ in answers]
+    if lifter.refine:
+        poses = lifter.refined(windows, [*poses], [part.person for part in plan])
+    for part, joints, (_, widths) in zip(plan, poses, answers, strict=True):
+        own, now, since = out[part.person], slice(part.begin, part.end), part.begin - part.start
+        _fade_in(own.joints[now], joints[since:])
+        if own.half_width_m is not None and widths is not None:
+            _fade_in(own.half_width_m[now], widths[since:])
+    if progress:
+        progress(int(frames[-1]))
+    return out
 
-    def __init__(self, lifter: Lifter, window: int | None = None, max_gap: int = 30) -> None:
-        window = lifter.frames if window is None else window
-        if not 1 <= window <= lifter.frames:
-            raise ValueError(f"window: want 1..{lifter.frames}, got {window}")
-        self.lifter, self.window, self.max_gap = lifter, window, max_gap
-        self.hop = max(1, window // 2)
-        self._segments: dict[int, _Segment] = {}
 
-    def push(self, frame: int, people: Iterable[Person2D]) -> list[Pose3D]:
-        """Takes one frame's tracked people; returns the poses that became final, in order of time for each person."""
-        return self.push_joints(frame, tracked_rows(people))
+def lift_tracks(
+    lifter: Lifter,
+    tracks: Mapping[int, Mapping[int, FloatArray]],
+    *,
+    fps: float,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Pose3D]:
+    """`lift_people` of people given as H36M-17 x px, y px, score (17, 3) by track id and frame, none without a frame.
 
-    def push_joints(self, frame: int, rows: Mapping[int, FloatArray]) -> list[Pose3D]:
-        """As `push`, for people given as H36M-17 x px, y px, score (17, 3) by track id."""
-        out: list[Pose3D] = []
-        for track_id, segment in list(self._segments.items()):
-            missed = frame - (segment.first + len(segment.rows)) + (track_id not in rows)
-            if missed > self.max_gap:
-                out += self._close(track_id)
-        for track_id, row in rows.items():
-            out += self._add(frame, track_id, row)
-        return out
-
-    def finish(self) -> list[Pose3D]:
-        """The poses that were still waiting for later frames."""
-        return [pose for track_id in list(self._segments) for pose in self._close(track_id)]
-
-    def _add(self, frame: int, track_id: int, row: FloatArray) -> list[Pose3D]:
-        segment = self._segments.get(track_id)
-        out: list[Pose3D] = []
-        if segment is None:
-            segment = self._segments[track_id] = _Segment(frame)
-        for missing in range(segment.first + len(segment.rows), frame + 1):
-            here = missing == frame
-            segment.rows.append(row if here else np.zeros((17, 3), np.float32))
-            segment.seen.append(here)
-            # one frame more than a window shows that there will be a next one
-            if len(segment.rows) > self.window:
-                out += self._advance(track_id, segment)
-        return out
-
-    def _advance(self, track_id: int, segment: _Segment) -> list[Pose3D]:
-        """Lifts a full window and lets go of its first half."""
-        joints = self._lift(segment, self.window)
-        out = self._poses(track_id, segment, joints[: self.hop])
-        segment.tail = joints[self.hop :]
-        segment.past = segment.rows[: self.hop]
-        del segment.rows[: self.hop], segment.seen[: self.hop]
-        segment.first += self.hop
-        return out
-
-    def _close(self, track_id: int) -> list[Pose3D]:
-        segment = self._segments.pop(track_id)
-        return self._poses(track_id, segment, self._lift(segment, len(segment.rows)))
-
-    def _lift(self, segment: _Segment, length: int) -> FloatArray:
-        """Lifts the segment's first `length` frames and fades from the previous window's result to this one's.
-
-        The last window of a long life is filled up with frames from before: it sees as much as the others did.
-        """
-        before = segment.past[len(segment.past) - min(self.window - length, len(segment.past)) :]
-        joints = self.lifter(np.stack(before + segment.rows[:length]))[len(before) :]
-        if segment.tail is not None:
-            overlap = len(segment.tail)
-            new = (np.arange(1, overlap + 1, dtype=np.float32) / (overlap + 1))[:, None, None]
-            joints[:overlap] = (1 - new) * segment.tail + new * joints[:overlap]
-        return joints
-
-    @staticmethod
-    def _poses(track_id: int, segment: _Segment, joints: FloatArray) -> list[Pose3D]:
-        return [
-            Pose3D(segment.first + i, track_id, pose.copy(), observed=segment.seen[i]) for i, pose in enumerate(joints)
-        ]
+    Poses in frames that are not given, carried by those around, are marked `observed=False`.
+    """
+    lives = []
+    for rows in tracks.values():
+        first = min(rows)
+        lives.append(np.zeros((max(rows) + 1 - first, 17, 3), np.float32))
+        lives[-1][[frame - first for frame in rows]] = list(rows.values())
+    lifted = lift_people(lifter, lives, fps=fps, progress=progress)
+    for (track_id, rows), own in zip(tracks.items(), lifted, strict=True):
+        for i, joints in enumerate(own.joints):
+            if np.isfinite(joints).all():
+                frame, width = min(rows) + i, None if own.half_width_m is None else own.half_width_m[i].copy()
+                yield Pose3D(frame, track_id, joints.copy(), observed=frame in rows, half_width_m=width)
 
 
 def lift_sequence(
     lifter: Lifter,
     xyc: NDArray,
-    max_gap: int = 30,
+    *,
+    fps: float = 30.0,
+    max_gap_s: float = MAX_GAP_S,
     window: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> FloatArray:
-    """Lifts one person's whole H36M-17 sequence (F, 17, 3) x px, y px, score to (F, 17, 3) metres.
+    """`lift_people` of one person: (F, 17, 3) x px, y px, score to (F, 17, 3) metres."""
+    return lift_people(lifter, [xyc], fps=fps, max_gap_s=max_gap_s, window=window, progress=progress)[0].joints
 
-    Frames in which nothing was found and that lie outside the person's life or in a gap longer than `max_gap` frames
-    come out as NaN: absence is a value. `progress` is told, now and then and at the end, how many frames are done.
-    """
-    if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
-        raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
-    xyc = mask_missing(xyc)
-    lifting = Lifting(lifter, window, max_gap)
-    out = np.full(xyc.shape, np.nan, np.float32)
 
-    for frame, row in enumerate(xyc):
-        final = lifting.push_joints(frame, {0: row} if (row[:, 2] > 0).any() else {})
-        for pose in final:
-            out[pose.frame] = pose.joints
-        if final and progress:
-            progress(final[-1].frame + 1)
-    for pose in lifting.finish():
-        out[pose.frame] = pose.joints
-    if progress:
-        progress(len(xyc))
-    return out
+def _stretches(xyc: NDArray, max_gap: int) -> Iterator[tuple[int, int]]:
+    """First and last frame + 1 of every stretch of (F, 17, 3) without more than `max_gap` frames unseen."""
+    frames = np.flatnonzero((xyc[..., 2] > 0).any(1))
+    if len(frames):
+        for stretch in np.split(frames, np.flatnonzero(np.diff(frames) > max_gap + 1) + 1):
+            yield int(stretch[0]), int(stretch[-1]) + 1
+
+
+def _windows(person: int, first: int, end: int, window: int) -> Iterator[_Window]:
+    """The windows of a stretch. The last one is filled up with frames from before: it sees as much as the others."""
+    begin = first
+    while end - begin > window:
+        yield _Window(person, begin, begin, begin + window)
+        begin += max(1, window // 2)
+    yield _Window(person, max(first, end - window), begin, end)
+
+
+def _fade_in(out: NDArray, answer: NDArray) -> None:
+    """Writes a window's answer (T, 17, 3) over what the one before left in `out`, evenly from that to this."""
+    overlap = int(np.isfinite(out[:, 0, 0]).sum())
+    new = (np.arange(1, overlap + 1, dtype=np.float32) / (overlap + 1))[:, None, None]
+    out[:overlap] = (1 - new) * out[:overlap] + new * answer[:overlap]
+    out[overlap:] = answer[overlap:]

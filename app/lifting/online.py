@@ -18,12 +18,14 @@ from sasmamba.app.motion.smoothing import OneEuro
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 
-#: Frames of a live window: by benchmarks/lookahead.py a third of the longest is nearly as accurate at a third the cost.
-LIVE_WINDOW = 81
+#: Frames of a live window: by benchmarks/lookahead.py 81 are no more accurate, 41 cost 0.8 mm and 27 cost 2 mm.
+LIVE_WINDOW = 61
 #: Somebody unseen is carried for so many frames, then not shown until seen again.
 CARRIED_FRAMES = 10
 #: So many dropped frames in a row are bridged straight; a longer way is left to the lifter. Masked, they cost it more.
 _BRIDGED_FRAMES = 9
+#: No window is lifted in less, seconds.
+_SHORTEST_S = 1e-6
 #: What is left of a velocity, per frame, where a pose is carried beyond the last window.
 _DAMPING = 0.8
 
@@ -43,6 +45,7 @@ class _Life:
     last_seen: int = 0
     estimate_first: int = 0
     estimate: FloatArray | None = None
+    half_width_m: FloatArray | None = None
     calm: OneEuro = field(default_factory=OneEuro)
 
     @property
@@ -62,6 +65,11 @@ class _Life:
             return joints[-1] if ahead <= CARRIED_FRAMES else None
         reach = _DAMPING * (1 - _DAMPING**ahead) / (1 - _DAMPING)
         return joints[-1] + np.float32(reach) * (joints[-1] - joints[-2])
+
+    def sure_at(self, frame: int) -> FloatArray | None:
+        """How sure the pose of `at` is, as far as the last window can tell."""
+        widths = self.half_width_m
+        return None if widths is None else widths[min(frame - self.estimate_first, len(widths) - 1)].copy()
 
 
 def _between(a: FloatArray, b: FloatArray, share: np.float32) -> FloatArray:
@@ -108,6 +116,7 @@ class LiveLifting:
         self.fps, self.smooth, self.max_gap = fps, smooth, max_gap
         self._lives: dict[int, _Life] = {}
         self._newest = -1
+        self._window_s = _SHORTEST_S  # what a window took the last time
 
     def push(self, frame: int, people: Iterable[Person2D]) -> None:
         """Takes one frame's tracked people; frames must come in order."""
@@ -143,16 +152,21 @@ class LiveLifting:
                 life.first += surplus
 
     def lift(self, budget_s: float = float("inf")) -> None:
-        """Runs the window of everybody, whose estimate is oldest first, until the time is used up; one at least.
+        """Runs the windows of as many people as the time is for, whose estimate is oldest first; of one at least.
 
-        Who had to wait is carried on by `poses` from the window before.
+        Windows of one length share a pass. Who had to wait is carried on by `poses` from the window before.
         """
-        begin = time.perf_counter()
         waiting = [life for life in self._lives.values() if life.estimate_end <= self._newest]
-        for life in sorted(waiting, key=lambda some: some.estimate_end if some.estimate is not None else -1):
-            life.estimate, life.estimate_first = self.lifter(np.stack(life.rows)), life.first
-            if time.perf_counter() - begin > budget_s:
-                break
+        waiting.sort(key=lambda life: life.estimate_end if life.estimate is not None else -1)
+        if not waiting:
+            return
+        turn = waiting[: max(1, int(min(budget_s / self._window_s, len(waiting))))]
+        begin = time.perf_counter()
+        # one thread: the others belong to the 2D stage, which works meanwhile
+        lifted = self.lifter.many([np.stack(life.rows) for life in turn], threads=1)
+        for life, (estimate, widths) in zip(turn, lifted, strict=True):
+            life.estimate, life.half_width_m, life.estimate_first = estimate, widths, life.first
+        self._window_s = max(_SHORTEST_S, (time.perf_counter() - begin) / len(turn))
 
     def poses(self, frame: int) -> tuple[Pose3D, ...]:
         """Everybody's pose in a frame, `lookahead` or more frames behind the newest for the accuracy that promises.
@@ -169,5 +183,6 @@ class LiveLifting:
             if self.smooth:
                 joints = life.calm(frame / self.fps, joints)
             i = frame - life.first
-            out.append(Pose3D(frame, track_id, joints.copy(), observed=i < len(life.seen) and life.seen[i]))
+            observed = i < len(life.seen) and life.seen[i]
+            out.append(Pose3D(frame, track_id, joints.copy(), observed, half_width_m=life.sure_at(frame)))
         return tuple(out)

@@ -23,7 +23,7 @@ from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
-from sasmamba.models.skeletons import COCO, mediapipe33_to_coco17
+from sasmamba.models.skeletons import COCO, MEDIAPIPE33_OF_FOOT, mediapipe33_to_coco17
 
 #: The side of a view is this many times the longer side of the person's box: room to move before it must move too.
 VIEW_REACH = 2.5
@@ -293,8 +293,9 @@ def _person(view: _Region, landmarks: FloatArray, score: FloatArray, bgr: Pictur
     if box_area(box) < 1:
         return None
     outside = ((points < 0) | (points > (width, height))).any(-1)
-    joints, joint_score = mediapipe33_to_coco17(points, np.where(outside, np.minimum(score, 0.1), score))
-    return Person2D(None, box, joints, joint_score.astype(np.float32))
+    score = np.where(outside, np.minimum(score, 0.1), score).astype(np.float32)
+    feet = np.concatenate([points, score[:, None]], 1)[list(MEDIAPIPE33_OF_FOOT)]
+    return Person2D(None, box, *mediapipe33_to_coco17(points, score), feet)
 
 
 def _plausible(person: Person2D, torso: float) -> bool:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sasmamba.app.types import Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.runs import runs
-from sasmamba.models.skeletons import COCO, COCO_MIRROR
+from sasmamba.models.skeletons import COCO, COCO_MIRROR, FOOT_MIRROR
 
 #: Joints that are exchanged together, by what a person calls them. Detectors exchange legs with and without the hips.
 GROUPS = {
@@ -305,7 +305,9 @@ def exchanged(person: Person2D, groups: NDArray[np.bool_]) -> Person2D:
     order = np.arange(len(COCO_MIRROR))
     for joint in _JOINTS[groups[_GROUP_OF]]:
         order[joint] = COCO_MIRROR[joint]
-    return replace(person, joints_px=person.joints_px[order], score=person.score[order])
+    legs = person.feet is not None and groups[_NAMES.index("legs")]
+    feet = person.feet[list(FOOT_MIRROR)] if legs and person.feet is not None else person.feet
+    return replace(person, joints_px=person.joints_px[order], score=person.score[order], feet=feet)
 
 
 def mend_sides(

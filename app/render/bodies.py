@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.render.palette import BACK_TOP, INK, SIDE_COLORS, Area, Canvas, mix, rgb
 from sasmamba.app.render.scene import Scene, SceneCamera
-from sasmamba.models.skeletons import H36M, H36M_EDGES
+from sasmamba.models.skeletons import FOOT, FOOT_EDGES, H36M, H36M_EDGES
 
 
 def fixed_point(points: NDArray) -> NDArray[np.int32]:
@@ -74,7 +74,7 @@ _ARC = np.linspace(-1, 1, 9, dtype=np.float32)
 class _Parts:
     """What a body is made of: capsules between two points of two joints each; balls are capsules without length."""
 
-    joints: NDArray  # (N, 2) H36M indices
+    joints: NDArray  # (N, 2) indices among the 17 joints and then the 4 points of `FOOT`
     along: NDArray  # (N, 2) where the capsule begins and ends between them, 0..1
     radii_m: NDArray  # (N, 2)
     colors: NDArray  # (N, 3) BGR
@@ -82,20 +82,25 @@ class _Parts:
     limbs_of_ball: NDArray  # (B, 2) the limbs that meet in each; it is drawn over both
 
 
+#: Radius of a body at each joint, metres.
+RADIUS_M = {
+    "PELVIS": 0.082,
+    "HIP": 0.062,
+    "KNEE": 0.049,
+    "ANKLE": 0.035,
+    "SPINE": 0.088,
+    "THORAX": 0.080,
+    "NOSE": 0.040,
+    "HEAD_TOP": 0.095,
+    "SHOULDER": 0.048,
+    "ELBOW": 0.037,
+    "WRIST": 0.026,
+    "HEEL": 0.032,
+    "TOE": 0.025,
+}
+
+
 def _body() -> _Parts:
-    width = {  # radius at each joint, in metres
-        "PELVIS": 0.082,
-        "HIP": 0.062,
-        "KNEE": 0.049,
-        "ANKLE": 0.035,
-        "SPINE": 0.088,
-        "THORAX": 0.080,
-        "NOSE": 0.040,
-        "HEAD_TOP": 0.095,
-        "SHOULDER": 0.048,
-        "ELBOW": 0.037,
-        "WRIST": 0.026,
-    }
     special = {  # limbs that are not simply joint to joint: begin, end, radii
         "HEAD_TOP": (0.35, 0.60, 0.098, 0.100),
         "NOSE": (0.0, 0.9, 0.042, 0.040),
@@ -110,25 +115,33 @@ def _body() -> _Parts:
     joints, shape, colors = [], [], []
     for e in H36M_EDGES:
         joints.append((e.a, e.b))
-        shape.append(special.get(kind(e.b), (0.0, 1.0, width[kind(e.a)], width[kind(e.b)])))
+        shape.append(special.get(kind(e.b), (0.0, 1.0, RADIUS_M[kind(e.a)], RADIUS_M[kind(e.b)])))
+        colors.append(SIDE_COLORS[e.side])
+    # the instep, and the sole from the heel to the tip of the toes
+    foot = {"ANKLE": (0.0, 0.8, 0.036, 0.027), "HEEL": (0.06, 1.28, 0.032, 0.022)}
+    for e in FOOT_EDGES:
+        joints.append((e.a, e.b))
+        name = H36M(e.a).name if e.a < len(H36M) else FOOT(e.a - len(H36M)).name
+        shape.append(foot[name.partition("_")[2]])
         colors.append(SIDE_COLORS[e.side])
     limbs_of_ball = []
     for joint in H36M:
         if joint.name.startswith(("LEFT_", "RIGHT_")):
             meeting = [i for i, e in enumerate(H36M_EDGES) if joint in (e.a, e.b)]
             limbs_of_ball.append((meeting[0], meeting[-1]))
-            ball = width[kind(joint)] * 1.10
+            ball = RADIUS_M[kind(joint)] * 1.10
             joints.append((joint, joint))
             shape.append((0.0, 0.0, ball, ball))
             colors.append(mix(SIDE_COLORS[joint.name.partition("_")[0].lower()], rgb(0xFFFFFF), 0.22))
     sizes = np.array(shape)
-    balls = np.arange(len(H36M_EDGES), len(joints))
+    balls = np.arange(len(H36M_EDGES) + len(FOOT_EDGES), len(joints))
     return _Parts(np.array(joints), sizes[:, :2], sizes[:, 2:], np.array(colors), balls, np.array(limbs_of_ball))
 
 
 _PARTS = _body()
-_SHADOW = np.array([[e.a, e.b] for e in H36M_EDGES])
-_SHADOW_RADII = np.array([0.10 if e.side == "middle" else 0.065 for e in H36M_EDGES])
+_EDGES = (*H36M_EDGES, *FOOT_EDGES)
+_SHADOW = np.array([[e.a, e.b] for e in _EDGES])
+_SHADOW_RADII = np.array([0.045 if e in FOOT_EDGES else 0.10 if e.side == "middle" else 0.065 for e in _EDGES])
 
 
 def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
@@ -142,12 +155,12 @@ def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
     return [np.flatnonzero(part).tolist() for part in shows]
 
 
-def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: list[bool], unit: float) -> Area | None:
+def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, faint: NDArray, unit: float) -> Area | None:
     """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over.
 
     Args:
-        world: (people, 17, 3) joints in world axes, metres.
-        observed: of each of them, whether they were seen in this frame.
+        world: (people, 21, 3) joints, then heels and toes, in world axes, metres.
+        faint: (people, 21) how faintly each of these is drawn, 0 as ever to 1 not at all, see `certainty.faintness`.
         unit: what one pixel of a picture 720 pixels high has become.
 
     Returns:
@@ -169,7 +182,7 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
         return None
     mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
     height = (world[:, _SHADOW[:, 0], 2] + world[:, _SHADOW[:, 1], 2]) / 2
-    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
+    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * (1 - 0.8 * faint[:, _SHADOW].max(-1))
     fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
     for i in np.argsort(strength.ravel()):
         cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_8, 4)
@@ -185,14 +198,14 @@ def draw_bodies(
     camera: SceneCamera,
     scene: Scene,
     world: NDArray,
-    observed: list[bool],
+    faint: NDArray,
     tones: list[list[int]],
     unit: float,
 ) -> Area:
     """Limbs as shaded capsules, the farthest first across all people.
 
     Args:
-        world, observed, unit: as for `draw_shadows`.
+        world, faint, unit: as for `draw_shadows`.
         tones: of each part of a body, those to draw, see `visible_tones`.
 
     Returns:
@@ -212,7 +225,7 @@ def draw_bodies(
     reach = scene.radius_m
     middle = float(np.linalg.norm(camera.position[:2] - scene.centre))
     fog = 0.24 * np.clip((depth - middle + reach) / (2 * reach), 0, 1)
-    fade = np.where(observed, 0.0, 0.62)[:, None]
+    fade = faint[:, _PARTS.joints].max(-1)  # a limb is no surer than its ends
 
     people, parts = depth.shape
     pa, pb, ra, rb = (v.reshape(people * parts, 1, *v.shape[2:]) for v in (pa, pb, ra, rb))

@@ -118,28 +118,28 @@ def draw_floor(view: SceneCamera, scene: Scene, width: int, height: int) -> Canv
     v, u = np.mgrid[0:height, 0:width].astype(np.float32)
     mix = (v / max(height - 1, 1))[..., None]
     picture = np.array(BACK_TOP, np.float32) * (1 - mix) + np.array(BACK_BOTTOM, np.float32) * mix
-    # Where does the ray of each pixel meet the floor?
-    ray = ((u - view.centre_px[0])[..., None] * view.axes[0] - (v - view.centre_px[1])[..., None] * view.axes[1]) / (
-        view.focal_px
-    ) + view.axes[2]
-    down = np.minimum(ray[..., 2], -1e-3)
-    reach = -view.position[2] / down
-    x = view.position[0] + ray[..., 0] * reach - scene.centre[0]
-    y = view.position[1] + ray[..., 1] * reach - scene.centre[1]
-    away = np.hypot(x, y) / scene.radius_m
-    hits = ray[..., 2] < -1e-3
-    light = np.where(hits, np.exp(-((away / 1.15) ** 2)), 0)
+    # Where does the ray of each pixel meet the floor? In float32 throughout: numpy's own scalars would make it double.
+    right, up, forward = (view.axes / np.array([[view.focal_px], [view.focal_px], [1.0]])).tolist()
+    (left, above), (at_x, at_y, at_z) = view.centre_px, view.position.tolist()
+    centre_x, centre_y = (float(c) for c in scene.centre)
+    ray = [(u - left) * right[i] - (v - above) * up[i] + forward[i] for i in range(3)]
+    reach = -at_z / np.minimum(ray[2], -1e-3)
+    x = at_x + ray[0] * reach - centre_x
+    y = at_y + ray[1] * reach - centre_y
+    away = np.hypot(x, y) / float(scene.radius_m)
+    hits = ray[2] < -1e-3
+    light = np.where(hits, np.exp(-((away / 1.15) ** 2)), np.float32(0))
     picture += (np.array(GLOW, np.float32) - picture) * (0.85 * light)[..., None]
     # Lines a set width in metres, widened to a pixel far away and weakened in turn, so that nothing shimmers.
-    grain = np.where(hits, reach / view.focal_px, 1.0)
+    grain = np.where(hits, reach / float(view.focal_px), np.float32(1))
     lines = np.zeros_like(u)
-    for step, strength in ((0.5, 0.28), (1.0, 0.30)):
-        for place in (x + scene.centre[0], y + scene.centre[1]):
-            pixel = np.abs(np.gradient(place, axis=0)) + np.abs(np.gradient(place, axis=1)) + 1e-9
+    for place in (x + centre_x, y + centre_y):
+        pixel = np.abs(np.gradient(place, axis=0)) + np.abs(np.gradient(place, axis=1)) + np.float32(1e-9)
+        for step, strength in ((0.5, 0.28), (1.0, 0.30)):
             distance = np.abs((place + step / 2) % step - step / 2)
             line = np.clip(1.15 - distance / pixel, 0, 1) * np.clip(step / (6 * pixel), 0, 1)
             lines = np.maximum(lines, strength * line)
-    fade = np.where(hits & (grain < 0.1), np.exp(-((away / 1.7) ** 4)), 0)
+    fade = np.where(hits & (grain < 0.1), np.exp(-((away / 1.7) ** 4)), np.float32(0))
     picture += (np.array(GRID, np.float32) - picture) * (lines * fade)[..., None]
     # A dark gradient in 8 bits shows bands unless it is dithered; the seed keeps the picture the same in every run.
     picture += np.random.default_rng(0).uniform(-0.5, 0.5, (height, width, 1)).astype(np.float32)

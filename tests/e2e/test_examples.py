@@ -158,3 +158,23 @@ def test_finetune(tmp_path: Path) -> None:
     assert last.startswith("ben: ")
     assert last.endswith(f"use it with --lifter {Path('run/last.safetensors')}")
     assert (tmp_path / "run/last.safetensors").is_file()
+
+
+def test_opensim_ik(tmp_path: Path) -> None:
+    """From markers to OpenSim's inverse kinematics: a plain model of the person's size follows within a centimetre."""
+    pytest.importorskip("opensim", reason="opensim, whose inverse kinematics this is, is not installed")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    from test_exports import scene, walking
+
+    from sasmamba.app.export.formats import export_motion
+    from sasmamba.app.export.options import ExportOptions
+
+    take, placement = scene({1: walking(45)}, gap=range(20, 23))
+    trc = export_motion(take, placement, tmp_path / "clip", ["trc"], options=ExportOptions(markers="opensim"))[0]
+    said = example("opensim_ik.py", trc, "--out", "ik.mot", folder=tmp_path)
+    found = re.search(r"42 frames, 16 markers: median error ([0-9.]+) mm", said)
+    assert found, said
+    assert float(found[1]) < 10
+    lines = (tmp_path / "ik.mot").read_text().splitlines()
+    assert lines[2] == "nRows=42"
+    assert len(lines[7].split("\t")) == len(lines[6].split("\t"))

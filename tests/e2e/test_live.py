@@ -22,9 +22,9 @@ from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.io.renders import Mp4Sink
 from sasmamba.app.live import run_live as live_run
+from sasmamba.app.live.page_server import Server
 from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.run_live import run_live
-from sasmamba.app.live.screens import Server
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
 
@@ -168,7 +168,7 @@ def test_what_cannot_be(
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr("sasmamba.app.live.screens.sys.platform", "linux")
+    monkeypatch.setattr("sasmamba.app.live.window.sys.platform", "linux")
     result = command(*(a.format(clip=clip) for a in arguments))
     assert result.code == code
     assert sentence in one_sentence(result.err)

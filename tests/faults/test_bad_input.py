@@ -80,7 +80,7 @@ CASES = [
         "video",
         ["--start", "1e300"],
         2,
-        "{video} has no frame after 1e+300 s (it is 0.5 s long): start earlier.",
+        "No video has a frame at 1e+300 s.",
     ),
     (
         "ends at once",

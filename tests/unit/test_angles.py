@@ -110,10 +110,38 @@ CASES = {
 }
 
 
+def feet_of(poses: NDArray, toes_up_deg: float = 0.0) -> NDArray:
+    """Heels and toes (F, 4, 3) of feet that make a right angle with the shank, or have the toes up from there."""
+    out = np.zeros((len(poses), 4, 3))
+    for k, side in enumerate(("LEFT", "RIGHT")):
+        ankle = poses[:, H36M[f"{side}_ANKLE"]]
+        shank = ankle - poses[:, H36M[f"{side}_KNEE"]]
+        shank /= np.linalg.norm(shank, axis=-1, keepdims=True)
+        ahead = np.cross([0.0, 1.0, 0.0], -shank)
+        ahead += (np.linalg.norm(ahead, axis=-1, keepdims=True) < 1e-6) * [1.0, 0, 0]
+        ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+        up = np.radians(toes_up_deg)
+        out[:, 2 * k : 2 * k + 2] = np.stack([ankle, ankle + 0.2 * (np.cos(up) * ahead - np.sin(up) * shank)], 1)
+    return out
+
+
+@pytest.mark.parametrize("toes_up_deg", [-40.0, 0.0, 25.0])
+def test_the_ankle_has_an_angle_where_its_foot_was_seen(toes_up_deg: float) -> None:
+    poses = np.stack([standing(), CASES["sitting"][0], CASES["left leg 45° behind, straight"][0]])
+    seen = np.array([[True, True], [False, True], [True, False]])
+    found = joint_angles(poses, feet_of(poses, toes_up_deg), seen)
+    for k, side in enumerate(("left", "right")):
+        np.testing.assert_allclose(
+            found[f"{side}_ankle_dorsiflexion"], np.where(seen[:, k], toes_up_deg, np.nan), atol=1e-6
+        )
+    without = joint_angles(poses)
+    assert all(np.isnan(without[f"{side}_ankle_dorsiflexion"]).all() for side in ("left", "right"))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_angles_known_by_hand(name: str) -> None:
     pose, expected = CASES[name]
-    found = joint_angles(pose[None])
+    found = joint_angles(pose[None], feet_of(pose[None]), np.ones((1, 2), bool))
     assert list(found) == ALL
     assert {n: round(float(v[0]), 6) + 0.0 for n, v in found.items()} == {n: expected.get(n, 0) for n in ALL}
 
@@ -160,7 +188,7 @@ def test_gaps_are_not_numbers_and_stay_where_they_are() -> None:
     poses = np.repeat(standing()[None], 5, 0)
     poses[2] = np.nan
     poses[3, H36M.LEFT_WRIST] = np.nan
-    found = joint_angles(poses)
+    found = joint_angles(poses, feet_of(np.repeat(standing()[None], 5, 0)), np.ones((5, 2), bool))
     for name, values in found.items():
         missing = [2, 3] if name == "left_elbow_flexion" else [2]
         assert np.flatnonzero(np.isnan(values)).tolist() == missing, name

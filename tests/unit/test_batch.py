@@ -23,7 +23,7 @@ from sasmamba.app.batch.executor import Failed
 from sasmamba.app.batch.journal import BatchJournal, Record, fingerprint
 from sasmamba.app.batch.local_pool import LocalPool
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
-from sasmamba.app.batch.settings import digest, same_everywhere
+from sasmamba.app.batch.settings import digest, local_jobs, same_everywhere
 from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
@@ -200,7 +200,7 @@ def test_a_process_that_is_killed_costs_one_try(folder: Path) -> None:
             killed.append(child.pid)
             os.kill(child.pid, signal.SIGKILL)
 
-    report = run_batch(folder, folder.parent / "out", SETTINGS, watch=watch)
+    report = run_batch(folder, folder.parent / "out", SETTINGS, jobs=1, watch=watch)
     assert killed
     assert states(report) == {"a.mp4": "done", "day 1/b.mp4": "done"}
 
@@ -338,3 +338,27 @@ def test_training_records_its_backbone_from_the_root(tmp_path: Path, monkeypatch
     )
     commands.train_2d(Path("vit"), device="cpu")
     assert recorded == [str(tmp_path / "vit")]
+
+
+@pytest.mark.parametrize(
+    ("pose2d", "clips", "cores", "free_mb", "jobs", "because"),
+    [
+        ("movenet", 9, 2, 8000, 1, "2 cores, of which a video with movenet keeps 2 busy"),
+        ("movenet", 9, 1, 8000, 1, "1 cores"),
+        ("movenet", 9, 16, 64_000, 8, "16 cores"),
+        ("mediapipe", 9, 2, 8000, 2, "2 cores, of which a video with mediapipe keeps 1 busy"),
+        ("mediapipe", 9, 8, 4000, 2, "4.0 GB of memory are free"),
+        ("mediapipe", 9, 8, 100, 1, "0.1 GB of memory are free"),
+        ("mediapipe", 9, 8, None, 8, "8 cores"),
+        ("mediapipe", 3, 8, 64_000, 3, "8 cores"),
+        ("auto", 9, 4, 64_000, 4, "a video with mediapipe"),  # in tests nothing else can be had
+    ],
+)
+def test_how_many_at_a_time(
+    pose2d: str, clips: int, cores: int, free_mb: float | None, jobs: int, because: str
+) -> None:
+    chosen, why = local_jobs(Settings(pose2d=pose2d), clips, cores, free_mb)  # type: ignore[arg-type]
+    assert chosen == jobs
+    assert why.startswith(f"{jobs} video")
+    assert because in why
+    assert local_jobs(Settings(pose2d=pose2d, device="cuda"), clips, cores, free_mb)[0] == 1  # type: ignore[arg-type]

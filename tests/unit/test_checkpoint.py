@@ -71,6 +71,20 @@ def test_other_files_are_refused(tmp_path: Path, change: dict[str, str], drop: s
         load_lifter(path)
 
 
+@pytest.mark.parametrize("number", [-1, 50_000, 2**31, 10**11, 1e300, float("nan")])
+@pytest.mark.parametrize("where", ["width", "states", "expand", "mlp_ratio", "blocks", "frames", "joints"])
+def test_a_file_of_a_few_bytes_that_describes_a_giant(tmp_path: Path, where: str, number: float) -> None:
+    """Refused before anything is built: no memory holds some of these, and others would take minutes."""
+    path = tmp_path / "lifter.safetensors"
+    save_lifter(SasMamba(CONFIG), path)
+    described = json.loads(read_metadata(path)["config"])
+    inner = described["block"] if where in described["block"] else described
+    inner[where] = number
+    _resave(path, {"config": json.dumps(described)})
+    with pytest.raises(CheckpointError, match=r"cannot build|do not fit"):
+        load_lifter(path)
+
+
 def test_a_posemamba_says_so_and_loads(tmp_path: Path) -> None:
     config = replace(CONFIG, block=replace(CONFIG.block, local="depthwise", scan_input="limb"))
     model, path = SasMamba(config).eval(), tmp_path / "lifter.safetensors"

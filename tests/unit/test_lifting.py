@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from helpers_cli import command, walker_2d
 from helpers_video import write_video
 
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting, lift_sequence
+from sasmamba.app.lifting.offline import lift_people, lift_sequence, lift_tracks, tracked_rows
 from sasmamba.app.types import Person2D
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
@@ -24,16 +25,17 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 class Echo:
     """Stands in for a lifter: returns x, y and which window lifted the frame, so that the plumbing shows."""
 
-    name, frames = "echo", 243
+    name, frames, refine, unsure, wide = "echo", 243, False, True, None
 
     def __init__(self) -> None:
         self.lengths: list[int] = []
 
-    def __call__(self, xyc: np.ndarray) -> np.ndarray:
-        self.lengths.append(len(xyc))
-        out = xyc.copy()
-        out[..., 2] = len(self.lengths)
-        return out
+    def many(self, windows: Iterable[np.ndarray], later: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for xyc in windows:
+            self.lengths.append(len(xyc))
+            out = xyc.copy()
+            out[..., 2] = len(self.lengths)
+            yield out, out[..., ::2].copy()
 
 
 def walk(frames: int) -> np.ndarray:
@@ -46,13 +48,16 @@ def walk(frames: int) -> np.ndarray:
 @pytest.mark.parametrize("frames", [1, 10, 243, 244, 364, 365, 5000])
 def test_every_frame_comes_out_once_in_order(frames: int) -> None:
     echo = Echo()
-    lifting = Lifting(echo)  # type: ignore[arg-type]
-    out = [p for f, row in enumerate(walk(frames)) for p in lifting.push_joints(f, {7: row})] + lifting.finish()
-    assert [p.frame for p in out] == list(range(frames))
-    assert all(p.track_id == 7 and p.observed for p in out)
-    np.testing.assert_allclose([p.joints[0, 0] for p in out], np.arange(frames), rtol=1e-6)
+    joints = lift_sequence(echo, walk(frames))  # type: ignore[arg-type]
+    np.testing.assert_allclose(joints[:, 0, 0], np.arange(frames), rtol=1e-6)
     assert max(echo.lengths) == min(frames, 243)
     assert min(echo.lengths) == min(frames, 243)  # the last window is as long as the others
+
+
+def test_how_sure_poses_are_fades_as_they_do() -> None:
+    lifted = lift_people(Echo(), [walk(1000)], fps=30)[0]  # type: ignore[list-item, arg-type]
+    assert lifted.half_width_m is not None
+    np.testing.assert_array_equal(lifted.half_width_m, lifted.joints[..., ::2])
 
 
 def test_windows_fade_into_each_other() -> None:
@@ -63,50 +68,46 @@ def test_windows_fade_into_each_other() -> None:
     assert np.diff(window_number).max() < 2.01 / 122
 
 
-def test_memory_does_not_grow_with_the_video() -> None:
-    lifting = Lifting(Echo())  # type: ignore[arg-type]
-    for f, row in enumerate(walk(3000)):
-        lifting.push_joints(f, {1: row})
-        assert len(lifting._segments[1].rows) <= 243
-
-
-def test_short_gaps_are_bridged_and_marked_long_ones_are_not() -> None:
-    xyc = walk(200)
-    xyc[50:60] = 0
-    xyc[100:150] = 0
-    lifting = Lifting(Echo(), max_gap=30)  # type: ignore[arg-type]
-    out = []
-    for f, row in enumerate(xyc):
-        out += lifting.push_joints(f, {1: row} if row.any() else {})
-    out += lifting.finish()
-    frames = {p.frame: p.observed for p in out}
-    assert set(frames) == set(range(100)) | set(range(150, 200))
-    assert {f for f, seen in frames.items() if not seen} == set(range(50, 60))
-
-
-def test_a_caller_may_leave_out_empty_frames() -> None:
-    """Far apart frames are two lives, not one with an invented bridge."""
-    lifting = Lifting(Echo(), max_gap=30)  # type: ignore[arg-type]
-    row = walk(1)[0]
-    out = [p for f in (0, 100_000) for p in lifting.push_joints(f, {1: row})] + lifting.finish()
-    assert [p.frame for p in out] == [0, 100_000]
+@pytest.mark.parametrize("fps", [10, 30, 60])
+def test_gaps_of_a_second_are_bridged_longer_ones_are_not(fps: int) -> None:
+    xyc = walk(6 * fps)
+    xyc[fps : 2 * fps] = 0
+    xyc[3 * fps : 4 * fps + 1] = np.nan
+    joints = lift_sequence(Echo(), xyc, fps=fps)  # type: ignore[arg-type]
+    there = np.isfinite(joints).all((1, 2))
+    assert there.tolist() == [not 3 * fps <= f <= 4 * fps for f in range(6 * fps)]
 
 
 def test_people_do_not_mix() -> None:
-    lifting = Lifting(Echo())  # type: ignore[arg-type]
-    out = []
-    for f in range(300):
-        rows = {1: walk(300)[f]} | ({2: -walk(300)[f]} if f > 40 else {})
-        out += lifting.push_joints(f, rows)
-    out += lifting.finish()
-    for p in out:
-        assert p.joints[0, 0] == pytest.approx(p.frame if p.track_id == 1 else -p.frame)
+    told: list[int] = []
+    people = [walk(600), -walk(300), walk(0)]
+    people[1][:, :, 2] = 1
+    lifted = lift_people(Echo(), people, fps=30, progress=told.append)  # type: ignore[arg-type]
+    for out, xyc in zip(lifted, people, strict=True):
+        np.testing.assert_allclose(out.joints[..., 0], xyc[..., 0], rtol=1e-6)
+    assert told == sorted(told)
+    assert told[-1] == 900
+
+
+def test_frames_between_are_marked_and_far_ones_are_two_lives() -> None:
+    row = walk(1)[0]
+    tracks = {7: {f: row + np.array([f, 0, 0], np.float32) for f in (*range(10), *range(20, 30), 100_000)}, 3: {5: row}}
+    poses = list(lift_tracks(Echo(), tracks, fps=30))  # type: ignore[arg-type]
+    assert [(p.track_id, p.frame) for p in poses] == [(7, f) for f in (*range(30), 100_000)] + [(3, 5)]
+    assert {p.frame for p in poses if not p.observed} == set(range(10, 20))
+    assert all(p.joints[0, 0] == pytest.approx(p.frame) for p in poses if p.observed and p.track_id == 7)
+
+
+@pytest.mark.parametrize("settings", [{"fps": 0}, {"fps": float("nan")}, {"max_gap_s": -1}, {"window": 0}], ids=str)
+def test_settings_that_cannot_be(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="want"):
+        lift_sequence(Echo(), walk(3), **settings)  # type: ignore[arg-type]
 
 
 def test_untracked_people_are_refused() -> None:
     zeros = np.zeros((17, 2), np.float32)
     with pytest.raises(ValueError, match="track_id"):
-        Lifting(Echo()).push(0, [Person2D(None, np.zeros(4, np.float32), zeros, zeros[:, 0])])  # type: ignore[arg-type]
+        tracked_rows([Person2D(None, np.zeros(4, np.float32), zeros, zeros[:, 0])])
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,28 @@ def test_flip_averaging_makes_mirrored_input_give_the_mirrored_pose(lifter: Lift
     np.testing.assert_allclose(both(mirrored), want, atol=1e-4)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_windows_lifted_side_by_side_are_as_if_alone(lifter: Lifter, threads: int) -> None:
+    several = Lifter(lifter.model, lifter.name, threads=threads)
+    windows = [person(n, seed) for seed, n in enumerate((30, 30, 30, 30, 30, 12, 30))]
+    for (got, _), xyc in zip(several.many(windows), windows, strict=True):
+        np.testing.assert_allclose(got, lifter(xyc), atol=1e-6)
+
+
+def test_no_number_of_threads_changes_a_result(lifter: Lifter) -> None:
+    people = [person(600), person(300, 1)]
+    lifts = [lift_people(Lifter(lifter.model, "x", threads=n), people, fps=30) for n in (1, 2, 5)]
+    for other in lifts[1:]:
+        for got, want in zip(other, lifts[0], strict=True):
+            np.testing.assert_array_equal(got.joints, want.joints)
+
+
+def test_a_window_that_fails_ends_the_rest(lifter: Lifter) -> None:
+    several = Lifter(lifter.model, lifter.name, threads=2)
+    with pytest.raises(ValueError, match="window: want"):
+        list(several.many([person(30), np.zeros((3, 17, 2), np.float32), person(30)]))
+
+
 def test_no_random_weights_for_a_user(tmp_path, monkeypatch) -> None:
     with pytest.raises(UserError, match="no lifter called"):
         Lifter.load("no-such-lifter")
@@ -242,11 +265,10 @@ def tiny_lifter(frames: int) -> SasMamba:
 @pytest.mark.parametrize("frames", [1, 2, 27, 81])
 def test_windows_are_as_long_as_the_lifter_takes_them(frames: int) -> None:
     lifter = Lifter(tiny_lifter(frames), "tiny")
-    assert Lifting(lifter).window == frames
     joints = lift_sequence(lifter, person(100))
     assert np.isfinite(joints).all()
     with pytest.raises(ValueError, match="window: want"):
-        Lifting(lifter, window=frames + 1)
+        lift_sequence(lifter, person(100), window=frames + 1)
 
 
 @pytest.mark.parametrize("command_line", ["run", "lift"])
@@ -260,6 +282,7 @@ def test_a_lifter_of_81_frames_runs_everywhere(
     if command_line == "run":
         video = write_video(tmp_path / "clip.mp4", 100, size=(96, 64))
         arguments: list[object] = [video, "--out", tmp_path / "r.gif", "--save-poses", out, "--height", 64]
+        arguments.append("--keep-inferred")  # the walker is not where the pictures are
     else:
         np.savez(tmp_path / "in.npz", keypoints=person(100), fps=30.0, width=800, height=600, skeleton="h36m17")
         arguments = ["lift", tmp_path / "in.npz", out]

@@ -1,16 +1,14 @@
-"""Gaps, windows and identities without end: `Lifting` beside a slow, obvious reading of its promise."""
+"""Gaps, windows and people without end: `lift_people` beside a slow, obvious reading of its promise."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sasmamba.app.lifting.offline import Lifting, lift_sequence
-from sasmamba.app.types import Pose3D
+from sasmamba.app.lifting.offline import lift_people
 
 #: Frames in which somebody was seen.
 Life = list[int]
@@ -19,10 +17,13 @@ Life = list[int]
 class Summing:
     """Stands in for a lifter: every frame's answer depends on the frame, its place in the window, and all others."""
 
-    name, frames = "summing", 40
+    name, frames, refine, unsure, wide = "summing", 40, False, False, None
 
     def __init__(self) -> None:
         self.longest = 0
+
+    def many(self, windows: Iterable[np.ndarray], later: bool) -> Iterator[tuple[np.ndarray, None]]:
+        yield from ((self(xyc), None) for xyc in windows)
 
     def __call__(self, xyc: np.ndarray) -> np.ndarray:
         assert 1 <= len(xyc) <= self.frames
@@ -111,48 +112,29 @@ def test_what_windows_count_adds_up(frames: int, window: int) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(lives(), st.integers(1, 40), st.integers(0, 12), st.booleans())
-def test_lifting_is_what_it_promises(people: dict[int, Life], window: int, max_gap: int, every_frame: bool) -> None:
-    """One pose per frame of a stretch, in order, each once, blended as said; nothing waits longer than a window."""
-    lifter = Summing()
-    lifting = Lifting(lifter, window, max_gap)  # type: ignore[arg-type]
-    out: dict[int, list[Pose3D]] = defaultdict(list)
-    given_rows, last = dict.fromkeys(people, 0), {i: seen[-1] for i, seen in people.items()}
-    for frame in range(max(last.values()) + 1):
-        rows = {i: row(i, frame) for i, seen in people.items() if frame in seen}
-        if not rows and not every_frame:  # a caller may leave out frames without anybody
-            continue
-        for pose in lifting.push_joints(frame, rows):
-            assert pose.frame <= frame
-            out[pose.track_id].append(pose)
-        for i in people:
-            given_rows[i] += i in rows
-            waiting = given_rows[i] - sum(pose.observed for pose in out[i])
-            assert 0 <= waiting <= window
-            if frame - last[i] > max_gap:
-                assert waiting == 0, "somebody who is gone is still held"
-    for pose in lifting.finish():
-        out[pose.track_id].append(pose)
-    assert lifting.finish() == []
-
-    assert lifter.longest <= window
-    assert set(out) == set(people)
-    for i, seen in people.items():
-        want = expected(i, seen, window, max_gap)
-        assert [pose.frame for pose in out[i]] == list(want)
-        assert [pose.frame for pose in out[i] if pose.observed] == seen
-        np.testing.assert_allclose(np.stack([p.joints for p in out[i]]), np.stack(list(want.values())), rtol=1e-4)
-
-
-@settings(max_examples=60, deadline=None)
 @given(lives(), st.integers(1, 40), st.integers(0, 12))
-def test_a_whole_sequence_is_the_same(people: dict[int, Life], window: int, max_gap: int) -> None:
-    """`lift_sequence` of one person; NaN where they were not there."""
-    track_id, seen = next(iter(people.items()))
-    xyc = np.full((seen[-1] + 5, 17, 3), np.nan, np.float32)
-    for frame in seen:
-        xyc[frame] = row(track_id, frame)
-    joints = lift_sequence(Summing(), xyc, max_gap, window)  # type: ignore[arg-type]
-    want = expected(track_id, seen, window, max_gap)
-    assert np.flatnonzero(np.isfinite(joints).all((1, 2))).tolist() == list(want)
-    np.testing.assert_allclose(joints[list(want)], np.stack(list(want.values())), rtol=1e-4)
+def test_lifting_is_what_it_promises(people: dict[int, Life], window: int, max_gap: int) -> None:
+    """One pose per frame of a stretch, blended as said; NaN where somebody was not there."""
+    lifter = Summing()
+    sequences = []
+    for track_id, seen in people.items():
+        sequences.append(np.full((seen[-1] + 5, 17, 3), np.nan, np.float32))
+        for frame in seen:
+            sequences[-1][frame] = row(track_id, frame)
+    told: list[int] = []
+    lifted = lift_people(
+        lifter,  # type: ignore[arg-type]
+        sequences,
+        fps=10,
+        max_gap_s=max_gap / 10,
+        window=window,
+        progress=told.append,
+    )
+    assert lifter.longest <= window
+    assert told == sorted(told)
+    assert told[-1] == sum(map(len, sequences))
+    for one, (track_id, seen) in zip(lifted, people.items(), strict=True):
+        joints = one.joints
+        want = expected(track_id, seen, window, max_gap)
+        assert np.flatnonzero(np.isfinite(joints).all((1, 2))).tolist() == list(want)
+        np.testing.assert_allclose(joints[list(want)], np.stack(list(want.values())), rtol=1e-4)

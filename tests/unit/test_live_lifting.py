@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,12 @@ class Echo:
         self.windows: list[np.ndarray] = []
         self._error = error
 
-    def __call__(self, xyc: np.ndarray) -> np.ndarray:
+    def many(self, windows: Iterable[np.ndarray], threads: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        assert threads == 1
+        for xyc in windows:
+            yield self._lift(xyc), np.full((len(xyc), 17, 2), len(self.windows), np.float32)
+
+    def _lift(self, xyc: np.ndarray) -> np.ndarray:
         self.windows.append(xyc)
         out, found = xyc.copy(), np.flatnonzero(xyc[:, 0, 2] > 0)
         for joint in range(17):

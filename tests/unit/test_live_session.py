@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Self
@@ -16,10 +15,10 @@ from helpers_cli import Walker2D
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
-from sasmamba.app.live import screens
+from sasmamba.app.live import window as live_window
 from sasmamba.app.live.run_live import Delays
-from sasmamba.app.live.screens import Server, Window, can_show
 from sasmamba.app.live.session import Newest, Session, Shown
+from sasmamba.app.live.window import Window, can_show
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, VideoMeta
@@ -201,31 +200,8 @@ def test_percentiles_of_delays() -> None:
     assert delays.percentile(1.0) == 20_000
 
 
-def test_the_page_and_its_stream() -> None:
-    with Server(0) as server:
-        page = urllib.request.urlopen(server.url, timeout=5).read().decode()
-        assert 'src="stream"' in page
-        with pytest.raises(urllib.request.HTTPError, match="404"):
-            urllib.request.urlopen(server.url + "etc/passwd", timeout=5)
-        server.show(np.full((48, 64, 3), 128, np.uint8))
-        with urllib.request.urlopen(server.url + "stream", timeout=5) as stream:
-            assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
-            head = stream.readline() + stream.readline() + stream.readline()
-            assert b"image/jpeg" in head
-            size = int(head.split(b"Content-Length:")[1])
-            stream.readline()
-            assert stream.read(size)[:2] == b"\xff\xd8"
-
-
-def test_a_port_that_is_taken() -> None:
-    with Server(0) as server:
-        port = int(server.url.rstrip("/").rpartition(":")[2])
-        with pytest.raises(UserError, match=f"Port {port} .* cannot be served .*choose another --serve"):
-            Server(port)
-
-
 def test_no_display_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screens.sys, "platform", "linux")
+    monkeypatch.setattr(live_window.sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     can_show.cache_clear()

@@ -17,7 +17,7 @@ from helpers_video import grey_of, write_video
 from sasmamba.app.io import live_sources
 from sasmamba.app.io.live_sources import CameraSource, PacedFile, StreamSource, open_live
 from sasmamba.app.io.source_names import is_live
-from sasmamba.app.live.screens import Server
+from sasmamba.app.live.page_server import Server
 from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing

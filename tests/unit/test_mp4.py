@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import itertools
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers_video import add_tone, grey_of, write_sound_only, write_video
+from PIL import Image
 
 from sasmamba.app.io.gif import GifSink
 from sasmamba.app.io.mp4 import Mp4Sink, ticks_per_second
@@ -230,6 +233,29 @@ def test_sound_that_ends_in_noise_is_told(tmp_path: Path) -> None:
     assert len(list(VideoFile(tmp_path / "out.mp4"))) == 50
 
 
+def of_an_unknown_codec(path: Path) -> None:
+    write_video(path, 20, audio="pcm_s16le")
+    path.write_bytes(path.read_bytes().replace(b"sowt", b"z?zz"))
+
+
+def announced_only(path: Path) -> None:
+    """A transport stream whose table names sound of which no packet comes."""
+    write_video(path, 20, codec="mpeg2video", audio="mp2")
+    data = path.read_bytes()
+    packets = [data[i : i + 188] for i in range(0, len(data), 188)]
+    path.write_bytes(b"".join(p for p in packets if (p[1] & 31) << 8 | p[2] != 0x101))
+
+
+@pytest.mark.parametrize(("suffix", "make"), [(".mov", of_an_unknown_codec), (".ts", announced_only)])
+def test_sound_that_cannot_be_had_is_told(tmp_path: Path, suffix: str, make: Callable[[Path], None]) -> None:
+    make(tmp_path / f"a{suffix}")
+    assert VideoFile(tmp_path / f"a{suffix}").has_audio
+    sink = write_plain(tmp_path / "out.mp4", even_times(20, NTSC), NTSC, audio_from=tmp_path / f"a{suffix}")
+    assert len(sink.problems) == 1
+    assert "could not be taken over in full" in sink.problems[0]
+    assert len(list(VideoFile(tmp_path / "out.mp4"))) == 20
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_few_frames(tmp_path: Path, frames: int) -> None:
     write_plain(tmp_path / "out.mp4", even_times(frames, NTSC), NTSC)
@@ -389,3 +415,44 @@ def test_gif_after_an_exception(tmp_path: Path) -> None:
     with GifSink(tmp_path / "none.gif", 64, 48, Fraction(25)):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("times", [[0, 1, 7200, 7201], [0, 10**6]], ids=str)
+def test_a_gif_counts_eleven_minutes(tmp_path: Path, times: list[int]) -> None:
+    with GifSink(tmp_path / "a.gif", 32, 32, Fraction(25)) as sink:
+        for i, time in enumerate(times):
+            sink.write(np.full((32, 32, 3), 60 * i, np.uint8), Fraction(time))
+    with Image.open(tmp_path / "a.gif") as gif:
+        shown = []
+        for i in range(gif.n_frames):
+            gif.seek(i)
+            shown.append(gif.info["duration"])
+    waits = [(b - a) * 1000 for a, b in itertools.pairwise(times)]
+    assert shown == [*(min(wait, 655350) for wait in waits), 70]
+
+
+@pytest.mark.parametrize("jitter_ms", [0, 60, 400])
+def test_sound_that_is_copied_bears_jitter(tmp_path: Path, jitter_ms: int) -> None:
+    """Every fifth packet is stamped earlier than the one before it."""
+    source, odd = write_video(tmp_path / "in.mkv", 50, audio="aac"), tmp_path / "odd.mkv"
+    with av.open(str(source)) as file, av.open(str(odd), "w") as out:
+        streams = {s.index: out.add_stream_from_template(s) for s in file.streams}
+        sounds = 0
+        for packet in file.demux():
+            if packet.dts is None:
+                continue
+            packet.pts += 1000  # later than they are decoded, so that the muxer lets them jump
+            if packet.stream.type == "audio":
+                sounds += 1
+                packet.pts -= jitter_ms * (sounds % 5 == 0)
+            packet.stream = streams[packet.stream.index]
+            out.mux(packet)
+    with VideoFile(odd) as video:
+        starts_s = video.clock_s
+    times = even_times(50, Fraction(25))
+    sink = write_plain(tmp_path / "out.mp4", times, Fraction(25), audio_from=odd, audio_start_s=starts_s)
+    assert sink.problems == []
+    start, end, name = loud_part(tmp_path / "out.mp4")
+    assert name == "aac"
+    assert start == pytest.approx(0, abs=0.06)
+    assert end == pytest.approx(2, abs=0.08)

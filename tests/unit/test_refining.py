@@ -10,8 +10,8 @@ import torch
 from helpers_motion import walker
 from numpy.typing import NDArray
 
-from sasmamba.models import refining
-from sasmamba.models.refining import refine
+from sasmamba.models import kernels, refining
+from sasmamba.models.refining import fit_body, refine
 from sasmamba.models.skeletons import COCO, H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS, coco17_to_h36m17
 
 FRAMES, DISTANCE_M = 81, 4.0
@@ -228,6 +228,49 @@ def test_joints_and_frames_that_were_not_seen_are_carried_along() -> None:
     assert np.abs(np.diff(out - lifted, axis=0)).max() < 0.01, "what moves the poses is slow"
 
 
+def test_windows_of_one_person_have_one_body() -> None:
+    """Whoever turns shows their breadth in one window and their depth in the next; alone, each knows half."""
+    true = truth(243, yaw=0.0)
+    lifted = np.concatenate([lifted_of(true[:122]), lifted_of(true[122:])])  # the same other bones in both
+    seen = seen_of(true, 0.002)
+    parts = [slice(0, 122), slice(122, 243)]
+    body = fit_body([lifted[p] for p in parts], [seen[p] for p in parts])
+    assert body is not None
+    alone = np.concatenate([refine(lifted[p], seen[p]) for p in parts])
+    together = np.concatenate([refine(lifted[p], seen[p], body=body) for p in parts])
+    lengths = [[bones(j[p]).mean(0) for p in parts] for j in (alone, together)]
+    apart_alone, apart_together = (np.abs(a - b).mean() for a, b in lengths)
+    assert apart_together < 0.5 * apart_alone
+    assert error(together, true) < error(alone, true)
+
+
+def test_the_body_of_one_window_is_its_own() -> None:
+    true = truth()
+    lifted, seen = lifted_of(true), seen_of(true, 0.004)
+    body = fit_body([lifted], [seen])
+    assert np.abs(refine(lifted, seen, body=body) - refine(lifted, seen)).max() < 1e-3
+
+
+def test_nobody_has_a_body_that_was_not_seen() -> None:
+    lifted, seen = lifted_of(truth()), np.zeros((FRAMES, 17, 3))
+    assert fit_body([lifted], [seen]) is None
+
+
+@pytest.mark.skipif(kernels.load()[0] is None, reason=kernels.load()[1])
+@pytest.mark.parametrize("frames", [9, 81, 243])
+@pytest.mark.parametrize("joints", [EVERY_JOINT, SEEN_JOINTS], ids=["every joint", "a detector's"])
+def test_the_kernel_does_what_numpy_does(frames: int, joints: tuple[int, ...]) -> None:
+    true = truth(frames)
+    lifted, seen = lifted_of(true), seen_of(true, 0.004)
+    seen[frames // 2 :, H36M.LEFT_WRIST, :2] += 0.3
+    seen[frames // 3] = 0
+    seen[:, H36M.LEFT_KNEE, 2] = 0.4
+    seen[frames // 4, 2:, 2] = 0
+    want = refine(lifted, seen, joints, reference=True)
+    assert np.abs(want - lifted).max() > 1e-3
+    np.testing.assert_allclose(refine(lifted, seen, joints), want, atol=1e-6)
+
+
 @pytest.mark.parametrize("emptied", ["short", "nothing seen", "one frame"])
 def test_too_little_to_go_by(emptied: str) -> None:
     true = truth()
@@ -320,3 +363,18 @@ def test_it_is_the_lowest_point_of_the_objective(
     assert np.linalg.norm(refine(lifted, seen, joints) - lowest, axis=-1).mean() < 5e-4, (
         "three steps come as near as it matters"
     )
+
+
+def test_evaluation_refines_a_persons_windows_as_an_offline_run_does() -> None:
+    """Windows that follow each other without overlap are the offline run's own, bones included."""
+    from sasmamba.app.lifting.lifter import Lifter
+    from sasmamba.training.evaluation import model_lift
+
+    lifter = Lifter.load()
+    g = torch.Generator().manual_seed(3)
+    xyc = torch.rand(2, 60, 17, 3, generator=g).cumsum(1) * torch.tensor([2.0, 2.0, 0.0]) + torch.tensor([0, 0, 0.9])
+    wanted = list(lifter.refined([*xyc.numpy()], [one for one, _ in lifter.many([*xyc.numpy()], later=True)], [0, 0]))
+    found = model_lift(lifter.model, flip=True, refined=True, per_person=2)(xyc)
+    np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-5)
+    alone = model_lift(lifter.model, flip=True, refined=True)(xyc)
+    assert (alone - found).abs().max() > 1e-3

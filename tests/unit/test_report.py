@@ -117,12 +117,15 @@ def test_the_data_are_the_take_s(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numbers(data["times"], "<f8"), [float(t) for t in take.times_s])
     assert [p["id"] for p in data["people"]] == [1, 7]
     for person, world in zip(data["people"], people.values(), strict=True):
-        joints = numbers(person["joints"], "<i2", (-1, 17, 3))
+        joints = numbers(person["joints"], "<i2", (-1, 21, 3))
         seen = numbers(person["seen"], "u1")
         missing = np.isin(np.arange(5, 45), range(20, 24))
         assert person["first"] == 5
         assert (joints[missing] == -32768).all()
-        np.testing.assert_allclose(joints[~missing] * person["unit_m"], world[~missing], atol=0.6 * person["unit_m"])
+        np.testing.assert_allclose(
+            joints[~missing, :17] * person["unit_m"], world[~missing], atol=0.6 * person["unit_m"]
+        )
+        assert (joints[~missing][:, 17:, 2] * person["unit_m"] > 0.02).all()  # nobody's feet are in the floor
         assert seen.tolist() == [0 if 20 <= f < 24 else 2 if f % 2 == 0 else 1 for f in range(5, 45)]
         for name, values in joint_angles(world).items():
             found = numbers(person["angles"][name], "<i2")
@@ -147,7 +150,8 @@ def test_nothing_is_asked_for_and_the_policy_says_so(tmp_path: Path) -> None:
     assert policy.startswith(f"default-src 'none'; script-src 'sha256-{script}'; ")
     assert "http" not in policy
     assert len(told.ids) == len(set(told.ids))
-    assert sum(t == "svg" for t, _ in told.elements) == 2 * len(ANGLES)
+    assert sum(t == "svg" for t, _ in told.elements) == 2 * (len(ANGLES) - 1)  # nobody's feet were seen
+    assert "Ankle angles: none." in (tmp_path / "clip.html").read_text(encoding="utf-8")
     for tag, attrs in told.elements:
         if tag in ("svg", "canvas", "video"):
             assert attrs.get("aria-label"), tag
@@ -297,7 +301,8 @@ def test_long_curves_keep_their_peaks_and_gaps() -> None:
     t = np.arange(100_000) / 30
     values = np.sin(t)
     values[31_234], values[50_000:60_000] = 77, np.nan
-    short_t, short = thinned(t, values)
+    kept = thinned(values)
+    short_t, short = t[kept], values[kept]
     assert len(short) <= 3000
     assert (np.diff(short_t) >= 0).all()
     assert np.nanmax(short) == 77
@@ -346,7 +351,7 @@ def test_the_command_writes_it_beside_the_render(clip: Path) -> None:
     assert base64.b64decode(told.texts["video-data"]) == clip.with_name("r.mp4").read_bytes()
     rows = list(csv.DictReader(clip.with_name("r.csv").open()))
     person = told.data["people"][0]
-    knee = numbers(person["joints"], "<i2", (-1, 17, 3))[:, 5] * person["unit_m"]
+    knee = numbers(person["joints"], "<i2", (-1, 21, 3))[:, 5] * person["unit_m"]
     np.testing.assert_allclose(knee, [[float(r[f"left_knee_{a}_m"]) for a in "xyz"] for r in rows], atol=6e-4)
 
 

@@ -7,16 +7,19 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, sighted, warnings
-from sasmamba.app.export.report.plots import BOX, angle_plots
+from sasmamba.app.export.report.plots import BOX, Curves, angle_plots
+from sasmamba.app.motion.angle_bands import angle_states
 from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.certainty import Certainty
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
-from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.angles import ANGLES
 
 #: Plots of more people than this begin folded.
 _OPEN_PEOPLE = 3
@@ -143,17 +146,41 @@ def _list(rows: dict[str, str]) -> str:
     return "<dl>" + "".join(f"<dt>{plain(name)}</dt><dd>{plain(text)}</dd>" for name, text in rows.items()) + "</dl>"
 
 
+#: Said where there are no ankle angles.
+_FEET_UNSEEN = (
+    '<p class="fine">Ankle angles: none. The 2D stage saw no heels and toes; the feet that are drawn follow from the '
+    "legs, contact and the floor, which tells how people stand and not how an ankle bends.</p>"
+)
+
+
+def _curves(take: Take, motion: PersonMotion, time: NDArray, until_s: float) -> Curves:
+    def whole(values: NDArray, empty: float | bool) -> NDArray:
+        out = np.full(take.frames, empty)
+        out[motion.frame] = values
+        return out
+
+    angles = {name: whole(values, np.nan) for name, values in motion.angles().items()}
+    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands().items()}
+    inferred = {name: whole(s == Certainty.INFERRED, False) for name, s in angle_states(motion.states).items()}
+    missing, carried = whole(~motion.posed, True), whole(~sighted(take, motion), False)
+    name = f"person {motion.track_id}"
+    return Curves(time, angles, bands, inferred, missing, carried & ~missing, until_s, name)
+
+
 def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     """The joint angles of everybody over time, and a button that saves them."""
     if not people:
         return ""
     until_s = float(take.times_s[-1]) + 1 / float(take.meta.fps)
     time = np.array([float(t) for t in take.times_s])
+    banded = any(np.isfinite(motion.half_width_m).any() for motion in people)
     legend = "".join(
         f'<span><i class="{kind}" style="{style}"></i>{text}</span>'
         for kind, style, text in (
             ("stroke", "border-color:var(--left)", "left"),
             ("stroke", "border-color:var(--right)", "right"),
+            ("stroke", "border-top-style:dashed", "a joint of it was not seen"),
+            *([("", "background:currentColor;opacity:.22", "holds the truth in 95 of 100 cases")] if banded else []),
             ("", "background:var(--carried)", "not seen, carried by the frames around"),
             ("", "background:var(--gap)", "no pose"),
         )
@@ -162,23 +189,19 @@ def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     parts = [f'<section><h2>Joint angles</h2><p class="legend">{legend}</p>']
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
-        whole = np.full((take.frames, 17, 3), np.nan)
-        whole[motion.frame] = motion.joints
-        missing = ~np.isfinite(whole).all((1, 2))
-        carried = np.zeros(take.frames, bool)
-        carried[motion.frame] = ~sighted(take, motion)
-        drawn = angle_plots(
-            time, joint_angles(whole), missing, carried & ~missing, until_s, f"person {motion.track_id}"
-        )
+        drawn = angle_plots(_curves(take, motion, time, until_s))
         figure = "\n".join(
             f'<figure data-person="{motion.track_id}" data-angle="{i}"><figcaption><h3>{angle.label}</h3>'
             f'<output></output></figcaption><div class="plot" data-box="{box}" data-until="{until_s:.6f}">'
             f'{drawn[angle.name]}</div><p class="definition">{plain(angle.definition)}</p></figure>'
             for i, angle in enumerate(ANGLES)
+            if angle.name != "ankle_dorsiflexion" or motion.feet_seen.any()
         )
+        unseen = "" if motion.feet_seen.any() else _FEET_UNSEEN
         shown = " open" if len(people) <= _OPEN_PEOPLE else ""
         parts.append(
-            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div></details>'
+            f'<details{shown}><summary>Person {motion.track_id}</summary><div class="plots">{figure}</div>{unseen}'
+            "</details>"
         )
     parts.append(
         f'<button id="save" type="button" data-name="{plain(name)}_angles.csv">Save angles as CSV</button></section>'
