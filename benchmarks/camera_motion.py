@@ -196,9 +196,7 @@ def paths(video: Path, which: str, wrong: float, cameras: int) -> None:
         film, meta = [frame.bgr for frame in source], source.meta
     big = Intrinsics.assumed(meta, BIG_FOV_DEG)
     still_take = analysed(video, big, lifter)
-    print(
-        "| seed | person | frames | path, m | off, cm | % of path | fitted, cm | slide, cm/s | true | if still |"
-    )
+    print("| seed | person | frames | path, m | off, cm | % of path | fitted, cm | slide, cm/s | true | if still |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     times = np.arange(len(film)) / float(meta.fps)
     seed, done = SEEDS[which][0], 0
