@@ -189,8 +189,8 @@ def compared(a: NDArray, b: NDArray) -> tuple[float, float]:
 def paths(video: Path, which: str, wrong: float, cameras: int) -> None:
     """Prints the table of paths beside those of the still clip: how far off they are on average as they are, in the
     axes of the camera that stood still, and with the best rotation and shift taken out; how fast planted feet slide in
-    the still clip and in the moving; and how far off they are with the camera's true motion, which leaves what the 2D and
-    the lifter make of another picture, and with the camera taken to be still."""
+    the still clip and in the moving; and how far off they are with the camera's true motion, which leaves
+    what the 2D and the lifter make of another picture, and with the camera taken to be still."""
     lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True)
     with VideoFile(video) as source:
         film, meta = [frame.bgr for frame in source], source.meta
@@ -284,7 +284,7 @@ def mocap(video: Path, root: Path, which: str, clips: int) -> None:
     print("| camera | clips | root error, % of the path: mean / worst | cm: mean | planted feet slide, cm/s |")
     print("| --- | --- | --- | --- | --- |")
     kept: dict[str, list[tuple[float, float, float]]] = {}
-    for n, c in enumerate(chosen(motion, words)[:clips]):
+    for n, c in enumerate([c for c in chosen(motion, words) if "walk" in str(motion.action[c]).lower()][:clips]):
         for name, error in _mocap_clip(motion, c, lifter, picture, 1000 * n + 7):
             kept.setdefault(name, []).append(error)
     for name, some in kept.items():
