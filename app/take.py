@@ -44,6 +44,7 @@ class Take:
         side_repairs: where left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins, in order of time.
         camera_motion: how the camera turned and zoomed, None where it stood still.
+        upper: the tracks whose legs are left out of pictures and files, see `body`.
     """
 
     meta: VideoMeta
@@ -56,6 +57,7 @@ class Take:
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     camera_motion: CameraMotion | None = None
+    upper: frozenset[int] = frozenset()
 
     @property
     def frames(self) -> int:

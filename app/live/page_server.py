@@ -208,13 +208,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.headers.defects or self.headers.get_payload():  # lines that are no headers would hide those after them
             return self._refuse(Refusal(HTTPStatus.BAD_REQUEST, "The request has lines that are no headers."))
+        wants_motion = self.headers.get("Upgrade", "").lower() == "websocket"
+        if wants_motion:
+            self.protocol_version = "HTTP/1.1"  # clients for WebSockets do not read refusals in another
         refusal = self.server.page.gate.refusal(self.path, self.headers)
         path = self.path.partition("?")[0]
         if refusal is not None:
             self._refuse(refusal)
         elif path == "/stream":
             self._stream()
-        elif self.headers.get("Upgrade", "").lower() == "websocket" and path in ("/", "/motion"):
+        elif wants_motion and path in ("/", "/motion"):
             self._motion()
         elif path == "/":
             self._answer(HTTPStatus.OK, "text/html", page(self.server.page.query))

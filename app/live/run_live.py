@@ -139,7 +139,7 @@ class _Picture:
             if session.governor.number:
                 self._hud += f"\nto keep up, 2D: {session.governor.level}"
         hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
-        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
+        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots, upper=shown.upper)
         self._session.note("draw", time.perf_counter() - begin)
         return picture
 
