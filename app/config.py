@@ -129,7 +129,7 @@ class Settings(SharedSettings):
         pitch_deg: by how much the camera looks down; None where nobody knows.
         roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
-        rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
+        rig, bvh_scale, markers, keep_inferred: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
         threads: of the 2D stage, the lifting and the render, the results are the same with any; None for as many as
             there are cores.
@@ -153,6 +153,7 @@ class Settings(SharedSettings):
     rig: str = "cmu"
     bvh_scale: float = 1.0
     markers: str = "ours"
+    keep_inferred: bool = False
     numbers: bool = False
     threads: int | None = None
 
@@ -181,7 +182,7 @@ class Settings(SharedSettings):
     @property
     def export_options(self) -> ExportOptions:
         """How formats are written that leave a choice."""
-        return ExportOptions(self.rig, self.bvh_scale, self.markers)
+        return ExportOptions(self.rig, self.bvh_scale, self.markers, self.keep_inferred)
 
     @property
     def known_camera(self) -> KnownCamera:

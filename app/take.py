@@ -45,6 +45,8 @@ class Take:
         cuts: where a new shot begins, in order of time.
         camera_motion: how the camera turned and zoomed, None where it stood still.
         upper: the tracks whose legs are left out of pictures and files, see `body`.
+        wide: by how much 95 % intervals of joints are wider than the 68 % ones of `Pose3D.half_width_m`, across and
+            along the line of sight: the lifter's `Calibration`.
     """
 
     meta: VideoMeta
@@ -58,6 +60,7 @@ class Take:
     cuts: list[Cut] = field(default_factory=list)
     camera_motion: CameraMotion | None = None
     upper: frozenset[int] = frozenset()
+    wide: tuple[float, float] = (1.97, 1.97)
 
     @property
     def frames(self) -> int:

@@ -140,9 +140,9 @@ def main() -> None:
     for who, parts in {args.subject: strangers, "other proportions": rebuilt}.items():
         for each in parts:
             for name, make in {
-                "lifted": lambda poses=each.poses: poses,
-                "refined": each.refined,
-                "one body": each.one_body,
+                "lifted": Lifted.plain,
+                "refined": Lifted.refined,
+                "one body": Lifted.one_body,
             }.items():
                 begin = time.process_time()
                 poses = make(each)

@@ -69,7 +69,9 @@ MaxPeople = Annotated[int, typer.Option(help="Follow at most so many people.")]
 FieldOfView = Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")]
 Body = Annotated[
     str,
-    typer.Option(help="What is shown of people: full, upper (no legs), or auto: legs only of those whose legs are seen."),
+    typer.Option(
+        help="What is shown of people: full, upper (no legs), or auto: legs only of those whose legs are seen."
+    ),
 ]
 Height = Annotated[
     int, typer.Option(parser=pixels, metavar="INTEGER", help="Height of the picture that is drawn, pixels, at most.")

@@ -96,6 +96,12 @@ def run(
     markers: Annotated[
         str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
     ] = "ours",
+    keep_inferred: Annotated[
+        bool,
+        typer.Option(
+            "--keep-inferred", help="Write limbs, too, that were not in the picture: the lifter's guess at them."
+        ),
+    ] = False,
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -153,6 +159,7 @@ def run(
         rig=rig,
         bvh_scale=bvh_scale,
         markers=markers,
+        keep_inferred=keep_inferred,
         height=height,
         numbers=numbers,
         threads=threads,

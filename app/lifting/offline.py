@@ -102,7 +102,7 @@ def lift_people(
     plan = [
         part
         for person, xyc in enumerate(masked)
-        for first, end in _stretches(np.asarray((xyc[..., 2] > 0).any(1)), round(max_gap_s * fps))
+        for first, end in _stretches(xyc, round(max_gap_s * fps))
         for part in _windows(person, first, end, window)
     ]
     windows = [masked[part.person][part.start : part.end] for part in plan]
@@ -150,10 +150,11 @@ def lift_tracks(
         lives.append(np.zeros((max(rows) + 1 - first, 17, 3), np.float32))
         lives[-1][[frame - first for frame in rows]] = list(rows.values())
     lifted = lift_people(lifter, lives, fps=fps, progress=progress)
-    for (track_id, rows), poses in zip(tracks.items(), lifted, strict=True):
-        for frame, joints in enumerate(poses, start=min(rows)):
+    for (track_id, rows), own in zip(tracks.items(), lifted, strict=True):
+        for i, joints in enumerate(own.joints):
             if np.isfinite(joints).all():
-                yield Pose3D(frame, track_id, joints.copy(), observed=frame in rows)
+                frame, width = min(rows) + i, None if own.half_width_m is None else own.half_width_m[i].copy()
+                yield Pose3D(frame, track_id, joints.copy(), observed=frame in rows, half_width_m=width)
 
 
 def lift_sequence(

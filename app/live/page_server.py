@@ -42,7 +42,8 @@ class Server:
     then whoever brings the token that is in the addresses. The connection is not encrypted.
 
     Args:
-        port, host: where to listen; port 0 is any free one.
+        port: where to listen; 0 is any free one.
+        host: this machine's address to listen at.
         feed: the motion; without one the page shows the picture alone.
         option: that chose the port.
 

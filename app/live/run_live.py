@@ -83,8 +83,8 @@ class LiveReport:
         interrupted: the user stopped it.
         level: what the 2D stage did at the end.
         level_s: seconds that it did what, where it did something.
-        sent, unsent: frames that were handed on as data, and that newer ones replaced before they could be sent, of
-            every WebSocket client and of OSC.
+        sent: frames that were handed on as data.
+        unsent: those that newer ones replaced before they could be sent, of every WebSocket client and of OSC.
     """
 
     captured: int

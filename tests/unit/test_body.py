@@ -117,7 +117,7 @@ def test_legs_are_drawn_in_neither_panel() -> None:
         frame = Frame(0, Fraction(0), np.full((480, 640, 3), 90, np.uint8))
         for upper in (frozenset({1}), frozenset[int]()):
             root = {1: np.array([0, 2, 1], np.float32)}
-            drawn = Renderer(META).draw(frame, (replace(seen, joints_px=moved),), (pose,), None, root, None, upper)
+            drawn = Renderer(META).draw(frame, (replace(seen, joints_px=moved),), (pose,), None, root, upper=upper)
             pictures.append(drawn.copy())
     without, with_, without_moved, with_moved = pictures
     np.testing.assert_array_equal(without, without_moved)
