@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.angle_bands import angle_half_widths
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
 from sasmamba.app.motion.feet import find_feet
@@ -55,6 +56,7 @@ class PersonMotion:
         states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
         sight: (F, 3) unit vectors of the line of sight to the person, world axes.
         wide: as in `Take`.
+        upper: legs are left out, see `body`.
     """
 
     track_id: int
@@ -70,6 +72,7 @@ class PersonMotion:
     states: NDArray
     sight: NDArray
     wide: tuple[float, float]
+    upper: bool = False
 
     @property
     def posed(self) -> NDArray:
@@ -82,14 +85,12 @@ class PersonMotion:
         return np.concatenate([self.joints, self.feet], 1)
 
     def told(self, keep_inferred: bool = False) -> FloatArray:
-        """`points` as files have them: NaN where they are unknown, unless they are to be kept."""
-        if keep_inferred:
-            return self.points
-        return np.where((self.states == Certainty.UNKNOWN)[..., None], np.float32(np.nan), self.points)
+        """`points` as files have them: NaN where they are unknown, unless they are to be kept, and of legs left out."""
+        return np.where(self.drawable(keep_inferred)[..., None], self.points, np.float32(np.nan))
 
     def drawable(self, keep_inferred: bool = False) -> NDArray:
         """(F, 21) bool: which points say how the bones of a rig turn."""
-        return np.asarray(keep_inferred | (self.states != Certainty.UNKNOWN))
+        return np.asarray((keep_inferred | (self.states != Certainty.UNKNOWN)) & ~left_out(self.upper))
 
     def angles(self, keep_inferred: bool = False) -> dict[str, NDArray[np.float64]]:
         """Every joint angle, see `joint_angles`, of the points `told`."""
@@ -125,6 +126,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.zeros((len(frame), len(JOINTS) + len(FEET)), np.uint8),
             np.full((len(frame), 3), np.nan),
             take.wide,
+            i in take.upper,
         )
         motion.joints[at], motion.feet[at] = joints, feet.points
         motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
