@@ -8,6 +8,7 @@ from typing import get_args
 
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
+from sasmamba.app.motion.body import BodyChoice, check_body
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.motion.gravity import KnownCamera
@@ -61,6 +62,7 @@ class SharedSettings:
         lifter: a shipped lifter's name or a checkpoint's path.
         device: auto, cpu or cuda, for the lifter and the 2D stage (MediaPipe always runs on the CPU).
         fov_deg: assumed field of view along the picture's longer side, for where people stand.
+        body: what is shown and written of people; auto: legs only of those whose legs are seen.
         height: of the picture that is drawn, in pixels, at most.
         start_s: where in a file to begin, None for its start.
 
@@ -76,6 +78,7 @@ class SharedSettings:
     lifter: str = DEFAULT_LIFTER
     device: str = "auto"
     fov_deg: float = 60.0
+    body: BodyChoice = "auto"
     height: int = 720
     start_s: float | None = None
 
@@ -96,6 +99,7 @@ class SharedSettings:
                 )
         if self.device not in ("auto", "cpu", "cuda"):
             raise _usage(f"--device must be auto, cpu or cuda, not {self.device!r}.")
+        check_body(self.body)
         if not 10 <= self.fov_deg <= 150:
             raise _usage(f"--fov must lie between 10 and 150 degrees, not {self.fov_deg:g}.")
         if not 1 <= self.max_people <= MOST_PEOPLE:
@@ -193,6 +197,8 @@ class LiveSettings(SharedSettings):
     Attributes:
         serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
         serve_host: this machine's address that the page is served on; other machines reach all but 127.0.0.1.
+        ws: port of a WebSocket that sends motion as JSON, on serve_host too; None: only with the page, on its port.
+        osc: host and port that motion is sent to by the VMC protocol; None: nowhere.
         window: open a window; None: where there is a display.
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
@@ -202,6 +208,8 @@ class LiveSettings(SharedSettings):
 
     serve: int | None = None
     serve_host: str = "127.0.0.1"
+    ws: int | None = None
+    osc: tuple[str, int] | None = None
     window: bool | None = None
     lookahead: int = 0
     seconds: float | None = None
@@ -212,8 +220,11 @@ class LiveSettings(SharedSettings):
         SharedSettings.__post_init__(self)
         if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
             raise _usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
-        if self.serve is not None and not 0 <= self.serve <= 65535:
-            raise _usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
+        for option, port in (("--serve", self.serve), ("--ws", self.ws)):
+            if port is not None and not 0 <= port <= 65535:
+                raise _usage(f"{option} must be a port from 0 (any free one) to 65535, not {port}.")
+        if self.osc is not None and not (self.osc[0] and 1 <= self.osc[1] <= 65535):
+            raise _usage("--osc wants HOST:PORT with a port from 1 to 65535, 127.0.0.1:39539 say.")
         if self.seconds is not None and not self.seconds > 0:
             raise _usage(f"--seconds must be more than 0, not {self.seconds:g}.")
         check_between("--seconds", self.seconds, 0, MOST_SECONDS)

@@ -189,7 +189,7 @@ class View {
     pen.beginPath();
     for (const { a, b } of this.limbs) {
       const p = at(a), q = at(b);
-      if (p[2] < .1 || q[2] < .1) continue;
+      if (!(p[2] > .1 && q[2] > .1)) continue; // behind the eye, or not known
       pen.moveTo(p[0], p[1]); pen.lineTo(q[0], q[1] + .01);
     }
     pen.stroke();
@@ -215,9 +215,9 @@ class View {
     }
     // the head's ball lies over the neck that ends in it
     const depth = part => (part.p[2] + part.q[2]) / 2 - (part.ahead || 0);
-    parts.sort((x, y) => depth(y) - depth(x));
-    for (const { p, q, radius, alpha, color, bare } of parts) {
-      if (p[2] < .1 || q[2] < .1) continue;
+    const drawn = parts.filter(({ p, q }) => p[2] > .1 && q[2] > .1); // not behind the eye, and known
+    drawn.sort((x, y) => depth(y) - depth(x));
+    for (const { p, q, radius, alpha, color, bare } of drawn) {
       const width = Math.max(1.5 * this.ratio, 2 * radius * this.focal / ((p[2] + q[2]) / 2));
       const line = (w, style, shift) => {
         pen.strokeStyle = style; pen.lineWidth = w;
