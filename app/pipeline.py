@@ -26,9 +26,11 @@ from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
+from sasmamba.app.motion.body import people_without_legs
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
@@ -92,7 +94,9 @@ def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Li
     """
     device = resolve_device(settings.device)
     with (
-        lifter_beside(settings.lifter, device, flip=settings.flip, refine=settings.refine) as lifter,
+        lifter_beside(
+            settings.lifter, device, flip=settings.flip, refine=settings.refine, threads=settings.threads
+        ) as lifter,
         open_pose2d(
             settings.pose2d,
             max_people=settings.max_people,
@@ -275,6 +279,7 @@ def render(
     renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
     feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+    faint = {i: faintness(take, track) for i, track in take.tracks.items()}
 
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
@@ -290,7 +295,16 @@ def render(
                         renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
                     soles = {i: feet[i][frame.index] for i in roots}
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
+                    picture = renderer.draw(
+                        frame,
+                        take.people_at(frame.index),
+                        poses,
+                        hud,
+                        roots,
+                        soles,
+                        {i: faint[i][frame.index] for i in roots},
+                        take.upper,
+                    )
                 yield picture, frame.time_s
 
     width, height = renderer.size
@@ -352,11 +366,12 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         absent = "" if settings.person is None else keep_person(take, settings.person)
+        take.upper = people_without_legs(take, settings.body)
         if settings.smooth:
             smooth_take(take)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
-            save_poses(take, job.poses)
+            save_poses(take, job.poses, keep_inferred=settings.keep_inferred)
             files.append(str(job.poses))
         with timings("place"):
             placement = place(
@@ -406,6 +421,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            upper=sorted(take.upper),
             camera=in_words(take.camera_motion),
             upright=placement.assumptions["shots"] if placement.poses else [],
         )
@@ -423,7 +439,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 report.stage_ms,
                 told,
             )
-            report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
+            report.files.extend(map(str, export_motion(take, placement, base, views, outcome, settings.export_options)))
         if absent:
             kept = (
                 f"what was asked for of everybody is in {', '.join(report.files)}"

@@ -2,11 +2,15 @@
 
     python benchmarks/feet.py --data ../shared/data/mocap          # the table
     python benchmarks/feet.py --data ../shared/data/mocap --fit    # the constants of app/motion/feet.py
+    python benchmarks/feet.py --data ../shared/data/mocap --lifted # the table of poses that were lifted
 
 The constants are fitted on Human3.6M's S1, S5, S6 and S7, on CMU's and the adults' marker data; the table is of people
 who are not among them: Human3.6M's S8 and Bandai's actors. Joints are the recorded ones, so it is the feet alone that
 err; "with 2D" shows heel and toe tip to a simulated camera at chest height, 4 m away, with 2 px of noise at 1000 px.
 Bandai's skeleton has feet of 14 cm, 9 before the ankle: "own size" is the toe's error with feet as long as recorded.
+--lifted shows S8's standing and walking clips to benchmarks/footing.py's made cameras with a detector's noise, lifts
+and places them as offline runs do, and compares in axes that are level and head the same way: the toe about its own
+ankle, and about the pelvis, with all the lifter's error in it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +97,60 @@ def report(data: Path) -> None:
                 )
 
 
+def lifted(data: Path) -> None:
+    """Prints the figures of every third clip of S8, from poses that were lifted and placed."""
+    import torch
+    from footing import SETS, chosen, seen_clip
+
+    from sasmamba.app.lifting.lifter import Lifter
+    from sasmamba.app.motion.axes import level
+    from sasmamba.app.motion.placing import place
+    from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+    from sasmamba.training.motion import load_motion
+
+    lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True, refine=True)
+    motion, known = load_motion([data / "h36m_train.npz"]), np.load(data / "h36m_train_feet.npz")
+    starts, raw = known["clip_start"], np.load(data / "h36m_train.npz")
+    names = raw["clip_name"].tolist()
+    by_ankle, by_pelvis, angle = [], [], []
+    for c in chosen(motion, SETS["held out"]["S8, standing and walking"][1])[::3]:
+        clip = seen_clip(motion, c, lifter, "", 7)
+        placed = place(clip.take, 60, intrinsics=clip.camera)
+        begin = starts[names.index(str(motion.name[c]))]
+        first = begin + _nearest_first(clip.world, raw, begin, int(motion.length[c]))
+        at = slice(first, first + len(clip.world))
+        joints = raw["joints"][at] / 1e4
+        feet = known["feet"][at] / 1e4
+        ((i, found),) = model.find_feet(clip.take, placed).items()
+        frames, world = placed.world(i)
+        # the recorded clip to the made camera's world, and that to axes that are level and head as the found ones do
+        turn = np.linalg.lstsq(joints.reshape(-1, 3), (clip.world - clip.world[:, :1]).reshape(-1, 3), rcond=None)[0]
+        to_level = turn @ clip.R_world_cam @ level(clip.R_world_cam[2]).T
+        truth, true_joints = feet[frames] @ to_level, joints[frames] @ to_level
+        mine, my_joints = found.points - world[:, :1], world - world[:, :1]
+        on = at_rest(np.array([float(clip.take.times_s[f]) for f in frames]), clip.world[frames])
+        own = (mine[:, 1::2] - my_joints[:, _ANKLES]) - (truth[:, 1::2] - true_joints[:, _ANKLES])
+        by_ankle.append(np.linalg.norm(own, axis=-1)[on])
+        by_pelvis.append(np.linalg.norm(mine[:, 1::2] - truth[:, 1::2], axis=-1)[on])
+        a, b = (np.diff(x.reshape(-1, 2, 2, 3), axis=2)[:, :, 0] for x in (mine, truth))
+        cosine = (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+        angle.append(np.degrees(np.arccos(cosine.clip(-1, 1)))[on])
+    ankle, pelvis, off = (np.concatenate(x) for x in (by_ankle, by_pelvis, angle))
+    print(
+        f"S8, lifted, {len(off)} planted feet of {len(angle)} clips: "
+        f"toe about its ankle {100 * np.median(ankle):.1f} cm, "
+        f"about the pelvis {100 * np.median(pelvis):.1f} cm, direction {np.median(off):.1f}° (medians)"
+    )
+
+
+def _nearest_first(world: NDArray, raw: Any, begin: int, length: int) -> int:
+    """The frame of a recorded clip that a part of it begins with: the one whose pose is the same but for a turn."""
+    want = np.linalg.norm(world[0] - world[0, :1], axis=-1), (world[0] - world[0, :1])[:, 2]
+    joints = raw["joints"][begin : begin + length] / 1e4
+    off = np.abs(np.linalg.norm(joints, axis=-1) - want[0]).sum(1) + np.abs(joints[..., 2] - want[1]).sum(1)
+    return int(off.argmin())
+
+
 def fit(data: Path) -> None:
     """Prints the constants: mean direction in the axes of the shank, median lengths in shanks."""
     direction, ahead, behind = [], [], []
@@ -118,8 +177,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of motion capture files with feet")
     parser.add_argument("--fit", action="store_true", help="print the model's constants")
+    parser.add_argument("--lifted", action="store_true", help="measure feet of lifted poses")
     arguments = parser.parse_args()
-    (fit if arguments.fit else report)(arguments.data)
+    (fit if arguments.fit else lifted if arguments.lifted else report)(arguments.data)
 
 
 if __name__ == "__main__":

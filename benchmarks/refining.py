@@ -48,6 +48,10 @@ class Lifted:
     poses: NDArray
     seconds: float
 
+    def plain(self) -> NDArray:
+        """The poses as they are."""
+        return self.poses
+
     def refined(self) -> NDArray:
         """The poses refined."""
         return refining.refine_windows(self.poses, self.seen)
@@ -136,12 +140,12 @@ def main() -> None:
     for who, parts in {args.subject: strangers, "other proportions": rebuilt}.items():
         for each in parts:
             for name, make in {
-                "lifted": lambda poses=each.poses: poses,
-                "refined": each.refined,
-                "one body": each.one_body,
+                "lifted": Lifted.plain,
+                "refined": Lifted.refined,
+                "one body": Lifted.one_body,
             }.items():
                 begin = time.process_time()
-                poses = make()
+                poses = make(each)
                 ratio = (time.process_time() - begin) / each.seconds
                 f = figures(torch.from_numpy(poses), each.windows)
                 shown = "  ".join(f"{k} {f[k]:6.2f}" for k in ("P1", "P2", "velocity", "acceleration"))

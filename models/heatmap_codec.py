@@ -27,7 +27,10 @@ DARK_SIGMA, DARK_REACH = 2.0, 5
 def normalised(crops: Picture, device: torch.device | str = "cpu") -> Tensor:
     """(n, height, width, 3) uint8 BGR to what the network reads, (n, 3, height, width) float32 RGB, channels last."""
     # Moved as bytes: a quarter of the traffic to a GPU. The permuted view of such an array is channels-last already.
-    rgb = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).flip(1).float()
+    pixels = torch.from_numpy(crops)
+    if torch.device(device).type == "cuda":  # a GPU fetches pinned memory by itself, while the CPU goes on
+        pixels = pixels.pin_memory()
+    rgb = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).flip(1).float()
     mean, deviation = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, DEVIATION))
     return ((rgb - mean) / deviation).contiguous(memory_format=torch.channels_last)
 

@@ -28,7 +28,7 @@ from sasmamba.app.config import Job, Settings
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import Lifting
+from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.lifting.online import LiveLifting, live_window
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.pipeline import analyse, run
@@ -92,7 +92,9 @@ def stage_costs(
     """What every stage takes on the first frames of a video with people.
 
     Args:
-        video: the clip. frames: of it, at most so many. rounds: of which the least counts.
+        video: the clip.
+        frames: of it, at most so many.
+        rounds: of which the least counts.
         settings: of the run that is taken apart; None for MoveNet where that can be had, else MediaPipe.
         before: measurements of the same before, which count, too.
 
@@ -224,10 +226,7 @@ def _analysed(video: Path, frames: int, lifter: Lifter, settings: Settings) -> T
 
 
 def _lift(take: Take, lifter: Lifter) -> None:
-    lifting = Lifting(lifter)
-    for index in range(take.frames):
-        lifting.push(index, take.people_at(index))
-    lifting.finish()
+    lift_take(take, Lifter(lifter.model, lifter.name, lifter.flip, _ONE_THREAD, refine=lifter.refine), lambda *_: None)
 
 
 def _live_lift_s(take: Take, lifter: Lifter) -> float:

@@ -21,11 +21,14 @@ from sasmamba.app.types import Cut
 FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
 #: Ends of a window that are more alike (correlation of thumbnails), or whose contrast is less (grey levels), hold none.
 ALIKE, CONTRAST = 0.6, 8.0
-#: So many frames of a window are looked at. What a mixture leaves unexplained of each of them at most: an unrelated
-#: picture leaves all. Some are more than so far from both ends.
-LOOKS, UNMIXED, UNDER_WAY = 8, 0.15, 0.25
-#: So much of the detail after a dissolve was not there before it.
-NEW_SHARE = 0.45
+#: So many frames of a window are looked at, some of which are more than so far from both ends.
+LOOKS, UNDER_WAY = 8, 0.25
+#: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
+#: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
+UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
+#: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
+#: fall below the second.
+FLASHED, DARK = 0.3, 0.2
 
 
 @dataclass(slots=True)
@@ -48,7 +51,9 @@ class FadeFinder:
 
     def __init__(self, fps: float) -> None:
         self._windows = sorted({max(2, round(s * fps)) for s in FADES_S if s * fps <= MOST_FADE_FRAMES})
-        self._seen: deque[_Look] = deque(maxlen=self._windows[-1] + 1)
+        # at a thousand frames a second the shortest fade is longer than any window, and none is looked for
+        self._seen: deque[_Look] = deque(maxlen=max(self._windows, default=0) + 1)
+        self._over = 0  # the frame that the last fade ended with
 
     def watch(self, index: int, time_s: Fraction, picture: SmallPicture, cuts: Sequence[Cut], apart: int) -> Cut | None:
         """Takes the next frame; returns a fade that ends with it.
@@ -62,9 +67,10 @@ class FadeFinder:
             if len(self._seen) <= window:
                 break
             begin = index - window
-            if any(begin - apart < cut.frame <= index + apart for cut in cuts[-2:]):
+            if begin < self._over or any(begin - apart < cut.frame <= index + apart for cut in cuts[-2:]):
                 break  # and so it is in longer ones
             if (middle := self._faded(window)) is not None:
+                self._over = index
                 return Cut(middle.index, middle.time_s, "fade")
         return None
 
@@ -80,17 +86,23 @@ class FadeFinder:
             return None
         steps = np.unique(np.linspace(0, window, min(window + 1, LOOKS + 2)).round().astype(int))[1:-1]
         inside = [self._seen[int(step) - 1 - window] for step in steps]
-        shares = np.zeros((len(inside), 2))
+        shares, worst = np.zeros((len(inside), 2)), 0.0
         gram = np.array([[first.contrast**2, both], [both, last.contrast**2]])
         for i, look in enumerate(inside):
             known = np.array([first.shape @ look.shape, last.shape @ look.shape]) / size
             shares[i] = np.linalg.solve(gram, known)
             left = look.contrast**2 - shares[i] @ known
-            if not look.picture.plain and left > UNMIXED * max(look.contrast**2, 0.05 * gram.trace() / 2):
+            if not look.picture.plain:
+                worst = max(worst, float(left / max(look.contrast**2, 0.05 * gram.trace() / 2)))
+            if worst > max(UNMIXED, UNMIXED_PER_UNLIKE * (1 - alike)):
                 return None
         old, new = shares.T
-        under_way = np.maximum(np.abs(1 - old) + np.abs(new), 0) > 2 * UNDER_WAY
-        under_way &= np.abs(old) + np.abs(1 - new) > 2 * UNDER_WAY
-        if not under_way.any() or last.picture.change_from(first.picture, aligned=True)[1] < NEW_SHARE:
+        under_way = np.abs(old - 1) + np.abs(new) > 2 * UNDER_WAY
+        under_way &= np.abs(old) + np.abs(new - 1) > 2 * UNDER_WAY
+        dark = (old + new).min() < DARK
+        if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
+            return None
+        # the less is new the surer it must be that this is no motion
+        if worst > last.picture.change_from(first.picture, aligned=True)[1] ** 2:
             return None
         return inside[int(np.argmin(np.abs(old - new)))]

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,22 +27,28 @@ from sasmamba.common.arrays import FloatArray
 #: frames; a cut is known so much later.
 MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 10
 #: A cut's excess is so many times the usual: the mean of the two largest of so many seconds.
-TIMES_USUAL, USUAL_S = 2.3, 1.0
+TIMES_USUAL, USUAL_S = 2.0, 1.0
 #: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
 #: without a cut: in proportion, up to so many times.
 LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
-ALWAYS, SAME = 2e-4, 1e-4
+ALWAYS, SAME = 2e-4, 4e-4
 #: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
-RESTLESS, TIMES_RESTLESS = 0.12, 2.5
-#: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels at once: an
-#: exposure that jumps loses detail in light and shadow.
-ALL_NEW, BRIGHTENED = 0.4, 4.0
+RESTLESS, TIMES_RESTLESS = 0.07, 2.5
+#: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
+#: moment: flashes and exposures that jump lose detail. Light and dark then lie where they were (correlation).
+ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.4, 12.0, 0.85
+#: So much of a cut's excess is still there half a moment and a moment later.
+LASTING = 0.3
+#: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
+CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: there a cut must leave so little
 #: of what was seen.
 STILL_FRAMES, STILL_NEW = 2.5, 0.4
+#: So much is new after a plain picture if it is not the scene before it.
+NEW_AFTER_PLAIN = 0.15
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
 GAP_S, GAP_FRAMES = 3.0, 8
 
@@ -162,7 +169,8 @@ class CutFinder:
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
-            if here.excess >= TIMES_USUAL * (usual + ALWAYS) and self._stays(seen, at, TIMES_USUAL * (usual + ALWAYS)):
+            least = TIMES_USUAL * (usual + ALWAYS)
+            if here.excess >= least and not _is_caption(seen, at, self.ahead) and self._stays(seen, at, least):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
@@ -175,33 +183,55 @@ class CutFinder:
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
+        if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
+            return False  # that would be no shot
         restless = sorted([0.0, 0.0, *(s.new for s in (*before, *after))])[-2]
         if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
             return False  # a whip pan, say
-        if here.new < ALL_NEW and before and _brightened(before[-1].picture, here.picture):
+        if here.passed_over:
+            return here.new >= NEW_AFTER_PLAIN
+        moment = [s.picture for s in (*before[-2:], here, *after[:2])]
+        if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
-        if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
-            return False  # that would be no shot
         if here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW:
             return False
         return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
 
     def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
-        """Whether the excess stays where motion of the whole picture is looked for, however far."""
-        here = seen[at]
+        """Whether the excess stays where motion of the whole picture is looked for, and in later frames."""
+        here, before = seen[at], seen[at - 1].picture
         if at == 0 or here.new >= ALL_NEW or here.passed_over:
             return True
-        change, _ = here.picture.change_from(seen[at - 1].picture, aligned=True)
-        closer = [*seen[:at], replace(here, change=np.minimum(here.change, change)), *seen[at + 1 :]]
-        return _excess(closer, at, self.ahead) >= max(least, LEAST_EXCESS)
+
+        def excess(picture: SmallPicture) -> float:
+            change, _ = picture.change_from(before, aligned=True)
+            small = replace(here, change=np.minimum(here.change, change))
+            return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead)
+
+        later = excess(seen[at + (len(seen) - 1 - at) // 2].picture), excess(seen[-1].picture)
+        return excess(here.picture) >= max(least, LEAST_EXCESS) and min(later) >= LASTING * here.excess
 
 
-def _brightened(before: SmallPicture, after: SmallPicture) -> bool:
-    return float(np.median(np.abs(after.thumb - before.thumb))) > BRIGHTENED
+def _relit(before: SmallPicture, after: SmallPicture) -> bool:
+    """Whether it is the same picture in another exposure."""
+    a, b = before.thumb - before.thumb.mean(), after.thumb - after.thumb.mean()
+    same = float((a * b).sum()) > SAME_LIGHT * float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return same and float(np.median(np.abs(after.thumb - before.thumb))) > BRIGHTENED
+
+
+def _is_caption(seen: Sequence[_Seen], at: int, reach: int) -> bool:
+    """Whether a frame's change lies in a narrow band across the picture."""
+    rows = _exceeding(seen, at, reach).sum(1)
+    band = max(1, round(CAPTION_HIGH * len(rows)))
+    return float(np.convolve(rows, np.ones(band)).max()) > CAPTION_SHARE * float(rows.sum())
 
 
 def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
     """Mean of what a frame's change has in excess of all changes at the same place within `reach` frames."""
+    return float(_exceeding(seen, at, reach).mean())
+
+
+def _exceeding(seen: Sequence[_Seen], at: int, reach: int) -> FloatArray:
     around = [s.change for s in seen[max(0, at - reach) : at + reach + 1] if s is not seen[at]]
     most = np.maximum.reduce(around) if around else np.float32(0)
-    return float(np.maximum(seen[at].change - most - CODING, 0).mean())
+    return np.asarray(np.maximum(seen[at].change - most - CODING, 0), np.float32)

@@ -26,7 +26,7 @@ from sasmamba.models.tensorfile import CheckpointError
 
 #: Windows that tell a person's body at most: more take longer and tell little.
 _BODY_WINDOWS = 24
-#: Windows of one length that share a pass where one thread lifts. Of several each takes one window at a time.
+#: Windows of one length that share a pass.
 _TOGETHER = 4
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ class Lifter:
         backend: Backend = "auto",
         *,
         refine: bool = True,
+        threads: int | None = None,
     ) -> Lifter:
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 
@@ -78,7 +79,7 @@ class Lifter:
         except (ValueError, RuntimeError) as error:  # the environment asks for what is not there
             raise UserError(f"No scan can run: {error}; `sasmamba-demo doctor` says what can.", exit_code=2) from error
         try:
-            return cls(load_lifter(path, device, backend), path.stem, flip, refine=refine)
+            return cls(load_lifter(path, device, backend), path.stem, flip, threads, refine=refine)
         except CheckpointError as error:
             raise UserError(
                 f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."
@@ -93,6 +94,11 @@ class Lifter:
     def unsure(self) -> bool:
         """Whether it can say how sure it is."""
         return self.model.config.uncertainty is not None
+
+    @property
+    def wide(self) -> tuple[float, float] | None:
+        """`Calibration.wide` of a lifter that is `unsure`."""
+        return None if self.model.config.uncertainty is None else self.model.config.uncertainty.wide
 
     def __call__(self, xyc: FloatArray) -> FloatArray:
         """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ `frames`, to (T, 17, 3) metres.

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def lifter_beside(name: str, device: str, *, flip: bool, refine: bool) -> Iterator[Future[Lifter]]:
+def lifter_beside(
+    name: str, device: str, *, flip: bool, refine: bool, threads: int | None = None
+) -> Iterator[Future[Lifter]]:
     """As `Lifter.load`, in a thread of its own where it is a shipped one, whose content is known to be good.
 
     Raises:
@@ -27,7 +29,7 @@ def lifter_beside(name: str, device: str, *, flip: bool, refine: bool) -> Iterat
     def load() -> Lifter:
         from sasmamba.app.lifting.lifter import Lifter
 
-        return Lifter.load(name, device, flip, refine=refine)
+        return Lifter.load(name, device, flip, refine=refine, threads=threads)
 
     pool = ThreadPoolExecutor(1, "lifter")
     try:

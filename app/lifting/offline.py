@@ -6,7 +6,7 @@ advance by half their length, so that every frame away from the ends is seen wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.types import Person2D
+from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.normalise import mask_missing
 from sasmamba.models.skeletons import coco17_to_h36m17
@@ -102,7 +102,7 @@ def lift_people(
     plan = [
         part
         for person, xyc in enumerate(masked)
-        for first, end in _stretches(np.asarray((xyc[..., 2] > 0).any(1)), round(max_gap_s * fps))
+        for first, end in _stretches(xyc, round(max_gap_s * fps))
         for part in _windows(person, first, end, window)
     ]
     windows = [masked[part.person][part.start : part.end] for part in plan]
@@ -133,6 +133,30 @@ def lift_people(
     return out
 
 
+def lift_tracks(
+    lifter: Lifter,
+    tracks: Mapping[int, Mapping[int, FloatArray]],
+    *,
+    fps: float,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Pose3D]:
+    """`lift_people` of people given as H36M-17 x px, y px, score (17, 3) by track id and frame, none without a frame.
+
+    Poses in frames that are not given, carried by those around, are marked `observed=False`.
+    """
+    lives = []
+    for rows in tracks.values():
+        first = min(rows)
+        lives.append(np.zeros((max(rows) + 1 - first, 17, 3), np.float32))
+        lives[-1][[frame - first for frame in rows]] = list(rows.values())
+    lifted = lift_people(lifter, lives, fps=fps, progress=progress)
+    for (track_id, rows), own in zip(tracks.items(), lifted, strict=True):
+        for i, joints in enumerate(own.joints):
+            if np.isfinite(joints).all():
+                frame, width = min(rows) + i, None if own.half_width_m is None else own.half_width_m[i].copy()
+                yield Pose3D(frame, track_id, joints.copy(), observed=frame in rows, half_width_m=width)
+
+
 def lift_sequence(
     lifter: Lifter,
     xyc: NDArray,
@@ -146,9 +170,9 @@ def lift_sequence(
     return lift_people(lifter, [xyc], fps=fps, max_gap_s=max_gap_s, window=window, progress=progress)[0].joints
 
 
-def _stretches(seen: NDArray, max_gap: int) -> Iterator[tuple[int, int]]:
-    """First and last frame + 1 of every stretch without more than `max_gap` frames unseen, of (F,) bool."""
-    frames = np.flatnonzero(seen)
+def _stretches(xyc: NDArray, max_gap: int) -> Iterator[tuple[int, int]]:
+    """First and last frame + 1 of every stretch of (F, 17, 3) without more than `max_gap` frames unseen."""
+    frames = np.flatnonzero((xyc[..., 2] > 0).any(1))
     if len(frames):
         for stretch in np.split(frames, np.flatnonzero(np.diff(frames) > max_gap + 1) + 1):
             yield int(stretch[0]), int(stretch[-1]) + 1

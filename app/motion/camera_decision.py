@@ -16,8 +16,8 @@ from sasmamba.app.types import VideoMeta
 _STILL, _STRAYS = 0.003, 0.02
 #: A frame in which the background told less than this has no say.
 _SURE = 0.2
-#: Mean share of corners that a step of the camera explains and no rotation does: above it is carried about.
-#: benchmarks/camera_motion.py: at most 0.06 in hands that shake by 3 cm, at least 0.14 at 0.2 m/s and more.
+#: Mean share of corners that a step of the camera explains and no rotation does: above it is carried about. Hands that
+#: sway by 3 cm before things 4 m away come to as much as a walk, see benchmarks/carried_camera.py; by 1 cm, to nothing.
 _PARALLAX = 0.1
 #: What holds of people whom a camera that is carried about saw.
 _WHEN_MOVING = (
@@ -41,7 +41,9 @@ def decide(
     a zoom is taken for its steps.
 
     Args:
-        sightings: of every frame. shots: the frames of each. camera: for which the sightings were made.
+        sightings: of every frame.
+        shots: the frames of each.
+        camera: for which the sightings were made.
         rotating: the user says that the camera turns; nothing is then decided to be still.
     """
     R, zoom = np.tile(np.eye(3), (len(sightings), 1, 1)), np.ones(len(sightings))
@@ -77,7 +79,8 @@ def picture_moves(R_first_cam: NDArray, zoom: NDArray, meta: VideoMeta, camera: 
     """(F,) by how much the picture moves where it does most of its middle and quarters, as a share of its longer side.
 
     Args:
-        R_first_cam: (F, 3, 3). zoom: (F,).
+        R_first_cam: (F, 3, 3).
+        zoom: (F,).
     """
     size = np.array([meta.width, meta.height])
     points = np.array([[0.5, 0.5], [0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]) * size

@@ -182,10 +182,12 @@ def place(
 
 
 def _in_words(known: KnownCamera | None) -> str:
-    told = {} if known is None else {"pitch": known.pitch_deg, "roll": known.roll_deg}
-    given = " and ".join(f"a {name} of {angle:g}°" for name, angle in told.items() if angle is not None)
-    evidence = "people who stand straight, the floor under planted feet, and how cameras are held"
-    return f"the camera has {given}, as was said; the rest by {evidence}" if given else f"by {evidence}"
+    """Where up is from."""
+    angles = {} if known is None else {"pitch": known.pitch_deg, "roll": known.roll_deg}
+    given = [f"a {name} of {angle:g}°" for name, angle in angles.items() if angle is not None]
+    told = f"the camera has {' and '.join(given)}, as was said"
+    evidence = "by people who stand straight, the floor under planted feet, and how cameras are held"
+    return (evidence, f"{told}; the rest {evidence}", told)[len(given)]
 
 
 def _located(

@@ -88,7 +88,7 @@ def test_finetune(folder: Path) -> None:
     ("more", "sentence"),
     [
         (("--precision", "half"), "precision: want one of"),
-        (("--minutes", "-1"), "minutes: want above 0"),
+        (("--minutes", "-1"), "--minutes must lie between"),
         (("--config", "nothing.toml"), "does not exist; give a TOML file or one of"),
         (("--resume", "--out", "nowhere"), "no run to resume"),
         (("--data-root", "/nowhere"), "does not exist; check the name and --data-root"),

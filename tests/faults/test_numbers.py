@@ -23,10 +23,14 @@ CALLS = {
     "train-2d": ["--backbone", "none"],
     "evaluate": ["sasmamba-lean", "--data", "none.npz"],
 }
-#: What means something after all: the beginning, the first stream, any free port, PyTorch's own choice.
+#: What means something after all: the beginning, the first stream, a camera turned so, any free port.
 RIGHT = {
     ("run", "--start", "0"),
     ("run", "--stream", "0"),
+    ("run", "--pitch", "0"),
+    ("run", "--pitch", "-1"),
+    ("run", "--roll", "0"),
+    ("run", "--roll", "-1"),
     ("live", "--start", "0"),
     ("live", "--lookahead", "0"),
     ("live", "--serve", "0"),
@@ -44,6 +48,7 @@ IN_TEXT = [
     ("run", "--height-m", "1={0}"),
     ("run", "--height-m", "{0}=1.8"),
     ("run", "--pose2d-size", "{0}x192"),
+    ("run", "--jobs", "{0}"),
 ]
 
 
@@ -101,10 +106,6 @@ def test_there_are_such_options() -> None:
 def test_odd_numbers(idle: Path, name: str, option: str, value: str) -> None:
     assert name in CALLS, f"say in CALLS how {name} is called"
     call = [name, *CALLS[name], f"{option}={value}"]
-    if option == "--jobs":
-        (idle / "clips").mkdir()
-        (idle / "clip.mp4").rename(idle / "clips" / "clip.mp4")
-        call[1] = "clips"
     before = left_in(idle)
     if (name, option, value) in RIGHT:
         with pytest.raises(WorkBegan):
@@ -125,8 +126,14 @@ def test_odd_numbers_in_text(idle: Path, name: str, option: str, text: str, valu
     if "{0},24" in text and value in ("0", "-1", "-0.0"):  # an axis that passes beside the picture's middle can be
         return
     more = ["--pose2d", "hrnet"] if option == "--pose2d-size" else []
-    result = command(name, *CALLS[name], *more, f"{option}={text.format(value)}")
+    call = CALLS[name]
+    if option == "--jobs":
+        (idle / "clips").mkdir()
+        (idle / "clip.mp4").rename(idle / "clips" / "clip.mp4")
+        call = ["clips"]
+    before = left_in(idle)
+    result = command(name, *call, *more, f"{option}={text.format(value)}")
     assert result.code == 2, result.err
-    assert result.err.startswith("Error: ")
+    assert result.err.strip().startswith("Error: ")
     assert len(result.err.strip().splitlines()) == 1
-    assert left_in(idle) == ["clip.mp4"]
+    assert left_in(idle) == before

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import combinations
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -17,6 +18,7 @@ from sasmamba.app.cli.lift import lift
 from sasmamba.app.cli.live import live
 from sasmamba.app.cli.run import run
 from sasmamba.app.config import LiveSettings, Settings, SharedSettings
+from sasmamba.common.errors import UserError
 
 #: Options that are called otherwise than their setting.
 CALLED = {
@@ -29,7 +31,7 @@ CALLED = {
     "patience": "patience_s",
 }
 #: Options whose text becomes another value; nothing stands for the default.
-PARSED = {"lifter", "pose2d_size", "intrinsics", "height_m", "export"}
+PARSED = {"lifter", "pose2d_size", "intrinsics", "height_m", "export", "osc"}
 #: What says where, or how to print, or stands for two others (--level); no settings.
 NO_SETTINGS = {
     run: {"video", "out", "save_poses", "jobs", "cluster", "level", "live_", "quiet", "as_json"},
@@ -57,6 +59,12 @@ def test_an_option_of_two_commands_is_declared_once(one: Callable, other: Callab
     both = ours.keys() & theirs.keys() - {"return", "source", "out"}  # each of these means something else
     assert len(both) >= 3
     assert [name for name in both if ours[name] != theirs[name]] == []
+
+
+def test_a_level_camera_has_no_other_pitch(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leave it out to give them") as told:
+        run(tmp_path / "video.mp4", level=True, pitch=3.0)
+    assert told.value.exit_code == 2
 
 
 def test_live_settings_repeat_nothing() -> None:

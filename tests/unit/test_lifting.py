@@ -12,7 +12,7 @@ from helpers_cli import command, walker_2d
 from helpers_video import write_video
 
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.offline import lift_people, lift_sequence, tracked_rows
+from sasmamba.app.lifting.offline import lift_people, lift_sequence, lift_tracks, tracked_rows
 from sasmamba.app.types import Person2D
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
@@ -25,7 +25,7 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 class Echo:
     """Stands in for a lifter: returns x, y and which window lifted the frame, so that the plumbing shows."""
 
-    name, frames, refine, unsure = "echo", 243, False, True
+    name, frames, refine, unsure, wide = "echo", 243, False, True, None
 
     def __init__(self) -> None:
         self.lengths: list[int] = []
@@ -87,6 +87,15 @@ def test_people_do_not_mix() -> None:
         np.testing.assert_allclose(out.joints[..., 0], xyc[..., 0], rtol=1e-6)
     assert told == sorted(told)
     assert told[-1] == 900
+
+
+def test_frames_between_are_marked_and_far_ones_are_two_lives() -> None:
+    row = walk(1)[0]
+    tracks = {7: {f: row + np.array([f, 0, 0], np.float32) for f in (*range(10), *range(20, 30), 100_000)}, 3: {5: row}}
+    poses = list(lift_tracks(Echo(), tracks, fps=30))  # type: ignore[arg-type]
+    assert [(p.track_id, p.frame) for p in poses] == [(7, f) for f in (*range(30), 100_000)] + [(3, 5)]
+    assert {p.frame for p in poses if not p.observed} == set(range(10, 20))
+    assert all(p.joints[0, 0] == pytest.approx(p.frame) for p in poses if p.observed and p.track_id == 7)
 
 
 @pytest.mark.parametrize("settings", [{"fps": 0}, {"fps": float("nan")}, {"max_gap_s": -1}, {"window": 0}], ids=str)
@@ -203,11 +212,19 @@ def test_flip_averaging_makes_mirrored_input_give_the_mirrored_pose(lifter: Lift
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_windows_lifted_together_are_as_if_alone(lifter: Lifter, threads: int) -> None:
+def test_windows_lifted_side_by_side_are_as_if_alone(lifter: Lifter, threads: int) -> None:
     several = Lifter(lifter.model, lifter.name, threads=threads)
     windows = [person(n, seed) for seed, n in enumerate((30, 30, 30, 30, 30, 12, 30))]
     for (got, _), xyc in zip(several.many(windows), windows, strict=True):
         np.testing.assert_allclose(got, lifter(xyc), atol=1e-6)
+
+
+def test_no_number_of_threads_changes_a_result(lifter: Lifter) -> None:
+    people = [person(600), person(300, 1)]
+    lifts = [lift_people(Lifter(lifter.model, "x", threads=n), people, fps=30) for n in (1, 2, 5)]
+    for other in lifts[1:]:
+        for got, want in zip(other, lifts[0], strict=True):
+            np.testing.assert_array_equal(got.joints, want.joints)
 
 
 def test_a_window_that_fails_ends_the_rest(lifter: Lifter) -> None:
@@ -265,6 +282,7 @@ def test_a_lifter_of_81_frames_runs_everywhere(
     if command_line == "run":
         video = write_video(tmp_path / "clip.mp4", 100, size=(96, 64))
         arguments: list[object] = [video, "--out", tmp_path / "r.gif", "--save-poses", out, "--height", 64]
+        arguments.append("--keep-inferred")  # the walker is not where the pictures are
     else:
         np.savez(tmp_path / "in.npz", keypoints=person(100), fps=30.0, width=800, height=600, skeleton="h36m17")
         arguments = ["lift", tmp_path / "in.npz", out]
