@@ -37,7 +37,7 @@ from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
-from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.protocol import Pose2D, nobody_found
 from sasmamba.app.pose2d.sides import mend_sides, side_sentences
 from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
@@ -408,7 +408,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:
-            problems.append(f"Nobody was found in {job.source}; the render has no skeleton.")
+            how_small = nobody_found(pose2d, video.meta.width, video.meta.height)
+            problems.append(f"Nobody was found in {job.source}; the render has no skeleton.{how_small}")
         report = Report(
             frames=take.frames,
             detections=len(take.detection_frames),

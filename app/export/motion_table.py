@@ -309,6 +309,7 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             "along the line of sight",
             "half_width_95_as_multiple": list(take.wide),
         },
+        "legs_left_out": sorted(take.upper),
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }
