@@ -75,7 +75,7 @@ def rig_motion(nodes: tuple[Node, ...], points: NDArray, known: NDArray | None =
         else:
             local[:, n] = np.swapaxes(above, 1, 2) @ _frame(node, points)
         if known is not None and node.turn != "with parent":
-            local[:, n] = held(local[:, n], known[:, _turned_by(node)].all(1))
+            local[:, n] = held(local[:, n], np.asarray(known[:, _turned_by(node)].all(1)))
         turned[:, n] = above @ local[:, n]
     return RigMotion(nodes, offsets, ends, local, root)
 

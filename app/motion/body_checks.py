@@ -131,7 +131,7 @@ def step_times(who: Placed) -> NDArray:
     )
     crossings = np.flatnonzero(np.diff(np.sign(apart)) != 0)
     out, steps = np.full(len(who.time), np.nan), list[tuple[int, int]]()
-    for a, b in pairwise(crossings):
+    for a, b in pairwise(crossings.tolist()):
         if np.abs(apart[a : b + 1]).max() < _STEP * (thigh + shank):
             steps = []
             continue
