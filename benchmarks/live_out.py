@@ -1,6 +1,6 @@
 """What receivers of live motion get, and what they cost: `python benchmarks/live_out.py VIDEO --minutes 10`.
 
-Plays a clip to and fro, as live_delay.py does, through the command in a process of its own, twice: with nobody listening,
+Plays a clip to and fro, as live_delay.py does, through the command in its own process, twice: with nobody listening,
 then with a WebSocket client, an OSC server (python-osc), a client that never reads and one that comes and vanishes
 every second. Prints the picture's rate and delay of both runs, and what the good receivers got: messages, numbers that
 were skipped, messages out of order, and the delay from capture to arrival (median, 95th percentile).
