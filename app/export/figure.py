@@ -22,7 +22,8 @@ class Figure:
     """Triangles in the rest pose, metres, y up.
 
     Attributes:
-        vertices, normals: (V, 3). bone: (V,) index of the rig's joint that each vertex turns with.
+        vertices, normals: (V, 3).
+        bone: (V,) index of the rig's joint that each vertex turns with.
         triangles: by side of the body, (T, 3) indices of vertices, counter-clockwise from outside.
     """
 
