@@ -41,6 +41,9 @@ class AnalysedPerson:
         half_width_m: (F, 17, 2) float32, half-widths of intervals that hold each joint's true place relative to the
             pelvis in 68 of 100 cases, across the line of sight to the person (on each of two axes) and along it. NaN
             where there is no pose, or the lifter cannot say.
+        state: (F, 17) uint8, what each joint's place comes from: 2 seen in the frame, 1 inferred from nearby frames, 0
+            unknown: not in the picture for long, or nothing that the lifter can tell. `world_m` and `joints3d` have a
+            place for all three.
         keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them, left and right put right: pixels, x right, y
             down. NaN where it did not see the person.
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
@@ -54,6 +57,7 @@ class AnalysedPerson:
     world_m: FloatArray
     joints3d: FloatArray
     half_width_m: FloatArray
+    state: NDArray[np.uint8]
     keypoints: FloatArray
     score: FloatArray
     observed: NDArray[np.bool_]
@@ -163,6 +167,7 @@ def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
         motion.joints,
         joints3d,
         motion.half_width_m,
+        motion.states[:, :17],
         keypoints,
         score,
         motion.observed,

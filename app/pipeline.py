@@ -29,6 +29,7 @@ from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
@@ -277,6 +278,7 @@ def render(
     renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
     feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+    faint = {i: faintness(take, track) for i, track in take.tracks.items()}
 
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
@@ -292,7 +294,15 @@ def render(
                         renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
                     soles = {i: feet[i][frame.index] for i in roots}
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
+                    picture = renderer.draw(
+                        frame,
+                        take.people_at(frame.index),
+                        poses,
+                        hud,
+                        roots,
+                        soles,
+                        {i: faint[i][frame.index] for i in roots},
+                    )
                 yield picture, frame.time_s
 
     width, height = renderer.size
@@ -358,7 +368,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             smooth_take(take)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
-            save_poses(take, job.poses)
+            save_poses(take, job.poses, keep_inferred=settings.keep_inferred)
             files.append(str(job.poses))
         with timings("place"):
             placement = place(
@@ -424,7 +434,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 report.stage_ms,
                 told,
             )
-            report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
+            report.files.extend(map(str, export_motion(take, placement, base, views, outcome, settings.export_options)))
         if absent:
             kept = (
                 f"what was asked for of everybody is in {', '.join(report.files)}"

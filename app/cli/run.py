@@ -69,6 +69,7 @@ def run(
     ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
+    body: options.Body = "auto",
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
     level: Annotated[
@@ -95,6 +96,12 @@ def run(
     markers: Annotated[
         str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
     ] = "ours",
+    keep_inferred: Annotated[
+        bool,
+        typer.Option(
+            "--keep-inferred", help="Write limbs, too, that were not in the picture: the lifter's guess at them."
+        ),
+    ] = False,
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -143,6 +150,7 @@ def run(
         device=device,
         smooth=smooth,
         fov_deg=fov,
+        body=body,  # type: ignore[arg-type]
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
         pitch_deg=0.0 if level else pitch,
@@ -151,6 +159,7 @@ def run(
         rig=rig,
         bvh_scale=bvh_scale,
         markers=markers,
+        keep_inferred=keep_inferred,
         height=height,
         numbers=numbers,
         threads=threads,

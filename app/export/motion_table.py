@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.angle_bands import angle_half_widths
 from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.angles import joint_angles
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
 #: Joint names as files have them: left_knee. Heels and toes (balls of the feet) come after the joints.
@@ -48,6 +50,9 @@ class PersonMotion:
         feet: (F, 4, 3) in the order of `FOOT`, as `joints`.
         feet_seen: (F, 2) bool, left and right, see `feet.Feet`.
         planted: (F, 2) bool, left and right.
+        states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
+        sight: (F, 3) unit vectors of the line of sight to the person, world axes.
+        wide: as in `Take`.
     """
 
     track_id: int
@@ -60,15 +65,41 @@ class PersonMotion:
     feet: FloatArray
     feet_seen: NDArray
     planted: NDArray
+    states: NDArray
+    sight: NDArray
+    wide: tuple[float, float]
+
+    @property
+    def posed(self) -> NDArray:
+        """(F,) bool: whether there is a pose."""
+        return np.asarray(np.isfinite(self.joints).all((1, 2)))
 
     @property
     def points(self) -> FloatArray:
-        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`."""
+        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`; the unknown ones too."""
         return np.concatenate([self.joints, self.feet], 1)
 
-    def angles(self) -> dict[str, NDArray[np.float64]]:
-        """Every joint angle, see `joint_angles`."""
-        return joint_angles(self.joints, self.feet, self.feet_seen)
+    def told(self, keep_inferred: bool = False) -> FloatArray:
+        """`points` as files have them: NaN where they are unknown, unless they are to be kept."""
+        if keep_inferred:
+            return self.points
+        return np.where((self.states == Certainty.UNKNOWN)[..., None], np.float32(np.nan), self.points)
+
+    def drawable(self, keep_inferred: bool = False) -> NDArray:
+        """(F, 21) bool: which points say how the bones of a rig turn."""
+        return np.asarray(keep_inferred | (self.states != Certainty.UNKNOWN))
+
+    def angles(self, keep_inferred: bool = False) -> dict[str, NDArray[np.float64]]:
+        """Every joint angle, see `joint_angles`, of the points `told`."""
+        points = self.told(keep_inferred)
+        return joint_angles(points[:, : len(JOINTS)], points[:, len(JOINTS) :], self.feet_seen)
+
+    def angle_bands(self) -> dict[str, NDArray[np.float64]]:
+        """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
+        if not np.isfinite(self.half_width_m).any():
+            return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
+        joints = self.told()[:, : len(JOINTS)]
+        return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
@@ -89,9 +120,16 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.full((len(frame), len(FEET), 3), np.nan, np.float32),
             np.zeros((len(frame), 2), bool),
             np.zeros((len(frame), 2), bool),
+            np.zeros((len(frame), len(JOINTS) + len(FEET)), np.uint8),
+            np.full((len(frame), 3), np.nan),
+            take.wide,
         )
         motion.joints[at], motion.feet[at] = joints, feet.points
         motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
+        of_frame = dict(zip(*joint_states(take, take.tracks[i]), strict=True))
+        states = np.stack([of_frame[f] for f in frames])
+        motion.states[at] = np.concatenate([states, foot_states(states, feet.seen)], 1)
+        motion.sight[at] = lines_of_sight(placement, frames, joints[:, H36M.PELVIS])
         for f, pose in take.tracks[i].poses.items():
             if pose.half_width_m is not None and frames[0] <= f <= frames[-1]:
                 motion.half_width_m[f - frames[0]] = pose.half_width_m
@@ -101,6 +139,15 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
                 motion.observed[f - frames[0]] = True
         out.append(motion)
     return out
+
+
+def lines_of_sight(placement: Placement, frames: Sequence[int], places: NDArray) -> NDArray[np.float64]:
+    """Unit vectors (F, 3), world axes, from the camera to places (F, 3) in these frames (F,)."""
+    height = np.zeros(len(frames))
+    for shot in placement.shots:
+        height[np.isin(frames, np.array(shot.frames))] = shot.height_m
+    away = np.asarray(places, np.float64) - height[:, None] * [0, 0, 1]
+    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +197,7 @@ def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> Pe
     Args:
         times_s: (F,) of the clip's frames. fps: their average rate.
     """
-    known = np.isfinite(motion.joints).all((1, 2))
+    known = motion.posed
     times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
     joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
     held = _resampled(motion, times)
@@ -165,17 +212,19 @@ def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
 def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
     """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
     nearest = _nearest(motion.times_s, times)
-    return PersonMotion(
-        motion.track_id,
-        motion.frame[nearest],
-        times,
-        _between(times, motion.times_s, motion.joints),
-        motion.score[nearest],
-        motion.observed[nearest],
-        motion.half_width_m[nearest],
-        _between(times, motion.times_s, motion.feet),
-        motion.feet_seen[nearest],
-        motion.planted[nearest],
+    return replace(
+        motion,
+        frame=motion.frame[nearest],
+        times_s=times,
+        joints=_between(times, motion.times_s, motion.joints),
+        score=motion.score[nearest],
+        observed=motion.observed[nearest],
+        half_width_m=motion.half_width_m[nearest],
+        feet=_between(times, motion.times_s, motion.feet),
+        feet_seen=motion.feet_seen[nearest],
+        planted=motion.planted[nearest],
+        states=motion.states[nearest],
+        sight=motion.sight[nearest],
     )
 
 
@@ -231,6 +280,17 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             }
             for i, poses in sorted(placement.poses.items())
             if poses
+        },
+        "certainty": {
+            "states": list(NAMES),
+            "seen": "found in 2D in that frame, within the picture",
+            "inferred": f"not seen there, but within {NEAR_S:g} s",
+            "unknown": f"neither, or the lifter's 95 % interval reaches farther than {VAGUE_M:g} m: left out, unless "
+            "--keep-inferred is given; BVH, GLB and USD, whose bones need a place, hold the pose from before and "
+            "after, and the rest pose where there is none",
+            "half_width_m": "of intervals that hold the place relative to the pelvis in 68 of 100 cases, across and "
+            "along the line of sight",
+            "half_width_95_as_multiple": list(take.wide),
         },
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},

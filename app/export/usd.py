@@ -51,8 +51,12 @@ def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
         shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.6)
         material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
     for person in people:
-        known = np.flatnonzero(np.isfinite(person.joints).all((1, 2)))
-        moving = rig_motion(rig_named(footage.options.rig), person.points[known].astype(np.float64) @ R_YUP_WORLD.T)
+        known = np.flatnonzero(person.posed)
+        moving = rig_motion(
+            rig_named(footage.options.rig),
+            person.points[known].astype(np.float64) @ R_YUP_WORLD.T,
+            person.drawable(footage.options.keep_inferred)[known],
+        )
         codes = (person.times_s[known] - footage.times_s[0]) * float(footage.fps)
         _add_person(stage, person.track_id, moving, codes)
     with atomic_path(path) as temporary:

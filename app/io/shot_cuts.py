@@ -34,7 +34,7 @@ LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
-ALWAYS, SAME = 2e-4, 1e-4
+ALWAYS, SAME = 2e-4, 4e-4
 #: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
 RESTLESS, TIMES_RESTLESS = 0.07, 2.5
 #: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
@@ -183,16 +183,16 @@ class CutFinder:
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
+        if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
+            return False  # that would be no shot
         restless = sorted([0.0, 0.0, *(s.new for s in (*before, *after))])[-2]
         if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
-        moment = [s.picture for s in (*before, here, *after)]
+        moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
-        if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
-            return False  # that would be no shot
         if here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW:
             return False
         return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)

@@ -155,12 +155,12 @@ def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
     return [np.flatnonzero(part).tolist() for part in shows]
 
 
-def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: list[bool], unit: float) -> Area | None:
+def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, faint: NDArray, unit: float) -> Area | None:
     """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over.
 
     Args:
         world: (people, 21, 3) joints, then heels and toes, in world axes, metres.
-        observed: of each of them, whether they were seen in this frame.
+        faint: (people, 21) how faintly each of these is drawn, 0 as ever to 1 not at all, see `certainty.faintness`.
         unit: what one pixel of a picture 720 pixels high has become.
 
     Returns:
@@ -182,7 +182,7 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
         return None
     mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
     height = (world[:, _SHADOW[:, 0], 2] + world[:, _SHADOW[:, 1], 2]) / 2
-    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
+    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * (1 - 0.8 * faint[:, _SHADOW].max(-1))
     fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
     for i in np.argsort(strength.ravel()):
         cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_8, 4)
@@ -198,14 +198,14 @@ def draw_bodies(
     camera: SceneCamera,
     scene: Scene,
     world: NDArray,
-    observed: list[bool],
+    faint: NDArray,
     tones: list[list[int]],
     unit: float,
 ) -> Area:
     """Limbs as shaded capsules, the farthest first across all people.
 
     Args:
-        world, observed, unit: as for `draw_shadows`.
+        world, faint, unit: as for `draw_shadows`.
         tones: of each part of a body, those to draw, see `visible_tones`.
 
     Returns:
@@ -225,7 +225,7 @@ def draw_bodies(
     reach = scene.radius_m
     middle = float(np.linalg.norm(camera.position[:2] - scene.centre))
     fog = 0.24 * np.clip((depth - middle + reach) / (2 * reach), 0, 1)
-    fade = np.where(observed, 0.0, 0.62)[:, None]
+    fade = faint[:, _PARTS.joints].max(-1)  # a limb is no surer than its ends
 
     people, parts = depth.shape
     pa, pb, ra, rb = (v.reshape(people * parts, 1, *v.shape[2:]) for v in (pa, pb, ra, rb))
