@@ -57,7 +57,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     people = {f: Person2D(1, np.array([0, 0, 9, 9], np.float32), seen, np.ones(17, np.float32)) for f in range(2)}
     meta = VideoMeta(640, 480, Fraction(30), 2)
     take = Take(meta, "a lifter", times_s=[Fraction(0), Fraction(1, 30)], tracks={1: Track(1, people, poses)})
-    take.camera_motion = CameraMotion("rotating", np.tile(np.eye(3, dtype=np.float32), (2, 1, 1)), np.ones(2), np.ones(2))
+    take.camera_motion = CameraMotion(
+        "rotating", np.tile(np.eye(3, dtype=np.float32), (2, 1, 1)), np.ones(2), np.ones(2)
+    )
     root = {1: {f: np.array([0, 4, 0.9], np.float32) for f in range(2)}}
     told = place(take, 60.0).assumptions
     folder = tmp_path_factory.mktemp("documented")
