@@ -81,7 +81,7 @@ class RenderSettings(AnalysisSettings, total=False):
 
     Attributes:
         person: Save and draw only this track id.
-        body: What is shown and written of people: "full", "upper" (no legs), or "auto": legs of those whose legs are seen.
+        body: What is shown and written of people: "full", "upper" (no legs), or "auto" (legs of those whose are seen).
         export: Motion files to write beside the render: some of "bvh", "glb", "usd", "trc", "c3d", "angles", "csv",
             "json", "npz", "html", "rrd".
         rig: Whose bones BVH, GLB and USD have: "cmu", "mixamo", "unity" or "vrm".

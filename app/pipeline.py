@@ -26,6 +26,7 @@ from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
+from sasmamba.app.motion.body import people_without_legs
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
@@ -302,6 +303,7 @@ def render(
                         roots,
                         soles,
                         {i: faint[i][frame.index] for i in roots},
+                        take.upper,
                     )
                 yield picture, frame.time_s
 
@@ -364,6 +366,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         absent = "" if settings.person is None else keep_person(take, settings.person)
+        take.upper = people_without_legs(take, settings.body)
         if settings.smooth:
             smooth_take(take)
         files = []
@@ -417,6 +420,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            upper=sorted(take.upper),
             camera=in_words(take.camera_motion),
             upright=placement.assumptions["shots"] if placement.poses else [],
         )

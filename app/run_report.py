@@ -17,6 +17,7 @@ class Report:
         frames: analysed.
         detections: those of them in which the 2D stage ran (detection frames).
         written: frames in the render.
+        upper: track ids of those whose legs are left out, see `body`.
         people: track ids and in how many detection frames each was seen.
         stage_ms: milliseconds per frame, see `Timings`.
         seconds: from the first frame to the last.
@@ -50,6 +51,7 @@ class Report:
     camera: str = ""
     upright: list[dict[str, float]] = field(default_factory=list)
     cpu_s: float = 0.0
+    upper: list[int] = field(default_factory=list)
 
     @property
     def fps(self) -> float:

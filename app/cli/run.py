@@ -208,9 +208,12 @@ def _print_summary(report: Report) -> None:
 
     table = console.table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
+    legless = ", ".join(f"#{i}" for i in report.upper)
     detections = "" if report.detections == report.frames else f", {report.detections} of them detection frames"
     table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
     table.add_row("people", f"{people} frames" if report.people else people)
+    if legless:
+        table.add_row("body", f"no legs of {legless}: they are hardly ever in the picture (--body full shows them)")
     if report.cuts:
         table.add_row("cuts", cut_list(report.cuts, most=8))
     table.add_row("camera", report.camera)

@@ -40,7 +40,9 @@ def start_up(video: Path, pose2d: str, folder: Path, *, rounds: int = 3) -> dict
     """Seconds from the start of a process to its first picture, by `KINDS`.
 
     Args:
-        video: with people. pose2d: the backend. folder: where a render may be begun.
+        video: with people.
+        pose2d: the backend.
+        folder: where a render may be begun.
 
     Returns:
         For each: "wall_s", and "cpu_s" of all its threads (NaN where the system does not tell).

@@ -12,6 +12,7 @@ from sasmamba.app.export.motion_table import FEET, JOINTS, R_YUP_WORLD, PersonMo
 from sasmamba.app.export.options import Footage
 from sasmamba.app.export.rig_motion import RigMotion, quaternions, rig_motion
 from sasmamba.app.export.rigs import rig_named
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.certainty import NAMES, Certainty
 from sasmamba.app.render.palette import SIDE_COLORS
 from sasmamba.common.errors import UserError
@@ -56,7 +57,7 @@ def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
             person.drawable(footage.options.keep_inferred)[known],
         )
         times = person.times_s[known] - footage.times_s[0]
-        _add_person(pool, animation, person.track_id, moving, times)
+        _add_person(pool, animation, person.track_id, moving, times, left_out(person.upper))
         file.nodes[file.scenes[0].nodes[-2]].extras |= _certainty(person, footage)
     if animation.channels:
         file.animations.append(animation)
@@ -107,7 +108,7 @@ class _Pool:
         return len(self.file.accessors) - 1
 
 
-def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times: NDArray) -> None:  # type: ignore[no-untyped-def]
+def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times: NDArray, gone: NDArray) -> None:  # type: ignore[no-untyped-def]
     import pygltflib as gltf
 
     file, at = pool.file, rest_positions(motion)
@@ -126,7 +127,7 @@ def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times:
     bind = pool.add(inverse.transpose(0, 2, 1).reshape(-1, 16), "MAT4", _FLOAT)
     skin = gltf.Skin(inverseBindMatrices=bind, joints=joints, skeleton=joints[0], name=f"person_{track_id}")
     file.skins.append(skin)
-    file.meshes.append(_mesh(pool, figure(motion), f"person_{track_id}"))
+    file.meshes.append(_mesh(pool, figure(motion, gone), f"person_{track_id}"))
     # what a skin moves is where its joints are, wherever its own node is
     file.nodes.append(gltf.Node(name=f"figure_{track_id}", mesh=len(file.meshes) - 1, skin=len(file.skins) - 1))
     keys = pool.add(times, "SCALAR", _FLOAT, bounds=True)

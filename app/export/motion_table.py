@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.angle_bands import angle_half_widths
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
 from sasmamba.app.motion.feet import find_feet
@@ -34,6 +35,8 @@ AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 R_YUP_WORLD = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 #: A frame so far from where a constant rate would have it, as a share of a frame, makes a rate variable.
 _UNEVEN = 0.1
+#: A recording that paused for longer, in seconds, is not held still in a file for all that time.
+_HOLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class PersonMotion:
         states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
         sight: (F, 3) unit vectors of the line of sight to the person, world axes.
         wide: as in `Take`.
+        upper: legs are left out, see `body`.
     """
 
     track_id: int
@@ -68,6 +72,7 @@ class PersonMotion:
     states: NDArray
     sight: NDArray
     wide: tuple[float, float]
+    upper: bool = False
 
     @property
     def posed(self) -> NDArray:
@@ -80,14 +85,12 @@ class PersonMotion:
         return np.concatenate([self.joints, self.feet], 1)
 
     def told(self, keep_inferred: bool = False) -> FloatArray:
-        """`points` as files have them: NaN where they are unknown, unless they are to be kept."""
-        if keep_inferred:
-            return self.points
-        return np.where((self.states == Certainty.UNKNOWN)[..., None], np.float32(np.nan), self.points)
+        """`points` as files have them: NaN where they are unknown, unless they are to be kept, and of legs left out."""
+        return np.where(self.drawable(keep_inferred)[..., None], self.points, np.float32(np.nan))
 
     def drawable(self, keep_inferred: bool = False) -> NDArray:
         """(F, 21) bool: which points say how the bones of a rig turn."""
-        return np.asarray(keep_inferred | (self.states != Certainty.UNKNOWN))
+        return np.asarray((keep_inferred | (self.states != Certainty.UNKNOWN)) & ~left_out(self.upper))
 
     def angles(self, keep_inferred: bool = False) -> dict[str, NDArray[np.float64]]:
         """Every joint angle, see `joint_angles`, of the points `told`."""
@@ -123,6 +126,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.zeros((len(frame), len(JOINTS) + len(FEET)), np.uint8),
             np.full((len(frame), 3), np.nan),
             take.wide,
+            i in take.upper,
         )
         motion.joints[at], motion.feet[at] = joints, feet.points
         motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
@@ -192,16 +196,27 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction) -> PersonMotion:
 
 def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> PersonMotion:
     """The motion over all of a clip's time, at a constant rate and without gaps: before the person is there the first
-    pose is held, after they have gone the last, and gaps are bridged on straight lines.
+    pose is held, after they have gone the last, and gaps are bridged on straight lines. A hole of more than a minute in
+    the clip's clock is not filled: the part before or after it is kept in which the person is.
 
     Args:
-        times_s: (F,) of the clip's frames. fps: their average rate.
+        times_s: (F,) of the clip's frames.
+        fps: their average rate.
     """
     known = motion.posed
+    times_s = _between_holes(times_s, motion.times_s)
     times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
     joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
     held = _resampled(motion, times)
     return replace(held, joints=joints, feet=feet)
+
+
+def _between_holes(times_s: NDArray, there_s: NDArray) -> NDArray:
+    """Of a clip's times (F,) those between the holes before and after somebody who is there at times (G,)."""
+    after = np.flatnonzero(np.diff(times_s) > _HOLE_S) + 1
+    begin = max((i for i in after if times_s[i] <= there_s[0]), default=0)
+    end = min((i for i in after if times_s[i] > there_s[-1]), default=len(times_s))
+    return times_s[begin:end]
 
 
 def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.certainty import NAMES, Certainty, joint_states
 from sasmamba.app.take import Take
 from sasmamba.common.files import write_npz
@@ -32,7 +33,7 @@ def save_poses(
 
     Args:
         more: arrays to add.
-        keep_inferred: write joints, too, whose place is unknown.
+        keep_inferred: write joints, too, whose place is unknown, but no legs that are left out.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames
@@ -48,6 +49,7 @@ def save_poses(
             joints3d[p, f] = pose.joints
             if not keep_inferred:
                 joints3d[p, f, state[p, f] == Certainty.UNKNOWN] = np.nan
+            joints3d[p, f, left_out(track.track_id in take.upper)[:17]] = np.nan
             if pose.half_width_m is not None:
                 half_width[p, f] = pose.half_width_m
         for f, person in track.people.items():

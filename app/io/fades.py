@@ -21,12 +21,11 @@ from sasmamba.app.types import Cut
 FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
 #: Ends of a window that are more alike (correlation of thumbnails), or whose contrast is less (grey levels), hold none.
 ALIKE, CONTRAST = 0.6, 8.0
-#: So many frames of a window are looked at. What a mixture leaves unexplained of each of them at most: an unrelated
-#: picture leaves all. Some are more than so far from both ends.
-LOOKS, UNMIXED, UNDER_WAY = 8, 0.15, 0.25
-#: The less of the last picture is new the less may stay unexplained, in this proportion: a slow pan makes pictures that
-#: are nearly mixtures.
-MIXED_PER_NEW = 0.33
+#: So many frames of a window are looked at, some of which are more than so far from both ends.
+LOOKS, UNDER_WAY = 8, 0.25
+#: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
+#: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
+UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2
@@ -52,7 +51,9 @@ class FadeFinder:
 
     def __init__(self, fps: float) -> None:
         self._windows = sorted({max(2, round(s * fps)) for s in FADES_S if s * fps <= MOST_FADE_FRAMES})
-        self._seen: deque[_Look] = deque(maxlen=self._windows[-1] + 1)
+        # at a thousand frames a second the shortest fade is longer than any window, and none is looked for
+        self._seen: deque[_Look] = deque(maxlen=max(self._windows, default=0) + 1)
+        self._over = 0  # the frame that the last fade ended with
 
     def watch(self, index: int, time_s: Fraction, picture: SmallPicture, cuts: Sequence[Cut], apart: int) -> Cut | None:
         """Takes the next frame; returns a fade that ends with it.
@@ -66,9 +67,10 @@ class FadeFinder:
             if len(self._seen) <= window:
                 break
             begin = index - window
-            if any(begin - apart < cut.frame <= index + apart for cut in cuts[-2:]):
+            if begin < self._over or any(begin - apart < cut.frame <= index + apart for cut in cuts[-2:]):
                 break  # and so it is in longer ones
             if (middle := self._faded(window)) is not None:
+                self._over = index
                 return Cut(middle.index, middle.time_s, "fade")
         return None
 
@@ -92,7 +94,7 @@ class FadeFinder:
             left = look.contrast**2 - shares[i] @ known
             if not look.picture.plain:
                 worst = max(worst, float(left / max(look.contrast**2, 0.05 * gram.trace() / 2)))
-            if worst > UNMIXED:
+            if worst > max(UNMIXED, UNMIXED_PER_UNLIKE * (1 - alike)):
                 return None
         old, new = shares.T
         under_way = np.abs(old - 1) + np.abs(new) > 2 * UNDER_WAY
@@ -100,6 +102,7 @@ class FadeFinder:
         dark = (old + new).min() < DARK
         if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None
-        if worst > MIXED_PER_NEW * last.picture.change_from(first.picture, aligned=True)[1]:
+        # the less is new the surer it must be that this is no motion
+        if worst > last.picture.change_from(first.picture, aligned=True)[1] ** 2:
             return None
         return inside[int(np.argmin(np.abs(old - new)))]

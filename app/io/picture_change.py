@@ -8,6 +8,7 @@ Optical Flow using Dense Inverse Search", OpenCV's); what then still differs was
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,15 +67,18 @@ class SmallPicture:
             A map (h / 4, w / 4), 0 where it is explained, flat, or comes from outside the picture before, up to 1 where
             detail is another; and the share of all detail that is, 0..1.
         """
-        start = None
+        start: Any = None
         if aligned:
             window = cv2.createHanningWindow(self.detail.shape[::-1], cv2.CV_32F)
             shift, _ = cv2.phaseCorrelate(self.detail, before.detail, window)
             start = np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
-        flow = _flow_finder().calc(self._coded, before._coded, start)
-        flow += _pixels(*self.detail.shape)
-        warped = cv2.remap(before.detail, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lost = cv2.remap(before.lost, flow, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(1.0,))
+        flow: FloatArray = np.asarray(_flow_finder().calc(self._coded, before._coded, start), np.float32)
+        at = flow + _pixels(*self.detail.shape)
+        replicate, outside = cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT
+        warped: FloatArray = np.asarray(
+            cv2.remap(before.detail, at, None, cv2.INTER_LINEAR, borderMode=replicate), np.float32
+        )
+        lost = cv2.remap(before.lost, at, None, cv2.INTER_NEAREST, borderMode=outside, borderValue=(1.0,))
         kept = 1 - _near(np.maximum(lost, self.lost))
         there = kept * _near(self.detail * self.detail + warped * warped)
         off = np.minimum(kept * _near((warped - self.detail) ** 2), there) / 2

@@ -77,7 +77,8 @@ class MotionNow:
     """Everybody in one frame.
 
     Attributes:
-        frame, time_s: of the source.
+        frame: of the source.
+        time_s: on the source's own clock.
         captured_s: `time.monotonic()` when its picture was captured.
         captured_unix_s: the same, seconds since 1970.
     """

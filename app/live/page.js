@@ -3,6 +3,8 @@
 
 const COLORS = { left: "#ff9550", right: "#4fa3ff", middle: "#d5dae3" };
 const TRACKS = ["#7fdb8b", "#f07fc0", "#ffd75e", "#5fdfe3", "#b79cff", "#ff7a7a", "#c5e36a", "#e8b98a", "#8fb8a8", "#d0a8d8"];
+// A joint found in 2D with at least this score was seen; others are drawn as inferred.
+const SEEN = .3;
 // Frames that are kept: as many as trails on the floor show, and somewhat more.
 const KEPT = 200;
 // Somebody unseen for so many frames has no button any more.
@@ -12,7 +14,7 @@ const EDGE = .3, ROOM = 1.2;
 
 const byId = id => document.getElementById(id);
 const query = location.search;
-let about = null, view = null, number = -1, held = false, misses = 0, delay = 0, rate = 0, came = 0, newest = null, told = 0;
+let about = null, view = null, number = -1, held = false, misses = 0, delay = 0, period = 0, came = 0, newest = null, told = 0;
 const people = [];
 
 // One person as the view asks for them: poses by number.
@@ -33,8 +35,13 @@ class Person {
     byId("people").append(this.button);
   }
 
-  add(at, joints, seen) {
-    this.poses.set(at, { joints, seen });
+  add(at, { joints, score, observed }) {
+    this.poses.set(at, {
+      // what is left out is not a number, and the view leaves it out
+      joints: joints.flatMap(place => place || [NaN, NaN, NaN]),
+      states: joints.map((_, k) => k < score.length && score[k] < SEEN ? 1 : 2),
+      seen: observed,
+    });
     this.first = Math.max(0, at - KEPT);
     this.last = at;
     for (const old of this.poses.keys()) {
@@ -79,7 +86,7 @@ function frame(places) {
 
 function motion(message) {
   const now = performance.now();
-  if (came) rate += .1 * (1000 / Math.max(1, now - came) - rate);
+  if (came) period += (period ? .05 : 1) * (now - came - period);
   came = now;
   delay += (delay ? .1 : 1) * (message.delay_ms - delay);
   if (number >= 0) misses += message.number - number - 1;
@@ -89,8 +96,7 @@ function motion(message) {
   for (const one of message.people) {
     let person = people.find(p => p.id === one.track_id);
     if (!person) people.push(person = new Person(one.track_id));
-    // what is left out is not a number, and the view leaves it out
-    person.add(number, one.joints.flatMap(at => at || [NaN, NaN, NaN]), one.observed);
+    person.add(number, one);
     places.push(one.joints[0]);
   }
   for (let i = people.length - 1; i >= 0; i--) {
@@ -103,7 +109,7 @@ function motion(message) {
   }
   if (now - told < 250) return;
   told = now;
-  say(`${rate.toFixed(0)} fps   ${delay.toFixed(0)} ms late${misses ? `   ${misses} skipped` : ""}${held ? "\nheld" : ""}`);
+  say(`${period ? (1000 / period).toFixed(0) : "–"} fps   ${delay.toFixed(0)} ms late${misses ? `   ${misses} skipped` : ""}${held ? "\nheld" : ""}`);
   if (!byId("angles").hidden && !held) tabulate();
 }
 

@@ -42,7 +42,8 @@ class Server:
     then whoever brings the token that is in the addresses. The connection is not encrypted.
 
     Args:
-        port, host: where to listen; port 0 is any free one.
+        port: where to listen; 0 is any free one.
+        host: this machine's address to listen at.
         feed: the motion; without one the page shows the picture alone.
         option: that chose the port.
 
@@ -208,13 +209,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.headers.defects or self.headers.get_payload():  # lines that are no headers would hide those after them
             return self._refuse(Refusal(HTTPStatus.BAD_REQUEST, "The request has lines that are no headers."))
+        wants_motion = self.headers.get("Upgrade", "").lower() == "websocket"
+        if wants_motion:
+            self.protocol_version = "HTTP/1.1"  # clients for WebSockets do not read refusals in another
         refusal = self.server.page.gate.refusal(self.path, self.headers)
         path = self.path.partition("?")[0]
         if refusal is not None:
             self._refuse(refusal)
         elif path == "/stream":
             self._stream()
-        elif self.headers.get("Upgrade", "").lower() == "websocket" and path in ("/", "/motion"):
+        elif wants_motion and path in ("/", "/motion"):
             self._motion()
         elif path == "/":
             self._answer(HTTPStatus.OK, "text/html", page(self.server.page.query))

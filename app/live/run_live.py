@@ -83,8 +83,8 @@ class LiveReport:
         interrupted: the user stopped it.
         level: what the 2D stage did at the end.
         level_s: seconds that it did what, where it did something.
-        sent, unsent: frames that were handed on as data, and that newer ones replaced before they could be sent, of
-            every WebSocket client and of OSC.
+        sent: frames that were handed on as data.
+        unsent: those that newer ones replaced before they could be sent, of every WebSocket client and of OSC.
     """
 
     captured: int
@@ -139,7 +139,7 @@ class _Picture:
             if session.governor.number:
                 self._hud += f"\nto keep up, 2D: {session.governor.level}"
         hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
-        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
+        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots, upper=shown.upper)
         self._session.note("draw", time.perf_counter() - begin)
         return picture
 

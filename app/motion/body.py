@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -48,6 +48,13 @@ def left_out(upper: bool) -> NDArray[np.bool_]:
     mask = np.zeros(len(H36M) + len(FOOT), bool)
     mask[list(LEGS)] = upper
     return mask
+
+
+def without_legs(person: Person2D) -> Person2D:
+    """Somebody in 2D as if no knee, ankle or foot had been found."""
+    score = person.score.copy()
+    score[list(_SHOWING)] = 0
+    return replace(person, score=score, feet=None)
 
 
 def shows_legs(person: Person2D, meta: VideoMeta) -> bool:

@@ -41,7 +41,9 @@ def decide(
     a zoom is taken for its steps.
 
     Args:
-        sightings: of every frame. shots: the frames of each. camera: for which the sightings were made.
+        sightings: of every frame.
+        shots: the frames of each.
+        camera: for which the sightings were made.
         rotating: the user says that the camera turns; nothing is then decided to be still.
     """
     R, zoom = np.tile(np.eye(3), (len(sightings), 1, 1)), np.ones(len(sightings))
@@ -77,7 +79,8 @@ def picture_moves(R_first_cam: NDArray, zoom: NDArray, meta: VideoMeta, camera: 
     """(F,) by how much the picture moves where it does most of its middle and quarters, as a share of its longer side.
 
     Args:
-        R_first_cam: (F, 3, 3). zoom: (F,).
+        R_first_cam: (F, 3, 3).
+        zoom: (F,).
     """
     size = np.array([meta.width, meta.height])
     points = np.array([[0.5, 0.5], [0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]) * size

@@ -28,7 +28,8 @@ class CameraWatch:
     def __init__(self, meta: VideoMeta, camera: Intrinsics, rotating: bool = False) -> None:
         """
         Args:
-            camera: of the first frame, known or assumed. rotating: the user says that it turns.
+            camera: of the first frame, known or assumed.
+            rotating: the user says that it turns.
         """
         self._meta, self._camera, self._rotating = meta, camera, rotating
         self._background = BackgroundMotion(meta, camera)

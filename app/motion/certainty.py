@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.locating import MIN_SCORE
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take, Track
@@ -52,9 +53,9 @@ FOOT_ANKLES = [H36M[f"{point.name.partition('_')[0]}_ANKLE"] for point in FOOT]
 def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     """What is known of somebody's joints: frames with a pose (F,) int, and `Certainty` (F, 17) uint8.
 
-    Seen: found in 2D in the frame, within the picture, or in both detection frames around it where the 2D stage passed
-    it over. Inferred: not seen there, but within `NEAR_S`. Unknown: neither, or the lifter says that it cannot tell,
-    see `VAGUE_M`.
+    Legs that are left out, see `body`, are unknown. Of the others, seen: found in 2D in the frame, within the picture,
+    or in both detection frames around it where the 2D stage passed it over. Inferred: not seen there, but within
+    `NEAR_S`. Unknown: neither, or the lifter says that it cannot tell, see `VAGUE_M`.
     """
     frames = np.array(sorted(track.poses), int)
     if not len(frames):
@@ -83,6 +84,7 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     for k, f in enumerate(frames.tolist()):
         if (width := track.poses[f].half_width_m) is not None:
             states[k, (width * take.wide > VAGUE_M).any(-1)] = Certainty.UNKNOWN
+    states[:, left_out(track.track_id in take.upper)[:17]] = Certainty.UNKNOWN
     return frames, states
 
 

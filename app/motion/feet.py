@@ -89,8 +89,11 @@ def foot_points(
     """Heels and toes (F, 4, 3) of one person without a gap.
 
     Args:
-        time: (F,) seconds. joints: (F, 17, 3) world axes, metres, floor at z = 0. planted: (F, 2) bool.
-        direction: (F, 2, 3) from heel to toe as 2D shows it, or None. seen: (F, 2) where it does.
+        time: (F,) seconds.
+        joints: (F, 17, 3) world axes, metres, floor at z = 0.
+        planted: (F, 2) bool.
+        direction: (F, 2, 3) from heel to toe as 2D shows it, or None.
+        seen: (F, 2) where it does.
     """
     joints = np.asarray(joints, np.float64)
     own = by_leg(joints)
@@ -244,7 +247,8 @@ def combined(prior: NDArray, shown: NDArray, rays: NDArray) -> NDArray:
     """The unit directions (..., 3) nearest to a prior and to what a camera shows of them, each by what it is worth.
 
     Args:
-        prior: (..., 3) camera axes. shown: (..., 2) the part across the picture, as a share of the whole length.
+        prior: (..., 3) camera axes.
+        shown: (..., 2) the part across the picture, as a share of the whole length.
         rays: (..., 2) where in the picture, x and y at depth 1.
     """
     A = np.zeros((*rays.shape[:-1], 2, 3))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import camera_to_world
+from sasmamba.app.motion.body import left_out, without_legs
 from sasmamba.app.motion.certainty import FAINT, FOOT_ANKLES, Certainty
 from sasmamba.app.motion.feet import feet_now
 from sasmamba.app.render.bodies import draw_bodies, draw_shadows, visible_tones
@@ -122,6 +123,7 @@ class Renderer:
         roots: Mapping[int, NDArray],
         feet: Mapping[int, NDArray] | None = None,
         faint: Mapping[int, NDArray] | None = None,
+        upper: frozenset[int] = frozenset(),
     ) -> Canvas:
         """The picture of one frame.
 
@@ -134,6 +136,7 @@ class Renderer:
             feet: heels and toes (4, 3) in world axes by track; who has none gets those of `feet_now`.
             faint: how faintly the joints (17,) are drawn by track, 0 as ever to 1 not at all; of whom it does not say,
                 all are drawn as ever where they were seen, and as inferred where not, see `certainty.faintness`.
+            upper: the tracks whose legs are left out, in both panels.
 
         Returns:
             (height, width, 3) uint8 BGR, to be read only. It is the renderer's own and drawn over as many calls
@@ -146,9 +149,9 @@ class Renderer:
         canvas, panel = page.canvas, page.canvas[:, self._split :]
         for area in filter(None, page.covered):
             canvas[area] = self._ground[area]
-        self._draw_video(canvas, frame, people2d)
+        self._draw_video(canvas, frame, tuple(without_legs(p) if p.track_id in upper else p for p in people2d))
         if poses:
-            covered = self._draw_people(panel, poses, roots, feet or {}, faint or {})
+            covered = self._draw_people(panel, poses, roots, feet or {}, faint or {}, upper)
         else:
             at = self._panel / 2, self.size[1] * 0.93
             covered = [draw_text(panel, "no person", at, 17 * self._unit, DIM, anchor=(0.5, 0.5))]
@@ -181,6 +184,7 @@ class Renderer:
         roots: Mapping[int, NDArray],
         feet: Mapping[int, NDArray],
         faint: Mapping[int, NDArray],
+        upper: frozenset[int],
     ) -> list[Area | None]:
         """Everybody, the farthest first; returns what they cover of the panel."""
         turned = camera_to_world(np.stack([p.joints for p in poses]), self._scene.R_world_cam)
@@ -193,6 +197,7 @@ class Renderer:
         guessed = feet_now(world)
         soles = np.stack([feet.get(p.track_id, own) for p, own in zip(poses, guessed, strict=True)])
         world = np.concatenate([world, soles], 1)
+        world[np.stack([left_out(p.track_id in upper) for p in poses])] = np.nan
         unsaid = {
             seen: np.full(len(H36M), FAINT[Certainty.SEEN if seen else Certainty.INFERRED]) for seen in (True, False)
         }

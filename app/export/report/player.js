@@ -21,7 +21,7 @@ class Person {
     const i = frame - this.first;
     if (i < 0 || i >= this.seen.length || !this.seen[i]) return null;
     const n = 3 * data.joints.length, here = this.packed.subarray(n * i, n * i + n);
-    return { joints: Array.from(here, v => v * this.unit), seen: this.seen[i] === 2,
+    return { joints: Array.from(here, v => v === MISSING ? NaN : v * this.unit), seen: this.seen[i] === 2,
       states: this.states.subarray(n / 3 * i, n / 3 * (i + 1)) };
   }
 
