@@ -1,7 +1,7 @@
 """A hook of MkDocs: pages and pictures that stand elsewhere in the repository become part of the site.
 
-What the repository shows and what the site shows is the same text: README.md is the site's first page, and links between
-files of the repository become links between pages.
+What the repository shows and what the site shows is the same text: README.md is the site's first page, and links
+between files of the repository become links between pages.
 """
 
 from __future__ import annotations
