@@ -27,6 +27,7 @@ import numpy as np
 from coco_keypoints import MOST_PEOPLE, Truth, matches, ranked, read_truths, similarity
 from numpy.typing import NDArray
 
+from sasmamba.app.pose2d import tiles
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import open_multipose, open_thunder
 from sasmamba.app.pose2d.overlap import box_area, box_shared
@@ -193,8 +194,11 @@ def main() -> None:
     parser.add_argument("--heights", type=int, nargs="+", default=[40, 60, 80, 120, 160, 200], metavar="PX")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each picture is shown")
     parser.add_argument("--part", choices=("all", "even", "odd"), default="all", help="of the people")
+    parser.add_argument("--whole", action="store_true", help="search in whole pictures only, not in their parts")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
+    if args.whole:
+        tiles.FINE = 0.0
     truths = read_truths(args.images, args.annotations)
     people, grounds = cutouts(truths), backgrounds(truths)
     people = {"all": people, "even": people[::2], "odd": people[1::2]}[args.part]

@@ -24,7 +24,7 @@ from sasmamba.app.pose2d.multipose import Finder, find_people
 from sasmamba.app.pose2d.overlap import box_area
 from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.squares import Square, unmirrored
-from sasmamba.app.pose2d.tiles import Rotation, find_small_people
+from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
@@ -33,8 +33,9 @@ from sasmamba.common.closing import Closing
 FIND_S, FIND_SOON_S, SOON_FOR_S = 0.3, 0.1, 1.0
 #: So many sure joints make somebody new, and keep somebody who is followed.
 JOIN, STAY = 5, 4
-#: A person's joints span at least so many pixels: smaller ones are not lifted to anything useful.
-MIN_SIDE_PX = 20.0
+#: Small people are shown whole, and doorways, shop windows and statues are many: so many sure joints, and joints as
+#: sure as this on the average, make one of them.
+JOIN_SMALL, SMALL_SCORE = 10, 0.45
 #: Room around a person's joints on each side, for hands, feet and the top of the head.
 MARGIN = 0.1
 
@@ -188,6 +189,10 @@ class MoveNetPose2D(Closing):
         else:
             self._coming = self._run(self._open, name)
 
+    def smallest_px(self, width: int, height: int) -> int:
+        """See `protocol.Sized`."""
+        return smallest_px(width, height)
+
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
         if self._pool is not None:
@@ -221,7 +226,7 @@ class MoveNetPose2D(Closing):
             return False
         if early:
             full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
-            whole, tiles = [], () if full else self._rotation.turn(now_s)
+            whole, tiles = [], () if full else self._rotation.turn(now_s, idle=not self._followers)
         else:
             first, self._found_s = self._found_s == -np.inf, now_s
             whole, tiles = [self._run(find_people, self._finder, bgr)], ()
@@ -263,7 +268,9 @@ class MoveNetPose2D(Closing):
             square = Square.around(rough.joints_px, rough.score)
             if square is None:
                 continue
-            person = _person(self._estimate(bgr, [square])[0], bgr, JOIN)
+            person = _person(self._estimate(bgr, [square])[0], bgr, JOIN_SMALL if small else JOIN)
+            if small and person is not None and person.score[person.score > 0].mean() < SMALL_SCORE:
+                continue
             # The crop's own joints may show somebody else, who stands in the middle of it.
             if person is not None and not any(same_person(f.person, person) for f in self._followers):
                 if giving_way is not None:
@@ -310,6 +317,6 @@ def _person(joints: FloatArray, bgr: NDArray[np.uint8], fewest: int) -> Person2D
     low, high = seen.min(0), seen.max(0)
     room = MARGIN * (high - low)
     box = np.clip(np.concatenate([low - room, high + room]), 0, [width, height, width, height]).astype(np.float32)
-    if span(box) < MIN_SIDE_PX or box_area(box) < 1:
+    if span(box) < LEAST_PX or box_area(box) < 1:
         return None
     return Person2D(None, box, joints[:, :2].copy(), score)
