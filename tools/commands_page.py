@@ -15,8 +15,9 @@ HEAD = """\
 # Commands and options
 
 This page is written by `python tools/commands_page.py` from what `--help` says. A file's name alone means `run`, a
-camera or a stream alone means `live`; `sasmamba-demo` alone shows six commands to begin with. Exit codes: 0 done,
-1 failed, 2 asked for something that there is not, 130 stopped. `--json` prints results for other programs.
+camera or a stream alone means `live`; `sasmamba-demo` alone shows six commands to begin with. Exit codes: 0 done, 1
+failed, 2 asked for something that there is not, 3 a self-check found something (`--strict`), 130 stopped. `--json`
+prints results for other programs.
 """
 
 

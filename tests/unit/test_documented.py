@@ -19,8 +19,11 @@ from sasmamba.app.export.formats import FORMATS, export_motion
 from sasmamba.app.export.markers import MARKERS
 from sasmamba.app.export.motion_table import FEET, JOINTS
 from sasmamba.app.export.rigs import RIGS
+from sasmamba.app.motion import self_checks
 from sasmamba.app.motion.axes import R_WORLD_CAM
+from sasmamba.app.motion.body_checks import CHECKS
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.checks import Rule
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.run_report import Report
 from sasmamba.app.take import Take, Track
@@ -120,6 +123,16 @@ def test_every_array(exported: Path) -> None:
 def test_every_name(words: list[str]) -> None:
     assert words
     assert set(words) <= WORDS, set(words) - WORDS
+
+
+def test_every_self_check_with_its_threshold() -> None:
+    rows = {
+        row.split("`")[1]: row.split("|")[3] for row in (DOCS / "checks.md").read_text().splitlines() if "| `" in row
+    }
+    rules = [check.rule for check in CHECKS] + [rule for rule in vars(self_checks).values() if isinstance(rule, Rule)]
+    assert {rule.kind for rule in rules} == set(rows)
+    for rule in rules:
+        assert rows[rule.kind].split()[0].rstrip("°") == f"{rule.threshold:g}", rule.kind
 
 
 def test_every_page_is_reached() -> None:
