@@ -140,3 +140,13 @@ def test_every_page_is_reached() -> None:
     pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
     assert len(pages) > 10
     assert all(page in navigation for page in pages)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [path.relative_to(ROOT).as_posix() for path in (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))]
+    + ["weights/MODEL_CARD.md", "benchmarks/RESULTS.md"],
+)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (ROOT / page).read_text()):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
