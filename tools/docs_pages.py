@@ -28,6 +28,7 @@ PLACES = {
     "benchmarks/comparison.png": "project/comparison.png",
     "benchmarks/glsmamba_proof.png": "project/glsmamba_proof.png",
     "demo_videos/park_3d.jpg": "project/park_3d.jpg",
+    "demo_videos/park_3d.gif": "project/park_3d.gif",
 }
 _SOURCES = {page: source for source, page in PLACES.items()}
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
