@@ -13,7 +13,7 @@ from sasmamba.app.motion.checks import CheckFinding, Rule
 from sasmamba.app.motion.looking import pictured
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take, Track
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.skeletons import H36M, H36M_MIRROR, coco17_to_h36m17
 
 #: Limbs whose direction is compared, and what is asked of their ends: a score that leaves little doubt, and so long in
 #: the picture, as a share of what the limb could show and in pixels, that a joint's usual error does not turn it far.
@@ -23,12 +23,15 @@ _LIMBS = [
     for a, b in (("SHOULDER", "ELBOW"), ("ELBOW", "WRIST"), ("HIP", "KNEE"), ("KNEE", "ANKLE"))
 ]
 _CONFIDENT, _LONG, _LONG_PX = 0.6, 0.5, 12.0
+#: A limb that ends so near to where the other side's does, as a share of what it could show, may be the other one: 2D
+#: stages put hidden limbs there.
+_APART = 0.4
 LIMB_DIRECTION = Rule(
     "limb_direction",
     30.0,
     0.2,
     "has a limb that points {value}° beside where it is clearly seen in the picture (more than {threshold}°)",
-    "joints of 2D are off by a tenth of a limb, which turns it by 10°; the 3D of that limb is wrong",
+    "joints of 2D are off by a tenth of a limb, which turns it by 10°; the 3D of that limb is wrong, or its 2D is",
 )
 SIDES = Rule(
     "sides",
@@ -128,6 +131,8 @@ def _limb_directions(take: Take, placement: Placement, track: Track) -> list[Che
         length = np.linalg.norm(flat, axis=-1)
         whole = px_per_m * np.linalg.norm(world[:, b] - world[:, a], axis=-1)
         clear = (score[:, [a, b]].min(1) >= _CONFIDENT) & (length > _LONG_PX) & (length > _LONG * whole)
+        twin, off = seen[:, H36M_MIRROR[b]], _APART * whole
+        clear &= ~(np.linalg.norm(seen[:, b] - twin, axis=-1) < off)
         cross = flat[:, 0] * told[:, 1] - flat[:, 1] * told[:, 0]
         beside = np.degrees(np.abs(np.arctan2(cross, (flat * told).sum(-1))))
         # each limb by itself: two that are wrong for a moment each are no lasting error

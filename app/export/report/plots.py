@@ -88,6 +88,10 @@ def _plot(angle: Angle, curves: Curves) -> str:
                     x, y = unwound(t, np.where(part, values[kept], np.nan))
                     axes.plot(x, y, color=color, linestyle=style, linewidth=1.6, marker=".", markevery=lone(y).tolist())
             told.append(_in_words(values, side if angle.sides else ""))
+        if not any(np.isfinite(curves.angles[series]).any() for series in angle.series):
+            axes.text(
+                0.5, 0.55, "not in the picture: no angle", color=_PAINT["ink"][0], ha="center", transform=axes.transAxes
+            )
         axes.set_xlim(0, until_s)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, -5), max(high, 5))

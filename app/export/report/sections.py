@@ -51,7 +51,7 @@ def warning_list(take: Take, placement: Placement, people: list[PersonMotion], o
         return (
             '<section class="checks"><h2>Warnings</h2><p class="fine">None of the checks found cause to.</p></section>'
         )
-    items = "\n".join(f"<li>{sentence}</li>" for sentence in [*map(plain, sentences), *found])
+    items = "\n".join(f"<li>{sentence}</li>" for sentence in [*found, *map(plain, sentences)])
     return f'<section class="warnings"><h2>Warnings</h2><ul>\n{items}\n</ul></section>'
 
 
