@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
+from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.placing import place
+from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
@@ -79,6 +81,7 @@ class Analysis:
         assumptions: What was taken for granted of camera, people and floor, as in every export.
         problems: Sentences about losses and repairs: damaged frames, people whose place is a guess, where the 2D stage
             had exchanged left and right.
+        findings: What the self-checks found that is implausible, each with its times and threshold.
     """
 
     people: Mapping[int, AnalysedPerson]
@@ -91,6 +94,7 @@ class Analysis:
     pose2d: str
     assumptions: Mapping[str, Any]
     problems: tuple[str, ...]
+    findings: tuple[CheckFinding, ...]
 
 
 def analyse(
@@ -146,6 +150,7 @@ def analyse(
             pose2d=seen_by,
             assumptions=placement.assumptions,
             problems=(*side_sentences(take.side_repairs), *source.problems, *placement.problems),
+            findings=tuple(self_checks(take, placement)),
         )
 
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
-from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
+from sasmamba.app.io.shot_cuts import CutFinder, watched_for_cuts, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.body import people_without_legs
@@ -33,6 +33,7 @@ from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
+from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
@@ -184,7 +185,7 @@ def see(
 ) -> None:
     """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
-    finder = CutFinder(video.meta.fps) if cuts else None
+    finder = CutFinder(video.meta.fps)
 
     boxes: list[NDArray] = []  # around whoever was last seen
 
@@ -198,7 +199,7 @@ def see(
 
     not_detected_in: Frame | None = None
     shot_begin = 0
-    with closing(prefetch(video if finder is None else with_cuts(video, finder))) as frames:
+    with closing(prefetch(with_cuts(video, finder) if cuts else watched_for_cuts(video, finder))) as frames:
         for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
@@ -216,19 +217,22 @@ def see(
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
-    if finder is not None:
+    if cuts:
         take.end_shots_at(finder.cuts)
+    else:
+        take.cuts_passed_over = [cut for cut in finder.cuts if cut.frame < take.frames]
     if watch is not None and take.frames:
         with timings("camera"):
-            take.camera_motion = watch.motion(take.shots)
+            if watch.glimpses:
+                take.camera_strayed = watch.strayed(take.shots)
+            else:
+                take.camera_motion = watch.motion(take.shots)
 
 
-def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
-    """What watches the camera of a video; nothing where the user says that it is still."""
-    if settings.camera == "still":
-        return nullcontext()
+def watch_camera(video: VideoFile, settings: Settings) -> CameraWatch:
+    """What watches the camera of a video; with glimpses where the user says that it is still."""
     camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
-    return CameraWatch(video.meta, camera, settings.camera == "rotating")
+    return CameraWatch(video.meta, camera, settings.camera == "rotating", glimpses=settings.camera == "still")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -381,6 +385,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 height_m=settings.height_m,
                 known=settings.known_camera,
             )
+        findings = self_checks(take, placement)
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
@@ -424,6 +429,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             upper=sorted(take.upper),
             camera=in_words(take.camera_motion),
             upright=placement.assumptions["shots"] if placement.poses else [],
+            findings=findings,
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies
@@ -438,6 +444,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 report.fps,
                 report.stage_ms,
                 told,
+                findings,
             )
             report.files.extend(map(str, export_motion(take, placement, base, views, outcome, settings.export_options)))
         if absent:

@@ -31,6 +31,7 @@ from virtual_camera import VirtualCamera, angle_deg, follow_camera
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.motion.background_motion import BackgroundMotion
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import decide
@@ -38,7 +39,7 @@ from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
-from sasmamba.app.pipeline import analyse, lift_take
+from sasmamba.app.pipeline import analyse
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.take import Take
 from sasmamba.app.types import Frame, Person2D, VideoMeta

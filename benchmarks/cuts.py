@@ -100,14 +100,17 @@ class Clips:
             return drawn(rng, seconds, fps)
         return self.filmed(rng, seconds, fps, self.stills[rng.integers(len(self.stills))])
 
-    def filmed(self, rng: Rng, seconds: float, fps: float, still: Picture, shake: float = 0.004) -> list[Picture]:
+    def filmed(
+        self, rng: Rng, seconds: float, fps: float, still: Picture, *, shake: float = 0.004, zoom: float | None = None
+    ) -> list[Picture]:
         """A still seen by a camera that pans, zooms, and is held by hand."""
         frames = max(2, round(seconds * fps))
-        zoom = rng.uniform(1.0, 1.8) * np.exp(np.linspace(0, rng.uniform(-0.15, 0.15) * seconds, frames))
+        start = rng.uniform(1.0, 1.8) if zoom is None else zoom
+        zooms = start * np.exp(np.linspace(0, rng.uniform(-0.15, 0.15) * seconds, frames))
         move = rng.uniform(-0.12, 0.12, 2) * seconds
         centre = rng.uniform(0.35, 0.65, 2) + np.linspace(-0.5, 0.5, frames)[:, None] * move
         centre += shake * tremor(rng, frames, fps)
-        return [view(still, c, z) for c, z in zip(centre, zoom, strict=True)]
+        return [view(still, c, z) for c, z in zip(centre, zooms, strict=True)]
 
 
 def _read(path: Path) -> Picture | None:
@@ -161,10 +164,17 @@ def drawn(rng: Rng, seconds: float, fps: float) -> list[Picture]:
     return shot
 
 
-def _joined(rng: Rng, clips: Clips, fps: float, join: Callable[[Film, list[Picture]], None]) -> Film:
+def _joined(
+    rng: Rng,
+    clips: Clips,
+    fps: float,
+    join: Callable[[Film, list[Picture]], None],
+    shot_s: tuple[float, float] = SHOT_S,
+) -> Film:
+    """Five shots, of which every other may be of a video: none is cut into itself."""
     film = Film()
-    for _ in range(5):
-        join(film, clips.shot(rng, rng.uniform(*SHOT_S), fps))
+    for i in range(5):
+        join(film, clips.shot(rng, rng.uniform(*shot_s), fps, video=i % 2 == 0))
     return film
 
 
@@ -187,10 +197,11 @@ def jumps(rng: Rng, clips: Clips, fps: float) -> Film:
 
 
 def closer(rng: Rng, clips: Clips, fps: float) -> Film:
-    """The same still once more: nearer, farther, or from a little to the side."""
+    """The same still once more, from afar and from near in turn."""
     film, still = Film(), clips.stills[rng.integers(len(clips.stills))]
-    for _ in range(5):
-        film.cut_to(clips.filmed(rng, rng.uniform(*SHOT_S), fps, still))
+    for i in range(5):
+        zoom = rng.uniform(*((1.0, 1.2) if i % 2 else (1.6, 2.0)))
+        film.cut_to(clips.filmed(rng, rng.uniform(*SHOT_S), fps, still, zoom=zoom))
     return film
 
 
@@ -210,24 +221,23 @@ def dissolves(rng: Rng, clips: Clips, fps: float) -> Film:
 
 
 def through_black(rng: Rng, clips: Clips, fps: float) -> Film:
-    film = Film()
-    for _ in range(4):
-        shot = clips.shot(rng, rng.uniform(2.0, 3.0), fps)
+    def join(film: Film, shot: list[Picture]) -> None:
         film.fade_to(shot, round(rng.uniform(0.4, 1.6) * fps), round(rng.uniform(0, 0.5) * fps))
-    return film
+
+    return _joined(rng, clips, fps, join, (2.0, 3.0))
 
 
 def black_between(rng: Rng, clips: Clips, fps: float) -> Film:
     """Hard cuts with 2 frames to half a second of black between: any frame from the black on will do."""
-    film = Film()
-    for _ in range(5):
-        shot = clips.shot(rng, rng.uniform(*SHOT_S), fps)
+
+    def join(film: Film, shot: list[Picture]) -> None:
         if film.pictures:
             dark, at = int(rng.integers(2, fps / 2)), len(film.pictures)
             film.pictures += [np.zeros_like(shot[0])] * dark
             film.cuts.append((at - 1, at + dark + 1))
         film.pictures += shot
-    return film
+
+    return _joined(rng, clips, fps, join)
 
 
 def uncut(rng: Rng, clips: Clips, fps: float) -> Film:
@@ -349,7 +359,7 @@ def frozen(rng: Rng, clips: Clips, fps: float) -> Film:
 KINDS: dict[str, tuple[str, Callable[[Rng, Clips, float], Film]]] = {
     "scenes": ("cut to another scene", scenes),
     "jumps": ("jump cut within a scene", jumps),
-    "closer": ("nearer, farther, aside", closer),
+    "closer": ("nearer, farther away", closer),
     "blended": ("1–3 mixed frames", blended),
     "dissolves": ("dissolve, 0.3–1.5 s", dissolves),
     "black": ("fade through black", through_black),

@@ -29,6 +29,9 @@ def pixels(text: str) -> int:
     raise UserError(f"--height is the picture's, in whole pixels, not {text!r}{hint}.", exit_code=2)
 
 
+#: The exit code of --strict.
+IMPLAUSIBLE = 3
+
 #: Both say that a file is to be shown as a camera would be.
 LIVE_FLAGS = ("--live", "--realtime")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sasmamba.app.cli import console, options
+from sasmamba.app.cli.options import IMPLAUSIBLE
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,6 +115,9 @@ def run(
         int | None,
         typer.Option(help="Work on so many things at once; the results are the same.", show_default="all cores"),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 3 if a self-check finds something implausible.")
+    ] = False,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -177,10 +181,12 @@ def run(
             cluster=cluster,
             quiet=quiet,
             as_json=as_json,
+            strict=strict,
         )
         return
     from sasmamba.app import pipeline
     from sasmamba.app.cli.bars import Bars
+    from sasmamba.app.motion.checks import sentences
 
     with Bars(quiet or as_json) as bars:
         report = pipeline.run(job, settings, bars)
@@ -189,13 +195,15 @@ def run(
     else:
         if not quiet:
             _print_summary(report)
-        for problem in report.problems:
+        for problem in [*report.problems, *sentences(report.findings)]:
             console.problem(problem)
     if report.interrupted:
         frames = f"{report.written} frame{'s' * (report.written != 1)}"
         held = f"the render holds the first {frames}" if report.written else "there is no render"
         console.note(f"Stopped: {held}.")
         raise typer.Exit(130)
+    if strict and report.findings:
+        raise typer.Exit(IMPLAUSIBLE)
 
 
 def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
@@ -204,6 +212,8 @@ def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
 
 
 def _print_summary(report: Report) -> None:
+    from collections import Counter
+
     from sasmamba.app.take import cut_list
 
     table = console.table()
@@ -229,6 +239,9 @@ def _print_summary(report: Report) -> None:
             f"{which}looks {way} by {abs(shot['pitch_deg']):.1f}°, rolled by {shot['roll_deg']:.1f}°{told}; "
             f"{shot['height_m']:.1f} m above the floor",
         )
+    counts = Counter(finding.kind for finding in report.findings)
+    told = ", ".join(f"{kind} {n}×" for kind, n in counts.items()).replace("_", " ")
+    table.add_row("checks", f"{len(report.findings)} findings: {told}" if counts else "nothing implausible was found")
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

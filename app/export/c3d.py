@@ -18,6 +18,8 @@ from sasmamba.common.files import atomic_path
 
 #: The header counts frames in 16 bits.
 MOST_FRAMES = 65535
+#: A residual has one byte, with a sign.
+_MOST_RESIDUAL = 127
 #: Strings of parameters are short.
 _LINE = 120
 
@@ -28,9 +30,9 @@ def write_c3d(path: Path, motion: PersonMotion, footage: Footage) -> None:
 
     Points without a pose, and those whose place is unknown, are marked missing (residual -1). The residual of others is
     what is known of them: 0, which the format has for points that were made up, where they are inferred, or the lifter
-    cannot say how sure it is; otherwise the half-width of the 68 % interval, millimetres, the root mean square of the
-    three axes. The group SASMAMBA holds the axes, the time of the first
-    frame in the video, and the assumptions as JSON in lines. A variable frame rate is resampled to the average; the
+    cannot say how sure it is; otherwise the half-width of the 68 % interval, whole millimetres, the root mean square of
+    the three axes, 127 at most. The group SASMAMBA holds the axes, the time of the first frame in the video, and the
+    assumptions as JSON in lines. A variable frame rate is resampled to the average; the
     rate itself is stored in single precision, as the format has it.
 
     Raises:
@@ -77,4 +79,4 @@ def _residuals(markers: tuple[Marker, ...], motion: PersonMotion) -> NDArray:
     own = np.zeros(motion.states.shape)
     own[:, : len(JOINTS)] = np.nan_to_num(1000 * np.sqrt((2 * across**2 + along**2) / 3))
     own[motion.states != Certainty.SEEN] = 0
-    return own[:, [marker.point for marker in markers]].T
+    return own[:, [marker.point for marker in markers]].T.clip(max=_MOST_RESIDUAL)

@@ -19,7 +19,9 @@ from sasmamba.app.motion.angle_bands import angle_half_widths
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
+from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.feet import find_feet
+from sasmamba.app.motion.looking import lines_of_sight
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
@@ -145,15 +147,6 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
     return out
 
 
-def lines_of_sight(placement: Placement, frames: Sequence[int], places: NDArray) -> NDArray[np.float64]:
-    """Unit vectors (F, 3), world axes, from the camera to places (F, 3) in these frames (F,)."""
-    height = np.zeros(len(frames))
-    for shot in placement.shots:
-        height[np.isin(frames, np.array(shot.frames))] = shot.height_m
-    away = np.asarray(places, np.float64) - height[:, None] * [0, 0, 1]
-    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9))
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What views tell of a run beside its motion.
@@ -166,6 +159,7 @@ class Outcome:
         fps: frames per second of the chain.
         stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
+        findings: what the self-checks found.
     """
 
     title: str
@@ -175,6 +169,7 @@ class Outcome:
     fps: float = 0.0
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    findings: Sequence[CheckFinding] = ()
 
 
 def is_even(times_s: NDArray, fps: Fraction) -> bool:
@@ -263,6 +258,12 @@ def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
     return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
 
 
+def _never_known(take: Take, track_id: int) -> list[str]:
+    """Joints of somebody that are unknown throughout."""
+    known = (joint_states(take, take.tracks[track_id])[1] != Certainty.UNKNOWN).any(0)
+    return [name for name, ever in zip(JOINTS, known, strict=True) if not ever]
+
+
 def about(take: Take, placement: Placement) -> dict[str, Any]:
     """What every export is told by: video, cuts, camera, axes, units, joints, assumptions, how well feet stand."""
     fps = take.meta.fps
@@ -292,6 +293,7 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
                 "last_frame": max(poses),
                 "from_s": round(float(take.times_s[min(poses)]), 6),
                 "to_s": round(float(take.times_s[max(poses)]), 6),
+                "never_known": _never_known(take, i),
             }
             for i, poses in sorted(placement.poses.items())
             if poses
@@ -307,6 +309,7 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
             "along the line of sight",
             "half_width_95_as_multiple": list(take.wide),
         },
+        "legs_left_out": sorted(take.upper),
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }

@@ -11,6 +11,7 @@ from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.locating import MIN_SCORE
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take, Track
+from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import COCO, FOOT, H36M
 
 
@@ -27,6 +28,8 @@ NAMES = tuple(state.name.lower() for state in Certainty)
 #: A joint that was not seen for longer than this, before and after, is unknown: a step takes half a second and a reach
 #: less, so that where a limb was a second ago says nothing of where it is.
 NEAR_S = 1.0
+#: Sightings for less than this do not count there: a detector is now and then sure of what is not in the picture.
+_LASTING_S = 0.1
 #: A joint whose 95 % interval reaches farther than this to either side is unknown: that is more than a forearm's
 #: length, so the limb that ends there may point anywhere.
 VAGUE_M = 0.3
@@ -54,8 +57,8 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     """What is known of somebody's joints: frames with a pose (F,) int, and `Certainty` (F, 17) uint8.
 
     Legs that are left out, see `body`, are unknown. Of the others, seen: found in 2D in the frame, within the picture,
-    or in both detection frames around it where the 2D stage passed it over. Inferred: not seen there, but within
-    `NEAR_S`. Unknown: neither, or the lifter says that it cannot tell, see `VAGUE_M`.
+    or in both detection frames around it where the 2D stage passed it over. Inferred: not seen there, but for a while
+    within `NEAR_S`. Unknown: neither, or the lifter says that it cannot tell, see `VAGUE_M`.
     """
     frames = np.array(sorted(track.poses), int)
     if not len(frames):
@@ -74,7 +77,7 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     near = np.zeros_like(seen)
     sightings = np.array(sorted(shown), int)
     for joint in range(17):
-        when = time[[f for f in sightings.tolist() if shown[f][joint]]]
+        when = time[sightings[_lasting(np.array([shown[f][joint] for f in sightings.tolist()]), time[sightings])]]
         if len(when):
             next_ = np.searchsorted(when, time[frames]).clip(0, len(when) - 1)
             last = (next_ - 1).clip(0)
@@ -86,6 +89,14 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
             states[k, (width * take.wide > VAGUE_M).any(-1)] = Certainty.UNKNOWN
     states[:, left_out(track.track_id in take.upper)[:17]] = Certainty.UNKNOWN
     return frames, states
+
+
+def _lasting(flags: NDArray, time: NDArray) -> NDArray:
+    """Those of runs of True (F,) that last, at times (F,) s; all where there is nothing longer to be seen."""
+    out = np.zeros(len(flags), bool)
+    for a, b in runs(flags):
+        out[a:b] = time[b - 1] - time[a] >= min(_LASTING_S, time[-1] - time[0])
+    return out
 
 
 def _shown(take: Take, track: Track) -> dict[int, NDArray]:

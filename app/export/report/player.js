@@ -147,6 +147,9 @@ byId("play").addEventListener("click", toggle);
 byId("back").addEventListener("click", () => { stop(); seek(frame - 1); });
 byId("next").addEventListener("click", () => { stop(); seek(frame + 1); });
 byId("speed").addEventListener("change", () => { if (video) video.playbackRate = speed(); begin(); });
+for (const button of document.querySelectorAll("[data-seek]")) {
+  button.addEventListener("click", () => { stop(); seek(frameAt(Number(button.dataset.seek))); byId("view").scrollIntoView({ block: "nearest" }); });
+}
 for (const button of document.querySelectorAll("[data-view]")) {
   button.addEventListener("click", () => view.look(...button.dataset.view.split(",").map(Number)));
 }

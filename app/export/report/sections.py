@@ -16,6 +16,7 @@ from sasmamba.app.export.report.plots import BOX, Curves, angle_plots
 from sasmamba.app.motion.angle_bands import angle_states
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import Certainty
+from sasmamba.app.motion.checks import CheckFinding, grouped
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
@@ -45,12 +46,23 @@ def warning_list(take: Take, placement: Placement, people: list[PersonMotion], o
         sentences.insert(0, f"The analysis was stopped early: the page is about the first {take.frames} frames.")
     if not people:
         sentences.append("Nobody was found: there is no motion to show.")
-    if not sentences:
+    found = [_found(group) for group in grouped(outcome.findings)]
+    if not sentences and not found:
         return (
             '<section class="checks"><h2>Warnings</h2><p class="fine">None of the checks found cause to.</p></section>'
         )
-    items = "\n".join(f"<li>{plain(sentence)}</li>" for sentence in sentences)
+    items = "\n".join(f"<li>{sentence}</li>" for sentence in [*map(plain, sentences), *found])
     return f'<section class="warnings"><h2>Warnings</h2><ul>\n{items}\n</ul></section>'
+
+
+def _found(group: list[CheckFinding]) -> str:
+    """A kind of findings about one person, with times to go to."""
+    worst = max(group, key=lambda finding: abs(finding.value - finding.threshold))
+    times = ", ".join(
+        f'<button type="button" class="time" data-seek="{finding.from_s:.6f}">{plain(finding.when)}</button>'
+        for finding in group
+    )
+    return f"{plain(worst.who)} {plain(worst.told)}: {times}: {plain(worst.reason)}"
 
 
 def summary(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
