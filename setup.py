@@ -19,7 +19,7 @@ if not os.environ.get("SASMAMBA_PORTABLE") and platform.machine() in {"x86_64", 
 kernels = Extension(
     "sasmamba.models.kernels._kernels",
     sources=[f"models/kernels/{name}.cpp" for name in ("module", "scan", "sampling", "block", "refine")],
-    depends=["models/kernels/common.h", "models/kernels/scan.h"],
+    depends=[f"models/kernels/{name}.h" for name in ("common", "products", "scan")],
     extra_compile_args=flags,
     extra_link_args=["-pthread"],
     py_limited_api=True,

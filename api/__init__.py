@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sasmamba.app.batch.run_batch import BatchReport
     from sasmamba.app.lifting.lifter import Lifter
     from sasmamba.app.motion.camera import Intrinsics
+    from sasmamba.app.motion.checks import CheckFinding
     from sasmamba.app.run_report import Report
     from sasmamba.app.types import Cut
     from sasmamba.common.errors import UserError
@@ -36,6 +37,7 @@ _HOMES = {
     "BatchReport": "sasmamba.app.batch.run_batch",
     "Intrinsics": "sasmamba.app.motion.camera",
     "Cut": "sasmamba.app.types",
+    "CheckFinding": "sasmamba.app.motion.checks",
     "Lifter": "sasmamba.app.lifting.lifter",
     "Report": "sasmamba.app.run_report",
     "UserError": "sasmamba.common.errors",
@@ -55,6 +57,7 @@ __all__ = [
     "AnalysedPerson",
     "Analysis",
     "BatchReport",
+    "CheckFinding",
     "Cut",
     "Intrinsics",
     "Lifter",

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
+from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.placing import place
+from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.take import Track
@@ -41,6 +43,9 @@ class AnalysedPerson:
         half_width_m: (F, 17, 2) float32, half-widths of intervals that hold each joint's true place relative to the
             pelvis in 68 of 100 cases, across the line of sight to the person (on each of two axes) and along it. NaN
             where there is no pose, or the lifter cannot say.
+        state: (F, 17) uint8, what each joint's place comes from: 2 seen in the frame, 1 inferred from nearby frames, 0
+            unknown: not in the picture for long, or nothing that the lifter can tell. `world_m` and `joints3d` have a
+            place for all three.
         keypoints: (F, 17, 2) float32, COCO-17 as the 2D stage saw them, left and right put right: pixels, x right, y
             down. NaN where it did not see the person.
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
@@ -54,6 +59,7 @@ class AnalysedPerson:
     world_m: FloatArray
     joints3d: FloatArray
     half_width_m: FloatArray
+    state: NDArray[np.uint8]
     keypoints: FloatArray
     score: FloatArray
     observed: NDArray[np.bool_]
@@ -75,6 +81,7 @@ class Analysis:
         assumptions: What was taken for granted of camera, people and floor, as in every export.
         problems: Sentences about losses and repairs: damaged frames, people whose place is a guess, where the 2D stage
             had exchanged left and right.
+        findings: What the self-checks found that is implausible, each with its times and threshold.
     """
 
     people: Mapping[int, AnalysedPerson]
@@ -87,6 +94,7 @@ class Analysis:
     pose2d: str
     assumptions: Mapping[str, Any]
     problems: tuple[str, ...]
+    findings: tuple[CheckFinding, ...]
 
 
 def analyse(
@@ -142,6 +150,7 @@ def analyse(
             pose2d=seen_by,
             assumptions=placement.assumptions,
             problems=(*side_sentences(take.side_repairs), *source.problems, *placement.problems),
+            findings=tuple(self_checks(take, placement)),
         )
 
 
@@ -163,6 +172,7 @@ def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
         motion.joints,
         joints3d,
         motion.half_width_m,
+        motion.states[:, :17],
         keypoints,
         score,
         motion.observed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal, TypedDict
 
+from sasmamba.app.motion.body import BodyChoice
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.pose2d.choices import Backend2D, DetectorName
@@ -80,19 +81,23 @@ class RenderSettings(AnalysisSettings, total=False):
 
     Attributes:
         person: Save and draw only this track id.
+        body: What is shown and written of people: "full", "upper" (no legs), or "auto" (legs of those whose are seen).
         export: Motion files to write beside the render: some of "bvh", "glb", "usd", "trc", "c3d", "angles", "csv",
             "json", "npz", "html", "rrd".
         rig: Whose bones BVH, GLB and USD have: "cmu", "mixamo", "unity" or "vrm".
         bvh_scale: BVH's lengths times this; 1 is centimetres.
         markers: Whose names TRC and C3D have for markers: "ours", "pose2sim" or "opensim".
+        keep_inferred: Write limbs, too, that were not in the picture: the lifter's guess at them.
         height: Of the render in pixels, at most.
         numbers: Draw frame number, time and stage timings.
     """
 
     person: int | None
+    body: BodyChoice
     export: tuple[str, ...]
     rig: str
     bvh_scale: float
     markers: str
+    keep_inferred: bool
     height: int
     numbers: bool

@@ -8,6 +8,7 @@ from typing import get_args
 
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
+from sasmamba.app.motion.body import BodyChoice, check_body
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.motion.gravity import KnownCamera
@@ -61,6 +62,7 @@ class SharedSettings:
         lifter: a shipped lifter's name or a checkpoint's path.
         device: auto, cpu or cuda, for the lifter and the 2D stage (MediaPipe always runs on the CPU).
         fov_deg: assumed field of view along the picture's longer side, for where people stand.
+        body: what is shown and written of people; auto: legs only of those whose legs are seen.
         height: of the picture that is drawn, in pixels, at most.
         start_s: where in a file to begin, None for its start.
 
@@ -76,6 +78,7 @@ class SharedSettings:
     lifter: str = DEFAULT_LIFTER
     device: str = "auto"
     fov_deg: float = 60.0
+    body: BodyChoice = "auto"
     height: int = 720
     start_s: float | None = None
 
@@ -96,6 +99,7 @@ class SharedSettings:
                 )
         if self.device not in ("auto", "cpu", "cuda"):
             raise _usage(f"--device must be auto, cpu or cuda, not {self.device!r}.")
+        check_body(self.body)
         if not 10 <= self.fov_deg <= 150:
             raise _usage(f"--fov must lie between 10 and 150 degrees, not {self.fov_deg:g}.")
         if not 1 <= self.max_people <= MOST_PEOPLE:
@@ -125,7 +129,7 @@ class Settings(SharedSettings):
         pitch_deg: by how much the camera looks down; None where nobody knows.
         roll_deg: by how much up leans to the right in the picture; None where nobody knows.
         export: formats of `export.formats.FORMATS` to write beside the render.
-        rig, bvh_scale, markers: how they are written, see `export.options.ExportOptions`.
+        rig, bvh_scale, markers, keep_inferred: how they are written, see `export.options.ExportOptions`.
         numbers: draw frame number, time and stage timings.
         threads: of the 2D stage, the lifting and the render, the results are the same with any; None for as many as
             there are cores.
@@ -149,6 +153,7 @@ class Settings(SharedSettings):
     rig: str = "cmu"
     bvh_scale: float = 1.0
     markers: str = "ours"
+    keep_inferred: bool = False
     numbers: bool = False
     threads: int | None = None
 
@@ -177,7 +182,7 @@ class Settings(SharedSettings):
     @property
     def export_options(self) -> ExportOptions:
         """How formats are written that leave a choice."""
-        return ExportOptions(self.rig, self.bvh_scale, self.markers)
+        return ExportOptions(self.rig, self.bvh_scale, self.markers, self.keep_inferred)
 
     @property
     def known_camera(self) -> KnownCamera:
@@ -192,6 +197,8 @@ class LiveSettings(SharedSettings):
     Attributes:
         serve: port of a page to watch in a browser; None: only where there is no display and nothing is recorded.
         serve_host: this machine's address that the page is served on; other machines reach all but 127.0.0.1.
+        ws: port of a WebSocket that sends motion as JSON, on serve_host too; None: only with the page, on its port.
+        osc: host and port that motion is sent to by the VMC protocol; None: nowhere.
         window: open a window; None: where there is a display.
         lookahead: frames the lifter sees of the future; they delay the picture.
         seconds: end after so long, None: when the source ends or the user stops.
@@ -201,6 +208,8 @@ class LiveSettings(SharedSettings):
 
     serve: int | None = None
     serve_host: str = "127.0.0.1"
+    ws: int | None = None
+    osc: tuple[str, int] | None = None
     window: bool | None = None
     lookahead: int = 0
     seconds: float | None = None
@@ -211,8 +220,11 @@ class LiveSettings(SharedSettings):
         SharedSettings.__post_init__(self)
         if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
             raise _usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
-        if self.serve is not None and not 0 <= self.serve <= 65535:
-            raise _usage(f"--serve must be a port from 0 (any free one) to 65535, not {self.serve}.")
+        for option, port in (("--serve", self.serve), ("--ws", self.ws)):
+            if port is not None and not 0 <= port <= 65535:
+                raise _usage(f"{option} must be a port from 0 (any free one) to 65535, not {port}.")
+        if self.osc is not None and not (self.osc[0] and 1 <= self.osc[1] <= 65535):
+            raise _usage("--osc wants HOST:PORT with a port from 1 to 65535, 127.0.0.1:39539 say.")
         if self.seconds is not None and not self.seconds > 0:
             raise _usage(f"--seconds must be more than 0, not {self.seconds:g}.")
         check_between("--seconds", self.seconds, 0, MOST_SECONDS)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,18 +23,21 @@ from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
-from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
+from sasmamba.app.io.shot_cuts import CutFinder, watched_for_cuts, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
+from sasmamba.app.motion.body import people_without_legs
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
+from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.placing import Placement, place
+from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.foresight import with_foresight
-from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.protocol import Pose2D, nobody_found
 from sasmamba.app.pose2d.sides import mend_sides, side_sentences
 from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
@@ -182,7 +185,7 @@ def see(
 ) -> None:
     """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
     tracker = Tracker(max_people=max_people)
-    finder = CutFinder(video.meta.fps) if cuts else None
+    finder = CutFinder(video.meta.fps)
 
     boxes: list[NDArray] = []  # around whoever was last seen
 
@@ -196,7 +199,7 @@ def see(
 
     not_detected_in: Frame | None = None
     shot_begin = 0
-    with closing(prefetch(video if finder is None else with_cuts(video, finder))) as frames:
+    with closing(prefetch(with_cuts(video, finder) if cuts else watched_for_cuts(video, finder))) as frames:
         for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
@@ -214,19 +217,22 @@ def see(
             progress("analyse", frame.index + 1, video.meta.frames)
     if not_detected_in is not None:
         detect(not_detected_in)
-    if finder is not None:
+    if cuts:
         take.end_shots_at(finder.cuts)
+    else:
+        take.cuts_passed_over = [cut for cut in finder.cuts if cut.frame < take.frames]
     if watch is not None and take.frames:
         with timings("camera"):
-            take.camera_motion = watch.motion(take.shots)
+            if watch.glimpses:
+                take.camera_strayed = watch.strayed(take.shots)
+            else:
+                take.camera_motion = watch.motion(take.shots)
 
 
-def watch_camera(video: VideoFile, settings: Settings) -> AbstractContextManager[CameraWatch | None]:
-    """What watches the camera of a video; nothing where the user says that it is still."""
-    if settings.camera == "still":
-        return nullcontext()
+def watch_camera(video: VideoFile, settings: Settings) -> CameraWatch:
+    """What watches the camera of a video; with glimpses where the user says that it is still."""
     camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
-    return CameraWatch(video.meta, camera, settings.camera == "rotating")
+    return CameraWatch(video.meta, camera, settings.camera == "rotating", glimpses=settings.camera == "still")
 
 
 def mend_sides_of(take: Take) -> None:
@@ -277,6 +283,7 @@ def render(
     renderer = Renderer(video.meta, config, scenes[0], pages=drawn_ahead + 2)
 
     feet = {i: dict(zip(of.frames, of.points, strict=True)) for i, of in find_feet(take, placement).items()}
+    faint = {i: faintness(take, track) for i, track in take.tracks.items()}
 
     def pictures() -> Iterator[tuple[Canvas, Fraction]]:
         hud: str | None = None
@@ -292,7 +299,16 @@ def render(
                         renderer.see_from(config.azimuth_deg, config.elevation_deg, scenes[frame.index])
                     poses, roots = placement.at(frame.index)
                     soles = {i: feet[i][frame.index] for i in roots}
-                    picture = renderer.draw(frame, take.people_at(frame.index), poses, hud, roots, soles)
+                    picture = renderer.draw(
+                        frame,
+                        take.people_at(frame.index),
+                        poses,
+                        hud,
+                        roots,
+                        soles,
+                        {i: faint[i][frame.index] for i in roots},
+                        take.upper,
+                    )
                 yield picture, frame.time_s
 
     width, height = renderer.size
@@ -354,11 +370,12 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         absent = "" if settings.person is None else keep_person(take, settings.person)
+        take.upper = people_without_legs(take, settings.body)
         if settings.smooth:
             smooth_take(take)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
-            save_poses(take, job.poses)
+            save_poses(take, job.poses, keep_inferred=settings.keep_inferred)
             files.append(str(job.poses))
         with timings("place"):
             placement = place(
@@ -368,6 +385,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 height_m=settings.height_m,
                 known=settings.known_camera,
             )
+        findings = self_checks(take, placement)
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
         if motion and take.tracks:
@@ -390,7 +408,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:
-            problems.append(f"Nobody was found in {job.source}; the render has no skeleton.")
+            how_small = nobody_found(pose2d, video.meta.width, video.meta.height)
+            problems.append(f"Nobody was found in {job.source}; the render has no skeleton.{how_small}")
         report = Report(
             frames=take.frames,
             detections=len(take.detection_frames),
@@ -407,8 +426,10 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
+            upper=sorted(take.upper),
             camera=in_words(take.camera_motion),
             upright=placement.assumptions["shots"] if placement.poses else [],
+            findings=findings,
         )
         if views := [form for form in settings.export if form in VIEWS]:
             # a page is passed on: it names the video, not where it lies
@@ -423,8 +444,9 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
                 report.fps,
                 report.stage_ms,
                 told,
+                findings,
             )
-            report.files.extend(map(str, export_motion(take, placement, base, views, outcome)))
+            report.files.extend(map(str, export_motion(take, placement, base, views, outcome, settings.export_options)))
         if absent:
             kept = (
                 f"what was asked for of everybody is in {', '.join(report.files)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.pose2d.sides import SideRepair
 from sasmamba.app.types import Cut
 
@@ -17,6 +18,7 @@ class Report:
         frames: analysed.
         detections: those of them in which the 2D stage ran (detection frames).
         written: frames in the render.
+        upper: track ids of those whose legs are left out, see `body`.
         people: track ids and in how many detection frames each was seen.
         stage_ms: milliseconds per frame, see `Timings`.
         seconds: from the first frame to the last.
@@ -30,6 +32,7 @@ class Report:
         cuts: where a new shot begins.
         camera: what the camera did, in words.
         upright: of each shot how its camera stood, and how sure that is, as `Placement.assumptions` has it.
+        findings: what the self-checks found.
         cpu_s: CPU time of all threads in `seconds`.
     """
 
@@ -49,7 +52,9 @@ class Report:
     cuts: list[Cut] = field(default_factory=list)
     camera: str = ""
     upright: list[dict[str, float]] = field(default_factory=list)
+    findings: list[CheckFinding] = field(default_factory=list)
     cpu_s: float = 0.0
+    upper: list[int] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
@@ -59,4 +64,5 @@ class Report:
     def plain(self) -> dict[str, Any]:
         """All of it, `fps` too, in values that JSON knows."""
         cuts = [asdict(cut) | {"time_s": float(cut.time_s)} for cut in self.cuts]
-        return asdict(self) | {"fps": self.fps, "cuts": cuts}
+        found = [finding.plain() for finding in self.findings]
+        return asdict(self) | {"fps": self.fps, "cuts": cuts, "findings": found}

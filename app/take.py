@@ -44,6 +44,12 @@ class Take:
         side_repairs: where left and right were exchanged in the 2D and put right.
         cuts: where a new shot begins, in order of time.
         camera_motion: how the camera turned and zoomed, None where it stood still.
+        upper: the tracks whose legs are left out of pictures and files, see `body`.
+        cuts_passed_over: cuts that were found where the user wanted nobody to end at one.
+        camera_strayed: by frame, of some, by which share of its longer side the picture had moved; of a camera that was
+            said to be still.
+        wide: by how much 95 % intervals of joints are wider than the 68 % ones of `Pose3D.half_width_m`, across and
+            along the line of sight: the lifter's `Calibration`.
     """
 
     meta: VideoMeta
@@ -56,6 +62,10 @@ class Take:
     side_repairs: list[SideRepair] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     camera_motion: CameraMotion | None = None
+    upper: frozenset[int] = frozenset()
+    cuts_passed_over: list[Cut] = field(default_factory=list)
+    camera_strayed: dict[int, float] = field(default_factory=dict)
+    wide: tuple[float, float] = (1.97, 1.97)
 
     @property
     def frames(self) -> int:

@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 
 from sasmamba.app.cli.measuring import machine
-from sasmamba.app.cli.start_up import start_up
+from sasmamba.app.cli.start_up import TORCH, start_up
 from sasmamba.app.cli.yardsticks import MEDIAPIPE, REENCODED, Costs, stage_costs
 from sasmamba.app.weights import ensure
 
@@ -30,7 +30,7 @@ AGAINST = {
     "whole": MEDIAPIPE,
     "draw": REENCODED,
     "encode": REENCODED,
-    "start-up": "import torch",
+    "start-up": TORCH,
 }
 #: So much more than was accepted is too much; twice that much where nothing was accepted for processors of this kind,
 #: which may be better at one thing than at another.
@@ -49,7 +49,7 @@ def measure(video: Path, costs: Costs | None = None, *, rounds: int = 3) -> Cost
     with tempfile.TemporaryDirectory() as folder:
         times = start_up(video, "movenet", Path(folder), rounds=rounds)
     costs.note("start-up", times["file"]["cpu_s"], 1)
-    costs.note("import torch", times["import torch"]["cpu_s"], 1)
+    costs.note(TORCH, times[TORCH]["cpu_s"], 1)
     return costs
 
 

@@ -3,6 +3,7 @@ find out what they are shown and answer with the people who are there."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,9 @@ class World:
 
     Attributes:
         crops: how many crops the networks saw.
-        finds: pictures that were searched, by their frame's time.
+        finds: whole pictures that were searched, by their frame's time.
+        parts: parts of pictures that were searched, by their frame's time.
+        tall: of people, pixels. Who is not as tall as `least` is not found in the whole picture.
     """
 
     side = 128
@@ -28,14 +31,15 @@ class World:
         self.people: dict[str, Person2D] = {}
         self.unseen: set[str] = set()
         self.rough: set[str] = set()
-        self.crops, self.finds = 0, list[float]()
+        self.crops, self.finds, self.parts = 0, list[float](), list[float]()
+        self.tall, self.least = 250.0, 100.0
         self._rng, self._noise_px, self._now_s = np.random.default_rng(0), noise_px, 0.0
         x, y = np.meshgrid(np.arange(WIDTH) * 255 / WIDTH, np.arange(HEIGHT) * 255 / HEIGHT)
         self._bgr = np.stack([np.full_like(x, 255), y, x], -1).round().astype(np.uint8)
 
     def frame(self, index: int, fps: int = 30, **places: float) -> Frame:
         """The next picture, with named people standing at these x; those named before are gone."""
-        self.people = {name: figure(x, 255, 250) for name, x in places.items()}
+        self.people = {name: figure(x, 255, self.tall) for name, x in places.items()}
         time_s = Fraction(index, fps)
         self._now_s = float(time_s)
         return Frame(index, time_s, self._bgr)
@@ -45,8 +49,16 @@ class World:
 
     def finder(self, rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
         """As MultiPose: everybody, joints 5 px off, the one on the right first."""
-        self.finds.append(self._now_s)
+        whole = rgb.shape[:2] == (HEIGHT, WIDTH)
+        (self.finds if whole else self.parts).append(self._now_s)
         seen = [p for n, p in self.people.items() if n not in self.unseen]
+        if not whole:
+            corner = rgb[0, 0, :2] * np.array([WIDTH / 255, HEIGHT / 255])
+            seen = [replace(p, joints_px=p.joints_px - corner, box_px=p.box_px - np.tile(corner, 2)) for p in seen]
+            size = np.array([rgb.shape[1], rgb.shape[0]])
+            seen = [p for p in seen if (p.box_px[:2] >= 0).all() and (p.box_px[2:] <= size).all()]
+        elif self.tall < self.least:
+            seen = []
         found = [(np.column_stack([p.joints_px + 5, 0.5 * p.score]), p.box_px, 0.6) for p in seen]
         return sorted(found, key=lambda f: -f[1][0])
 

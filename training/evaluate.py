@@ -44,7 +44,7 @@ def evaluate_file(
     Args:
         weights: a .safetensors file or a shipped lifter's name.
         subject, clips: which clips, see `evaluate --help`.
-        refine: fit what comes out to the 2D, see `models.refining`.
+        refine: fit what comes out to the 2D, see `models.refining`; all windows of a clip have one body.
         bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.retargeted`.
         watch: told how many windows are lifted, and of how many.
 
@@ -89,7 +89,7 @@ def evaluate_file(
         if watch:
             watch(done, total)
 
-    lift = model_lift(model, flip, refined=refine, told=told)
+    lift = model_lift(model, flip, refined=refine, told=told, per_person=per_clip)
     kinds: dict[str, Any] = {}
     covered: dict[str, Any] = {}
     damage: dict[str, Any] = {}
@@ -98,7 +98,7 @@ def evaluate_file(
         kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
         kinds[kind]["angles"] = angle_errors(y, w)
         if model.config.uncertainty is not None:
-            covered[kind] = coverage(model, w, flip=flip, refined=refine)
+            covered[kind] = coverage(model, w, per_clip, flip=flip, refined=refine)
         if robust and kind == "coco":
             damage[kind] = robustness(lift, w, y)
         if robust and kind == "movenet":

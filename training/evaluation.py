@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from sasmamba.models.angles import joint_angles
 from sasmamba.models.lift import lift_windows
+from sasmamba.models.normalise import normalise_window
+from sasmamba.models.refining import fit_body, refine
 from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
 from sasmamba.training.cameras import Rig
@@ -115,26 +117,43 @@ def model_lift(
     batch: int = 8,
     refined: bool = False,
     told: Callable[[int], None] | None = None,
+    per_person: int = 1,
 ) -> Lift:
     """Wraps a model that reads normalised windows, which travel to its device; results come back to the input's.
 
     Args:
+        model: the lifter.
         flip: average with the mirrored input's result.
+        batch: windows of a pass.
         refined: fit the result to what the model was shown, see `models.refining`.
         told: told how many more windows are done, batch by batch.
+        per_person: so many windows beside each other are of one person, whose bones are as long in all of them, as in
+            an offline run; where results are refined.
     """
     device = next(model.parameters()).device
+    together = refined and per_person > 1
 
     @torch.no_grad()
     def lift(xyc: Tensor) -> Tensor:
         parts = []
         for part in xyc.split(batch):
-            parts.append(lift_windows(model, part.to(device), flip=flip, refined=refined))
+            parts.append(lift_windows(model, part.to(device), flip=flip, refined=refined and not together))
             if told:
                 told(len(part))
-        return torch.cat(parts).to(xyc.device)
+        lifted = torch.cat(parts).to(xyc.device)
+        return refined_by_person(lifted, xyc, per_person) if together else lifted
 
     return lift
+
+
+def refined_by_person(lifted: Tensor, xyc: Tensor, per_person: int) -> Tensor:
+    """Windows (M, T, 17, 3) fitted to what was seen, (M, T, 17, 3), `per_person` neighbours with one body."""
+    out = []
+    for poses, shown in zip(lifted.cpu().split(per_person), xyc.cpu().split(per_person), strict=True):
+        seen = normalise_window(shown).numpy()
+        body = fit_body([*poses.numpy()], [*seen]) if len(poses) > 1 else None
+        out += [refine(pose, one, body=body) for pose, one in zip(poses.numpy(), seen, strict=True)]
+    return torch.from_numpy(np.stack(out)).to(lifted.device)
 
 
 def figures(y: Tensor, w: Windows) -> dict[str, float]:

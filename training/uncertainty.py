@@ -25,7 +25,7 @@ from sasmamba.models.normalise import normalise_window
 from sasmamba.models.sasmamba import SasMamba, with_uncertainty, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead, evidence
-from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, windows
+from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, refined_by_person, windows
 from sasmamba.training.loop import simulation
 from sasmamba.training.state import save_weights
 from sasmamba.training.train_config import TrainConfig
@@ -135,14 +135,19 @@ def student_loss(log_scale: Tensor, error: Tensor, freedom: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def held_errors(model: SasMamba, w: Windows, *, flip: bool = True, refined: bool = True) -> tuple[Tensor, Tensor]:
-    """Half-widths (N, 2) and errors (N, 3) of all joints of windows, lifted as `lift_windows` does; metres."""
-    widths, errors = [], []
-    for xyc, target in zip(w.xyc.split(_LIFTED), w.target.split(_LIFTED), strict=True):
-        joints, width = lift_with_uncertainty(model, xyc, flip=flip, refined=refined)
-        widths.append(width[:, :, 1:].flatten(0, 2))  # the pelvis is the origin
-        errors.append((joints - target)[:, :, 1:].flatten(0, 2))
-    return torch.cat(widths), torch.cat(errors)
+def held_errors(
+    model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Half-widths (N, 2) and errors (N, 3) of all joints of windows, metres, lifted as `model_lift` does."""
+    lifted, widths = [], []
+    for xyc in w.xyc.split(_LIFTED):
+        joints, width = lift_with_uncertainty(model, xyc, flip=flip, refined=False, refined_later=refined)
+        lifted.append(joints)
+        widths.append(width)
+    joints = torch.cat(lifted)
+    if refined:
+        joints = refined_by_person(joints, w.xyc, per_person)
+    return torch.cat(widths)[:, :, 1:].flatten(0, 2), (joints - w.target)[:, :, 1:].flatten(0, 2)  # pelvis: the origin
 
 
 def ratios(width: Tensor, error: Tensor) -> dict[str, Tensor]:
@@ -151,18 +156,20 @@ def ratios(width: Tensor, error: Tensor) -> dict[str, Tensor]:
     return {"across": ratio[:, :2].flatten(), "along": ratio[:, 2]}
 
 
-def coverage(model: SasMamba, w: Windows, *, flip: bool = True, refined: bool = True) -> dict[str, float]:
+def coverage(
+    model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True
+) -> dict[str, float]:
     """Shares of errors within the 68 % and the 95 % intervals, in per cent, by direction."""
     assert model.config.uncertainty is not None
     out = {}
-    every = ratios(*held_errors(model, w, flip=flip, refined=refined))
+    every = ratios(*held_errors(model, w, per_person, flip=flip, refined=refined))
     for (direction, ratio), wide in zip(every.items(), model.config.uncertainty.wide, strict=True):
         for share, reach in zip(INTERVALS, (1, wide), strict=True):
             out[f"{direction} {100 * share:.0f} %"] = 100 * (ratio <= reach).float().mean().item()
     return out
 
 
-def calibrated(model: SasMamba, some: list[Windows], seed: int = 0) -> SasMamba:
+def calibrated(model: SasMamba, some: list[Windows], per_person: int, seed: int = 0) -> SasMamba:
     """The lifter with intervals that hold what they say on these windows, all of them counting alike.
 
     What a lifter did not learn from is harder for it, and the hard ones among that by more: the logarithms of
@@ -170,7 +177,7 @@ def calibrated(model: SasMamba, some: list[Windows], seed: int = 0) -> SasMamba:
     right.
     """
     model = with_uncertainty(model, Calibration())
-    found = [held_errors(model, w) for w in some]
+    found = [held_errors(model, w, per_person) for w in some]
     width, error = torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
     shift, stretch = affine(width.log(), error, seed)
     width = (shift + stretch * width.log()).exp()
@@ -180,7 +187,7 @@ def calibrated(model: SasMamba, some: list[Windows], seed: int = 0) -> SasMamba:
         return np.array([np.quantile(ratio.numpy(), share) for ratio in ratios(width, error).values()])
 
     narrow, far = (reach(share, width, error) for share in INTERVALS)
-    plain = [held_errors(model, w, flip=False, refined=False) for w in some]
+    plain = [held_errors(model, w, per_person, flip=False, refined=False) for w in some]
     width, error = torch.cat([f[0] for f in plain]), torch.cat([f[1] for f in plain])
     wider = reach(INTERVALS[0], (shift + stretch * width.log()).exp(), error) / narrow
     wide = far / narrow
@@ -263,8 +270,8 @@ def fit_uncertainty(
     model.uncertainty_head.load_state_dict(head.state_dict())
     even = np.arange(held.clips) % 2 == 0
     half, other = held.select(even), held.select(~even)
-    model = calibrated(model, [windows(half, rig, config.hold_out, T, _PER_CLIP, kind) for kind in SOURCES])
+    model = calibrated(model, [windows(half, rig, config.hold_out, T, _PER_CLIP, kind) for kind in SOURCES], _PER_CLIP)
     assert model.config.uncertainty is not None
     save_weights(model, out, {"uncertainty": f"fitted to {count} windows, calibrated on half of {config.hold_out}"})
     unseen = {kind: windows(other, rig, config.hold_out, T, _PER_CLIP, kind, seed=1) for kind in KINDS}
-    return {kind: coverage(model, w) for kind, w in unseen.items()}
+    return {kind: coverage(model, w, _PER_CLIP) for kind, w in unseen.items()}

@@ -26,7 +26,9 @@ def local_jobs(settings: Settings, clips: int, cores: int, free_mb: float | None
     """How many clips to do at the same time on this machine, and why, in a sentence.
 
     Args:
-        clips: how many wait. cores: that may be used. free_mb: memory that can be had; None where that is not known.
+        clips: how many wait.
+        cores: that may be used.
+        free_mb: memory that can be had; None where that is not known.
     """
     pose2d = offline_choice() if settings.pose2d == "auto" else settings.pose2d
     each = _CORES_A_CLIP.get(pose2d, 1)

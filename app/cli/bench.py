@@ -18,7 +18,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A few frames of everything: rough figures.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure how fast everything is on this machine, in about a minute."""
+    """Measure how fast everything is on this machine, in about two minutes."""
     from sasmamba.app.cli.measuring import measure, rows
 
     console.show_messages(as_json)

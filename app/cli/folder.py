@@ -11,6 +11,7 @@ from rich.table import Table
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.cli import console
 from sasmamba.app.cli.bars import FolderBars
+from sasmamba.app.cli.options import IMPLAUSIBLE
 from sasmamba.app.config import RENDER_SUFFIXES, Settings
 from sasmamba.common.errors import UserError
 
@@ -25,12 +26,14 @@ def run_folder(
     cluster: str | None,
     quiet: bool,
     as_json: bool,
+    strict: bool,
 ) -> None:
     """Does every video of a folder, shows how far it is, and ends with a table.
 
     Raises:
         UserError: as `run_batch`, the disk became full, or --out must be told.
-        typer.Exit: 1 where a video failed, 130 where the user stopped it.
+        typer.Exit: 1 where a video failed, 3 where a self-check found something and `strict` was asked for, 130 where
+            the user stopped it.
     """
     out = out or _beside(folder)
     if out.suffix.lower() in RENDER_SUFFIXES:
@@ -50,6 +53,8 @@ def run_folder(
         raise UserError(report.stopped)
     if report.count("failed"):
         raise typer.Exit(1)
+    if strict and any(e.report.get("findings") for e in report.clips):
+        raise typer.Exit(IMPLAUSIBLE)
 
 
 def _beside(folder: Path) -> Path:
@@ -78,10 +83,14 @@ def _print_json(report: BatchReport, out: Path) -> None:
 
 
 def _print_table(report: BatchReport, out: Path, quiet: bool) -> None:
-    shown = Table("video", "", "frames", "people", "frames/s", box=None, padding=(0, 2, 0, 0))
+    shown = Table("video", "", "frames", "people", "findings", "frames/s", box=None, padding=(0, 2, 0, 0))
     for e in report.clips:
         r = e.report
-        cells = (str(r["written"]), str(len(r["people"])), f"{r['fps']:.1f}") if r else ("", "", "")
+        cells = (
+            (str(r["written"]), str(len(r["people"])), str(len(r.get("findings", ()))), f"{r['fps']:.1f}")
+            if r
+            else ("", "", "", "")
+        )
         shown.add_row(escape(e.clip.name), e.state, *cells)
     if not quiet:
         console.out.print(shown, highlight=False)

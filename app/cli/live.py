@@ -31,6 +31,19 @@ def live(
         str,
         typer.Option(help="Address of this machine to serve on; 0.0.0.0 lets others watch who have the printed link."),
     ] = "127.0.0.1",
+    ws: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of a WebSocket that sends motion as JSON (joints, angles, capture time), and of the page.",
+            show_default="with the page",
+        ),
+    ] = None,
+    osc: Annotated[
+        str,
+        typer.Option(
+            help="Send bones there by the VMC protocol, HOST:PORT; Unity, Unreal, VSeeFace listen on 127.0.0.1:39539."
+        ),
+    ] = "",
     seconds: Annotated[float | None, typer.Option(help="End after so long.")] = None,
     start: options.Start = None,
     patience: Annotated[float, typer.Option(help="Wait so many seconds for a lost camera or stream.")] = 60.0,
@@ -42,6 +55,7 @@ def live(
     pose2d_size: options.Pose2DSize = "",
     detector: options.Detector = "auto",
     fov: options.FieldOfView = 60.0,
+    body: options.Body = "auto",
     height: options.Height = 720,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
@@ -58,6 +72,8 @@ def live(
     settings = LiveSettings(
         serve=serve,
         serve_host=serve_host,
+        ws=ws,
+        osc=options.address(osc),
         window=window,
         lookahead=lookahead,
         seconds=seconds,
@@ -70,6 +86,7 @@ def live(
         lifter=lifter or DEFAULT_LIFTER,
         device=device,
         fov_deg=fov,
+        body=body,  # type: ignore[arg-type]
         height=height,
         start_s=start,
     )
@@ -92,6 +109,8 @@ def _print_summary(report: LiveReport) -> None:
     late = f", of which {report.lookahead} frames are look-ahead" if report.lookahead else ""
     table.add_row("delay", f"{report.delay_ms:.0f} ms, 95 % below {report.delay_95_ms:.0f} ms{late}")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
+    if report.sent:
+        table.add_row("sent", f"{report.sent} frames as data, {report.unsent} overtaken")
     if len(report.level_s) > 1:
         table.add_row("2D", ", ".join(f"{level} for {seconds:.0f} s" for level, seconds in report.level_s.items()))
     elif report.level:

@@ -29,6 +29,9 @@ def pixels(text: str) -> int:
     raise UserError(f"--height is the picture's, in whole pixels, not {text!r}{hint}.", exit_code=2)
 
 
+#: The exit code of --strict.
+IMPLAUSIBLE = 3
+
 #: Both say that a file is to be shown as a camera would be.
 LIVE_FLAGS = ("--live", "--realtime")
 
@@ -67,6 +70,12 @@ Detector = Annotated[
 ]
 MaxPeople = Annotated[int, typer.Option(help="Follow at most so many people.")]
 FieldOfView = Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")]
+Body = Annotated[
+    str,
+    typer.Option(
+        help="What is shown of people: full, upper (no legs), or auto: legs only of those whose legs are seen."
+    ),
+]
 Height = Annotated[
     int, typer.Option(parser=pixels, metavar="INTEGER", help="Height of the picture that is drawn, pixels, at most.")
 ]
@@ -102,6 +111,21 @@ def crop_size(text: str) -> tuple[int, int] | None:
     except ValueError:
         raise UserError(f"--pose2d-size wants HEIGHTxWIDTH, 384x288 say, not {text!r}.", exit_code=2) from None
     return width, height
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """Host and port of HOST:PORT; None of nothing.
+
+    Raises:
+        UserError: it is something else (exit code 2).
+    """
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    try:
+        return host.removeprefix("[").removesuffix("]"), int(port)
+    except ValueError:
+        raise UserError(f"--osc wants HOST:PORT, 127.0.0.1:39539 say, not {text!r}.", exit_code=2) from None
 
 
 def camera(text: str) -> Intrinsics | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sasmamba.app.cli import console, options
+from sasmamba.app.cli.options import IMPLAUSIBLE
 from sasmamba.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def run(
     ] = "auto",
     smooth: options.Smooth = True,
     fov: options.FieldOfView = 60.0,
+    body: options.Body = "auto",
     intrinsics: Annotated[str, typer.Option(help="The camera, if it is known: fx,fy,cx,cy in pixels.")] = "",
     height_m: Annotated[str, typer.Option(help="How tall people are, metres: 1.80, or by number 1=1.80,2=1.65.")] = "",
     level: Annotated[
@@ -95,6 +97,12 @@ def run(
     markers: Annotated[
         str, typer.Option(help="Whose names TRC and C3D have for markers: ours, pose2sim or opensim.")
     ] = "ours",
+    keep_inferred: Annotated[
+        bool,
+        typer.Option(
+            "--keep-inferred", help="Write limbs, too, that were not in the picture: the lifter's guess at them."
+        ),
+    ] = False,
     height: options.Height = 720,
     numbers: Annotated[bool, typer.Option("--numbers", help="Draw frame number, time and stage timings.")] = False,
     live_: Annotated[  # taken by `CommandGroup`; it stands here for --help
@@ -107,6 +115,9 @@ def run(
         int | None,
         typer.Option(help="Work on so many things at once; the results are the same.", show_default="all cores"),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 3 if a self-check finds something implausible.")
+    ] = False,
     quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -143,6 +154,7 @@ def run(
         device=device,
         smooth=smooth,
         fov_deg=fov,
+        body=body,  # type: ignore[arg-type]
         intrinsics=options.camera(intrinsics),
         height_m=options.statures(height_m),
         pitch_deg=0.0 if level else pitch,
@@ -151,6 +163,7 @@ def run(
         rig=rig,
         bvh_scale=bvh_scale,
         markers=markers,
+        keep_inferred=keep_inferred,
         height=height,
         numbers=numbers,
         threads=threads,
@@ -168,10 +181,12 @@ def run(
             cluster=cluster,
             quiet=quiet,
             as_json=as_json,
+            strict=strict,
         )
         return
     from sasmamba.app import pipeline
     from sasmamba.app.cli.bars import Bars
+    from sasmamba.app.motion.checks import sentences
 
     with Bars(quiet or as_json) as bars:
         report = pipeline.run(job, settings, bars)
@@ -180,13 +195,15 @@ def run(
     else:
         if not quiet:
             _print_summary(report)
-        for problem in report.problems:
+        for problem in [*report.problems, *sentences(report.findings)]:
             console.problem(problem)
     if report.interrupted:
         frames = f"{report.written} frame{'s' * (report.written != 1)}"
         held = f"the render holds the first {frames}" if report.written else "there is no render"
         console.note(f"Stopped: {held}.")
         raise typer.Exit(130)
+    if strict and report.findings:
+        raise typer.Exit(IMPLAUSIBLE)
 
 
 def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
@@ -195,13 +212,18 @@ def _list_repairs(repairs: list[SideRepair], most: int = 4) -> str:
 
 
 def _print_summary(report: Report) -> None:
+    from collections import Counter
+
     from sasmamba.app.take import cut_list
 
     table = console.table()
     people = ", ".join(f"#{i} in {n}" for i, n in report.people.items()) or "nobody"
+    legless = ", ".join(f"#{i}" for i in report.upper)
     detections = "" if report.detections == report.frames else f", {report.detections} of them detection frames"
     table.add_row("frames", f"{report.written} drawn of {report.frames} read{detections}")
     table.add_row("people", f"{people} frames" if report.people else people)
+    if legless:
+        table.add_row("body", f"no legs of {legless}: they are hardly ever in the picture (--body full shows them)")
     if report.cuts:
         table.add_row("cuts", cut_list(report.cuts, most=8))
     table.add_row("camera", report.camera)
@@ -217,6 +239,9 @@ def _print_summary(report: Report) -> None:
             f"{which}looks {way} by {abs(shot['pitch_deg']):.1f}°, rolled by {shot['roll_deg']:.1f}°{told}; "
             f"{shot['height_m']:.1f} m above the floor",
         )
+    counts = Counter(finding.kind for finding in report.findings)
+    told = ", ".join(f"{kind} {n}×" for kind, n in counts.items()).replace("_", " ")
+    table.add_row("checks", f"{len(report.findings)} findings: {told}" if counts else "nothing implausible was found")
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

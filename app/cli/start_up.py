@@ -15,7 +15,7 @@ from pathlib import Path
 from sasmamba.common.errors import UserError
 
 #: What a process does that ends by `os._exit` when its first frame is out.
-_TORCH = "import torch, os; os._exit(0)"
+_IMPORT = "import torch, os; os._exit(0)"
 _FILE = """
 import os, sys
 from sasmamba.app.config import Job, Settings
@@ -30,15 +30,19 @@ from sasmamba.app.live.run_live import run_live
 settings = LiveSettings(window=False, serve=0, pose2d=sys.argv[2])
 run_live(LiveJob(sys.argv[1]), settings, lambda sentence: None, lambda shown, delay_s: os._exit(0))
 """
-#: What is compared: the yardstick first; a file's first frame is out when its people are found.
-KINDS = {"import torch": _TORCH, "file": _FILE, "live": _LIVE}
+#: The yardstick's name.
+TORCH = "import torch"
+#: What is compared; a file's first frame is out when its people are found.
+KINDS = {TORCH: _IMPORT, "file": _FILE, "live": _LIVE}
 
 
 def start_up(video: Path, pose2d: str, folder: Path, *, rounds: int = 3) -> dict[str, dict[str, float]]:
     """Seconds from the start of a process to its first picture, by `KINDS`.
 
     Args:
-        video: with people. pose2d: the backend. folder: where a render may be begun.
+        video: with people.
+        pose2d: the backend.
+        folder: where a render may be begun.
 
     Returns:
         For each: "wall_s", and "cpu_s" of all its threads (NaN where the system does not tell).

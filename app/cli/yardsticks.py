@@ -92,7 +92,9 @@ def stage_costs(
     """What every stage takes on the first frames of a video with people.
 
     Args:
-        video: the clip. frames: of it, at most so many. rounds: of which the least counts.
+        video: the clip.
+        frames: of it, at most so many.
+        rounds: of which the least counts.
         settings: of the run that is taken apart; None for MoveNet where that can be had, else MediaPipe.
         before: measurements of the same before, which count, too.
 

@@ -21,7 +21,8 @@ def write_angles(table: Path, motions: Sequence[Path], people: Sequence[PersonMo
 
     table: CSV, one row per frame, person and angle: time_s of the video, person, side (left, right, middle), joint
     (hip, knee, ankle, shank, shoulder, elbow, trunk), angle (flexion, ...), degrees, seen (1 where the person was seen
-    in that frame; 0 where neighbours carried the pose). Frames and angles that are not known have no row.
+    in that frame; 0 where neighbours carried the pose). Frames and angles that are not known, those of unseen limbs
+    too, have no row.
 
     motions: one OpenSim motion file (.mot) per person, degrees, by the names of `Angle.series`, NaN where unknown, at a
     constant rate. They are this program's angles for plots and comparison; a model's own coordinates come from its
@@ -34,13 +35,13 @@ def write_angles(table: Path, motions: Sequence[Path], people: Sequence[PersonMo
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for person in people:
-            _write_rows(writer, person)
+            _write_rows(writer, person, footage.options.keep_inferred)
     for path, person in zip(motions, people, strict=True):
         _write_mot(path, person, footage)
 
 
-def _write_rows(writer, person: PersonMotion) -> None:  # type: ignore[no-untyped-def] # csv has no public type for it
-    angles = person.angles()
+def _write_rows(writer, person: PersonMotion, keep_inferred: bool) -> None:  # type: ignore[no-untyped-def] # csv has no public type for it
+    angles = person.angles(keep_inferred)
     for f, time_s in enumerate(person.times_s):
         for angle in ANGLES:
             joint, _, what = angle.name.partition("_")
@@ -53,7 +54,7 @@ def _write_rows(writer, person: PersonMotion) -> None:  # type: ignore[no-untype
 
 def _write_mot(path: Path, person: PersonMotion, footage: Footage) -> None:
     person = at_fixed_rate(person, footage.fps)
-    angles = person.angles()
+    angles = person.angles(footage.options.keep_inferred)
     header = [
         printable(path.name),
         "version=1",

@@ -24,8 +24,10 @@ def write_bvh(paths: Sequence[Path], people: Sequence[PersonMotion], footage: Fo
     +z, left is +x; in the video's terms x is right, y up and z towards the camera, floor at y = 0.
 
     All files begin with the video's first frame and are as long as it: who is not there yet or any more holds the first
-    or the last pose; NAME_about.json says from when to when everybody is there. Gaps are bridged on straight lines. A
-    variable frame rate is resampled to the average.
+    or the last pose; NAME_about.json says from when to when everybody is there. Gaps are bridged on straight lines, but
+    where the video's clock has a hole of more than a minute, a file holds only the part that its person is in. A limb
+    whose place is unknown holds the pose from before and after, and where there is none the rest pose. A variable frame
+    rate is resampled to the average.
 
     Names, hierarchy and rest pose are those of `ExportOptions.rig`. Bones have constant lengths; rotations reproduce
     the joints' positions, as far as the rig's bones allow it; a planted foot is level as in the rest pose. All
@@ -37,9 +39,9 @@ def write_bvh(paths: Sequence[Path], people: Sequence[PersonMotion], footage: Fo
     nodes = rig_named(footage.options.rig)
     moving = [
         rig_motion(
-            nodes, held_throughout(person, footage.times_s, footage.fps).points.astype(np.float64) @ R_YUP_WORLD.T
+            nodes, person.points.astype(np.float64) @ R_YUP_WORLD.T, person.drawable(footage.options.keep_inferred)
         )
-        for person in people
+        for person in (held_throughout(person, footage.times_s, footage.fps) for person in people)
     ]
     order = best_order([motion.local for motion in moving])
     for path, motion in zip(paths, moving, strict=True):

@@ -22,7 +22,8 @@ class Figure:
     """Triangles in the rest pose, metres, y up.
 
     Attributes:
-        vertices, normals: (V, 3). bone: (V,) index of the rig's joint that each vertex turns with.
+        vertices, normals: (V, 3).
+        bone: (V,) index of the rig's joint that each vertex turns with.
         triangles: by side of the body, (T, 3) indices of vertices, counter-clockwise from outside.
     """
 
@@ -43,10 +44,16 @@ def rest_positions(motion: RigMotion) -> NDArray:
     return at
 
 
-def figure(motion: RigMotion) -> Figure:
-    """The figure of a rig, as large as its bones."""
+def figure(motion: RigMotion, gone: NDArray) -> Figure:
+    """The figure of a rig, as large as its bones.
+
+    Args:
+        gone: (21,) bool, of the 17 joints and then heels and toes: what ends there is not part of it.
+    """
     at, parts = rest_positions(motion), []
     for n, node in enumerate(motion.nodes):
+        if gone[node.at]:
+            continue
         if node.parent >= 0 and np.linalg.norm(motion.offsets[n]) > 1e-6 and motion.nodes[node.parent].turn != "foot":
             above = motion.nodes[node.parent]
             parts.append((node.parent, at[node.parent], at[n], _radius(above.at), _radius(node.at)))

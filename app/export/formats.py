@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import FEET, Outcome, PersonMotion, about, motions
+from sasmamba.app.export.motion_table import FEET, JOINTS, Outcome, PersonMotion, about, motions
 from sasmamba.app.export.options import ExportOptions, Footage
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.motion.placing import Placement
@@ -131,7 +130,8 @@ def export_motion(
         if form == "about":
             _write_about(base_path, files, footage)
         elif form == "npz":
-            save_poses(take, next(iter(paths)), _placed(take, placement, people, footage.notes))
+            keep = footage.options.keep_inferred
+            save_poses(take, next(iter(paths)), _placed(take, placement, people, footage), keep_inferred=keep)
         elif form in VIEWS:
             whole = list(people.values())
             _view(form)(next(iter(paths)), take, placement, whole, outcome or Outcome(base_path.name))
@@ -193,19 +193,18 @@ def _listed(path: Path) -> list[str]:
     return [name for name in listed if isinstance(name, str) and name == Path(name).name]
 
 
-def _placed(
-    take: Take, placement: Placement, people: dict[int, PersonMotion], notes: dict[str, Any]
-) -> dict[str, NDArray]:
+def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], footage: Footage) -> dict[str, NDArray]:
     """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
-    world axes, NaN where there is no pose; foot_points (4,), names of the latter; feet_seen, planted bool (P, F, 2),
-    left and right; R_world_cam (3, 3); where the camera was watched camera_R_first_cam (F, 3, 3), camera_zoom (F,) and
-    camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
+    world axes, NaN where there is no pose, or a place is unknown; foot_points (4,), names of the latter; feet_seen,
+    planted bool (P, F, 2), left and right; R_world_cam (3, 3); where the camera was watched camera_R_first_cam
+    (F, 3, 3), camera_zoom (F,) and camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
     P, F = len(take.tracks), take.frames
     world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
     seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)
     for p, i in enumerate(sorted(take.tracks)):
         if (motion := people.get(i)) is not None:
-            world[p, motion.frame], feet[p, motion.frame] = motion.joints, motion.feet
+            points = motion.told(footage.options.keep_inferred)
+            world[p, motion.frame], feet[p, motion.frame] = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
             seen[p, motion.frame], planted[p, motion.frame] = motion.feet_seen, motion.planted
     camera: dict[str, NDArray] = {}
     if (moves := take.camera_motion) is not None:
@@ -221,7 +220,7 @@ def _placed(
         "feet_seen": seen,
         "planted": planted,
         "R_world_cam": placement.R_world_cam,
-        "about": np.array(json.dumps(notes)),
+        "about": np.array(json.dumps(footage.notes)),
         **camera,
     }
 

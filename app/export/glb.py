@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.figure import SIDES, Figure, figure, rest_positions
-from sasmamba.app.export.motion_table import R_YUP_WORLD, PersonMotion
+from sasmamba.app.export.motion_table import FEET, JOINTS, R_YUP_WORLD, PersonMotion
 from sasmamba.app.export.options import Footage
 from sasmamba.app.export.rig_motion import RigMotion, quaternions, rig_motion
 from sasmamba.app.export.rigs import rig_named
+from sasmamba.app.motion.body import left_out
+from sasmamba.app.motion.certainty import NAMES, Certainty
 from sasmamba.app.render.palette import SIDE_COLORS
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
+from sasmamba.common.runs import runs
 
 _FLOAT, _USHORT, _UINT = 5126, 5123, 5125
 _ARRAY, _ELEMENTS = 34962, 34963
@@ -26,7 +29,9 @@ def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     Node `person_ID` holds a person's joints, by the names of `ExportOptions.rig`; `figure_ID` is the figure that they
     carry, which at rest stands in a T above the origin, facing +z. Animation `motion` turns the joints and moves the
     root; its keys are the video's own frames, seconds from the video's first frame on, none where somebody has no pose;
-    the person's `extras` say from when to when they are there.
+    the person's `extras` say from when to when they are there, and of which joints when they are `inferred` or
+    `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and after, and where
+    there is none the rest pose.
 
     Raises:
         UserError: pygltflib is not installed, or the disk refuses.
@@ -45,16 +50,32 @@ def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
         file.materials.append(gltf.Material(name=side, pbrMetallicRoughness=surface))
     animation = gltf.Animation(name="motion")
     for person in people:
-        known = np.flatnonzero(np.isfinite(person.joints).all((1, 2)))
-        moving = rig_motion(rig_named(footage.options.rig), person.points[known].astype(np.float64) @ R_YUP_WORLD.T)
+        known = np.flatnonzero(person.posed)
+        moving = rig_motion(
+            rig_named(footage.options.rig),
+            person.points[known].astype(np.float64) @ R_YUP_WORLD.T,
+            person.drawable(footage.options.keep_inferred)[known],
+        )
         times = person.times_s[known] - footage.times_s[0]
-        _add_person(pool, animation, person.track_id, moving, times)
+        _add_person(pool, animation, person.track_id, moving, times, left_out(person.upper))
+        file.nodes[file.scenes[0].nodes[-2]].extras |= _certainty(person, footage)
     if animation.channels:
         file.animations.append(animation)
     file.buffers.append(gltf.Buffer(byteLength=len(pool.data)))
     file.set_binary_blob(bytes(pool.data))
     with atomic_path(path) as temporary:
         temporary.write_bytes(b"".join(file.save_to_bytes()))
+
+
+def _certainty(person: PersonMotion, footage: Footage) -> dict[str, dict[str, list[list[float]]]]:
+    """When joints were not seen, in the times of the animation."""
+    time, out = np.round(person.times_s - footage.times_s[0], 6), {}
+    for state in (Certainty.INFERRED, Certainty.UNKNOWN):
+        spans = {name: runs((person.states[:, j] == state) & person.posed) for j, name in enumerate((*JOINTS, *FEET))}
+        out[NAMES[state]] = {
+            name: [[float(time[a]), float(time[b - 1])] for a, b in own] for name, own in spans.items() if len(own)
+        }
+    return out
 
 
 def _linear(c: float) -> float:
@@ -87,7 +108,7 @@ class _Pool:
         return len(self.file.accessors) - 1
 
 
-def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times: NDArray) -> None:  # type: ignore[no-untyped-def]
+def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times: NDArray, gone: NDArray) -> None:  # type: ignore[no-untyped-def]
     import pygltflib as gltf
 
     file, at = pool.file, rest_positions(motion)
@@ -106,7 +127,7 @@ def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times:
     bind = pool.add(inverse.transpose(0, 2, 1).reshape(-1, 16), "MAT4", _FLOAT)
     skin = gltf.Skin(inverseBindMatrices=bind, joints=joints, skeleton=joints[0], name=f"person_{track_id}")
     file.skins.append(skin)
-    file.meshes.append(_mesh(pool, figure(motion), f"person_{track_id}"))
+    file.meshes.append(_mesh(pool, figure(motion, gone), f"person_{track_id}"))
     # what a skin moves is where its joints are, wherever its own node is
     file.nodes.append(gltf.Node(name=f"figure_{track_id}", mesh=len(file.meshes) - 1, skin=len(file.skins) - 1))
     keys = pool.add(times, "SCALAR", _FLOAT, bounds=True)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import PersonMotion
+from sasmamba.app.export.motion_table import JOINTS, PersonMotion
 from sasmamba.app.export.options import Footage
 from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M_PARENTS
@@ -18,7 +19,9 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
     """Writes one object: what `motion_table.about` tells (units metres; axes x right, y away from the camera, z up,
     floor at z = 0; joint names; assumptions), `parents` of the joints, and `people`, each with `track_id` and `frames`:
     a list of {frame, time_s, observed, joints: 17 × [x, y, z], score: 17 × 0..1 of the 2D joints, feet: 4 × [x, y, z]
-    by the names of `foot_points`, feet_seen and planted: [left, right]}.
+    by the names of `foot_points`, feet_seen and planted: [left, right], states: 21 × index into `certainty.states` of
+    joints, then heels and toes, half_width_m: 17 × [across, along the line of sight] of 68 % intervals}. What is not
+    known is null.
 
     Times are the video's own; frames without a pose are left out. One line per frame, written as it goes: memory does
     not grow with the video.
@@ -31,17 +34,25 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
         out.write(head.removesuffix("\n}") + ',\n "people": [')
         for p, person in enumerate(people):
             out.write(("," if p else "") + f'\n  {{"track_id": {person.track_id}, "frames": [')
-            for k, f in enumerate(np.flatnonzero(np.isfinite(person.joints).all((1, 2))).tolist()):
+            points = person.told(footage.options.keep_inferred)
+            for k, f in enumerate(np.flatnonzero(person.posed).tolist()):
                 row = {
                     "frame": int(person.frame[f]),
                     "time_s": round(float(person.times_s[f]), 6),
                     "observed": bool(person.observed[f]),
-                    "joints": np.round(person.joints[f].astype(float), 4).tolist(),
+                    "joints": _rounded(points[f, : len(JOINTS)]),
                     "score": np.round(person.score[f].astype(float), 3).tolist(),
-                    "feet": np.round(person.feet[f].astype(float), 4).tolist(),
+                    "feet": _rounded(points[f, len(JOINTS) :]),
                     "feet_seen": person.feet_seen[f].tolist(),
                     "planted": person.planted[f].tolist(),
+                    "states": person.states[f].tolist(),
+                    "half_width_m": _rounded(person.half_width_m[f]),
                 }
                 out.write((",\n   " if k else "\n   ") + json.dumps(row))
             out.write("]}")
         out.write("]\n}\n")
+
+
+def _rounded(rows: NDArray) -> list[list[float] | None]:
+    """Rows (N, K) to a tenth of a millimetre; None for one that is not known."""
+    return [row if np.isfinite(row).all() else None for row in np.round(rows.astype(float), 4).tolist()]

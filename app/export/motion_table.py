@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.angle_bands import angle_half_widths
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
+from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.feet import find_feet
+from sasmamba.app.motion.looking import lines_of_sight
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.angles import joint_angles
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
 #: Joint names as files have them: left_knee. Heels and toes (balls of the feet) come after the joints.
@@ -32,6 +37,8 @@ AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 R_YUP_WORLD = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 #: A frame so far from where a constant rate would have it, as a share of a frame, makes a rate variable.
 _UNEVEN = 0.1
+#: A recording that paused for longer, in seconds, is not held still in a file for all that time.
+_HOLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,10 @@ class PersonMotion:
         feet: (F, 4, 3) in the order of `FOOT`, as `joints`.
         feet_seen: (F, 2) bool, left and right, see `feet.Feet`.
         planted: (F, 2) bool, left and right.
+        states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
+        sight: (F, 3) unit vectors of the line of sight to the person, world axes.
+        wide: as in `Take`.
+        upper: legs are left out, see `body`.
     """
 
     track_id: int
@@ -60,15 +71,40 @@ class PersonMotion:
     feet: FloatArray
     feet_seen: NDArray
     planted: NDArray
+    states: NDArray
+    sight: NDArray
+    wide: tuple[float, float]
+    upper: bool = False
+
+    @property
+    def posed(self) -> NDArray:
+        """(F,) bool: whether there is a pose."""
+        return np.asarray(np.isfinite(self.joints).all((1, 2)))
 
     @property
     def points(self) -> FloatArray:
-        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`."""
+        """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`; the unknown ones too."""
         return np.concatenate([self.joints, self.feet], 1)
 
-    def angles(self) -> dict[str, NDArray[np.float64]]:
-        """Every joint angle, see `joint_angles`."""
-        return joint_angles(self.joints, self.feet, self.feet_seen)
+    def told(self, keep_inferred: bool = False) -> FloatArray:
+        """`points` as files have them: NaN where they are unknown, unless they are to be kept, and of legs left out."""
+        return np.where(self.drawable(keep_inferred)[..., None], self.points, np.float32(np.nan))
+
+    def drawable(self, keep_inferred: bool = False) -> NDArray:
+        """(F, 21) bool: which points say how the bones of a rig turn."""
+        return np.asarray((keep_inferred | (self.states != Certainty.UNKNOWN)) & ~left_out(self.upper))
+
+    def angles(self, keep_inferred: bool = False) -> dict[str, NDArray[np.float64]]:
+        """Every joint angle, see `joint_angles`, of the points `told`."""
+        points = self.told(keep_inferred)
+        return joint_angles(points[:, : len(JOINTS)], points[:, len(JOINTS) :], self.feet_seen)
+
+    def angle_bands(self) -> dict[str, NDArray[np.float64]]:
+        """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
+        if not np.isfinite(self.half_width_m).any():
+            return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
+        joints = self.told()[:, : len(JOINTS)]
+        return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
@@ -89,9 +125,17 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.full((len(frame), len(FEET), 3), np.nan, np.float32),
             np.zeros((len(frame), 2), bool),
             np.zeros((len(frame), 2), bool),
+            np.zeros((len(frame), len(JOINTS) + len(FEET)), np.uint8),
+            np.full((len(frame), 3), np.nan),
+            take.wide,
+            i in take.upper,
         )
         motion.joints[at], motion.feet[at] = joints, feet.points
         motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
+        of_frame = dict(zip(*joint_states(take, take.tracks[i]), strict=True))
+        states = np.stack([of_frame[f] for f in frames])
+        motion.states[at] = np.concatenate([states, foot_states(states, feet.seen)], 1)
+        motion.sight[at] = lines_of_sight(placement, frames, joints[:, H36M.PELVIS])
         for f, pose in take.tracks[i].poses.items():
             if pose.half_width_m is not None and frames[0] <= f <= frames[-1]:
                 motion.half_width_m[f - frames[0]] = pose.half_width_m
@@ -115,6 +159,7 @@ class Outcome:
         fps: frames per second of the chain.
         stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
+        findings: what the self-checks found.
     """
 
     title: str
@@ -124,6 +169,7 @@ class Outcome:
     fps: float = 0.0
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    findings: Sequence[CheckFinding] = ()
 
 
 def is_even(times_s: NDArray, fps: Fraction) -> bool:
@@ -145,16 +191,27 @@ def at_fixed_rate(motion: PersonMotion, fps: Fraction) -> PersonMotion:
 
 def held_throughout(motion: PersonMotion, times_s: NDArray, fps: Fraction) -> PersonMotion:
     """The motion over all of a clip's time, at a constant rate and without gaps: before the person is there the first
-    pose is held, after they have gone the last, and gaps are bridged on straight lines.
+    pose is held, after they have gone the last, and gaps are bridged on straight lines. A hole of more than a minute in
+    the clip's clock is not filled: the part before or after it is kept in which the person is.
 
     Args:
-        times_s: (F,) of the clip's frames. fps: their average rate.
+        times_s: (F,) of the clip's frames.
+        fps: their average rate.
     """
-    known = np.isfinite(motion.joints).all((1, 2))
+    known = motion.posed
+    times_s = _between_holes(times_s, motion.times_s)
     times = times_s if is_even(times_s, fps) else _even_times(times_s, fps)
     joints, feet = (_between(times, motion.times_s[known], x[known]) for x in (motion.joints, motion.feet))
     held = _resampled(motion, times)
     return replace(held, joints=joints, feet=feet)
+
+
+def _between_holes(times_s: NDArray, there_s: NDArray) -> NDArray:
+    """Of a clip's times (F,) those between the holes before and after somebody who is there at times (G,)."""
+    after = np.flatnonzero(np.diff(times_s) > _HOLE_S) + 1
+    begin = max((i for i in after if times_s[i] <= there_s[0]), default=0)
+    end = min((i for i in after if times_s[i] > there_s[-1]), default=len(times_s))
+    return times_s[begin:end]
 
 
 def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
@@ -165,17 +222,19 @@ def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
 def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
     """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
     nearest = _nearest(motion.times_s, times)
-    return PersonMotion(
-        motion.track_id,
-        motion.frame[nearest],
-        times,
-        _between(times, motion.times_s, motion.joints),
-        motion.score[nearest],
-        motion.observed[nearest],
-        motion.half_width_m[nearest],
-        _between(times, motion.times_s, motion.feet),
-        motion.feet_seen[nearest],
-        motion.planted[nearest],
+    return replace(
+        motion,
+        frame=motion.frame[nearest],
+        times_s=times,
+        joints=_between(times, motion.times_s, motion.joints),
+        score=motion.score[nearest],
+        observed=motion.observed[nearest],
+        half_width_m=motion.half_width_m[nearest],
+        feet=_between(times, motion.times_s, motion.feet),
+        feet_seen=motion.feet_seen[nearest],
+        planted=motion.planted[nearest],
+        states=motion.states[nearest],
+        sight=motion.sight[nearest],
     )
 
 
@@ -197,6 +256,12 @@ def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
         return np.zeros(len(times), int)
     after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)
     return np.asarray(after - (times - known_s[after - 1] < known_s[after] - times))
+
+
+def _never_known(take: Take, track_id: int) -> list[str]:
+    """Joints of somebody that are unknown throughout."""
+    known = (joint_states(take, take.tracks[track_id])[1] != Certainty.UNKNOWN).any(0)
+    return [name for name, ever in zip(JOINTS, known, strict=True) if not ever]
 
 
 def about(take: Take, placement: Placement) -> dict[str, Any]:
@@ -228,10 +293,23 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
                 "last_frame": max(poses),
                 "from_s": round(float(take.times_s[min(poses)]), 6),
                 "to_s": round(float(take.times_s[max(poses)]), 6),
+                "never_known": _never_known(take, i),
             }
             for i, poses in sorted(placement.poses.items())
             if poses
         },
+        "certainty": {
+            "states": list(NAMES),
+            "seen": "found in 2D in that frame, within the picture",
+            "inferred": f"not seen there, but within {NEAR_S:g} s",
+            "unknown": f"neither, or the lifter's 95 % interval reaches farther than {VAGUE_M:g} m: left out, unless "
+            "--keep-inferred is given; BVH, GLB and USD, whose bones need a place, hold the pose from before and "
+            "after, and the rest pose where there is none",
+            "half_width_m": "of intervals that hold the place relative to the pelvis in 68 of 100 cases, across and "
+            "along the line of sight",
+            "half_width_95_as_multiple": list(take.wide),
+        },
+        "legs_left_out": sorted(take.upper),
         "assumptions": placement.assumptions,
         "feet": {"before": asdict(placement.before), "after": asdict(placement.after)},
     }

@@ -22,6 +22,7 @@ class ExportOptions:
         rig: of BVH, GLB and USD, see `rigs.RIGS`.
         scale: BVH's lengths times this; 1 is centimetres, 0.01 metres.
         markers: names in TRC and C3D, see `markers.MARKERS`.
+        keep_inferred: write joints, too, whose place is unknown, see `certainty.Certainty`.
 
     Raises:
         UserError: a choice that there is not (exit code 2).
@@ -30,6 +31,7 @@ class ExportOptions:
     rig: str = "cmu"
     scale: float = 1.0
     markers: str = "ours"
+    keep_inferred: bool = False
 
     def __post_init__(self) -> None:
         rig_named(self.rig)

@@ -8,23 +8,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.body import left_out
+from sasmamba.app.motion.certainty import NAMES, Certainty, joint_states
 from sasmamba.app.take import Take
 from sasmamba.common.files import write_npz
 from sasmamba.models.skeletons import coco17_to_h36m17
 
 
-def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None) -> None:
+def save_poses(
+    take: Take, path: Path, more: Mapping[str, NDArray] | None = None, *, keep_inferred: bool = False
+) -> None:
     """Writes the take's poses in the format of `lift`, which reads and writes it too.
 
     joints3d float32 (P, F, 17, 3) metres, relative to the pelvis, x right, y down, z forward in the axes of a camera
-    that looks straight at the person (`axes` = "facing"), NaN where there is no pose; half_width_m float32
-    (P, F, 17, 2), half-widths of their 68 % intervals across and along the line of sight, NaN where not known;
+    that looks straight at the person (`axes` = "facing"), NaN where there is no pose, or a joint's place is unknown;
+    half_width_m float32 (P, F, 17, 2), half-widths of their 68 % intervals across and along the line of sight, NaN
+    where not known, half_width_95 float64 (2,) by how much 95 % intervals are wider; state uint8 (P, F, 17) index into
+    states str (3,), unknown where there is no pose, see `certainty.joint_states`;
     keypoints float32 (P, F, 17, 3) H36M-17 x px, y px, score (0 where not found); observed bool (P, F), who was seen in
     which frame; track_id int64 (P,); times_s float64 (F,); fps float64; width, height int64; pose2d_every int64: the 2D
     stage ran in every so many frames and in a shot's first and last, nobody was observed in the others; cut_frame int64
     (C,) the first frames of new shots, cut_kind str (C,) what made them so, "cut", "fade" or "gap"; skeleton, axes,
     model str.
-    more: arrays to add.
+
+    Args:
+        more: arrays to add.
+        keep_inferred: write joints, too, whose place is unknown, but no legs that are left out.
     """
     tracks = sorted(take.tracks.values(), key=lambda t: t.track_id)
     P, F = len(tracks), take.frames
@@ -32,9 +41,15 @@ def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None
     keypoints = np.zeros((P, F, 17, 3), np.float32)
     observed = np.zeros((P, F), bool)
     half_width = np.full((P, F, 17, 2), np.nan, np.float32)
+    state = np.zeros((P, F, 17), np.uint8)
     for p, track in enumerate(tracks):
+        frames, states = joint_states(take, track)
+        state[p, frames] = states
         for f, pose in track.poses.items():
             joints3d[p, f] = pose.joints
+            if not keep_inferred:
+                joints3d[p, f, state[p, f] == Certainty.UNKNOWN] = np.nan
+            joints3d[p, f, left_out(track.track_id in take.upper)[:17]] = np.nan
             if pose.half_width_m is not None:
                 half_width[p, f] = pose.half_width_m
         for f, person in track.people.items():
@@ -48,6 +63,9 @@ def save_poses(take: Take, path: Path, more: Mapping[str, NDArray] | None = None
             "keypoints": keypoints,
             "observed": observed,
             "half_width_m": half_width,
+            "half_width_95": np.array(take.wide, np.float64),
+            "state": state,
+            "states": np.array(NAMES),
             "track_id": np.array([t.track_id for t in tracks], np.int64),
             "times_s": np.array([float(t) for t in take.times_s]),
             "fps": np.array(float(take.meta.fps)),

@@ -43,7 +43,7 @@ class RigMotion:
         return turned, places
 
 
-def rig_motion(nodes: tuple[Node, ...], points: NDArray) -> RigMotion:
+def rig_motion(nodes: tuple[Node, ...], points: NDArray, known: NDArray | None = None) -> RigMotion:
     """Dresses a rig with somebody's motion.
 
     Joints stand where the take has them, to a fraction of a millimetre, wherever the rig's bones allow it: bones have
@@ -53,6 +53,8 @@ def rig_motion(nodes: tuple[Node, ...], points: NDArray) -> RigMotion:
 
     Args:
         points: (F, 21, 3) joints, then heels and toes, metres, y up, floor at y = 0; no gaps.
+        known: (F, 21) bool, whose places mean something; None for all. A joint turned by one that does not holds how it
+            was turned before and after, on the way between both, and is at rest where there is neither.
     """
     points = np.asarray(points, np.float64)
     offsets, ends = _rest(nodes, points)
@@ -72,8 +74,37 @@ def rig_motion(nodes: tuple[Node, ...], points: NDArray) -> RigMotion:
             local[:, n] = still
         else:
             local[:, n] = np.swapaxes(above, 1, 2) @ _frame(node, points)
+        if known is not None and node.turn != "with parent":
+            local[:, n] = held(local[:, n], known[:, _turned_by(node)].all(1))
         turned[:, n] = above @ local[:, n]
     return RigMotion(nodes, offsets, ends, local, root)
+
+
+def _turned_by(node: Node) -> list[int]:
+    """Which points say how a joint turns."""
+    if node.turn == "hips":
+        return [H36M.LEFT_HIP, H36M.RIGHT_HIP, H36M.SPINE]
+    if node.turn == "chest":
+        return [H36M.LEFT_SHOULDER, H36M.RIGHT_SHOULDER, H36M.THORAX]
+    if node.turn == "foot":
+        side = H36M(node.at).name.partition("_")[0]
+        return [node.at, toe(side), heel(side)]
+    return [node.at, node.target]
+
+
+def held(R: NDArray, known: NDArray) -> NDArray:
+    """Rotations (F, 3, 3) where they are known (F,) bool; elsewhere between those before and after, as time goes on
+    evenly, the last or first known beyond them, and none where none is known."""
+    if known.all():
+        return R
+    if not known.any():
+        return np.broadcast_to(np.eye(3), R.shape)
+    frame, at = np.arange(len(R)), np.flatnonzero(known)
+    mixed = np.stack([np.interp(frame, at, R[known, i, j]) for i in range(3) for j in range(3)], -1).reshape(-1, 3, 3)
+    # the rotation nearest to a mean of rotations (Moakher, SIAM J. Matrix Analysis 24, 2002)
+    U, _, V = np.linalg.svd(mixed)
+    V[:, 2] *= np.sign(np.linalg.det(U @ V))[:, None]
+    return np.where(known[:, None, None], R, U @ V)
 
 
 def _root(nodes: Sequence[Node], points: NDArray) -> NDArray:

@@ -173,11 +173,11 @@ def _log_person(recording: RecordingStream, take: Take, motion: PersonMotion) ->
         radii=_JOINT_RADIUS_M, colors=colors, class_ids=i, keypoint_ids=list(range(len(_POINTS))), show_labels=False
     )
     recording.log(entity, style, static=True)
-    frame, times, pose = motion.frame, motion.times_s, np.isfinite(motion.joints).all((1, 2))
+    frame, times, pose = motion.frame, motion.times_s, motion.posed
     if frame[-1] + 1 < take.frames:  # the viewer keeps what was last until it is told that there is nothing
         frame = np.append(frame, frame[-1] + 1)
         times, pose = np.append(times, float(take.times_s[frame[-1]])), np.append(pose, [False])
-    points = motion.points[np.flatnonzero(pose)]
+    points = motion.told(keep_inferred=True)[np.flatnonzero(pose)]
     columns = rr.Points3D.columns(positions=points.reshape(-1, 3))
     recording.send_columns(entity, _times(frame, times), columns.partition(np.where(pose, len(_POINTS), 0)))
 

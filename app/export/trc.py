@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from sasmamba.app.export.markers import marker_positions, markers_named
 from sasmamba.app.export.motion_table import R_YUP_WORLD, PersonMotion, at_fixed_rate
 from sasmamba.app.export.options import Footage
@@ -16,8 +14,9 @@ def write_trc(path: Path, motion: PersonMotion, footage: Footage) -> None:
     """Writes one person's joints, heels and toes as markers: millimetres, x right, y up, z towards the camera, floor at
     y = 0, by the names that `ExportOptions.markers` says.
 
-    Time is the video's. Cells of frames without a pose are "nan": where they are empty, OpenSim misses a row's last
-    one and refuses the file. The format has no room for notes; a variable frame rate is resampled to the average.
+    Time is the video's. Cells of frames without a pose and of markers whose place is unknown are "nan": where they are
+    empty, OpenSim misses a row's last one and refuses the file. The format has no room for notes; a variable frame rate
+    is resampled to the average.
 
     Source: "Marker (.trc) Files", OpenSim documentation: five lines of header, an empty one, tabs between cells.
 
@@ -26,7 +25,7 @@ def write_trc(path: Path, motion: PersonMotion, footage: Footage) -> None:
     """
     markers = markers_named(footage.options.markers)
     motion = at_fixed_rate(motion, footage.fps)
-    points = marker_positions(markers, motion.points)
+    points = marker_positions(markers, motion.told(footage.options.keep_inferred))
     rate, count = f"{float(footage.fps):.6f}", len(motion.times_s)
     header = [
         f"PathFileType\t4\t(X/Y/Z)\t{printable(path.name)}",
@@ -40,6 +39,5 @@ def write_trc(path: Path, motion: PersonMotion, footage: Footage) -> None:
         out.write("\n".join(header) + "\n")
         for number, (time, pose) in enumerate(zip(motion.times_s, points, strict=True), 1):
             values = (1000 * pose @ R_YUP_WORLD.T).ravel()
-            whole = np.isfinite(values).all()
-            cells = "\t".join(f"{v:.3f}" if whole else "nan" for v in values)
+            cells = "\t".join(f"{v:.3f}" for v in values)  # NaN is written nan
             out.write(f"{number}\t{time:.6f}\t{cells}\n")

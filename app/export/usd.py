@@ -12,6 +12,7 @@ from sasmamba.app.export.motion_table import R_YUP_WORLD, PersonMotion
 from sasmamba.app.export.options import Footage
 from sasmamba.app.export.rig_motion import RigMotion, quaternions, rig_motion
 from sasmamba.app.export.rigs import rig_named
+from sasmamba.app.motion.body import left_out
 from sasmamba.app.render.palette import SIDE_COLORS
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
@@ -51,10 +52,14 @@ def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
         shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.6)
         material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
     for person in people:
-        known = np.flatnonzero(np.isfinite(person.joints).all((1, 2)))
-        moving = rig_motion(rig_named(footage.options.rig), person.points[known].astype(np.float64) @ R_YUP_WORLD.T)
+        known = np.flatnonzero(person.posed)
+        moving = rig_motion(
+            rig_named(footage.options.rig),
+            person.points[known].astype(np.float64) @ R_YUP_WORLD.T,
+            person.drawable(footage.options.keep_inferred)[known],
+        )
         codes = (person.times_s[known] - footage.times_s[0]) * float(footage.fps)
-        _add_person(stage, person.track_id, moving, codes)
+        _add_person(stage, person.track_id, moving, codes, left_out(person.upper))
     with atomic_path(path) as temporary:
         # the layer is written under a name of its own kind, and moved
         named = temporary.with_name(temporary.name + ".usdc")
@@ -65,7 +70,7 @@ def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
             named.unlink(missing_ok=True)
 
 
-def _add_person(stage: Any, track_id: int, motion: RigMotion, codes: np.ndarray) -> None:
+def _add_person(stage: Any, track_id: int, motion: RigMotion, codes: np.ndarray, gone: np.ndarray) -> None:
     from pxr import Gf, Sdf, UsdGeom, UsdShade, UsdSkel, Vt
 
     at, place = rest_positions(motion), f"/World/person_{track_id}"
@@ -97,7 +102,7 @@ def _add_person(stage: Any, track_id: int, motion: RigMotion, codes: np.ndarray)
         translations.Set(Vt.Vec3fArray.FromNumpy(p.astype(np.float32)), code)
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
     UsdSkel.BindingAPI.Apply(root.GetPrim())
-    shape = figure(motion)
+    shape = figure(motion, gone)
     mesh = UsdGeom.Mesh.Define(stage, f"{place}/figure")
     faces = np.concatenate([shape.triangles[side] for side in SIDES])
     mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(shape.vertices.astype(np.float32)))

@@ -55,7 +55,8 @@ class FadeFinder:
 
     def __init__(self, fps: float) -> None:
         self._windows = sorted({max(2, round(s * fps)) for s in FADES_S if s * fps <= MOST_FADE_FRAMES})
-        self._seen: deque[_Look] = deque(maxlen=self._windows[-1] + 1)
+        # at a thousand frames a second the shortest fade is longer than any window, and none is looked for
+        self._seen: deque[_Look] = deque(maxlen=max(self._windows, default=0) + 1)
         self._over = 0  # the frame that the last fade ended with
 
     def watch(self, index: int, time_s: Fraction, picture: SmallPicture, cuts: Sequence[Cut], apart: int) -> Cut | None:

@@ -55,6 +55,14 @@ NEW_AFTER_PLAIN = 0.15
 GAP_S, GAP_FRAMES = 3.0, 8
 
 
+def watched_for_cuts(frames: Iterable[Frame], finder: CutFinder) -> Iterator[Frame]:
+    """Passes frames on as they are; the finder knows of cuts when all are through."""
+    for frame in frames:
+        finder.watch(frame)
+        yield frame
+    finder.finish()
+
+
 def with_cuts(frames: Iterable[Frame], finder: CutFinder) -> Iterator[Frame]:
     """Passes frames on, `finder.ahead` of them behind; a new shot's first frame has its `Frame.cut`."""
     waiting: deque[Frame] = deque()

@@ -95,6 +95,11 @@ class Lifter:
         """Whether it can say how sure it is."""
         return self.model.config.uncertainty is not None
 
+    @property
+    def wide(self) -> tuple[float, float] | None:
+        """`Calibration.wide` of a lifter that is `unsure`."""
+        return None if self.model.config.uncertainty is None else self.model.config.uncertainty.wide
+
     def __call__(self, xyc: FloatArray) -> FloatArray:
         """Lifts one window: (T, 17, 3) H36M-17 x px, y px, score, T ≤ `frames`, to (T, 17, 3) metres.
 

@@ -1,8 +1,7 @@
-"""The live picture as a page for browsers and a stream for players: multipart JPEG over HTTP."""
+"""The live page for browsers: people in 3D by a WebSocket, the picture as a stream (multipart JPEG), over HTTP."""
 
 from __future__ import annotations
 
-import html
 import io
 import logging
 import os
@@ -21,6 +20,9 @@ import cv2
 from numpy.typing import NDArray
 
 from sasmamba.app.live.gate import LOOPBACK, MOST_CLIENTS, SEND_S, Gate, HeadTooLong, Refusal, read_head
+from sasmamba.app.live.motion_feed import MotionFeed
+from sasmamba.app.live.motion_socket import converse
+from sasmamba.app.live.page_parts import PARTS, page, part
 from sasmamba.common.errors import UserError
 
 _TITLE = "sasmamba-demo"
@@ -33,36 +35,48 @@ _log = logging.getLogger(__name__)
 
 
 class Server:
-    """A page at http://host:port/ with the live picture (multipart JPEG), for browsers and players alike.
+    """A page at http://host:port/ with people in 3D; the picture (multipart JPEG) for it and for players at /stream;
+    and motion as data at ws://host:port/, see `motion_message`.
 
     Slow viewers miss pictures rather than hold anything up. Only this machine can see it unless `host` says otherwise;
     then whoever brings the token that is in the addresses. The connection is not encrypted.
 
+    Args:
+        port: where to listen; 0 is any free one.
+        host: this machine's address to listen at.
+        feed: the motion; without one the page shows the picture alone.
+        option: that chose the port.
+
     Attributes:
         url: the page.
         stream_url: the picture alone.
-        viewers: how many watch.
+        motion_url: the WebSocket.
+        viewers: how many watch the picture.
 
     Raises:
         UserError: the port is taken or not allowed, or there is no such host.
     """
 
-    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+    def __init__(
+        self, port: int, host: str = LOOPBACK, feed: MotionFeed | None = None, option: str = "--serve"
+    ) -> None:
         self._fresh = threading.Condition()
         self._jpeg = b""
         self._number = 0
         self._closed = False
         self.viewers = 0
+        self.feed = feed
         self.gate = Gate(host)
         try:
             self._listener = _Listener(host, port, self)
         except (OSError, OverflowError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(f"Port {port} on {host} cannot be served ({reason}): choose another --serve.") from error
+            raise UserError(f"Port {port} on {host} cannot be served ({reason}): choose another {option}.") from error
         shown = host if host not in ("", "0.0.0.0", "::") else socket.gethostname()
-        base = f"http://{f'[{shown}]' if ':' in shown else shown}:{self._listener.server_address[1]}/"
+        base = f"{f'[{shown}]' if ':' in shown else shown}:{self._listener.server_address[1]}/"
         self.query = f"?token={self.gate.token}" if self.gate.token else ""
-        self.url, self.stream_url = base + self.query, f"{base}stream{self.query}"
+        self.url, self.stream_url = f"http://{base}{self.query}", f"http://{base}stream{self.query}"
+        self.motion_url = f"ws://{base}{self.query}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._listener.serve_forever, name="serve", daemon=True).start()
@@ -174,6 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
     raw_requestline = b""
     requestline = request_version = ""
     command = ""
+    head = b""  # of the request, as it came
 
     def handle(self) -> None:
         try:
@@ -187,24 +202,37 @@ class _Handler(BaseHTTPRequestHandler):
         if head:
             self.server.has_asked(self.connection)
             self.rfile.close()
-            self.rfile = io.BytesIO(head)
+            self.rfile, self.head = io.BytesIO(head), head
             self.handle_one_request()
         return None
 
     def do_GET(self) -> None:
         if self.headers.defects or self.headers.get_payload():  # lines that are no headers would hide those after them
             return self._refuse(Refusal(HTTPStatus.BAD_REQUEST, "The request has lines that are no headers."))
+        wants_motion = self.headers.get("Upgrade", "").lower() == "websocket"
+        if wants_motion:
+            self.protocol_version = "HTTP/1.1"  # clients for WebSockets do not read refusals in another
         refusal = self.server.page.gate.refusal(self.path, self.headers)
         path = self.path.partition("?")[0]
         if refusal is not None:
             self._refuse(refusal)
         elif path == "/stream":
             self._stream()
+        elif wants_motion and path in ("/", "/motion"):
+            self._motion()
         elif path == "/":
-            self._answer(HTTPStatus.OK, "text/html", _PAGE.format(query=html.escape(self.server.page.query)))
+            self._answer(HTTPStatus.OK, "text/html", page(self.server.page.query))
+        elif path in PARTS:
+            self._answer(HTTPStatus.OK, *part(path))
         else:
-            self._refuse(Refusal(HTTPStatus.NOT_FOUND, "There is / and /stream."))
+            self._refuse(Refusal(HTTPStatus.NOT_FOUND, "There is /, /stream, and by WebSocket /motion."))
         return None
+
+    def _motion(self) -> None:
+        feed = self.server.page.feed
+        if feed is None or self.command != "GET":
+            return self._refuse(Refusal(HTTPStatus.NOT_FOUND, "There is no motion here."))
+        return converse(self.connection, self.head, feed)
 
     do_HEAD = do_GET
 
@@ -251,16 +279,11 @@ class _Handler(BaseHTTPRequestHandler):
 _FENCES = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
-        "form-action 'none'"
+        "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Connection": "close",
 }
-
-_PAGE = f"""<!doctype html><title>{html.escape(_TITLE)}</title>
-<style>body{{{{margin:0;background:#0e1013;display:grid;place-items:center;height:100vh}}}}
-img{{{{max-width:100vw;max-height:100vh}}}}</style><img src="stream{{query}}" alt="live picture">
-"""

@@ -17,10 +17,13 @@ from sasmamba.app.io.live_sources import LiveSource, open_live
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.live.framing import Framing
 from sasmamba.app.live.gate import LOOPBACK
+from sasmamba.app.live.motion_feed import MotionFeed
 from sasmamba.app.live.page_server import Server
 from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.session import Session, Shown
+from sasmamba.app.live.vmc import VmcSender, check_osc
 from sasmamba.app.live.window import Window, can_show
+from sasmamba.app.motion.body import LiveBodies
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.render.renderer import RenderConfig, Renderer
@@ -80,6 +83,8 @@ class LiveReport:
         interrupted: the user stopped it.
         level: what the 2D stage did at the end.
         level_s: seconds that it did what, where it did something.
+        sent: frames that were handed on as data.
+        unsent: those that newer ones replaced before they could be sent, of every WebSocket client and of OSC.
     """
 
     captured: int
@@ -97,6 +102,8 @@ class LiveReport:
     interrupted: bool = False
     level: str = ""
     level_s: dict[str, float] = field(default_factory=dict)
+    sent: int = 0
+    unsent: int = 0
 
     @property
     def fps(self) -> float:
@@ -132,7 +139,7 @@ class _Picture:
             if session.governor.number:
                 self._hud += f"\nto keep up, 2D: {session.governor.level}"
         hud = self._hud + ("\nrecording" if recording else "") + (f"\n{remarks}" if remarks else "")
-        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots)
+        picture = self.renderer.draw(shown.live.frame, shown.people, shown.poses, hud, shown.roots, upper=shown.upper)
         self._session.note("draw", time.perf_counter() - begin)
         return picture
 
@@ -178,6 +185,8 @@ def run_live(
         stop = stack.enter_context(Stop.on_interrupt())
         if job.out is not None:
             check_writable(job.out)
+        if settings.osc is not None:
+            check_osc()
         device = resolve_device(settings.device)
         # here every millisecond shows, so nothing is mirrored or refined
         loading = stack.enter_context(lifter_beside(settings.lifter, device, flip=False, refine=False))
@@ -194,26 +203,39 @@ def run_live(
                 live=True,
             )
         )
-        server = _server(job, settings, wants_window)
-        if server:
+        osc = stack.enter_context(VmcSender(*settings.osc)) if settings.osc is not None else None
+        feed = MotionFeed(source.meta, (osc,) if osc else ())
+        servers = _servers(job, settings, wants_window, feed)
+        for server in servers:
             stack.enter_context(server)
             tell(f"Watch at {server.url}")
+            if settings.ws is not None:
+                tell(f"Motion as JSON at {server.motion_url}")
             if server.gate.token:
                 tell("Whoever has this address can watch, and the connection is not encrypted.")
+        stack.enter_context(feed)  # ends first, so that servers say goodbye
+        if settings.osc is not None:
+            tell(f"Bones by the VMC protocol to {settings.osc[0]}:{settings.osc[1]}")
         framing = Framing()
         renderer = Renderer(source.meta, RenderConfig(height=settings.height), framing.scene)
         lifting = _lifting(loading.result(), settings.lookahead, source)  # what takes longest to come, last
         session = Session(
-            source, pose2d, Tracker(max_people=settings.max_people), lifting, LivePlacing(source.meta, settings.fov_deg)
+            source,
+            pose2d,
+            Tracker(max_people=settings.max_people),
+            lifting,
+            LivePlacing(source.meta, settings.fov_deg),
+            LiveBodies(settings.body, source.meta),
+            feed.put,
         )
         picture = _Picture(session, renderer, framing, lifting.lookahead)
-        alone = window_ is None and server is None and watch is None
+        alone = window_ is None and not servers and osc is None and watch is None
         recorder = Recorder(source.meta.fps, renderer.size, alone=alone)
         with session:
             try:
                 if job.out is not None:
                     recorder.start(job.out)
-                _show(settings, session, picture, recorder, window_, server, stop, watch)
+                _show(settings, session, picture, recorder, window_, servers, stop, watch)
             finally:
                 recorder.stop()
         session.raise_failure()
@@ -232,6 +254,8 @@ def run_live(
             problems=recorder.problems,
             interrupted=stop.asked,
             level=str(session.governor.level),
+            sent=feed.sent,
+            unsent=feed.dropped + (osc.dropped if osc else 0),
             level_s={
                 str(level): seconds
                 for level, seconds in zip(session.governor.levels, session.governor.spent_s, strict=True)
@@ -248,17 +272,21 @@ def _lifting(lifter: Lifter, lookahead: int, source: LiveSource) -> LiveLifting:
     return LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
 
 
-def _server(job: LiveJob, settings: LiveSettings, has_window: bool) -> Server | None:
-    if settings.serve is not None:
-        return Server(settings.serve, settings.serve_host)
-    if settings.serve_host != LOOPBACK:
-        return Server(DEFAULT_PORT, settings.serve_host)
+def _servers(job: LiveJob, settings: LiveSettings, has_window: bool, feed: MotionFeed) -> list[Server]:
+    """Of the page and of motion as data: one where they have one port."""
+    host, ports = settings.serve_host, {}
+    if settings.serve is not None or (settings.ws is None and host != LOOPBACK):
+        ports["--serve"] = DEFAULT_PORT if settings.serve is None else settings.serve
+    if settings.ws is not None and (settings.ws == 0 or settings.ws not in ports.values()):
+        ports["--ws"] = settings.ws
+    if ports:
+        return [Server(port, host, feed, option) for option, port in ports.items()]
     if has_window or job.out is not None:
-        return None
+        return []
     try:
-        return Server(DEFAULT_PORT)
+        return [Server(DEFAULT_PORT, host, feed)]
     except UserError:  # somebody else watches there already
-        return Server(0)
+        return [Server(0, host, feed)]
 
 
 def _show(
@@ -267,7 +295,7 @@ def _show(
     picture: _Picture,
     recorder: Recorder,
     window: Window | None,
-    server: Server | None,
+    servers: list[Server],
     stop: Stop,
     watch: Callable[[Shown, float], None] | None,
 ) -> None:
@@ -281,7 +309,7 @@ def _show(
         if shown is not None:
             help_text = _HELP if window and now - begin < _HELP_S else ""
             image = picture.draw(shown, recorder.on, recorder.notice or help_text)
-            if server:
+            for server in servers:
                 server.show(image)
             if window:
                 window.show(image)

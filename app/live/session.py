@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from sasmamba.app.io.live_sources import LiveFrame, LiveSource
 from sasmamba.app.live.carrying import Carrying
 from sasmamba.app.live.governor import LATE_S, Governor, Level, levels_of
+from sasmamba.app.motion.body import LiveBodies
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d.protocol import Pose2D, Stepping
 from sasmamba.app.tracking import Tracker
@@ -94,13 +95,15 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A frame and everything known of it: what one live picture is drawn from, and at which level of 2D."""
+    """A frame and everything known of it: what one live picture is drawn from, at which level of 2D, and whose legs are
+    left out."""
 
     live: LiveFrame
     people: tuple[Person2D, ...]
     poses: tuple[Pose3D, ...]
     roots: dict[int, FloatArray]
     level: Level
+    upper: frozenset[int] = frozenset()
 
 
 class Session:
@@ -108,6 +111,8 @@ class Session:
 
     Args:
         source, pose2d, tracker, lifting, placing: the stages; the session does not close them.
+        bodies: says whose legs are left out; None: nobody's.
+        listen: told of every result, before it is drawn and whether it is or not; it must not block.
 
     Attributes:
         results: the newest frame with its poses; over when the source has ended.
@@ -118,10 +123,17 @@ class Session:
     """
 
     def __init__(
-        self, source: LiveSource, pose2d: Pose2D, tracker: Tracker, lifting: LiveLifting, placing: LivePlacing
+        self,
+        source: LiveSource,
+        pose2d: Pose2D,
+        tracker: Tracker,
+        lifting: LiveLifting,
+        placing: LivePlacing,
+        bodies: LiveBodies | None = None,
+        listen: Callable[[Shown], None] | None = None,
     ) -> None:
         self._source, self._pose2d, self._tracker = source, pose2d, tracker
-        self._lifting, self._placing = lifting, placing
+        self._lifting, self._placing, self._bodies, self._listen = lifting, placing, bodies, listen
         self._captured: Newest[LiveFrame] = Newest()
         self._found: Queue[_Found | None] = Queue(_QUEUE)
         self.results: Newest[Shown] = Newest()
@@ -258,6 +270,8 @@ class Session:
                 self.note("3d", (time.perf_counter() - begin) / len(came))
             for shown in ready:
                 self.lifted += 1
+                if self._listen is not None:
+                    self._listen(shown)
                 # frames that are ready together are drawn one after the other, as far as there is time; nothing newer
                 # than the last ones will come, so they are not hurried past whoever draws
                 self.results.put(shown, wait_s=1.0 if over else _DRAWING_SHARE * period)
@@ -270,8 +284,10 @@ class Session:
         if found.carried:  # they were not seen less than in the frames beside it
             shown = {person.track_id for person in found.people}
             lifted = tuple(replace(pose, observed=pose.track_id in shown) for pose in lifted)
-        poses, roots = self._placing(float(live.frame.time_s), found.people, lifted)
-        return Shown(live, found.people, poses, roots, found.level)
+        time_s = float(live.frame.time_s)
+        poses, roots = self._placing(time_s, found.people, lifted)
+        upper = self._bodies(time_s, found.people) if self._bodies else frozenset[int]()
+        return Shown(live, found.people, poses, roots, found.level, upper)
 
     def _govern(self, shown: Shown) -> None:
         now_s = time.monotonic()

@@ -15,7 +15,7 @@ from sasmamba.app.types import VideoMeta
 #: A camera whose picture never moves by more than this share of its longer side stands still; all frames but so many.
 _STILL, _STRAYS = 0.003, 0.02
 #: A frame in which the background told less than this has no say.
-_SURE = 0.2
+SURE = 0.2
 #: Mean share of corners that a step of the camera explains and no rotation does: above it is carried about. Hands that
 #: sway by 3 cm before things 4 m away come to as much as a walk, see benchmarks/carried_camera.py; by 1 cm, to nothing.
 _PARALLAX = 0.1
@@ -41,7 +41,9 @@ def decide(
     a zoom is taken for its steps.
 
     Args:
-        sightings: of every frame. shots: the frames of each. camera: for which the sightings were made.
+        sightings: of every frame.
+        shots: the frames of each.
+        camera: for which the sightings were made.
         rotating: the user says that the camera turns; nothing is then decided to be still.
     """
     R, zoom = np.tile(np.eye(3), (len(sightings), 1, 1)), np.ones(len(sightings))
@@ -63,7 +65,7 @@ def _kind(
     R_first_cam: NDArray, zoom: NDArray, sightings: Sequence[Sighting], meta: VideoMeta, camera: Intrinsics
 ) -> CameraKind:
     """What the camera does in one shot; still where the background tells too little."""
-    sure = np.array([s.confidence >= _SURE for s in sightings])
+    sure = np.array([s.confidence >= SURE for s in sightings])
     sure[0] = False  # it is where it is by definition
     if not sure.any():
         return "still"
@@ -77,7 +79,8 @@ def picture_moves(R_first_cam: NDArray, zoom: NDArray, meta: VideoMeta, camera: 
     """(F,) by how much the picture moves where it does most of its middle and quarters, as a share of its longer side.
 
     Args:
-        R_first_cam: (F, 3, 3). zoom: (F,).
+        R_first_cam: (F, 3, 3).
+        zoom: (F,).
     """
     size = np.array([meta.width, meta.height])
     points = np.array([[0.5, 0.5], [0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]) * size
@@ -96,7 +99,7 @@ def in_words(motion: CameraMotion | None) -> str:
     if motion.kind == "moving":
         return f"moving, as its background shows: {_WHEN_MOVING}"
     source = "as was said" if motion.given else "as its background shows"
-    unsure = float((motion.confidence < _SURE).mean())
+    unsure = float((motion.confidence < SURE).mean())
     lost = f"; {unsure:.0%} of the frames told nothing of it" if unsure > 0.005 else ""
     pan, tilt, roll = np.ptp(angles_deg(motion.R_first_cam), axis=0)
     far = np.ptp(motion.zoom) > 0.01

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from queue import Queue
 from types import TracebackType
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.background_motion import BackgroundMotion
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.camera_decision import decide
+from sasmamba.app.motion.camera_decision import SURE, decide, picture_moves
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.types import Frame, VideoMeta
 
+#: A camera that is said to be still is looked at so often.
+_GLIMPSE_S = Fraction(1, 5)
+_NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 #: Frames that wait for the thread at most; then whoever brings them waits.
 _WAITING = 4
 
@@ -25,13 +31,16 @@ class CameraWatch:
     Use it as a context manager: `see` every frame in order, then `motion`, once.
     """
 
-    def __init__(self, meta: VideoMeta, camera: Intrinsics, rotating: bool = False) -> None:
+    def __init__(self, meta: VideoMeta, camera: Intrinsics, rotating: bool = False, *, glimpses: bool = False) -> None:
         """
         Args:
-            camera: of the first frame, known or assumed. rotating: the user says that it turns.
+            camera: of the first frame, known or assumed.
+            rotating: the user says that it turns.
+            glimpses: the user says that it is still: look at a frame now and then, to tell if it is not.
         """
         self._meta, self._camera, self._rotating = meta, camera, rotating
         self._background = BackgroundMotion(meta, camera)
+        self.glimpses, self._glimpsed = glimpses, list[Frame]()
         self._frames: Queue[tuple[Frame, Sequence[NDArray]] | None] = Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="camera", daemon=True)
@@ -47,6 +56,11 @@ class CameraWatch:
 
     def see(self, frame: Frame, boxes_px: Sequence[NDArray]) -> None:
         """Hands a frame over, with boxes (4,) x0, y0, x1, y1 around people, as last known."""
+        if self.glimpses:
+            last = self._glimpsed[-1] if self._glimpsed else None
+            if last is not None and frame.cut is None and frame.time_s < last.time_s + _GLIMPSE_S:
+                return
+            self._glimpsed.append(replace(frame, bgr=_NO_PICTURE))
         self._frames.put((frame, boxes_px))
 
     def motion(self, shots: Sequence[range]) -> CameraMotion:
@@ -55,6 +69,24 @@ class CameraWatch:
         if self._error is not None:
             raise self._error
         return decide(self._background.chained(), shots, self._meta, self._camera, self._rotating)
+
+    def strayed(self, shots: Sequence[range]) -> dict[int, float]:
+        """By frame of a glimpse by how much the picture had moved since its shot's first, as a share of its longer
+        side."""
+        self._end()
+        if self._error is not None:
+            raise self._error
+        out: dict[int, float] = {}
+        sightings = {f.index: s for f, s in zip(self._glimpsed, self._background.chained(), strict=True)}
+        for shot in shots:
+            own = [(f, s) for f, s in sightings.items() if f in shot]
+            sure = [(f, s) for f, s in own if s.confidence >= SURE]
+            if sure:
+                R = np.stack([own[0][1].R_start_cam.T @ s.R_start_cam for _, s in sure])
+                zoom = np.array([s.zoom / own[0][1].zoom for _, s in sure])
+                moves = picture_moves(R, zoom, self._meta, self._camera).tolist()
+                out |= dict(zip([f for f, _ in sure], moves, strict=True))
+        return out
 
     def _end(self) -> None:
         if self._thread.is_alive():

@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, planted_feet
+from sasmamba.app.motion.looking import lens, rotations
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take
@@ -89,8 +89,11 @@ def foot_points(
     """Heels and toes (F, 4, 3) of one person without a gap.
 
     Args:
-        time: (F,) seconds. joints: (F, 17, 3) world axes, metres, floor at z = 0. planted: (F, 2) bool.
-        direction: (F, 2, 3) from heel to toe as 2D shows it, or None. seen: (F, 2) where it does.
+        time: (F,) seconds.
+        joints: (F, 17, 3) world axes, metres, floor at z = 0.
+        planted: (F, 2) bool.
+        direction: (F, 2, 3) from heel to toe as 2D shows it, or None.
+        seen: (F, 2) where it does.
     """
     joints = np.asarray(joints, np.float64)
     own = by_leg(joints)
@@ -209,16 +212,11 @@ def _unbroken(frames: list[int]) -> list[tuple[int, int]]:
 def _sighted(take: Take, placement: Placement, track_id: int, joints: NDArray) -> tuple[NDArray, NDArray]:
     """Directions (F, 2, 3) in world axes that 2D heels and toes show, and where they do (F, 2) bool."""
     frames, people = sorted(placement.poses[track_id]), take.tracks[track_id].people
-    camera, n = placement.assumptions.get("camera"), len(frames)
+    camera, n = lens(placement), len(frames)
     seen, shown, rays = np.zeros((n, 2), bool), np.zeros((n, 2, 2)), np.zeros((n, 2, 2))
     if camera is None or all(person.feet is None for person in people.values()):
         return np.zeros((n, 2, 3)), seen
-    lens = Intrinsics(camera["fx_px"], camera["fy_px"], camera["cx_px"], camera["cy_px"])
-    R_cam_world = np.repeat(placement.R_world_cam.T[None].astype(np.float64), n, 0)
-    for shot in placement.shots:
-        R_cam_world[[frame in shot.frames for frame in frames]] = shot.R_world_cam.T
-    if take.camera_motion is not None:
-        R_cam_world = np.swapaxes(take.camera_motion.R_first_cam[frames], -1, -2) @ R_cam_world
+    R_cam_world = rotations(take, placement, frames)
     body, length = np.einsum("fij,fkj->fki", R_cam_world, joints), TIP * (TOE + HEEL) * _shank_m(joints)
     legs = _LEGS.ravel()
     for f, frame in enumerate(frames):
@@ -229,11 +227,11 @@ def _sighted(take: Take, placement: Placement, track_id: int, joints: NDArray) -
         found = legs[score[legs] > _SEEN]
         if len(found) < 3:
             continue
-        flat, there = lens.rays(points[found]), body[f, found, :2]
+        flat, there = camera.rays(points[found]), body[f, found, :2]
         flat, there = flat - flat.mean(0), there - there.mean(0)
         rays_per_m = (flat * there).sum() / max(float((there * there).sum()), 1e-9)
         if rays_per_m > 0:
-            ends = lens.rays(person.feet[:, :2]).reshape(2, 2, 2)
+            ends = camera.rays(person.feet[:, :2]).reshape(2, 2, 2)
             seen[f] = (person.feet[:, 2].reshape(2, 2).min(1) > _SEEN) & (score[_LEGS[:, 2]] > _SEEN)
             shown[f], rays[f] = (ends[:, 1] - ends[:, 0]) / (rays_per_m * length[f])[:, None], ends.mean(1)
     prior = np.einsum("fij,fkj->fki", R_cam_world, by_leg(joints.astype(np.float64)))
@@ -244,7 +242,8 @@ def combined(prior: NDArray, shown: NDArray, rays: NDArray) -> NDArray:
     """The unit directions (..., 3) nearest to a prior and to what a camera shows of them, each by what it is worth.
 
     Args:
-        prior: (..., 3) camera axes. shown: (..., 2) the part across the picture, as a share of the whole length.
+        prior: (..., 3) camera axes.
+        shown: (..., 2) the part across the picture, as a share of the whole length.
         rays: (..., 2) where in the picture, x and y at depth 1.
     """
     A = np.zeros((*rays.shape[:-1], 2, 3))

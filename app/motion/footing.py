@@ -163,7 +163,8 @@ def floor_below(planted: NDArray, level: NDArray) -> NDArray:
     """(F,) how high what somebody stands on is, or stood on last or will stand on next, whichever is higher.
 
     Args:
-        planted: (F, 2) bool. level: (F, 2), see `supported`.
+        planted: (F, 2) bool.
+        level: (F, 2), see `supported`.
     """
     stands = np.flatnonzero(planted.any(1))
     if not len(stands):

@@ -19,7 +19,6 @@ from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.checks import Implausible, Placed, implausible
 from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import (
     Body,
@@ -49,12 +48,10 @@ class Placement:
         fov_deg: the field of view along the picture's longer side that was assumed or follows from the intrinsics.
         assumptions: what was taken for granted, by name; goes into every export.
         before, after: feet before and after they were set right (equal where that was not asked for).
-        problems: sentences about people whose place is a guess, about heights of people who are not there, and about
-            motion that cannot be.
+        problems: sentences about people whose place is a guess, and about heights of people who are not there.
         planted: track id to frame to (2,) bool, whether the left and the right foot rest on what is under them.
         floor_m: track id to frame to the height of what they stand on, or stood on last or will stand on next.
         shots: the camera of each shot, in order of time; each shot has a world of its own.
-        implausible: what no body does, see app/motion/checks.py; told in `problems`, too.
     """
 
     R_world_cam: FloatArray
@@ -68,7 +65,6 @@ class Placement:
     planted: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
     floor_m: dict[int, dict[int, float]] = field(default_factory=dict)
     shots: tuple[ShotCamera, ...] = ()
-    implausible: tuple[Implausible, ...] = ()
 
     def at(self, frame: int) -> tuple[tuple[Pose3D, ...], dict[int, FloatArray]]:
         """Poses of a frame and where their pelves are."""
@@ -148,14 +144,6 @@ def place(
         floor_m={i: {} for i in facing},
         shots=tuple(shot.camera for shot in shots),
     )
-    doubts = implausible(
-        [
-            Placed(i, body.time, body.joints + body.pelvis[:, None], rest, below)
-            for (i, _), body, rest, below in zip(whose, bodies, planted, floors, strict=True)
-            if "place" not in statures[str(i)]  # of a guess nothing else need be said
-        ]
-    )
-    problems += [doubt.sentence for doubt in doubts]
     for (i, seen), body, rest, below in zip(whose, bodies, planted, floors, strict=True):
         joints, pelvis = (body.joints @ out.R_world_cam).astype(np.float32), body.pelvis.astype(np.float32)
         for f, pose, at, feet, under in zip(seen, joints, pelvis, rest, below.tolist(), strict=True):
@@ -178,7 +166,7 @@ def place(
         "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
-    return replace(out, assumptions=assumptions, problems=tuple(problems), implausible=tuple(doubts))
+    return replace(out, assumptions=assumptions, problems=tuple(problems))
 
 
 def _in_words(known: KnownCamera | None) -> str:

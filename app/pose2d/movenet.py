@@ -1,15 +1,16 @@
 """MoveNet as a 2D backend: MultiPose finds people, Thunder or Lightning find the joints of each.
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
-very well, and its MultiPose variant everybody in a picture, roughly. So a `_CropFollower` cuts a square around each
+very well, and its MultiPose variant everybody in a picture, roughly. So a `CropFollower` cuts a square around each
 person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
-came or was lost. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+came or was lost; parts of large pictures are searched for small people, in turn. Times are in seconds: the frame rate
+and how many frames are passed over do not matter.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,37 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.anatomy import SURE, believed
+from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
 from sasmamba.app.pose2d.multipose import Finder, find_people
-from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
+from sasmamba.app.pose2d.overlap import box_area
 from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.squares import Square, unmirrored
+from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
 
 #: MultiPose searches for newcomers after so many seconds, and sooner for so long after somebody came or was lost.
 FIND_S, FIND_SOON_S, SOON_FOR_S = 0.3, 0.1, 1.0
-#: Somebody unseen for longer is let go; MultiPose will find them again.
-PATIENCE_S = 0.4
-#: Somebody MultiPose has not seen for so long is kept only while their joints are sure on the average.
-UNCONFIRMED_S, UNCONFIRMED_SCORE = 2.0, 0.4
-#: Scores below this are noise: on pictures of coco128 fewer than one in six of such joints is where it should be.
-FLOOR = 0.15
 #: So many sure joints make somebody new, and keep somebody who is followed.
 JOIN, STAY = 5, 4
-#: A person's joints span at least so many pixels: smaller ones are not lifted to anything useful.
-MIN_SIDE_PX = 20.0
+#: Small people are shown whole, and doorways, shop windows and statues are many: so many sure joints, and joints as
+#: sure as this on the average, make one of them.
+JOIN_SMALL, SMALL_SCORE = 10, 0.45
 #: Room around a person's joints on each side, for hands, feet and the top of the head.
 MARGIN = 0.1
-#: Two this alike (object keypoint similarity) are one person, and so is somebody new with so much of their box inside
-#: another's and joints on the other's.
-SAME_PERSON, COVERED = 0.45, 0.8
-#: A followed person's centre is within this share of their size of where it is expected, and with every second that has
-#: passed this many sizes more; their size changes by no more than this factor.
-NEAR, NEAR_PER_S, RESIZED = 0.25, 3.0, 2.2
-#: Seconds over which velocity is averaged; a crop shrinks to no less than this share a second, lest it close in on a
-#: head when the rest is hidden for a moment.
-VELOCITY_S, SHRINK_PER_S = 0.1, 0.5
 
 
 #: `map`, or something that does the same on several threads.
@@ -151,9 +140,10 @@ class MoveNetPose2D(Closing):
         self._network: Network | None = network
         self._finder = finder
         self._max_people, self._mirror = max_people, mirror
-        self._followers: list[_CropFollower] = []
+        self._followers: list[CropFollower] = []
         self._last: Frame | None = None
         self._found_s = self._changed_s = -np.inf
+        self._rotation = Rotation()
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
         self._waits = waits
         self._searching: _Search | None = None
@@ -180,7 +170,7 @@ class MoveNetPose2D(Closing):
         if begun and self._searching is not None:
             self._searching.shown = [(f, f.person) for f in self._followers]
         nobody = not self._followers  # nothing to be held up
-        if self._searching is not None and (self._waits or nobody or self._searching.answer.done()):
+        if self._searching is not None and (self._waits or nobody or self._searching.done):
             search, self._searching = self._searching, None
             self._take_on(search, frame.bgr, now_s)
         return tuple(f.person for f in self._followers if not f.lost)
@@ -198,6 +188,10 @@ class MoveNetPose2D(Closing):
             self._network = self._opened[name]
         else:
             self._coming = self._run(self._open, name)
+
+    def smallest_px(self, width: int, height: int) -> int:
+        """See `protocol.Sized`."""
+        return smallest_px(width, height)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
@@ -228,10 +222,20 @@ class MoveNetPose2D(Closing):
         """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
         soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
         early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
-        if early or self._searching is not None:
+        if self._searching is not None:
             return False
-        self._found_s = now_s
-        self._searching = _Search(self._run(find_people, self._finder, bgr))
+        if early:
+            full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
+            whole, tiles = [], () if full else self._rotation.turn(now_s, idle=not self._followers)
+        else:
+            first, self._found_s = self._found_s == -np.inf, now_s
+            whole, tiles = [self._run(find_people, self._finder, bgr)], ()
+            if first:
+                tiles = self._rotation.begin(bgr, now_s)
+                tiles = tiles if self._waits else ()
+        if not (whole or tiles):
+            return False
+        self._searching = _Search(whole, [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles])
         return True
 
     def _settle_duplicates(self) -> None:
@@ -239,7 +243,7 @@ class MoveNetPose2D(Closing):
         seen = sorted((f for f in self._followers if not f.lost), key=lambda f: -f.continuity)
         for i, keeper in enumerate(seen):
             for other in seen[i + 1 :]:
-                if not keeper.lost and not other.lost and _same_person(keeper.person, other.person):
+                if not keeper.lost and not other.lost and same_person(keeper.person, other.person):
                     other.retract()
 
     def _let_go(self, now_s: float) -> None:
@@ -249,92 +253,50 @@ class MoveNetPose2D(Closing):
         self._followers = kept
 
     def _take_on(self, search: _Search, bgr: NDArray[np.uint8], now_s: float) -> None:
-        """Takes on everybody new, the surest first."""
+        """Takes on everybody new, the surest first; the small give way to others."""
         shown = [(f, person) for f, person in search.shown if f in self._followers]
-        for rough, _ in search.answer.result():
-            known = [f for f, person in shown if _same_person(person, rough) or _piece_of(rough, person)]
+        for rough, small in search.found():
+            known = [f for f, person in shown if same_person(person, rough) or piece_of(rough, person)]
             for follower in known:
                 follower.confirmed_s = now_s
-            if known or len(self._followers) >= self._max_people:
+            if known or (small and any(inside(rough, person) for _, person in shown)):
+                continue
+            full = len(self._followers) >= self._max_people
+            giving_way = None if small or not full else next((f for f in self._followers[::-1] if f.small), None)
+            if full and giving_way is None:
                 continue
             square = Square.around(rough.joints_px, rough.score)
             if square is None:
                 continue
-            person = _person(self._estimate(bgr, [square])[0], bgr, JOIN)
+            person = _person(self._estimate(bgr, [square])[0], bgr, JOIN_SMALL if small else JOIN)
+            if small and person is not None and person.score[person.score > 0].mean() < SMALL_SCORE:
+                continue
             # The crop's own joints may show somebody else, who stands in the middle of it.
-            if person is not None and not any(_same_person(f.person, person) for f in self._followers):
-                self._followers.append(_CropFollower(person, now_s))
+            if person is not None and not any(same_person(f.person, person) for f in self._followers):
+                if giving_way is not None:
+                    self._followers.remove(giving_way)
+                self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None))
                 shown.append((self._followers[-1], rough if not self._waits else person))
                 self._changed_s = now_s
 
 
 @dataclass(slots=True)
 class _Search:
-    """MultiPose at work on a frame: its answer, and everybody followed as they were in that very frame."""
+    """MultiPose at work on a frame: its answers, and everybody followed as they were in that very frame."""
 
-    answer: Future[list[tuple[Person2D, float]]]
-    shown: list[tuple[_CropFollower, Person2D]] = field(default_factory=list)
+    whole: list[Future[list[tuple[Person2D, float]]]]
+    tiles: list[Future[list[tuple[Person2D, float]]]]
+    shown: list[tuple[CropFollower, Person2D]] = field(default_factory=list)
 
+    @property
+    def done(self) -> bool:
+        return all(answer.done() for answer in (*self.whole, *self.tiles))
 
-class _CropFollower:
-    """Keeps one person in view.
-
-    Attributes:
-        person: as last seen.
-        lost: they were not seen in the last frame.
-        continuity: how well the last sighting continued the path before it, 0..1.
-        confirmed_s: when MultiPose last saw them.
-    """
-
-    def __init__(self, person: Person2D, now_s: float) -> None:
-        self.person, self.lost, self.continuity = person, False, 1.0
-        self.confirmed_s = self._seen_s = now_s
-        self._velocity = np.zeros(2, np.float32)  # px per second
-        self._side = _side(person)
-        self._before = person, now_s, self._velocity, self._side
-
-    def square(self, now_s: float) -> Square:
-        """The crop in which they should be now."""
-        square = Square.around(self.person.joints_px, self.person.score)
-        assert square is not None, "people have joints"
-        return Square.centred(square.centre_px + self._drift(now_s), max(square.side, self._side))
-
-    def follow(self, seen: Person2D | None, now_s: float) -> None:
-        """Takes what was found in that crop, unless it cannot be them."""
-        if seen is None or not self._continues(seen, now_s):
-            self.lost = True
-            return
-        self._before = self.person, self._seen_s, self._velocity, self._side
-        passed_s = now_s - self._seen_s
-        self.continuity = joint_similarity(self.person, seen, shift_px=self._drift(now_s), slack=2.0, min_score=FLOOR)
-        share = np.float32(1 - np.exp(-passed_s / VELOCITY_S))
-        self._velocity = (1 - share) * self._velocity + share * (_centre(seen) - _centre(self.person)) / passed_s
-        self._side = max(_side(seen), self._side * SHRINK_PER_S**passed_s)
-        self.person, self._seen_s, self.lost = seen, now_s, False
-
-    def retract(self) -> None:
-        """Unsays the last sighting: it was somebody else."""
-        self.person, self._seen_s, self._velocity, self._side = self._before
-        self.lost = True
-
-    def is_worth_it(self, now_s: float) -> bool:
-        """Whether to follow them any longer."""
-        if now_s - self._seen_s > PATIENCE_S and self.lost:
-            return False
-        seen = self.person.score[self.person.score > 0]
-        return now_s - self.confirmed_s <= UNCONFIRMED_S or float(seen.mean()) >= UNCONFIRMED_SCORE
-
-    def _continues(self, seen: Person2D, now_s: float) -> bool:
-        """Whether they can have got there: near the way from where they were to where they are expected."""
-        size = max(_span(self.person.box_px), 1.0)
-        way, step = self._drift(now_s), _centre(seen) - _centre(self.person)
-        share = np.clip(step @ way / max(float(way @ way), 1e-6), 0, 1)
-        off = float(np.linalg.norm(step - share * way)) / size
-        ratio = _span(seen.box_px) / size
-        return off < NEAR + NEAR_PER_S * (now_s - self._seen_s) and 1 / RESIZED < ratio < RESIZED
-
-    def _drift(self, now_s: float) -> FloatArray:
-        return (self._velocity * np.float32(now_s - self._seen_s)).astype(np.float32)
+    def found(self) -> Iterator[tuple[Person2D, bool]]:
+        """Everybody found, the surest first, and whether in a tile; those in the whole picture come before."""
+        for answers, small in ((self.whole, False), (self.tiles, True)):
+            people = [found for answer in answers for found in answer.result()]
+            yield from ((person, small) for person, _ in sorted(people, key=lambda found: -found[1]))
 
 
 def _average(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -355,29 +317,6 @@ def _person(joints: FloatArray, bgr: NDArray[np.uint8], fewest: int) -> Person2D
     low, high = seen.min(0), seen.max(0)
     room = MARGIN * (high - low)
     box = np.clip(np.concatenate([low - room, high + room]), 0, [width, height, width, height]).astype(np.float32)
-    if _span(box) < MIN_SIDE_PX or box_area(box) < 1:
+    if span(box) < LEAST_PX or box_area(box) < 1:
         return None
     return Person2D(None, box, joints[:, :2].copy(), score)
-
-
-def _same_person(a: Person2D, b: Person2D) -> bool:
-    return joint_similarity(a, b, min_score=FLOOR) > SAME_PERSON or box_iou(a.box_px, b.box_px) > 0.85
-
-
-def _piece_of(rough: Person2D, person: Person2D) -> bool:
-    """Whether rough joints are a second answer for somebody followed: within their box, and on their joints."""
-    inside = box_shared(rough.box_px, person.box_px) > COVERED * box_area(rough.box_px)
-    return inside and joint_similarity(rough, person, min_score=FLOOR, slack=2.0) > SAME_PERSON
-
-
-def _centre(person: Person2D) -> FloatArray:
-    return (person.box_px[:2] + person.box_px[2:]) / np.float32(2)
-
-
-def _span(box_px: FloatArray) -> float:
-    return float(max(box_px[2] - box_px[0], box_px[3] - box_px[1]))
-
-
-def _side(person: Person2D) -> float:
-    square = Square.around(person.joints_px, person.score)
-    return 0.0 if square is None else square.side

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app import weights
 from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
+from sasmamba.app.pose2d.multipose import MULTIPOSE_PIXELS
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
@@ -35,8 +36,6 @@ SIDES = {"thunder": 256, "lightning": 192}
 #: What may run in 8 bits. Lightning hardly gains by it and loses more (0.7 % of the crop), and MultiPose makes several
 #: people of one, since neighbouring cells are often equal then.
 QUANTISED = ("thunder",)
-#: MultiPose gets about so many pixels, whatever the picture's shape: 512 × 288 of a wide film.
-MULTIPOSE_PIXELS = 512 * 288
 #: The published graph stops at 6 people and its users at scores of 0.25; here more people, and less sure ones, are
 #: found, and whoever asks decides.
 MOST_PEOPLE, PERSON_SCORE = 20, 0.15

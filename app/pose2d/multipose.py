@@ -12,6 +12,8 @@ from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 
+#: MultiPose gets about so many pixels, whatever the picture's shape: 512 × 288 of a wide film.
+MULTIPOSE_PIXELS = 512 * 288
 #: What MultiPose is less sure of is nobody. The network's authors publish no threshold; at 0.25, which others use, it
 #: misses more people than it spares strangers.
 PERSON_SCORE = 0.15

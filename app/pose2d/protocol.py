@@ -34,6 +34,25 @@ class Pose2D(Protocol):
 
 
 @runtime_checkable
+class Sized(Protocol):
+    """What a backend has besides that tells how small people may be."""
+
+    def smallest_px(self, width: int, height: int) -> int:
+        """The height of the smallest people who are found in pictures of that size, most of them."""
+        ...
+
+
+def nobody_found(pose2d: Pose2D, width: int, height: int) -> str:
+    """How large people would have to be in pictures of that size, as a sentence; "" where it is not known."""
+    if not isinstance(pose2d, Sized):
+        return ""
+    return (
+        f" {pose2d.name} finds people of about {pose2d.smallest_px(width, height)} pixels of height and more in "
+        f"pictures of {width} × {height}."
+    )
+
+
+@runtime_checkable
 class Stepping(Protocol):
     """What a backend has besides that can do the same with networks of different cost, while frames come.
 

@@ -155,18 +155,21 @@ def visible_tones(camera: SceneCamera, scene: Scene) -> list[list[int]]:
     return [np.flatnonzero(part).tolist() for part in shows]
 
 
-def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: list[bool], unit: float) -> Area | None:
+def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, faint: NDArray, unit: float) -> Area | None:
     """Soft shadows on the floor, deep where a limb is near it; drawn small, blurred, and laid over.
 
     Args:
-        world: (people, 21, 3) joints, then heels and toes, in world axes, metres.
-        observed: of each of them, whether they were seen in this frame.
+        world: (people, 21, 3) joints, then heels and toes, in world axes, metres; what ends in one that is not a number
+            is not drawn.
+        faint: (people, 21) how faintly each of these is drawn, 0 as ever to 1 not at all, see `certainty.faintness`.
         unit: what one pixel of a picture 720 pixels high has become.
 
     Returns:
         What they cover of the panel, None if that is nothing.
     """
     small = 6
+    known = np.isfinite(world).all(-1)[:, _SHADOW].all(-1)
+    world = _filled(world)
     above = np.maximum(world[..., 2:], 0)
     floor = np.concatenate((world[..., :2] + above * _SHADOW_SLANT, np.zeros_like(above)), -1)
     pixels, depth = camera(floor)
@@ -182,7 +185,7 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
         return None
     mask = np.zeros((-(-(y1 - y0) // small), -(-(x1 - x0) // small)), np.uint8)
     height = (world[:, _SHADOW[:, 0], 2] + world[:, _SHADOW[:, 1], 2]) / 2
-    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * np.where(observed, 1.0, 0.5)[:, None]
+    strength = 205 * np.exp(-np.maximum(height, 0) / 1.3) * (1 - 0.8 * faint[:, _SHADOW].max(-1)) * known
     fixed = np.rint((outlines - (x0, y0)) / small * 16).astype(np.int32)
     for i in np.argsort(strength.ravel()):
         cv2.fillConvexPoly(mask, fixed[i], float(strength.ravel()[i]), cv2.LINE_8, 4)
@@ -193,25 +196,31 @@ def draw_shadows(panel: Canvas, camera: SceneCamera, world: NDArray, observed: l
     return slice(y0, y1), slice(x0, x1)
 
 
+def _filled(world: NDArray) -> NDArray:
+    """Points (people, 21, 3) with those that are not numbers at the pelvis, where they cover nothing more."""
+    return np.where(np.isfinite(world), world, world[:, : H36M.PELVIS + 1])
+
+
 def draw_bodies(
     panel: Canvas,
     camera: SceneCamera,
     scene: Scene,
     world: NDArray,
-    observed: list[bool],
+    faint: NDArray,
     tones: list[list[int]],
     unit: float,
 ) -> Area:
     """Limbs as shaded capsules, the farthest first across all people.
 
     Args:
-        world, observed, unit: as for `draw_shadows`.
+        world, faint, unit: as for `draw_shadows`.
         tones: of each part of a body, those to draw, see `visible_tones`.
 
     Returns:
         What they cover of the panel, with a margin for soft edges.
     """
-    ends = world[:, _PARTS.joints]  # (people, parts, 2, 3)
+    known = np.isfinite(world).all(-1)[:, _PARTS.joints].all(-1).ravel()
+    ends = _filled(world)[:, _PARTS.joints]  # (people, parts, 2, 3)
     a, b = (ends[:, :, 0] + (ends[:, :, 1] - ends[:, :, 0]) * t[:, None] for t in _PARTS.along.T)
     (pa, da), (pb, db) = camera(a), camera(b)
     ra, rb = (_PARTS.radii_m[:, i] * camera.focal_px / d for i, d in enumerate((da, db)))
@@ -225,7 +234,7 @@ def draw_bodies(
     reach = scene.radius_m
     middle = float(np.linalg.norm(camera.position[:2] - scene.centre))
     fog = 0.24 * np.clip((depth - middle + reach) / (2 * reach), 0, 1)
-    fade = np.where(observed, 0.0, 0.62)[:, None]
+    fade = faint[:, _PARTS.joints].max(-1)  # a limb is no surer than its ends
 
     people, parts = depth.shape
     pa, pb, ra, rb = (v.reshape(people * parts, 1, *v.shape[2:]) for v in (pa, pb, ra, rb))
@@ -251,7 +260,8 @@ def draw_bodies(
     haze = 1 - (1 - fog) * (1 - fade)
     colors = colors + (np.array(BACK_TOP) - colors) * haze[..., None, None]
     table = colors.reshape(people * parts, len(_TONES), 3).tolist()
-    for i in np.argsort(-depth, axis=None).tolist():
+    order = np.argsort(-depth, axis=None)
+    for i in order[known[order]].tolist():
         for tone in tones[i % parts]:
             cv2.fillConvexPoly(panel, fixed[i, tone], table[i][tone], cv2.LINE_AA, 4)
     x0, y0 = np.maximum(fixed.min((0, 1, 2)) // 16 - _SOFT_EDGE_PX, 0).tolist()

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import camera_to_world
+from sasmamba.app.motion.body import left_out, without_legs
+from sasmamba.app.motion.certainty import FAINT, FOOT_ANKLES, Certainty
 from sasmamba.app.motion.feet import feet_now
 from sasmamba.app.render.bodies import draw_bodies, draw_shadows, visible_tones
 from sasmamba.app.render.overlay import draw_skeletons
@@ -120,6 +122,8 @@ class Renderer:
         hud: str | None,
         roots: Mapping[int, NDArray],
         feet: Mapping[int, NDArray] | None = None,
+        faint: Mapping[int, NDArray] | None = None,
+        upper: frozenset[int] = frozenset(),
     ) -> Canvas:
         """The picture of one frame.
 
@@ -130,6 +134,9 @@ class Renderer:
             hud: lines of text for the corner of the 3D panel.
             roots: pelvis position (3,) in world axes by track, one for every pose.
             feet: heels and toes (4, 3) in world axes by track; who has none gets those of `feet_now`.
+            faint: how faintly the joints (17,) are drawn by track, 0 as ever to 1 not at all; of whom it does not say,
+                all are drawn as ever where they were seen, and as inferred where not, see `certainty.faintness`.
+            upper: the tracks whose legs are left out, in both panels.
 
         Returns:
             (height, width, 3) uint8 BGR, to be read only. It is the renderer's own and drawn over as many calls
@@ -142,9 +149,9 @@ class Renderer:
         canvas, panel = page.canvas, page.canvas[:, self._split :]
         for area in filter(None, page.covered):
             canvas[area] = self._ground[area]
-        self._draw_video(canvas, frame, people2d)
+        self._draw_video(canvas, frame, tuple(without_legs(p) if p.track_id in upper else p for p in people2d))
         if poses:
-            covered = self._draw_people(panel, poses, roots, feet or {})
+            covered = self._draw_people(panel, poses, roots, feet or {}, faint or {}, upper)
         else:
             at = self._panel / 2, self.size[1] * 0.93
             covered = [draw_text(panel, "no person", at, 17 * self._unit, DIM, anchor=(0.5, 0.5))]
@@ -171,7 +178,13 @@ class Renderer:
             draw_skeletons(shown, people2d, scale=self._scale, min_score=self._config.min_score, unit=self._unit)
 
     def _draw_people(
-        self, panel: Canvas, poses: tuple[Pose3D, ...], roots: Mapping[int, NDArray], feet: Mapping[int, NDArray]
+        self,
+        panel: Canvas,
+        poses: tuple[Pose3D, ...],
+        roots: Mapping[int, NDArray],
+        feet: Mapping[int, NDArray],
+        faint: Mapping[int, NDArray],
+        upper: frozenset[int],
     ) -> list[Area | None]:
         """Everybody, the farthest first; returns what they cover of the panel."""
         turned = camera_to_world(np.stack([p.joints for p in poses]), self._scene.R_world_cam)
@@ -184,10 +197,15 @@ class Renderer:
         guessed = feet_now(world)
         soles = np.stack([feet.get(p.track_id, own) for p, own in zip(poses, guessed, strict=True)])
         world = np.concatenate([world, soles], 1)
-        observed = [p.observed for p in poses]
+        world[np.stack([left_out(p.track_id in upper) for p in poses])] = np.nan
+        unsaid = {
+            seen: np.full(len(H36M), FAINT[Certainty.SEEN if seen else Certainty.INFERRED]) for seen in (True, False)
+        }
+        fading = np.stack([faint.get(p.track_id, unsaid[p.observed]) for p in poses])
+        fading = np.concatenate([fading, fading[:, FOOT_ANKLES]], 1)  # a foot is as sure as its ankle
         covered = [
-            draw_shadows(panel, self._camera, world, observed, self._unit),
-            draw_bodies(panel, self._camera, self._scene, world, observed, self._tones, self._unit),
+            draw_shadows(panel, self._camera, world, fading, self._unit),
+            draw_bodies(panel, self._camera, self._scene, world, fading, self._tones, self._unit),
         ]
         tops = world[:, H36M.HEAD_TOP] + np.array([0, 0, 0.14])
         pixels, depth = self._camera(tops)

@@ -295,7 +295,8 @@ def test_odd_videos_without_a_person(tmp_path: Path, name: str, frames: int, siz
     video = write_video(tmp_path / "clip.mkv", frames, size=size, codec="ffv1", pix_fmt="yuv444p")
     result = command(video, "--out", tmp_path / "render.mp4", "--save-poses", tmp_path / "poses.npz")
     assert result.code == 0, result.err
-    assert f"Note: Nobody was found in {video}; the render has no skeleton." in result.err.splitlines()
+    note = f"Note: Nobody was found in {video}; the render has no skeleton."
+    assert any(line.startswith(note) for line in result.err.splitlines())
     assert sum(1 for _ in VideoFile(tmp_path / "render.mp4")) == frames
     poses = np.load(tmp_path / "poses.npz")
     assert poses["joints3d"].shape == (0, frames, 17, 3)

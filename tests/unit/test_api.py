@@ -40,7 +40,7 @@ from sasmamba.models.skeletons import coco17_to_h36m17
 ROOT = Path(__file__).parents[2]
 SIZE = 320, 240
 #: Live settings of what is shown, which a program does itself.
-SCREENS = ("serve", "serve_host", "window", "seconds", "patience_s", "height")
+SCREENS = ("serve", "serve_host", "window", "seconds", "patience_s", "height", "ws", "osc", "body")
 
 
 @pytest.fixture(autouse=True)

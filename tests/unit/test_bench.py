@@ -38,7 +38,12 @@ def test_figures_are_there_and_positive(measured: dict[str, Any]) -> None:
         clip["fps"],
         clip["peak_mb"] or 1,
     ]
+    figures += [*measured["stages"].values(), *clip["times_yardsticks"].values(), clip["cpu_percent"]]
+    figures += [kind["wall_s"] for kind in measured["first_frame"].values()]
     assert all(f > 0 for f in figures)
+    assert {"decode", "2D", "lift", "draw", "encode", "whole", "bare MediaPipe", "re-encoded"} <= set(
+        measured["stages"]
+    )
 
 
 def test_ratios_are_quotients(measured: dict[str, Any]) -> None:
@@ -64,6 +69,10 @@ def test_the_table_shows_the_same(measured: dict[str, Any]) -> None:
     assert table[f"{DEFAULT_LIFTER}, reference scan"] == f"{lifter['ms_per_frame']['reference']:.3g} ms per frame"
     assert table["2D"].startswith(f"{measured['video']['2d_ms_per_person']:.3g} ms")
     assert table["whole chain"].startswith(f"{measured['video']['fps']:.1f} frames/s")
+    costs = measured["stages"]
+    ratios = [f"{costs['draw'] / costs[y]:.2g} times {y}" for y in ("bare MediaPipe", "re-encoded")]
+    assert table["CPU: draw"] == f"{costs['draw']:.3g} ms per frame; {'; '.join(ratios)}"
+    assert table["first frame, live"].endswith("times what importing torch takes")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sasmamba.app.motion.checks import CHECKS, Placed, implausible
+from sasmamba.app.motion.body_checks import CHECKS, Placed, implausible
 from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_below, planted_feet, supported
 from sasmamba.models.geometry import bones_of
@@ -122,12 +122,12 @@ TWO_S = np.zeros(100)
 )
 def test_what_no_body_does_is_told_with_its_times(who: Placed, found: list[str]) -> None:
     told = implausible([who])
-    assert [one.check for one in told] == found
+    assert [one.kind for one in told] == found
     for one in told:
         assert one.sentence.startswith("Person 3 ")
-        assert one.spans_s[0][1] - one.spans_s[0][0] > 1
-        assert f"({one.spans_s[0][0]:.1f}–{one.spans_s[0][1]:.1f} s)" in one.sentence
+        assert one.to_s - one.from_s > 1
+        assert f"({one.from_s:.1f}–{one.to_s:.1f} s)" in one.sentence
 
 
 def test_every_check_has_a_name_of_its_own() -> None:
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    assert len({check.rule.kind for check in CHECKS}) == len(CHECKS)

@@ -49,7 +49,8 @@ def live(world: World, finder: SlowFinder) -> Iterator[MoveNetPose2D]:
 def settle(live: MoveNetPose2D) -> None:
     """Waits until the search under way is done."""
     if live._searching is not None:
-        live._searching.answer.result(10)
+        for answer in (*live._searching.whole, *live._searching.tiles):
+            answer.result(10)
 
 
 def test_the_first_person_is_waited_for(live: MoveNetPose2D, world: World) -> None:

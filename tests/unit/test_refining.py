@@ -363,3 +363,18 @@ def test_it_is_the_lowest_point_of_the_objective(
     assert np.linalg.norm(refine(lifted, seen, joints) - lowest, axis=-1).mean() < 5e-4, (
         "three steps come as near as it matters"
     )
+
+
+def test_evaluation_refines_a_persons_windows_as_an_offline_run_does() -> None:
+    """Windows that follow each other without overlap are the offline run's own, bones included."""
+    from sasmamba.app.lifting.lifter import Lifter
+    from sasmamba.training.evaluation import model_lift
+
+    lifter = Lifter.load()
+    g = torch.Generator().manual_seed(3)
+    xyc = torch.rand(2, 60, 17, 3, generator=g).cumsum(1) * torch.tensor([2.0, 2.0, 0.0]) + torch.tensor([0, 0, 0.9])
+    wanted = list(lifter.refined([*xyc.numpy()], [one for one, _ in lifter.many([*xyc.numpy()], later=True)], [0, 0]))
+    found = model_lift(lifter.model, flip=True, refined=True, per_person=2)(xyc)
+    np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-5)
+    alone = model_lift(lifter.model, flip=True, refined=True)(xyc)
+    assert (alone - found).abs().max() > 1e-3

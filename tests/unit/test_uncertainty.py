@@ -70,10 +70,10 @@ def test_calibrated_intervals_hold_what_they_say() -> None:
         lifted = lift_windows(model, xyc, flip=True, refined=True)
     noise = _student(3, lifted.shape) * torch.tensor([0.01, 0.01, 0.05])
     w = Windows(xyc, lifted + noise, torch.eye(3).expand(2, 12, 3, 3), ["a", "b"])
-    done = uncertainty.calibrated(model, [w])
-    held = uncertainty.coverage(done, w)
+    done = uncertainty.calibrated(model, [w], 1)
+    held = uncertainty.coverage(done, w, 1)
     assert held == pytest.approx({"across 68 %": 68, "across 95 %": 95, "along 68 %": 68, "along 95 %": 95}, abs=0.5)
-    assert uncertainty.coverage(done, w, flip=False, refined=False)["along 68 %"] == pytest.approx(68, abs=0.5)
+    assert uncertainty.coverage(done, w, 1, flip=False, refined=False)["along 68 %"] == pytest.approx(68, abs=0.5)
 
 
 def test_an_affine_map_of_the_scales_is_found() -> None:

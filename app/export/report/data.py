@@ -27,8 +27,9 @@ def payload(take: Take, placement: Placement, people: list[PersonMotion]) -> dic
     """Times, the scene, and everybody's motion; arrays are base64 of little-endian numbers.
 
     `times`: float64 (F,) seconds. `people`: `id`, `color`, `first` frame; `joints` int16 (n, 21, 3), heels and toes
-    last, times `unit_m` metres in world axes, -32768 without a pose; `seen` uint8 (n,) 0 no pose, 1 carried, 2 seen;
-    `angles` int16 (n,) tenths of degrees by the names of `joint_angles`, -32768 for none.
+    last, times `unit_m` metres in world axes, -32768 without a pose and where legs are left out; `seen` uint8 (n,) 0 no
+    pose, 1 carried, 2 seen; `states` uint8 (n, 21) `Certainty` of each joint; `angles` int16 (n,) tenths of degrees by
+    the names of `joint_angles`, -32768 for none.
     """
     roots = [np.stack(list(some.values())) for some in placement.roots.values() if some]
     scene = Scene.around(roots, placement.R_world_cam)
@@ -46,7 +47,7 @@ def payload(take: Take, placement: Placement, people: list[PersonMotion]) -> dic
 
 
 def _person(take: Take, motion: PersonMotion) -> dict[str, Any]:
-    pose = np.isfinite(motion.joints).all((1, 2))
+    pose = motion.posed
     # millimetres, or coarser where somebody is farther away than 16 bits of them reach
     unit_m = max(0.001, float(np.abs(motion.points[pose]).max(initial=0)) / _MOST)
     return {
@@ -54,8 +55,9 @@ def _person(take: Take, motion: PersonMotion) -> dict[str, Any]:
         "color": hex_of(track_color(motion.track_id)),
         "first": int(motion.frame[0]),
         "unit_m": unit_m,
-        "joints": _whole(motion.points / unit_m),
+        "joints": _whole(motion.told(keep_inferred=True) / unit_m),
         "seen": _packed(np.where(pose, 1 + sighted(take, motion), 0), "u1"),
+        "states": _packed(motion.states, "u1"),
         "angles": {name: _whole(10 * values) for name, values in motion.angles().items()},
     }
 

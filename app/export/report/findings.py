@@ -73,7 +73,7 @@ def sighted(take: Take, motion: PersonMotion) -> NDArray:
 
 def figures(take: Take, motion: PersonMotion) -> Figures:
     """One person in figures."""
-    here, pose = sighted(take, motion), np.isfinite(motion.joints).all((1, 2))
+    here, pose = sighted(take, motion), motion.posed
     score, height = _seen_in_2d(take.tracks[motion.track_id])
     path, speed, top = _speeds(motion.times_s[pose], motion.joints[pose, 0, :2].astype(float))
     return Figures(
@@ -191,7 +191,7 @@ def _of_person(take: Take, motion: PersonMotion) -> list[str]:
 
 def sitting(motion: PersonMotion) -> float:
     """Share of the frames with a pose in which both knees and both hips are bent far."""
-    angles = joint_angles(motion.joints[np.isfinite(motion.joints).all((1, 2))])
+    angles = joint_angles(motion.joints[motion.posed])
     knees = np.minimum(angles["left_knee_flexion"], angles["right_knee_flexion"])
     hips = np.minimum(angles["left_hip_flexion"], angles["right_hip_flexion"])
     bent = (knees > SITTING_KNEE_DEG) & (hips > SITTING_HIP_DEG)

@@ -11,16 +11,18 @@ class Person {
     Object.assign(this, { id: packed.id, color: packed.color, first: packed.first, unit: packed.unit_m, shown: true });
     this.packed = new Int16Array(bytes(packed.joints).buffer);
     this.seen = bytes(packed.seen);
+    this.states = bytes(packed.states);
     this.angles = {};
     for (const [name, text] of Object.entries(packed.angles)) this.angles[name] = new Int16Array(bytes(text).buffer);
   }
 
-  // The pose in a frame, {joints: metres, heels and toes last, seen}, or null.
+  // The pose in a frame, {joints: metres, heels and toes last, seen, states: 2 seen, 1 inferred, 0 unknown}, or null.
   at(frame) {
     const i = frame - this.first;
     if (i < 0 || i >= this.seen.length || !this.seen[i]) return null;
     const n = 3 * data.joints.length, here = this.packed.subarray(n * i, n * i + n);
-    return { joints: Array.from(here, v => v * this.unit), seen: this.seen[i] === 2 };
+    return { joints: Array.from(here, v => v === MISSING ? NaN : v * this.unit), seen: this.seen[i] === 2,
+      states: this.states.subarray(n / 3 * i, n / 3 * (i + 1)) };
   }
 
   // An angle in a frame, degrees, or null.
@@ -145,6 +147,9 @@ byId("play").addEventListener("click", toggle);
 byId("back").addEventListener("click", () => { stop(); seek(frame - 1); });
 byId("next").addEventListener("click", () => { stop(); seek(frame + 1); });
 byId("speed").addEventListener("change", () => { if (video) video.playbackRate = speed(); begin(); });
+for (const button of document.querySelectorAll("[data-seek]")) {
+  button.addEventListener("click", () => { stop(); seek(frameAt(Number(button.dataset.seek))); byId("view").scrollIntoView({ block: "nearest" }); });
+}
 for (const button of document.querySelectorAll("[data-view]")) {
   button.addEventListener("click", () => view.look(...button.dataset.view.split(",").map(Number)));
 }

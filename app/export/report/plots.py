@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -30,48 +31,63 @@ _PAINT = {
 }
 
 
-def angle_plots(
-    time: NDArray, angles: dict[str, NDArray], missing: NDArray, carried: NDArray, until_s: float, name: str
-) -> dict[str, str]:
-    """One SVG for each of `ANGLES`, by its name.
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """One person's angles over the whole clip, by the names of `Angle.series`.
 
-    Args:
+    Attributes:
         time: (F,) seconds.
-        angles: as `joint_angles` gives them, degrees.
-        missing, carried: (F,) bool, frames without a pose and with one that was carried; shaded, and lines break where
-            there is no angle.
+        angles: (F,) each, degrees, as `joint_angles` gives them; NaN where they are not known: blank.
+        bands: (F,) each, half-widths of 95 % intervals, degrees; NaN where they are not known.
+        inferred: (F,) bool each, where a joint of the angle was not seen: dashed.
+        missing: (F,) bool, frames without a pose; shaded.
+        carried: (F,) bool, frames with a pose that was carried; shaded.
         until_s: right end of the time axis, which begins at 0.
         name: whose they are, for those who listen to the page instead of looking at it.
     """
-    return {angle.name: _plot(angle, time, angles, missing, carried, until_s, name) for angle in ANGLES}
+
+    time: NDArray
+    angles: dict[str, NDArray]
+    bands: dict[str, NDArray]
+    inferred: dict[str, NDArray]
+    missing: NDArray
+    carried: NDArray
+    until_s: float
+    name: str
 
 
-def _plot(
-    angle: Angle,
-    time: NDArray,
-    angles: dict[str, NDArray],
-    missing: NDArray,
-    carried: NDArray,
-    until_s: float,
-    name: str,
-) -> str:
+def angle_plots(curves: Curves) -> dict[str, str]:
+    """One SVG for each of `ANGLES`, by its name."""
+    return {angle.name: _plot(angle, curves) for angle in ANGLES}
+
+
+def _plot(angle: Angle, curves: Curves) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    time, name, until_s = curves.time, curves.name, curves.until_s
     # no pyplot: it keeps figures alive and wants a display
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{name} {angle.name}", "font.size": 9}):
         figure = Figure(figsize=SIZE, facecolor="none")
         axes = figure.add_axes(BOX, facecolor="none")
         half = (time[1] - time[0]) / 2 if len(time) > 1 else until_s / 2
-        for flags, paint in ((missing, "gap"), (carried, "carried")):
+        for flags, paint in ((curves.missing, "gap"), (curves.carried, "carried")):
             for begin, end in shaded(flags):
                 axes.axvspan(time[begin] - half, time[end - 1] + half, color=_PAINT[paint][0], linewidth=0)
         told = []
         for series in angle.series:
             side = series.partition("_")[0] if angle.sides else "middle"
-            t, values = unwound(*thinned(time, angles[series]))
-            axes.plot(t, values, color=_PAINT[side][0], linewidth=1.6, marker=".", markevery=lone(values).tolist())
-            told.append(_in_words(angles[series], side if angle.sides else ""))
+            color, values = _PAINT[side][0], curves.angles[series]
+            kept = thinned(values)
+            t, band = time[kept], curves.bands[series][kept]
+            if np.isfinite(band).any():
+                axes.fill_between(t, values[kept] - band, values[kept] + band, color=color, alpha=0.22, linewidth=0)
+            guessed = curves.inferred[series][kept]
+            for style, part in (("-", ~guessed), ((0, (3, 2)), _with_neighbours(guessed))):
+                if part.any():
+                    x, y = unwound(t, np.where(part, values[kept], np.nan))
+                    axes.plot(x, y, color=color, linestyle=style, linewidth=1.6, marker=".", markevery=lone(y).tolist())
+            told.append(_in_words(values, side if angle.sides else ""))
         axes.set_xlim(0, until_s)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, -5), max(high, 5))
@@ -87,19 +103,28 @@ def _plot(
     return _inlined(out.getvalue(), f"{angle.label} of {name}: {'; '.join(told)}")
 
 
-def thinned(time: NDArray, values: NDArray) -> tuple[NDArray, NDArray]:
-    """A curve (F,) with at most so many points as can be seen: of each stretch its lowest and highest, in their order.
+def _with_neighbours(flags: NDArray) -> NDArray:
+    """(F,) runs of True with the frame before and after, so that their line meets the others'."""
+    wide = flags.copy()
+    wide[1:] |= flags[:-1]
+    wide[:-1] |= flags[1:]
+    return wide
+
+
+def thinned(values: NDArray) -> NDArray:
+    """Indices of at most so many points of a curve (F,) as can be seen: of each stretch its lowest and highest, in
+    their order.
 
     A stretch without a value is a gap.
     """
     bins = _MOST_POINTS // 2
-    if len(time) <= _MOST_POINTS:
-        return time, values
+    if len(values) <= _MOST_POINTS:
+        return np.arange(len(values))
     keep = []
-    for part in np.array_split(np.arange(len(time)), bins):
+    for part in np.array_split(np.arange(len(values)), bins):
         known = part[np.isfinite(values[part])]
         keep += sorted((known[values[known].argmin()], known[values[known].argmax()])) if len(known) else [part[0]] * 2
-    return time[keep], values[keep]
+    return np.array(keep)
 
 
 def unwound(time: NDArray, values: NDArray) -> tuple[NDArray, NDArray]:

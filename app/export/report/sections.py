@@ -7,12 +7,16 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, sighted, warnings
-from sasmamba.app.export.report.plots import BOX, angle_plots
+from sasmamba.app.export.report.plots import BOX, Curves, angle_plots
+from sasmamba.app.motion.angle_bands import angle_states
 from sasmamba.app.motion.camera_decision import in_words
+from sasmamba.app.motion.certainty import Certainty
+from sasmamba.app.motion.checks import CheckFinding, grouped
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
@@ -42,12 +46,23 @@ def warning_list(take: Take, placement: Placement, people: list[PersonMotion], o
         sentences.insert(0, f"The analysis was stopped early: the page is about the first {take.frames} frames.")
     if not people:
         sentences.append("Nobody was found: there is no motion to show.")
-    if not sentences:
+    found = [_found(group) for group in grouped(outcome.findings)]
+    if not sentences and not found:
         return (
             '<section class="checks"><h2>Warnings</h2><p class="fine">None of the checks found cause to.</p></section>'
         )
-    items = "\n".join(f"<li>{plain(sentence)}</li>" for sentence in sentences)
+    items = "\n".join(f"<li>{sentence}</li>" for sentence in [*map(plain, sentences), *found])
     return f'<section class="warnings"><h2>Warnings</h2><ul>\n{items}\n</ul></section>'
+
+
+def _found(group: list[CheckFinding]) -> str:
+    """A kind of findings about one person, with times to go to."""
+    worst = max(group, key=lambda finding: abs(finding.value - finding.threshold))
+    times = ", ".join(
+        f'<button type="button" class="time" data-seek="{finding.from_s:.6f}">{plain(finding.when)}</button>'
+        for finding in group
+    )
+    return f"{plain(worst.who)} {plain(worst.told)}: {times}: {plain(worst.reason)}"
 
 
 def summary(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
@@ -150,17 +165,34 @@ _FEET_UNSEEN = (
 )
 
 
+def _curves(take: Take, motion: PersonMotion, time: NDArray, until_s: float) -> Curves:
+    def whole(values: NDArray, empty: float | bool) -> NDArray:
+        out = np.full(take.frames, empty)
+        out[motion.frame] = values
+        return out
+
+    angles = {name: whole(values, np.nan) for name, values in motion.angles().items()}
+    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands().items()}
+    inferred = {name: whole(s == Certainty.INFERRED, False) for name, s in angle_states(motion.states).items()}
+    missing, carried = whole(~motion.posed, True), whole(~sighted(take, motion), False)
+    name = f"person {motion.track_id}"
+    return Curves(time, angles, bands, inferred, missing, carried & ~missing, until_s, name)
+
+
 def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     """The joint angles of everybody over time, and a button that saves them."""
     if not people:
         return ""
     until_s = float(take.times_s[-1]) + 1 / float(take.meta.fps)
     time = np.array([float(t) for t in take.times_s])
+    banded = any(np.isfinite(motion.half_width_m).any() for motion in people)
     legend = "".join(
         f'<span><i class="{kind}" style="{style}"></i>{text}</span>'
         for kind, style, text in (
             ("stroke", "border-color:var(--left)", "left"),
             ("stroke", "border-color:var(--right)", "right"),
+            ("stroke", "border-top-style:dashed", "a joint of it was not seen"),
+            *([("", "background:currentColor;opacity:.22", "holds the truth in 95 of 100 cases")] if banded else []),
             ("", "background:var(--carried)", "not seen, carried by the frames around"),
             ("", "background:var(--gap)", "no pose"),
         )
@@ -169,15 +201,7 @@ def plots(take: Take, people: list[PersonMotion], name: str) -> str:
     parts = [f'<section><h2>Joint angles</h2><p class="legend">{legend}</p>']
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
-        angles = {}
-        for series, values in motion.angles().items():
-            angles[series] = np.full(take.frames, np.nan)
-            angles[series][motion.frame] = values
-        missing = np.ones(take.frames, bool)
-        missing[motion.frame] = ~np.isfinite(motion.joints).all((1, 2))
-        carried = np.zeros(take.frames, bool)
-        carried[motion.frame] = ~sighted(take, motion)
-        drawn = angle_plots(time, angles, missing, carried & ~missing, until_s, f"person {motion.track_id}")
+        drawn = angle_plots(_curves(take, motion, time, until_s))
         figure = "\n".join(
             f'<figure data-person="{motion.track_id}" data-angle="{i}"><figcaption><h3>{angle.label}</h3>'
             f'<output></output></figcaption><div class="plot" data-box="{box}" data-until="{until_s:.6f}">'

@@ -8,6 +8,8 @@ function bytes(text) {
 }
 
 const MISSING = -32768;
+// How much of a limb is drawn that is unknown, inferred, seen.
+const SHARE = [.12, .45, 1];
 const RADIUS_M = { pelvis: .07, hip: .06, knee: .047, ankle: .035, spine: .075, thorax: .07, nose: .04, head_top: .05,
   shoulder: .047, elbow: .036, wrist: .026, heel: .03, toe: .024 };
 
@@ -187,7 +189,7 @@ class View {
     pen.beginPath();
     for (const { a, b } of this.limbs) {
       const p = at(a), q = at(b);
-      if (p[2] < .1 || q[2] < .1) continue;
+      if (!(p[2] > .1 && q[2] > .1)) continue; // behind the eye, or not known
       pen.moveTo(p[0], p[1]); pen.lineTo(q[0], q[1] + .01);
     }
     pen.stroke();
@@ -197,23 +199,25 @@ class View {
     const { pen } = this, parts = [];
     for (const { person, pose } of here) {
       const j = pose.joints;
+      const alpha = (...joints) => SHARE[Math.min(...joints.map(k => pose.states[k]), pose.seen ? 2 : 1)];
       const at = joint => this.project(j[3 * joint], j[3 * joint + 1], j[3 * joint + 2]);
       for (const { a, b, side, radius } of this.limbs) {
         if (this.head.includes(b)) continue; // the head is a ball
-        parts.push({ p: at(a), q: at(b), radius, alpha: pose.seen ? 1 : .45,
+        parts.push({ p: at(a), q: at(b), radius, alpha: alpha(a, b),
           color: side === "middle" ? person.color : this.data.sides[side] });
       }
       const [nose, top] = this.head, neck = at(this.limbs.find(l => l.b === nose).a);
       const mid = [0, 1, 2].map(k => .45 * j[3 * nose + k] + .55 * j[3 * top + k]), ball = this.project(...mid);
-      parts.push({ p: neck, q: ball, radius: .045, alpha: pose.seen ? 1 : .45, color: person.color });
-      parts.push({ p: ball, q: ball, radius: .105, ahead: .1, alpha: pose.seen ? 1 : .45, color: person.color });
-      parts.push({ p: ball, q: at(nose), radius: .05, ahead: .12, bare: true, alpha: pose.seen ? 1 : .45, color: person.color });
+      parts.push({ p: neck, q: ball, radius: .045, alpha: alpha(nose, top), color: person.color });
+      parts.push({ p: ball, q: ball, radius: .105, ahead: .1, alpha: alpha(nose, top), color: person.color });
+      parts.push({ p: ball, q: at(nose), radius: .05, ahead: .12, bare: true, alpha: alpha(nose, top),
+        color: person.color });
     }
     // the head's ball lies over the neck that ends in it
     const depth = part => (part.p[2] + part.q[2]) / 2 - (part.ahead || 0);
-    parts.sort((x, y) => depth(y) - depth(x));
-    for (const { p, q, radius, alpha, color, bare } of parts) {
-      if (p[2] < .1 || q[2] < .1) continue;
+    const drawn = parts.filter(({ p, q }) => p[2] > .1 && q[2] > .1); // not behind the eye, and known
+    drawn.sort((x, y) => depth(y) - depth(x));
+    for (const { p, q, radius, alpha, color, bare } of drawn) {
       const width = Math.max(1.5 * this.ratio, 2 * radius * this.focal / ((p[2] + q[2]) / 2));
       const line = (w, style, shift) => {
         pen.strokeStyle = style; pen.lineWidth = w;

@@ -1,0 +1,239 @@
+"""What no body does: checks of placed motion, each with its threshold and the reason for it.
+
+A new check of a body is an entry of `CHECKS`; those that need more than the motion stand in `self_checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.checks import CheckFinding, Rule
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M
+from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.models.skeletons import H36M
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One person's placed motion.
+
+    Attributes:
+        track_id: who.
+        time: (F,) seconds.
+        world: (F, 17, 3) metres, floor at z = 0.
+        planted: (F, 2) bool, left and right foot.
+        floor_m: (F,) height of what they stand on, or stood on last or will stand on next, see `footing.floor_below`.
+    """
+
+    track_id: int
+    time: NDArray
+    world: NDArray
+    planted: NDArray
+    floor_m: NDArray
+
+    @property
+    def soles_m(self) -> NDArray:
+        """(F,) height of the lower sole above the floor at z = 0."""
+        return np.asarray(self.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2].min(1) - ANKLE_HEIGHT_M)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule, and how somebody's placed motion is measured by it: (F,), NaN where there is nothing to measure."""
+
+    rule: Rule
+    measure: Callable[[Placed], NDArray]
+
+
+#: Motion within so long (Gaussian) is jitter where paths are asked for their speed and acceleration.
+_PATH_S, _PATH_TURN_S, _LIMB_S = 0.15, 0.1, 0.05
+#: Least and most of segments' ratios among 6,093 people, men, women and children, whose segments were measured (ANSUR
+#: II and others), as joint centres have them. The margin is what a lifter's bones are off.
+_HUMAN = {
+    "shank to thigh": (0.793, 1.216),
+    "forearm to upper arm": (0.732, 1.074),
+    "leg to trunk": (1.331, 2.404),
+    "arm to leg": (0.520, 0.684),
+}
+_RATIO_MARGIN = 0.1
+#: A step counts from so long on, as a share of the leg; so many in a row tell a pace.
+_STEP, _STEPS = 0.35, 4
+_LIMBS = [H36M.LEFT_WRIST, H36M.RIGHT_WRIST, H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
+
+
+def _speed(who: Placed) -> NDArray:
+    calm = zero_phase(who.time, who.world[:, H36M.PELVIS].astype(float), _PATH_S, degree=1)
+    return np.asarray(np.linalg.norm(np.gradient(calm, who.time, axis=0), axis=1))
+
+
+def _limb_speed(who: Placed) -> NDArray:
+    limbs = (who.world[:, _LIMBS] - who.world[:, :1]).astype(float)
+    calm = zero_phase(who.time, limbs, _LIMB_S)
+    return np.asarray(np.linalg.norm(np.gradient(calm, who.time, axis=0), axis=-1).max(1))
+
+
+def _acceleration(who: Placed) -> NDArray:
+    calm = zero_phase(who.time, who.world[:, H36M.PELVIS, :2].astype(float), _PATH_TURN_S)
+    twice = np.gradient(np.gradient(calm, who.time, axis=0), who.time, axis=0)
+    return np.asarray(np.linalg.norm(twice, axis=1))
+
+
+def _floating(who: Placed) -> NDArray:
+    return np.where(who.planted.any(1), np.nan, 100 * (who.soles_m - who.floor_m))
+
+
+def _sunk(who: Placed) -> NDArray:
+    return -100 * who.soles_m
+
+
+def _bones(who: Placed) -> NDArray:
+    """By how many per cent the worst ratio of segments leaves the human range; the same in every frame."""
+
+    def length(*joints: H36M) -> float:
+        parts = [np.linalg.norm(who.world[:, b] - who.world[:, a], axis=-1) for a, b in pairwise(joints)]
+        return float(np.median(np.sum(parts, 0)))
+
+    def both(*names: str) -> float:
+        return sum(length(*(H36M[f"{side}_{name}"] for name in names)) for side in ("LEFT", "RIGHT")) / 2
+
+    thigh, shank, upper, fore = (
+        both("HIP", "KNEE"),
+        both("KNEE", "ANKLE"),
+        both("SHOULDER", "ELBOW"),
+        both("ELBOW", "WRIST"),
+    )
+    trunk = length(H36M.PELVIS, H36M.SPINE, H36M.THORAX)
+    pairs = (shank, thigh), (fore, upper), (thigh + shank, trunk), (upper + fore, thigh + shank)
+    beyond = [
+        max(low / max(ratio, 1e-6), ratio / high) - 1
+        for (low, high), ratio in zip(_HUMAN.values(), (a / max(b, 1e-6) for a, b in pairs), strict=True)
+    ]
+    return np.full(len(who.time), 100 * max(beyond))
+
+
+def step_times(who: Placed) -> NDArray:
+    """(F,) seconds that steps take, the median of `_STEPS` in a row, in their frames; NaN where nobody walks so.
+
+    A step is the time in which one foot is ahead of the other; it counts where it is about as long as steps of people
+    who walk on are: short ones may take any time.
+    """
+    ahead = np.cross(who.world[:, H36M.LEFT_HIP] - who.world[:, H36M.RIGHT_HIP], [0.0, 0.0, 1.0])
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
+    apart = ((who.world[:, H36M.LEFT_ANKLE] - who.world[:, H36M.RIGHT_ANKLE]) * ahead).sum(1)
+    thigh, shank = (
+        np.median(np.linalg.norm(who.world[:, b] - who.world[:, a], axis=1))
+        for a, b in ((H36M.LEFT_HIP, H36M.LEFT_KNEE), (H36M.LEFT_KNEE, H36M.LEFT_ANKLE))
+    )
+    crossings = np.flatnonzero(np.diff(np.sign(apart)) != 0)
+    out, steps = np.full(len(who.time), np.nan), list[tuple[int, int]]()
+    for a, b in pairwise(crossings):
+        if np.abs(apart[a : b + 1]).max() < _STEP * (thigh + shank):
+            steps = []
+            continue
+        steps.append((a, b))
+        if len(steps) >= _STEPS:
+            took = [float(who.time[q] - who.time[p]) for p, q in steps[-_STEPS:]]
+            out[steps[-_STEPS][0] : b + 1] = np.median(took)
+    return out
+
+
+CHECKS = (
+    Check(
+        Rule(
+            "speed",
+            11.0,
+            0.3,
+            "moves at {value} m/s (more than {threshold} m/s)",
+            "only the best sprinters do; does the camera move, or are two people taken for one?",
+        ),
+        _speed,
+    ),
+    Check(
+        Rule(
+            "limb_speed",
+            25.0,
+            0.0,
+            "moves a hand or foot at {value} m/s past the body (more than {threshold} m/s)",
+            "a pitcher's hand and a striker's foot do not; is the frame rate right, and are joints of one person's?",
+        ),
+        _limb_speed,
+    ),
+    Check(
+        Rule(
+            "acceleration",
+            20.0,
+            0.05,
+            "speeds up or turns over the floor by {value} m/s² (more than {threshold} m/s²)",
+            "shoes hold about half as much; does the camera move, or are two people taken for one?",
+        ),
+        _acceleration,
+    ),
+    Check(
+        Rule(
+            "floating",
+            15.0,
+            1.0,
+            "is {value} cm above what they stood on for more than a second (more than {threshold} cm)",
+            "no jump lasts so long; does the camera move, is the person carried, or of another size than assumed "
+            "(--height-m)?",
+        ),
+        _floating,
+    ),
+    Check(
+        Rule(
+            "sunk",
+            15.0,
+            0.3,
+            "is {value} cm below the floor (more than {threshold} cm)",
+            "is the ground uneven, or the camera's pitch another than estimated (--pitch)?",
+        ),
+        _sunk,
+    ),
+    Check(
+        Rule(
+            "bones",
+            100 * _RATIO_MARGIN,
+            0.0,
+            "has limbs {value} % beyond the proportions of all people measured (more than {threshold} %)",
+            "was enough of the body in the picture, and is the lens a plain one?",
+        ),
+        _bones,
+    ),
+    Check(
+        Rule(
+            "slow_motion",
+            1.1,
+            0.0,
+            "takes long steps that last {value} s each (more than {threshold} s)",
+            "who walks so slowly takes short ones; is the film in slow motion?",
+        ),
+        step_times,
+    ),
+    Check(
+        Rule(
+            "fast_motion",
+            0.17,
+            0.0,
+            "takes long steps that last {value} s each (less than {threshold} s)",
+            "the best sprinters take five a second; is the film speeded up, or its frame rate wrong?",
+            least=True,
+        ),
+        step_times,
+    ),
+)
+
+
+def implausible(people: Sequence[Placed]) -> list[CheckFinding]:
+    """What the checks of bodies find, person by person."""
+    return [
+        finding
+        for who in people
+        if len(who.time) >= 2
+        for check in CHECKS
+        for finding in check.rule.findings(who.track_id, who.time, check.measure(who))
+    ]

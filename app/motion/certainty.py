@@ -1,0 +1,132 @@
+"""What is known of each joint in each frame: seen, inferred, or unknown; every threshold with its reason."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.body import left_out
+from sasmamba.app.motion.locating import MIN_SCORE
+from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.app.take import Take, Track
+from sasmamba.common.runs import runs
+from sasmamba.models.skeletons import COCO, FOOT, H36M
+
+
+class Certainty(IntEnum):
+    """What a joint's place comes from."""
+
+    UNKNOWN = 0
+    INFERRED = 1
+    SEEN = 2
+
+
+#: Their names in files, in order of their numbers.
+NAMES = tuple(state.name.lower() for state in Certainty)
+#: A joint that was not seen for longer than this, before and after, is unknown: a step takes half a second and a reach
+#: less, so that where a limb was a second ago says nothing of where it is.
+NEAR_S = 1.0
+#: Sightings for less than this do not count there: a detector is now and then sure of what is not in the picture.
+_LASTING_S = 0.1
+#: A joint whose 95 % interval reaches farther than this to either side is unknown: that is more than a forearm's
+#: length, so the limb that ends there may point anywhere.
+VAGUE_M = 0.3
+#: How much of a limb's colour goes, by what is known of it; who is not seen at all was always drawn as the inferred is.
+FAINT = {Certainty.UNKNOWN: 0.88, Certainty.INFERRED: 0.62, Certainty.SEEN: 0.0}
+#: Limbs fade over so long (Gaussian), lest they flicker where a score hovers about its threshold.
+_FADE_S = 0.1
+
+_FACE = (COCO.NOSE, COCO.LEFT_EYE, COCO.RIGHT_EYE, COCO.LEFT_EAR, COCO.RIGHT_EAR)
+_HIPS, _SHOULDERS = (COCO.LEFT_HIP, COCO.RIGHT_HIP), (COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER)
+#: Of which 2D joints at least one of each group has to be seen. From the side one hip hides the other, and the head
+#: half of its face, and yet the pelvis and the head are there to see.
+_SHOWN_BY: dict[H36M, tuple[tuple[COCO, ...], ...]] = {
+    H36M.PELVIS: (_HIPS,),
+    H36M.SPINE: (_HIPS, _SHOULDERS),
+    H36M.THORAX: (_SHOULDERS,),
+    H36M.NOSE: (_FACE,),
+    H36M.HEAD_TOP: (_FACE,),
+}
+#: The ankle of each point of `FOOT`.
+FOOT_ANKLES = [H36M[f"{point.name.partition('_')[0]}_ANKLE"] for point in FOOT]
+
+
+def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
+    """What is known of somebody's joints: frames with a pose (F,) int, and `Certainty` (F, 17) uint8.
+
+    Legs that are left out, see `body`, are unknown. Of the others, seen: found in 2D in the frame, within the picture,
+    or in both detection frames around it where the 2D stage passed it over. Inferred: not seen there, but for a while
+    within `NEAR_S`. Unknown: neither, or the lifter says that it cannot tell, see `VAGUE_M`.
+    """
+    frames = np.array(sorted(track.poses), int)
+    if not len(frames):
+        return frames, np.zeros((0, 17), np.uint8)
+    time = np.array([float(t) for t in take.times_s])
+    shown = _shown(take, track)
+    detected = np.array(take.detection_frames or [0])
+    after = np.searchsorted(detected, frames).clip(0, len(detected) - 1)
+    before = (np.searchsorted(detected, frames, side="right") - 1).clip(0)
+    nobody = np.zeros(17, bool)
+
+    def at(index: NDArray) -> NDArray:
+        return np.stack([shown.get(f, nobody) for f in detected[index].tolist()])
+
+    seen = at(after) & at(before)
+    near = np.zeros_like(seen)
+    sightings = np.array(sorted(shown), int)
+    for joint in range(17):
+        when = time[sightings[_lasting(np.array([shown[f][joint] for f in sightings.tolist()]), time[sightings])]]
+        if len(when):
+            next_ = np.searchsorted(when, time[frames]).clip(0, len(when) - 1)
+            last = (next_ - 1).clip(0)
+            away = np.minimum(np.abs(when[next_] - time[frames]), np.abs(when[last] - time[frames]))
+            near[:, joint] = away <= NEAR_S
+    states = np.where(seen, Certainty.SEEN, np.where(near, Certainty.INFERRED, Certainty.UNKNOWN)).astype(np.uint8)
+    for k, f in enumerate(frames.tolist()):
+        if (width := track.poses[f].half_width_m) is not None:
+            states[k, (width * take.wide > VAGUE_M).any(-1)] = Certainty.UNKNOWN
+    states[:, left_out(track.track_id in take.upper)[:17]] = Certainty.UNKNOWN
+    return frames, states
+
+
+def _lasting(flags: NDArray, time: NDArray) -> NDArray:
+    """Those of runs of True (F,) that last, at times (F,) s; all where there is nothing longer to be seen."""
+    out = np.zeros(len(flags), bool)
+    for a, b in runs(flags):
+        out[a:b] = time[b - 1] - time[a] >= min(_LASTING_S, time[-1] - time[0])
+    return out
+
+
+def _shown(take: Take, track: Track) -> dict[int, NDArray]:
+    """By frame of a sighting which joints (17,) bool of H36M were seen within the picture."""
+    size = np.array([take.meta.width, take.meta.height])
+    out = {}
+    for f, person in track.people.items():
+        found = (person.score >= MIN_SCORE) & ((person.joints_px >= 0) & (person.joints_px < size)).all(-1)
+        out[f] = np.array(
+            [
+                all(found[list(group)].any() for group in _SHOWN_BY[joint])
+                if joint in _SHOWN_BY
+                else found[COCO[joint.name]]
+                for joint in H36M
+            ]
+        )
+    return out
+
+
+def foot_states(states: NDArray, feet_seen: NDArray) -> NDArray:
+    """(F, 4) of heels and toes: as sure as their ankle (F, 17), but inferred where 2D did not show the foot (F, 2)."""
+    ankles = states[:, FOOT_ANKLES]
+    return np.where(np.repeat(feet_seen, 2, axis=1), ankles, np.minimum(ankles, Certainty.INFERRED)).astype(np.uint8)
+
+
+def faintness(take: Take, track: Track) -> dict[int, NDArray]:
+    """By frame how faintly somebody's joints (17,) are drawn: 0 as ever to 1 not at all."""
+    frames, states = joint_states(take, track)
+    wanted = np.array([FAINT[state] for state in Certainty])[states]
+    if len(frames) > 1 and wanted.any():
+        time = [float(take.times_s[f]) for f in frames]
+        wanted = zero_phase(time, wanted, _FADE_S, degree=1).clip(0, 1)
+    return dict(zip(frames.tolist(), wanted, strict=True))
