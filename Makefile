@@ -1,4 +1,4 @@
-# make demo: set everything up and render a real clip.   make test: lint, types, tests.   make upgrade: newer packages.
+# make demo: set everything up and render a real clip.   make test: lint, types, tests.   make docs: the site.   make upgrade: newer packages.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ EXTRAS ?= dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
 
 comma := ,
-.PHONY: demo test lint types unit wheel-check upgrade parity parity-mmdet bench clean
+.PHONY: demo test lint types unit wheel-check docs upgrade parity parity-mmdet bench clean
 
 $(VENV)/.run: pyproject.toml setup.py $(CONSTRAINTS) $(wildcard models/kernels/*.cpp models/kernels/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -60,6 +60,12 @@ unit: $(READY)
 # The wheel, installed away from the checkout, must run too.
 wheel-check: $(READY)
 	$(BIN)/python tests/wheel_check.py
+
+# The documentation as a site in build/docs; a warning, such as a link that leads nowhere, is an error.
+docs: $(VENV)/.run
+	$(INSTALL) --no-build-isolation --editable ".[docs]"
+	tools/link_rooms.sh
+	$(BIN)/mkdocs build --strict
 
 # The newest versions that pyproject.toml allows, tried in a fresh environment; constraints/ is written when all is green.
 upgrade:

@@ -11,8 +11,10 @@ import typer
 from sasmamba.app.cli import console, weights
 from sasmamba.app.cli.bench import bench
 from sasmamba.app.cli.command_group import CommandGroup
+from sasmamba.app.cli.demo import demo
 from sasmamba.app.cli.doctor import doctor
 from sasmamba.app.cli.export_onnx import export_onnx
+from sasmamba.app.cli.first_words import print_first_words
 from sasmamba.app.cli.lift import lift
 from sasmamba.app.cli.live import live
 from sasmamba.app.cli.run import run
@@ -22,7 +24,7 @@ from sasmamba.training.commands import evaluate, train, train_2d
 
 app = typer.Typer(
     cls=CommandGroup,
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -34,7 +36,7 @@ app = typer.Typer(
     "[bold]sasmamba-demo VIDEO.mp4 --live[/] shows a file so.",
 )
 # names and help of the commands are those of their functions
-for command in (run, live, lift, export_onnx, doctor, bench, train, train_2d, evaluate):
+for command in (run, live, demo, lift, export_onnx, doctor, bench, train, train_2d, evaluate):
     app.command()(command)
 app.add_typer(weights.app, name="weights")
 
@@ -49,11 +51,13 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        print_first_words()
 
 
 def main() -> None:

@@ -21,11 +21,15 @@ from sasmamba.app.types import Cut
 FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
 #: Ends of a window that are more alike (correlation of thumbnails), or whose contrast is less (grey levels), hold none.
 ALIKE, CONTRAST = 0.6, 8.0
+#: Nor does one whose first or last picture is burnt out or black in so large a share, by a flash say.
+BURNT = 0.5
 #: So many frames of a window are looked at, some of which are more than so far from both ends.
 LOOKS, UNDER_WAY = 8, 0.25
 #: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
 #: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
 UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
+#: A window of so many frames is to hold all of a fade: its first and last looks are no farther from the ends.
+WHOLE, BEGUN = 5, 0.15
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2
@@ -77,7 +81,7 @@ class FadeFinder:
     def _faded(self, window: int) -> _Look | None:
         """The middle of a fade that fills some of a window, if there is one."""
         first, last = self._seen[-1 - window], self._seen[-1]
-        if min(first.contrast, last.contrast) < CONTRAST:
+        if min(first.contrast, last.contrast) < CONTRAST or max(p.picture.burnt for p in (first, last)) > BURNT:
             return None
         size = len(last.shape)
         both = float(first.shape @ last.shape) / size
@@ -97,8 +101,10 @@ class FadeFinder:
             if worst > max(UNMIXED, UNMIXED_PER_UNLIKE * (1 - alike)):
                 return None
         old, new = shares.T
-        under_way = np.abs(old - 1) + np.abs(new) > 2 * UNDER_WAY
-        under_way &= np.abs(old) + np.abs(new - 1) > 2 * UNDER_WAY
+        from_first, from_last = np.abs(1 - old) + np.abs(new), np.abs(old) + np.abs(1 - new)
+        under_way = np.minimum(from_first, from_last) > 2 * UNDER_WAY
+        if window >= WHOLE and max(from_first[0], from_last[-1]) > 2 * BEGUN:
+            return None  # only a part of a fade, or of something that moves
         dark = (old + new).min() < DARK
         if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None

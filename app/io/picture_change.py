@@ -37,10 +37,11 @@ class SmallPicture:
         detail: (h, w) float32, local mean taken away, in units of local contrast: about -2 to 2, 0 where it is flat.
         lost: (h, w) float32, 1 where the picture is black or burnt out, and its detail is gone.
         thumb: (18, 32) float32 grey levels.
+        burnt: the share of it that is lost.
         plain: whether nothing is to be seen in it.
     """
 
-    __slots__ = ("_coded", "detail", "lost", "plain", "thumb")
+    __slots__ = ("_coded", "burnt", "detail", "lost", "plain", "thumb")
 
     def __init__(self, bgr: NDArray[np.uint8]) -> None:
         grey = _small_luma(bgr)
@@ -48,6 +49,7 @@ class SmallPicture:
         mean = _near(fine)
         self.detail = (fine - mean) / np.sqrt(np.maximum(_near(fine * fine) - mean * mean, 0) + _NOISE**2)
         self.lost = ((grey <= _BLACK) | (grey >= _WHITE)).astype(np.float32)
+        self.burnt = float(self.lost.mean())
         self.thumb = np.asarray(cv2.resize(fine, _THUMB_PX, interpolation=cv2.INTER_AREA), np.float32)
         self.plain = float(fine.std()) < _PLAIN
         self._coded = cv2.convertScaleAbs(self.detail * 48 + 128)

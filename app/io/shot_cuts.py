@@ -39,7 +39,9 @@ ALWAYS, SAME = 2e-4, 4e-4
 RESTLESS, TIMES_RESTLESS = 0.07, 2.5
 #: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
 #: moment: flashes and exposures that jump lose detail. Light and dark then lie where they were (correlation).
-ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.4, 12.0, 0.85
+ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.43, 12.0, 0.85
+#: Where so much of one is burnt out or black, all of it gets brighter or darker (mean sign).
+BURNT, ALL_LIT = 0.3, 0.9
 #: So much of a cut's excess is still there half a moment and a moment later.
 LASTING = 0.3
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
@@ -223,8 +225,11 @@ class CutFinder:
 def _relit(before: SmallPicture, after: SmallPicture) -> bool:
     """Whether it is the same picture in another exposure."""
     a, b = before.thumb - before.thumb.mean(), after.thumb - after.thumb.mean()
+    change = after.thumb - before.thumb
     same = float((a * b).sum()) > SAME_LIGHT * float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return same and float(np.median(np.abs(after.thumb - before.thumb))) > BRIGHTENED
+    # burnt out, light and dark are not where they were, but everything is brighter than it was
+    burnt = max(before.burnt, after.burnt) > BURNT and abs(float(np.sign(change).mean())) > ALL_LIT
+    return (same or burnt) and float(np.median(np.abs(change))) > BRIGHTENED
 
 
 def _is_caption(seen: Sequence[_Seen], at: int, reach: int) -> bool:

