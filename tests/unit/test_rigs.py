@@ -116,7 +116,8 @@ def test_everybody_begins_with_the_clip_and_holds_the_first_pose(tmp_path: Path)
     np.testing.assert_array_equal(first[:25], np.repeat(first[25:26], 25, 0))
     assert np.abs(np.diff(first[25:], axis=0)).max() > 0.1
     told = json.loads(files[-1].read_text())["present"]
-    assert told["1"] == {"first_frame": 25, "last_frame": 64, "from_s": round(25 / 30, 6), "to_s": round(64 / 30, 6)}
+    times = {"first_frame": 25, "last_frame": 64, "from_s": round(25 / 30, 6), "to_s": round(64 / 30, 6)}
+    assert told["1"] == {**times, "never_known": []}
     assert told["2"]["first_frame"] == 0
 
 
