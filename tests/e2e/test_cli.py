@@ -76,7 +76,7 @@ def test_the_summary_says_what_was_done(park: Render) -> None:
     assert {int(i): n for i, n in summary["people"].items()} == dict(
         zip(park.poses["track_id"].tolist(), park.poses["observed"].sum(1).tolist(), strict=True)
     )
-    assert set(summary["stage_ms"]) == {"read", "2d", "track", "sides", "lift", "place", "draw", "encode"}
+    assert set(summary["stage_ms"]) == {"read", "2d", "track", "camera", "sides", "lift", "place", "draw", "encode"}
     assert all(ms >= 0 for ms in summary["stage_ms"].values())
     assert summary["fps"] == pytest.approx(45 / summary["seconds"])
     assert park.result.err == ""

@@ -69,7 +69,7 @@ def test_video_to_csv(clip: Path, tmp_path: Path) -> None:
     woman = min(height, key=lambda who: height[who])[0]
     assert -0.1 < height[woman, "left_ankle"] < 0.4 < height[woman, "left_wrist"] < 1.3
     (man,) = {who for who, _ in height} - {woman}
-    assert 1 < height[man, "left_ankle"] < 2, "he stands on a roof"
+    assert 1 < height[man, "left_ankle"] < 2.5, "he stands on a roof"
 
 
 def test_opencv_loop(clip: Path, tmp_path: Path) -> None:

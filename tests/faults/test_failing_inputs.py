@@ -88,7 +88,9 @@ def test_the_rate_in_every_export(
     ezc3d: Any = pytest.importorskip("ezc3d")
     monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
     result = command(failing / name, "--out", tmp_path / "r.mp4", "--export", "bvh,trc,c3d", "--quiet")
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0
+    # what walks at 30 frames a second is no person at 2000, and is said to be none
+    assert all(line.startswith("Note: Person 1 moves") for line in result.err.splitlines())
     frames = sum(1 for _ in VideoFile(failing / name))
     bvh = (tmp_path / "r_1.bvh").read_text().split("MOTION\n")[1].splitlines()
     trc = (tmp_path / "r_1.trc").read_text().splitlines()

@@ -45,6 +45,7 @@ def written(name: str) -> list[str]:
     return sorted(
         [f"{name}.mp4", f"{name}_3d.mp4", f"{name}.npz", *one]
         + [f"{name}_3d.{form}" for form in ("csv", "json", "npz", "html")]
+        + [f"{name}_3d_about.json"]
     )
 
 
