@@ -15,15 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
 from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
-from sasmamba.app.io.shot_cuts import CutFinder, watched_for_cuts, with_cuts
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.motion.body import people_without_legs
@@ -36,16 +33,14 @@ from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
-from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.protocol import Pose2D, nobody_found
-from sasmamba.app.pose2d.sides import mend_sides, side_sentences
+from sasmamba.app.pose2d.sides import side_sentences
 from sasmamba.app.render.palette import Canvas
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.run_report import Report
+from sasmamba.app.seeing import mend_sides_of, see
 from sasmamba.app.take import Take
-from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Frame
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, claimed
@@ -171,75 +166,10 @@ def analyse(
     return take
 
 
-def see(
-    video: VideoFile,
-    pose2d: Pose2D,
-    take: Take,
-    *,
-    max_people: int,
-    timings: Timings,
-    stop: Stop,
-    progress: Progress,
-    cuts: bool = True,
-    watch: CameraWatch | None = None,
-) -> None:
-    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
-    tracker = Tracker(max_people=max_people)
-    finder = CutFinder(video.meta.fps)
-
-    boxes: list[NDArray] = []  # around whoever was last seen
-
-    def detect(frame: Frame) -> None:
-        nonlocal boxes
-        with timings("2d"):
-            people = pose2d(frame)
-        boxes = [person.box_px for person in people]
-        with timings("track"):
-            take.add_people(frame.index, tracker.update(frame, people))
-
-    not_detected_in: Frame | None = None
-    shot_begin = 0
-    with closing(prefetch(with_cuts(video, finder) if cuts else watched_for_cuts(video, finder))) as frames:
-        for frame in timings.waiting("read", with_foresight(frames, pose2d)):
-            if stop.asked:
-                take.cut_short = True
-                break
-            if frame.cut is not None:
-                shot_begin = frame.index
-                if not_detected_in is not None:
-                    detect(not_detected_in)
-            take.times_s.append(frame.time_s)
-            not_detected_in = frame if (frame.index - shot_begin) % take.pose2d_every else None
-            if not_detected_in is None:
-                detect(frame)
-            if watch is not None:
-                watch.see(frame, boxes)
-            progress("analyse", frame.index + 1, video.meta.frames)
-    if not_detected_in is not None:
-        detect(not_detected_in)
-    if cuts:
-        take.end_shots_at(finder.cuts)
-    else:
-        take.cuts_passed_over = [cut for cut in finder.cuts if cut.frame < take.frames]
-    if watch is not None and take.frames:
-        if watch.glimpses:  # takes next to no time
-            take.camera_strayed = watch.strayed(take.shots)
-        else:
-            with timings("camera"):
-                take.camera_motion = watch.motion(take.shots)
-
-
 def watch_camera(video: VideoFile, settings: Settings) -> CameraWatch:
     """What watches the camera of a video; with glimpses where the user says that it is still."""
     camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
     return CameraWatch(video.meta, camera, settings.camera == "rotating", glimpses=settings.camera == "still")
-
-
-def mend_sides_of(take: Take) -> None:
-    """Left and right of everybody kept apart over their whole life; `Take.side_repairs` tells what was exchanged."""
-    for track in take.tracks.values():
-        track.people, repairs = mend_sides(track.track_id, track.people, take.times_s)
-        take.side_repairs += repairs
 
 
 def keep_person(take: Take, person: int) -> str:

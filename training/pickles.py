@@ -27,11 +27,11 @@ class _Array:
     """Stands for numpy's array in a pickle, where it may be named and not called: that would make one of any size."""
 
 
-def _empty(kind: type, shape: tuple[int, ...], code: bytes) -> NDArray:
-    """What numpy's `_reconstruct` does in pickles that numpy wrote; the content comes after."""
+def _empty(kind: type, shape: tuple[int, ...], _: bytes) -> NDArray:
+    """What numpy's `_reconstruct` does in pickles that numpy wrote; the type and the content come after."""
     if kind is not _Array or shape != (0,):
         raise pickle.UnpicklingError(f"it makes an array {shape} of nothing")
-    return np.ndarray(shape, code)
+    return np.ndarray(shape, np.int8)
 
 
 class _NumpyOnly(pickle.Unpickler):

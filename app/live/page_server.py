@@ -125,9 +125,11 @@ class _Listener(socketserver.ThreadingTCPServer):
         self.page = page
         self._guard = threading.Lock()
         self._silent: dict[socket.socket, bool] = {}  # those connected, in their order, and who has not asked yet
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family = found[0][0]
-        super().__init__(found[0][4], _Handler)
+        family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        self.address_family = family
+        super().__init__((str(address[0]), port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         try:

@@ -43,6 +43,7 @@ _FORM = (
 _OLD = "GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer abc\r\n\r\n"
 _SHAPES = (_BROWSER, _PLAYER, _SOCKET, _FORM, _OLD)
 _PATHS = ("/", "/stream", "/stream?token=abc", "/favicon.ico", "//", "http://127.0.0.1/stream", "*")
+_SWITCHED = b"HTTP/1.1 101 "
 _PICTURE_END = b"\xff\xd9\r\n"
 _FOREIGN = "camera.example"
 _WORDS = (b"\r\n", b"\n", b"\r", b"\0", b": ", b" ", b"\t", b"\xff\xfe", b"%00", b"../", b"Host: evil.example\r\n")
@@ -107,7 +108,7 @@ def _ask(port: int, request: bytes, rng: random.Random) -> bytes:
                 return answer
             if manner == "half":
                 connection.shutdown(socket.SHUT_WR)
-            while _PICTURE_END not in answer and (piece := connection.recv(4096)):
+            while _PICTURE_END not in answer and not answer.startswith(_SWITCHED) and (piece := connection.recv(4096)):
                 answer += piece
         except TimeoutError:
             raise
@@ -127,13 +128,13 @@ def _one(port: int, number: int, seed: int) -> tuple[int, str, str, float]:
     except TimeoutError:
         return number, "hang", repr(request[:300]), time.monotonic() - begin
     took = time.monotonic() - begin
-    if foreign and (b" 200 " in answer[:20] or b"\xff\xd8" in answer):
+    if foreign and (answer.startswith(_SWITCHED) or b" 200 " in answer[:20] or b"\xff\xd8" in answer):
         return number, "served a stranger", repr(request[:2000]), took
     if took > LONGEST_S:
         return number, "hang", repr(request[:300]), took
     if not answer:
         return number, "closed", "", took
-    if not answer.startswith(b"HTTP/1.0 "):
+    if not answer.startswith((b"HTTP/1.0 ", b"HTTP/1.1 ")):
         return number, "no status", repr(request[:300]), took
     return number, answer[9:12].decode(), "", took
 

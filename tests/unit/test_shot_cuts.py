@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
-from sasmamba.app.pipeline import Report, see
+from sasmamba.app.run_report import Report
+from sasmamba.app.seeing import see
 from sasmamba.app.take import Take, cut_list
 from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Cut, Frame, Person2D, VideoMeta
