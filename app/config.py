@@ -119,7 +119,7 @@ class Settings(SharedSettings):
         stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
         cuts: look for cuts, and let nobody's identity, pose or place go on across one.
-        camera: what the camera does; auto: the background decides. Still costs nothing.
+        camera: what the camera does; auto: the background decides. Still costs next to nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
         refine: fit the poses to the 2D, see `models.refining`.

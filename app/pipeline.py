@@ -300,7 +300,9 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         absent = "" if settings.person is None else keep_person(take, settings.person)
-        take.upper = people_without_legs(take, settings.body)
+        # who wants the lifter's guesses wants those of legs, too, unless they say otherwise
+        guesses = settings.keep_inferred and settings.body == "auto"
+        take.upper = people_without_legs(take, "full" if guesses else settings.body)
         if settings.smooth:
             smooth_take(take)
         files = []

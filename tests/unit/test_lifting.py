@@ -287,7 +287,7 @@ def test_a_lifter_of_81_frames_runs_everywhere(
         np.savez(tmp_path / "in.npz", keypoints=person(100), fps=30.0, width=800, height=600, skeleton="h36m17")
         arguments = ["lift", tmp_path / "in.npz", out]
     result = command(*arguments, "--lifter", tmp_path / "short.safetensors", "--quiet")
-    assert (result.code, result.err) == (0, "")
+    assert result.code == 0, result.err  # its checks rightly doubt what a lifter that learned nothing makes of it
     saved = np.load(out)
     assert str(saved["model"]) == "short"
     assert np.isfinite(saved["joints3d"]).all()
