@@ -28,8 +28,6 @@ LOOKS, UNDER_WAY = 8, 0.25
 #: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
 #: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
 UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
-#: A window of so many frames is to hold all of a fade: its first and last looks are no farther from the ends.
-WHOLE, BEGUN = 5, 0.15
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2
@@ -103,8 +101,6 @@ class FadeFinder:
         old, new = shares.T
         from_first, from_last = np.abs(1 - old) + np.abs(new), np.abs(old) + np.abs(1 - new)
         under_way = np.minimum(from_first, from_last) > 2 * UNDER_WAY
-        if window >= WHOLE and max(from_first[0], from_last[-1]) > 2 * BEGUN:
-            return None  # only a part of a fade, or of something that moves
         dark = (old + new).min() < DARK
         if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None

@@ -46,9 +46,9 @@ BURNT, ALL_LIT = 0.3, 0.9
 LASTING = 0.3
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
 CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
-#: After so many usual frames of the same picture a film that stalls goes on by a leap: there a cut must leave so little
-#: of what was seen.
-STILL_FRAMES, STILL_NEW = 2.5, 0.4
+#: After so many usual frames of the same picture a film that stalls goes on by a leap: where less than this is new and
+#: thumbnails correlate by more than that.
+STILL_FRAMES, STILL_NEW, STILL_ALIKE = 2.5, 0.4, 0.5
 #: So much is new after a plain picture if it is not the scene before it.
 NEW_AFTER_PLAIN = 0.15
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
@@ -203,7 +203,8 @@ class CutFinder:
         moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
-        if here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW:
+        leap = here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW
+        if leap and before and _alike(before[-1].picture, here.picture) > STILL_ALIKE:
             return False
         return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
 
@@ -222,11 +223,16 @@ class CutFinder:
         return excess(here.picture) >= max(least, LEAST_EXCESS) and min(later) >= LASTING * here.excess
 
 
+def _alike(one: SmallPicture, other: SmallPicture) -> float:
+    """Correlation of thumbnails: whether light and dark lie in the same places."""
+    a, b = one.thumb - one.thumb.mean(), other.thumb - other.thumb.mean()
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-6))
+
+
 def _relit(before: SmallPicture, after: SmallPicture) -> bool:
     """Whether it is the same picture in another exposure."""
-    a, b = before.thumb - before.thumb.mean(), after.thumb - after.thumb.mean()
     change = after.thumb - before.thumb
-    same = float((a * b).sum()) > SAME_LIGHT * float(np.sqrt((a * a).sum() * (b * b).sum()))
+    same = _alike(before, after) > SAME_LIGHT
     # burnt out, light and dark are not where they were, but everything is brighter than it was
     burnt = max(before.burnt, after.burnt) > BURNT and abs(float(np.sign(change).mean())) > ALL_LIT
     return (same or burnt) and float(np.median(np.abs(change))) > BRIGHTENED
