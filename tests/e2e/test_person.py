@@ -108,6 +108,8 @@ def test_somebody_who_is_not_there_and_nothing_to_keep(video: Path) -> None:
 def test_in_a_folder_somebody_who_is_not_there_is_looked_for_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
     job = Job(video, video.with_name("r.mp4"), video.with_name("p.npz"))
+    # it is meant for a process of its own, and this one goes on
+    monkeypatch.setattr("sasmamba.common.native_output.silence", lambda: None)
     run_clip(job, Settings(person=3), told.append)
     assert isinstance(told[-1], Failed)
     assert told[-1].final
@@ -149,5 +151,5 @@ def test_a_false_track_costs_no_render(video: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Lifter, "__call__", upright)
     result = command(video, "--out", video.with_name("render.mp4"), "--quiet")
     assert result.code == 0
-    assert "Note: Where person 2 stands is a guess: " in result.err
+    assert "Note: Person 2 " in result.err
     assert sum(1 for _ in VideoFile(video.with_name("render.mp4"))) == 30
