@@ -83,7 +83,7 @@ class SmallPicture:
         lost = cv2.remap(before.lost, at, None, cv2.INTER_NEAREST, borderMode=outside, borderValue=(1.0,))
         kept = 1 - _near(np.maximum(lost, self.lost))
         there = kept * _near(np.square(self.detail) + np.square(warped))
-        off = np.minimum(kept * _near((warped - self.detail) ** 2), there) / 2
+        off = np.minimum(kept * _near(np.square(warped - self.detail)), there) / 2
         share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
         return np.asarray(cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), np.float32), share
 
