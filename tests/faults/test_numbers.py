@@ -34,6 +34,7 @@ RIGHT = {
     ("live", "--start", "0"),
     ("live", "--lookahead", "0"),
     ("live", "--serve", "0"),
+    ("live", "--ws", "0"),
     ("live", "--patience", "0"),
     ("train", "--seed", "0"),
     ("train", "--threads", "0"),

@@ -85,7 +85,7 @@ def short(module: ModuleType) -> str:
     return module.sizes()[0]
 
 
-@pytest.mark.parametrize("file", ["README.md", "benchmarks/RESULTS.md"])
+@pytest.mark.parametrize("file", ["docs/models.md", "benchmarks/RESULTS.md"])
 def test_the_written_table_is_the_codes(module: ModuleType, short: str, file: str) -> None:
     """All of the table of sizes, and its counts of parameters once more by another way than the table's own."""
     text = (ROOT / file).read_text()
