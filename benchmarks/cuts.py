@@ -2,7 +2,8 @@
 
 Films are made of clips cut together at random, coded as H.264, and read again. Each kind of cut is a row, and so is
 each thing that might be taken for one. A hard cut counts as found within one frame, a fade anywhere in its length;
-every other cut that is named is invented.
+every other cut that is named is invented. The file is long because the kinds stand in it, each a few lines that make
+one film: to read what is counted is to read them all.
 
     python benchmarks/cuts.py VIDEO ... --stills FOLDER [--films 12] [--seed 1] [--kinds jump,dissolve] [--cost VIDEO]
     python benchmarks/cuts.py … --detector adaptive      # PySceneDetect's, where it is installed; or content
