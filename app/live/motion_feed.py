@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from types import TracebackType
 from typing import Protocol, Self
 
 from sasmamba.app.live.motion_message import MotionNow, about_json, motion_json, motion_now
+from sasmamba.app.live.newest import Newest
 from sasmamba.app.live.session import Shown
 from sasmamba.app.types import VideoMeta
 
@@ -26,47 +26,6 @@ class Sender(Protocol):
         """Takes one frame."""
 
 
-class Listener:
-    """A client's queue of messages.
-
-    Attributes:
-        dropped: messages that newer ones replaced before the client took them.
-    """
-
-    def __init__(self, first: str) -> None:
-        self._changed = threading.Condition()
-        self._waiting: deque[str] = deque([first])
-        self._closed = False
-        self.dropped = 0
-
-    def put(self, message: str) -> None:
-        """Leaves a message; the oldest makes room."""
-        with self._changed:
-            if len(self._waiting) >= _WAITING:
-                self._waiting.popleft()
-                self.dropped += 1
-            self._waiting.append(message)
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Says that nothing more will come."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more will come."""
-        with self._changed:
-            return self._closed
-
-    def get(self, timeout_s: float) -> str | None:
-        """The next message; None when there is none within that time, or at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed, timeout_s)
-            return self._waiting.popleft() if self._waiting else None
-
-
 class MotionFeed:
     """Turns results into messages and hands them on, as a context manager.
 
@@ -77,12 +36,12 @@ class MotionFeed:
 
     def __init__(self, meta: VideoMeta, senders: tuple[Sender, ...] = ()) -> None:
         self._about, self._senders = about_json(meta), senders
-        self._changed = threading.Condition()
-        self._waiting: deque[Shown] = deque()
-        self._listeners: list[Listener] = []
+        self._waiting: Newest[Shown] = Newest(_WAITING)
+        self._lock = threading.Lock()  # of who listens
+        self._listeners: list[Newest[str]] = []
         self._closed = False
         self._number = 0
-        self._dropped = 0
+        self._dropped = 0  # for clients who have left
         self.sent = 0
         self._thread = threading.Thread(target=self._run, name="motion", daemon=True)
 
@@ -93,56 +52,47 @@ class MotionFeed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._waiting.close()
         self._thread.join()
-        for listener in tuple(self._listeners):
-            listener.close()
+        with self._lock:
+            self._closed = True
+            for listener in self._listeners:
+                listener.close()
 
     @property
     def dropped(self) -> int:
         """Frames that newer ones replaced before they were sent, and messages that clients were too slow for."""
-        with self._changed:
-            return self._dropped + sum(listener.dropped for listener in self._listeners)
+        with self._lock:
+            return self._waiting.dropped + self._dropped + sum(listener.dropped for listener in self._listeners)
 
     def put(self, shown: Shown) -> None:
         """Takes a result; costs nothing while nobody listens, and never waits."""
-        with self._changed:
-            if not self._senders and not self._listeners:
-                return
-            if len(self._waiting) >= _WAITING:
-                self._waiting.popleft()
-                self._dropped += 1
-            self._waiting.append(shown)
-            self._changed.notify_all()
+        if self._senders or self._listeners:
+            self._waiting.put(shown)
 
-    def join(self) -> Listener:
+    def join(self) -> Newest[str]:
         """A new client's queue; its first message says what the others mean."""
-        listener = Listener(self._about)
-        with self._changed:
+        listener: Newest[str] = Newest(_WAITING)
+        listener.put(self._about)
+        with self._lock:
             self._listeners.append(listener)
             if self._closed:
                 listener.close()
         return listener
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: Newest[str]) -> None:
         """That client has gone."""
-        with self._changed:
+        with self._lock:
             self._listeners.remove(listener)
             self._dropped += listener.dropped
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
-                    return
-                shown = self._waiting.popleft()
-                listeners = tuple(self._listeners)
+        while (shown := self._waiting.get()) is not None:
             motion = motion_now(shown, time.time() - time.monotonic())
             for sender in self._senders:
                 sender.send(motion)
+            with self._lock:
+                listeners = tuple(self._listeners)
             if listeners:
                 message = motion_json(motion, self._number, time.monotonic())
                 for listener in listeners:

@@ -48,14 +48,14 @@ def converse(connection: socket.socket, head: bytes, feed: MotionFeed) -> None:
     try:
         while protocol.state is State.OPEN:
             message = listener.get(_TURN_S)
-            protocol.receive_data(_said(connection)) if protocol.state is State.OPEN else None
+            protocol.receive_data(_said(connection))
             protocol.events_received()  # pings are answered by the protocol; messages mean nothing here
             if protocol.state is not State.OPEN:
                 pass  # they said goodbye, or nonsense: what the protocol answers is sent below
             elif message is not None:
                 protocol.send_text(message.encode())
                 spoken_s = time.monotonic()
-            elif listener.closed:
+            elif listener.over:
                 protocol.send_close(1001, "the source has ended")
             elif time.monotonic() - spoken_s > _PING_S:
                 protocol.send_ping(b"")

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import Empty, Full, Queue
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from sasmamba.app.io.live_sources import LiveFrame, LiveSource
 from sasmamba.app.live.carrying import Carrying
 from sasmamba.app.live.governor import LATE_S, Governor, Level, levels_of
+from sasmamba.app.live.newest import Newest
 from sasmamba.app.motion.body import LiveBodies
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d.protocol import Pose2D, Stepping
@@ -30,8 +31,6 @@ from sasmamba.common.arrays import FloatArray
 
 if TYPE_CHECKING:
     from sasmamba.app.lifting.online import LiveLifting
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -43,44 +42,6 @@ _LIFT_SHARE = 0.8
 _DRAWING_SHARE = 0.5
 #: Share of a new measurement in the stage times that are shown.
 _SHOWN_SHARE = 0.1
-
-
-class Newest(Generic[T]):
-    """A mailbox for one thing: what nobody took before the next came is dropped and counted."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._item: T | None = None
-        self._closed = False
-        self.dropped = 0
-
-    def put(self, item: T, wait_s: float = 0.0) -> None:
-        """Leaves an item, in place of one that still lies there; first waits so long for that one to be taken."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._item is None, wait_s)
-            self.dropped += self._item is not None
-            self._item = item
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Says that nothing more will come; what lies there can still be taken."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing lies there and nothing will come."""
-        with self._changed:
-            return self._closed and self._item is None
-
-    def get(self, timeout: float | None = None) -> T | None:
-        """Takes the item, waiting for it if need be; None when it is over or the time is up."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
-            item, self._item = self._item, None
-            self._changed.notify_all()
-            return item
 
 
 @dataclass(frozen=True, slots=True)

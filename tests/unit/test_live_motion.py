@@ -195,7 +195,7 @@ def test_slow_and_vanishing_clients_harm_nobody(monkeypatch: pytest.MonkeyPatch)
             assert len(feed._listeners) <= 2  # the deaf one may still be there, the other two are gone
             deaf_ones = [listener for listener in feed._listeners if listener.dropped > 50]
             assert len(deaf_ones) == 1
-            assert len(deaf_ones[0]._waiting) == _WAITING
+            assert len(deaf_ones[0]._items) == _WAITING
             feed.put(result(400, people))
             until(lambda: got[-1] == 400)
             done.set()

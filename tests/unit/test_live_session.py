@@ -16,8 +16,9 @@ from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live import window as live_window
+from sasmamba.app.live.newest import Newest
 from sasmamba.app.live.run_live import Delays
-from sasmamba.app.live.session import Newest, Session, Shown
+from sasmamba.app.live.session import Session, Shown
 from sasmamba.app.live.window import Window, can_show
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.tracking import Tracker
@@ -187,6 +188,14 @@ def test_newest_wins_and_drops_are_counted() -> None:
     assert box.get() == 7
     assert box.over
     assert box.get() is None
+
+
+def test_room_for_several_keeps_their_order() -> None:
+    box: Newest[int] = Newest(room=3)
+    for i in range(5):
+        box.put(i)
+    box.close()
+    assert ([box.get() for _ in range(4)], box.dropped) == ([2, 3, 4, None], 2)
 
 
 def test_percentiles_of_delays() -> None:
