@@ -61,8 +61,7 @@ class Lifted:
         out = []
         for begin in range(0, len(self.poses), self.per_clip):
             poses, seen = (a[begin : begin + self.per_clip] for a in (self.poses, self.seen))
-            body = refining.fit_body(poses, seen)
-            out += [refining.refine(p, s, body=body) for p, s in zip(poses, seen, strict=True)]
+            out += refining.refine_person(poses, seen)
         return np.stack(out)
 
 

@@ -133,6 +133,12 @@ def fit_body(
     return FittedBody(fits[0].shared[_P], fits[0].shared[_L])
 
 
+def refine_person(lifted: Sequence[NDArray], seen: Sequence[NDArray]) -> list[NDArray[np.float32]]:
+    """`refine` of all windows of one person, whose bones are as long in each."""
+    body = fit_body(lifted, seen) if len(lifted) > 1 else None  # one alone finds the same itself
+    return [refine(poses, shown, body=body) for poses, shown in zip(lifted, seen, strict=True)]
+
+
 def refine_windows(lifted: NDArray, seen: NDArray) -> NDArray[np.float32]:
     """`refine` of each of several windows, both (B, T, 17, 3)."""
     return np.stack([refine(poses, shown) for poses, shown in zip(lifted, seen, strict=True)])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sasmamba.models.angles import joint_angles
 from sasmamba.models.lift import lift_windows
 from sasmamba.models.normalise import normalise_window
-from sasmamba.models.refining import fit_body, refine
+from sasmamba.models.refining import refine_person
 from sasmamba.models.skeletons import H36M
 from sasmamba.training import metrics
 from sasmamba.training.cameras import Rig
@@ -131,17 +131,16 @@ def model_lift(
             an offline run; where results are refined.
     """
     device = next(model.parameters()).device
-    together = refined and per_person > 1
 
     @torch.no_grad()
     def lift(xyc: Tensor) -> Tensor:
         parts = []
         for part in xyc.split(batch):
-            parts.append(lift_windows(model, part.to(device), flip=flip, refined=refined and not together))
+            parts.append(lift_windows(model, part.to(device), flip=flip, refined=False))
             if told:
                 told(len(part))
         lifted = torch.cat(parts).to(xyc.device)
-        return refined_by_person(lifted, xyc, per_person) if together else lifted
+        return refined_by_person(lifted, xyc, per_person) if refined else lifted
 
     return lift
 
@@ -150,9 +149,7 @@ def refined_by_person(lifted: Tensor, xyc: Tensor, per_person: int) -> Tensor:
     """Windows (M, T, 17, 3) fitted to what was seen, (M, T, 17, 3), `per_person` neighbours with one body."""
     out = []
     for poses, shown in zip(lifted.cpu().split(per_person), xyc.cpu().split(per_person), strict=True):
-        seen = normalise_window(shown).numpy()
-        body = fit_body([*poses.numpy()], [*seen]) if len(poses) > 1 else None
-        out += [refine(pose, one, body=body) for pose, one in zip(poses.numpy(), seen, strict=True)]
+        out += refine_person([*poses.numpy()], [*normalise_window(shown).numpy()])
     return torch.from_numpy(np.stack(out)).to(lifted.device)
 
 
