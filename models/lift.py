@@ -50,8 +50,7 @@ def _lift(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, unsure: b
     else:  # both through one pass
         both = None if about is None else torch.cat([about, joints_exchanged(about)])
         answers, widths = _answer(model, torch.cat([x, mirrored(x)]), both)
-        y, back = answers.chunk(2)
-        y, width = 0.5 * (y + mirrored(back)), None
+        y, width = averaged(*answers.chunk(2)), None
         if widths is not None:
             width, its_width = widths.chunk(2)
             width = (width * joints_exchanged(its_width)).sqrt()
@@ -67,6 +66,11 @@ def _answer(model: nn.Module, x: Tensor, about: Tensor | None) -> tuple[Tensor, 
         return model(x), None
     features = model.features(x)  # type: ignore[operator]
     return model.head(features), model.uncertainty_head(features, about).exp()  # type: ignore[operator]
+
+
+def averaged(y: Tensor, back: Tensor) -> Tensor:
+    """The mean of what a model makes of its input and of what it makes of the mirrored input."""
+    return 0.5 * (y + mirrored(back))
 
 
 def mirrored(x: Tensor) -> Tensor:

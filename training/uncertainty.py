@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from sasmamba.common.errors import UserError
 from sasmamba.models.checkpoint import load_lifter
-from sasmamba.models.lift import joints_exchanged, lift_windows, lift_with_uncertainty, mirrored
+from sasmamba.models.lift import averaged, joints_exchanged, lift_with_uncertainty, mirrored
 from sasmamba.models.normalise import normalise_window
+from sasmamba.models.refining import refine_windows
 from sasmamba.models.sasmamba import SasMamba, with_uncertainty, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
 from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead, evidence
@@ -78,13 +79,16 @@ def collect(
         seen = normalise_window(xyc)
         x, about = seen[..., : model.config.in_channels], evidence(seen)
         T = x.shape[1]
-        error = lift_windows(model, xyc, flip=True, refined=True) - target
+        # the features that the poses are made of, here and in the mirror
+        own, back = model.features(torch.cat([x, mirrored(x)])).chunk(2)
+        y = averaged(model.head(own), model.head(back))
+        error = torch.from_numpy(refine_windows((y - y[:, :, :1]).numpy(), seen.numpy())) - target
         g = torch.Generator().manual_seed(first)
         middle = torch.randperm(T, generator=g)[:_FRAMES]
         ends = torch.randint(_END, (_END_FRAMES,), generator=g)
         frames = torch.cat([middle, ends[::2], T - 1 - ends[1::2]])
         # the pelvis is the origin and has no error
-        for f in (model.features(x), joints_exchanged(model.features(mirrored(x)))):
+        for f in (own, joints_exchanged(back)):
             features.append(f[:, frames, 1:].flatten(0, 2).half())
             abouts.append(about[:, frames, 1:].flatten(0, 2))
             errors.append(error[:, frames, 1:].flatten(0, 2))
