@@ -20,7 +20,7 @@ from sasmamba.training.motion import load_motion
 from sasmamba.training.pairs import has_pairs, paired_windows
 from sasmamba.training.robustness import LIFTS, SHUFFLED_LIFTS, robustness, shuffled_scores
 from sasmamba.training.simulate import body_lengths, retargeted
-from sasmamba.training.uncertainty import coverage
+from sasmamba.training.uncertainty import errors_of, lift_and_width, shares
 
 
 def evaluate_file(
@@ -51,7 +51,7 @@ def evaluate_file(
     Returns:
         "about": what was measured; "kinds": of each kind of 2D (`evaluation.KINDS`, and "detected" where the files are
         paired with real detections) "all", "joints" and "actions", see `evaluation.figures`, and "angles", see
-        `evaluation.angle_errors`; "coverage": of each kind, see `uncertainty.coverage`, empty without an uncertainty
+        `evaluation.angle_errors`; "coverage": of each kind, see `uncertainty.shares`, empty without an uncertainty
         head; "robustness": of the kinds "coco" and "movenet", see `robustness`.
 
     Raises:
@@ -94,11 +94,13 @@ def evaluate_file(
     covered: dict[str, Any] = {}
     damage: dict[str, Any] = {}
     for kind, w in inputs.items():
-        y = lift(w.xyc)
+        if model.config.uncertainty is None:
+            y = lift(w.xyc)
+        else:
+            y, width = lift_and_width(model, w.xyc, per_clip, flip=flip, refined=refine, told=told)
+            covered[kind] = shares(*errors_of(y, width, w), model.config.uncertainty.wide)
         kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
         kinds[kind]["angles"] = angle_errors(y, w)
-        if model.config.uncertainty is not None:
-            covered[kind] = coverage(model, w, per_clip, flip=flip, refined=refine)
         if robust and kind == "coco":
             damage[kind] = robustness(lift, w, y)
         if robust and kind == "movenet":

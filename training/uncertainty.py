@@ -139,19 +139,38 @@ def student_loss(log_scale: Tensor, error: Tensor, freedom: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def lift_and_width(
+    model: SasMamba,
+    xyc: Tensor,
+    per_person: int,
+    *,
+    flip: bool,
+    refined: bool,
+    told: Callable[[int], None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Poses (M, T, 17, 3) as `model_lift` gives them, and their half-widths (M, T, 17, 2), metres."""
+    device = next(model.parameters()).device
+    lifted, widths = [], []
+    for part in xyc.split(_LIFTED):
+        joints, width = lift_with_uncertainty(model, part.to(device), flip=flip, refined=False, refined_later=refined)
+        lifted.append(joints)
+        widths.append(width)
+        if told:
+            told(len(part))
+    joints = torch.cat(lifted)
+    return (refined_by_person(joints, xyc, per_person) if refined else joints), torch.cat(widths)
+
+
 def held_errors(
     model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Half-widths (N, 2) and errors (N, 3) of all joints of windows, metres, lifted as `model_lift` does."""
-    lifted, widths = [], []
-    for xyc in w.xyc.split(_LIFTED):
-        joints, width = lift_with_uncertainty(model, xyc, flip=flip, refined=False, refined_later=refined)
-        lifted.append(joints)
-        widths.append(width)
-    joints = torch.cat(lifted)
-    if refined:
-        joints = refined_by_person(joints, w.xyc, per_person)
-    return torch.cat(widths)[:, :, 1:].flatten(0, 2), (joints - w.target)[:, :, 1:].flatten(0, 2)  # pelvis: the origin
+    return errors_of(*lift_and_width(model, w.xyc, per_person, flip=flip, refined=refined), w)
+
+
+def errors_of(y: Tensor, width: Tensor, w: Windows) -> tuple[Tensor, Tensor]:
+    """Half-widths (N, 2) and errors (N, 3) of all joints but the pelvis, which is the origin, of `lift_and_width`."""
+    return width[:, :, 1:].flatten(0, 2), (y - w.target)[:, :, 1:].flatten(0, 2)
 
 
 def ratios(width: Tensor, error: Tensor) -> dict[str, Tensor]:
@@ -163,12 +182,22 @@ def ratios(width: Tensor, error: Tensor) -> dict[str, Tensor]:
 def coverage(
     model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True
 ) -> dict[str, float]:
-    """Shares of errors within the 68 % and the 95 % intervals, in per cent, by direction."""
+    """`shares` of a lifter's errors on windows."""
     assert model.config.uncertainty is not None
+    return shares(*held_errors(model, w, per_person, flip=flip, refined=refined), model.config.uncertainty.wide)
+
+
+def shares(width: Tensor, error: Tensor, wide: tuple[float, float]) -> dict[str, float]:
+    """Shares of errors (N, 3) within the 68 % and the 95 % intervals, in per cent, by direction.
+
+    Args:
+        width: (N, 2) half-widths of the former.
+        error: metres.
+        wide: by how much those of the latter exceed them, see `Calibration`.
+    """
     out = {}
-    every = ratios(*held_errors(model, w, per_person, flip=flip, refined=refined))
-    for (direction, ratio), wide in zip(every.items(), model.config.uncertainty.wide, strict=True):
-        for share, reach in zip(INTERVALS, (1, wide), strict=True):
+    for (direction, ratio), factor in zip(ratios(width, error).items(), wide, strict=True):
+        for share, reach in zip(INTERVALS, (1, factor), strict=True):
             out[f"{direction} {100 * share:.0f} %"] = 100 * (ratio <= reach).float().mean().item()
     return out
 

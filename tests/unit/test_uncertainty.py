@@ -16,7 +16,7 @@ from sasmamba.models.sasmamba import SasMamba, SasMambaConfig, with_uncertainty,
 from sasmamba.models.skeletons import H36M_MIRROR
 from sasmamba.models.uncertainty_head import EVIDENCE, Calibration, evidence
 from sasmamba.training import uncertainty
-from sasmamba.training.evaluation import Windows
+from sasmamba.training.evaluation import Windows, model_lift
 
 
 def _model() -> SasMamba:
@@ -139,3 +139,14 @@ def test_evidence_tells_noise_from_motion_and_missing_joints() -> None:
     assert nothing.isfinite().all()
     assert (nothing[:, :, 3, 0] > wild[:, :, 3, 0]).all()
     assert evidence(smooth[:, :1]).isfinite().all()
+
+
+def test_the_poses_that_intervals_come_with_are_those_of_evaluation() -> None:
+    model = with_uncertainty(_model(), Calibration())
+    xyc = _window()
+    told: list[int] = []
+    for flip, refined in ((True, True), (False, False)):
+        y, width = uncertainty.lift_and_width(model, xyc, 2, flip=flip, refined=refined, told=told.append)
+        assert torch.equal(y, model_lift(model, flip=flip, refined=refined, per_person=2)(xyc))
+        assert width.shape == (2, 12, 17, 2)
+    assert told == [2, 2]
