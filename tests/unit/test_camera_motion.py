@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+from helpers_benchmarks import benchmark
 from numpy.typing import NDArray
 
 from sasmamba.app.config import Settings
@@ -32,14 +32,7 @@ CAMERA = Intrinsics.assumed(META, 60)
 @pytest.fixture(scope="module")
 def virtual() -> ModuleType:
     """benchmarks/virtual_camera.py, which is no package."""
-    if not (ROOT / "benchmarks").is_dir():
-        pytest.skip("needs the repository's benchmarks, which are not installed")
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import virtual_camera
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return virtual_camera
+    return benchmark("virtual_camera")
 
 
 def textured(seed: int, size: tuple[int, int] = (1280, 720)) -> NDArray[np.uint8]:

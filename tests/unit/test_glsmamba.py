@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers_benchmarks import benchmark
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.testing import assert_close
@@ -361,14 +361,7 @@ class TestModel:
 
 @pytest.fixture(scope="module")
 def counts() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "glsmamba_counts.py"
-    spec = importlib.util.spec_from_file_location("glsmamba_counts", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("glsmamba_counts")
 
 
 class TestCounts:

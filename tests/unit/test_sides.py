@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers_benchmarks import benchmark
 from helpers_motion import walker
 from numpy.typing import NDArray
 
@@ -23,12 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
     """benchmarks/sides.py, which is no package."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import sides
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return sides
+    return benchmark("sides")
 
 
 def walk(frames: int = 150, fps: float = 30.0, turn: float = 0.0) -> NDArray:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers_benchmarks import benchmark
 
 from sasmamba.app.cli.yardsticks import MEDIAPIPE, REENCODED, Costs
 
@@ -17,12 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
     """benchmarks/speed_ratios.py, which is no package."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import speed_ratios
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return speed_ratios
+    return benchmark("speed_ratios")
 
 
 @pytest.mark.timing

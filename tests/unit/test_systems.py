@@ -1,16 +1,16 @@
-"""The table of the systems counts what it says, and the README's copy of it is what the code has."""
+"""The table of the systems counts what it says, and the copies of it in docs and results are what the code has."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from helpers_benchmarks import benchmark
 from torch.utils.flop_counter import FlopCounterMode
 
 from sasmamba.app import weights
@@ -26,12 +26,7 @@ TOKENS = 243 * 17
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
     """benchmarks/systems.py, which is no package."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import systems
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return systems
+    return benchmark("systems")
 
 
 def lifters(module: ModuleType) -> dict:
