@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import cv2
 import numpy as np
+from helpers_http import free_port
 from numpy.typing import NDArray
 
 
@@ -106,9 +106,7 @@ class Browser:
 @contextmanager
 def browser(width: int = 1280, height: int = 1000) -> Iterator[Browser]:
     """A window of that size, without a screen; the browser is ended with the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}/session"
     options = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from helpers_http import free_port
 from helpers_video import grey_of, write_video
 
 from sasmamba.app.io import live_sources
@@ -229,12 +229,6 @@ def test_a_file_behind_an_address_is_played_once_at_its_pace(tmp_path: Path) -> 
         web.server_close()
     assert 11 / 25 - 0.1 <= time.monotonic() - begin < 3
     np.testing.assert_allclose(greys, [grey_of(i) for i in range(12)], atol=4)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])

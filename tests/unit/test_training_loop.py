@@ -6,7 +6,6 @@ import csv
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers_http import free_port
 from helpers_motion import write_motion, write_rig
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -187,12 +187,6 @@ def test_sigkill(data: Path) -> None:
     assert f"step {progress.step + 3}" in resumed.stdout
 
 
-def free_port() -> str:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
-
-
 def test_two_processes_equal_one(data: Path) -> None:
     """Two processes with one micro-batch each take the steps that one process takes with both."""
     alone = run(data, "one", config(shards=2))
@@ -206,7 +200,7 @@ def test_two_processes_equal_one(data: Path) -> None:
     env = os.environ | {
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": free_port(),
+        "MASTER_PORT": str(free_port()),
         "PYTHONPATH": path,
         "GLOO_SOCKET_IFNAME": "lo",
     }
