@@ -45,10 +45,12 @@ from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.feet import feet_now
 from sasmamba.app.types import Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.angles import joint_angles
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import FOOT_EDGES, H36M_EDGES, coco17_to_h36m17
 
 FORMAT = "sasmamba-motion/1"
+#: Joint angles that are told: those at ankles need a foot that was seen, and live feet follow from the shank.
+_ANGLES = tuple(name for angle in ANGLES if angle.name != "ankle_dorsiflexion" for name in angle.series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def about_json(meta: VideoMeta) -> str:
             "axes": AXES,
             "joints": [*JOINTS, *FEET],
             "edges": [[e.a, e.b, e.side] for e in (*H36M_EDGES, *FOOT_EDGES)],
-            "angles": [name for name in joint_angles(np.zeros((0, 17, 3))) if not name.endswith("ankle_dorsiflexion")],
+            "angles": list(_ANGLES),
             "fps": float(meta.fps),
             "width": meta.width,
             "height": meta.height,
@@ -158,8 +160,7 @@ def motion_json(motion: MotionNow, number: int, now_s: float) -> str:
 
 
 def _plain(person: PersonNow) -> dict[str, Any]:
-    # angles at ankles need a foot that was seen, and live feet follow from the shank
-    angles = joint_angles(person.points[None, : len(JOINTS)])
+    angles = {name: value.item() for name, value in joint_angles(person.points[None, : len(JOINTS)]).items()}
     widths = person.half_width_m
     return {
         "track_id": person.track_id,
@@ -168,11 +169,7 @@ def _plain(person: PersonNow) -> dict[str, Any]:
         "joints": _rows(person.points, 4),
         "score": np.round(person.score.astype(float), 3).tolist(),
         "half_width_m": None if widths is None else _rows(widths, 4),
-        "angles": {
-            name: round(float(value[0]), 1) if np.isfinite(value[0]) else None
-            for name, value in angles.items()
-            if not name.endswith("ankle_dorsiflexion")
-        },
+        "angles": {name: round(angles[name], 1) if np.isfinite(angles[name]) else None for name in _ANGLES},
     }
 
 
