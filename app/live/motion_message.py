@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import AXES, FEET, JOINTS
+from sasmamba.app.export.motion_table import AXES, FEET, JOINTS, rounded_rows
 from sasmamba.app.live.session import Shown
 from sasmamba.app.motion.axes import camera_to_world
 from sasmamba.app.motion.body import left_out
@@ -166,15 +166,11 @@ def _plain(person: PersonNow) -> dict[str, Any]:
         "track_id": person.track_id,
         "observed": person.observed,
         "body": "upper" if person.upper else "full",
-        "joints": _rows(person.points, 4),
+        "joints": rounded_rows(person.points),
         "score": np.round(person.score.astype(float), 3).tolist(),
-        "half_width_m": None if widths is None else _rows(widths, 4),
+        "half_width_m": None if widths is None else rounded_rows(widths),
         "angles": {name: round(angles[name], 1) if np.isfinite(angles[name]) else None for name in _ANGLES},
     }
-
-
-def _rows(rows: NDArray, digits: int) -> list[list[float] | None]:
-    return [row if np.isfinite(row).all() else None for row in np.round(rows.astype(float), digits).tolist()]
 
 
 def _line(value: dict[str, Any]) -> str:
