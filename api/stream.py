@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.config import LiveSettings
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.online import LiveLifting, live_window
+from sasmamba.app.lifting.online import live_lifting
 from sasmamba.app.motion.axes import camera_to_world
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d import open_pose2d
@@ -93,9 +93,7 @@ class PoseStream(Closing):
         device = resolve_device(config.device)
         self._fps, self._fov_deg = float(fps), config.fov_deg
         lifter = Lifter.load(config.lifter, device, False, refine=False)
-        lookahead = min(lookahead, lifter.frames - 2)
-        window = live_window(lifter.frames, lookahead)
-        self._lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=self._fps)
+        self._lifting = live_lifting(lifter, lookahead, self._fps)
         self._tracker = Tracker(max_people=config.max_people)
         self._placing: LivePlacing | None = None  # made for the first frame's size
         self._size: tuple[int, int] | None = None

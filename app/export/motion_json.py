@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import JOINTS, PersonMotion
+from sasmamba.app.export.motion_table import JOINTS, PersonMotion, rounded_rows
 from sasmamba.app.export.options import Footage
 from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M_PARENTS
@@ -40,19 +39,14 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
                     "frame": int(person.frame[f]),
                     "time_s": round(float(person.times_s[f]), 6),
                     "observed": bool(person.observed[f]),
-                    "joints": _rounded(points[f, : len(JOINTS)]),
+                    "joints": rounded_rows(points[f, : len(JOINTS)]),
                     "score": np.round(person.score[f].astype(float), 3).tolist(),
-                    "feet": _rounded(points[f, len(JOINTS) :]),
+                    "feet": rounded_rows(points[f, len(JOINTS) :]),
                     "feet_seen": person.feet_seen[f].tolist(),
                     "planted": person.planted[f].tolist(),
                     "states": person.states[f].tolist(),
-                    "half_width_m": _rounded(person.half_width_m[f]),
+                    "half_width_m": rounded_rows(person.half_width_m[f]),
                 }
                 out.write((",\n   " if k else "\n   ") + json.dumps(row))
             out.write("]}")
         out.write("]\n}\n")
-
-
-def _rounded(rows: NDArray) -> list[list[float] | None]:
-    """Rows (N, K) to a tenth of a millimetre; None for one that is not known."""
-    return [row if np.isfinite(row).all() else None for row in np.round(rows.astype(float), 4).tolist()]

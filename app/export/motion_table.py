@@ -172,6 +172,11 @@ class Outcome:
     findings: Sequence[CheckFinding] = ()
 
 
+def rounded_rows(rows: NDArray) -> list[list[float] | None]:
+    """Rows (N, K) in metres as JSON has them: to a tenth of a millimetre, None for one that is not known."""
+    return [row if np.isfinite(row).all() else None for row in np.round(rows.astype(float), 4).tolist()]
+
+
 def is_even(times_s: NDArray, fps: Fraction) -> bool:
     """Whether frames at these times (F,) come at a constant rate."""
     expected = times_s[0] + np.arange(len(times_s)) / float(fps)

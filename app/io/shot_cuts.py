@@ -9,7 +9,7 @@ every picture is a mixture of those before and after it.
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -159,8 +159,9 @@ class CutFinder:
 
     def marked(self, frame: Frame) -> Frame:
         """The frame, with the cut that it begins a shot by."""
-        cut = next((c for c in reversed(self.cuts) if c.frame == frame.index), None)
-        return frame if cut is None else replace(frame, cut=cut)
+        last = bisect_right(self.cuts, frame.index, key=lambda c: c.frame) - 1
+        begins = last >= 0 and self.cuts[last].frame == frame.index
+        return replace(frame, cut=self.cuts[last]) if begins else frame
 
     def _add(self, cut: Cut | None) -> None:
         if cut is not None:
@@ -200,13 +201,13 @@ class CutFinder:
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
+        if here.excess < LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART):
+            return False
         moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
         leap = here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW
-        if leap and before and _alike(before[-1].picture, here.picture) > STILL_ALIKE:
-            return False
-        return here.excess >= LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART)
+        return not (leap and before and _alike(before[-1].picture, here.picture) > STILL_ALIKE)
 
     def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
         """Whether the excess stays where motion of the whole picture is looked for, and in later frames."""

@@ -35,6 +35,12 @@ def live_window(longest: int, lookahead: int) -> int:
     return min(longest, max(LIVE_WINDOW, 2 * lookahead + 1))
 
 
+def live_lifting(lifter: Lifter, lookahead: int, fps: float) -> LiveLifting:
+    """Lifting in live windows, with as much of that look-ahead as the lifter's longest window has room for."""
+    lookahead = min(lookahead, lifter.frames - 2)
+    return LiveLifting(lifter, lookahead=lookahead, window=live_window(lifter.frames, lookahead), fps=fps)
+
+
 @dataclass(slots=True)
 class _Life:
     """One person's newest frames, the last window's result for them, and the filter of the poses given out."""

@@ -38,17 +38,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.motion_table import AXES, FEET, JOINTS
+from sasmamba.app.export.motion_table import AXES, FEET, JOINTS, rounded_rows
 from sasmamba.app.live.session import Shown
 from sasmamba.app.motion.axes import camera_to_world
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.feet import feet_now
 from sasmamba.app.types import Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.angles import joint_angles
+from sasmamba.models.angles import ANGLES, joint_angles
 from sasmamba.models.skeletons import FOOT_EDGES, H36M_EDGES, coco17_to_h36m17
 
 FORMAT = "sasmamba-motion/1"
+#: Joint angles that are told: those at ankles need a foot that was seen, and live feet follow from the shank.
+_ANGLES = tuple(name for angle in ANGLES if angle.name != "ankle_dorsiflexion" for name in angle.series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def about_json(meta: VideoMeta) -> str:
             "axes": AXES,
             "joints": [*JOINTS, *FEET],
             "edges": [[e.a, e.b, e.side] for e in (*H36M_EDGES, *FOOT_EDGES)],
-            "angles": [name for name in joint_angles(np.zeros((0, 17, 3))) if not name.endswith("ankle_dorsiflexion")],
+            "angles": list(_ANGLES),
             "fps": float(meta.fps),
             "width": meta.width,
             "height": meta.height,
@@ -158,26 +160,17 @@ def motion_json(motion: MotionNow, number: int, now_s: float) -> str:
 
 
 def _plain(person: PersonNow) -> dict[str, Any]:
-    # angles at ankles need a foot that was seen, and live feet follow from the shank
-    angles = joint_angles(person.points[None, : len(JOINTS)])
+    angles = {name: value.item() for name, value in joint_angles(person.points[None, : len(JOINTS)]).items()}
     widths = person.half_width_m
     return {
         "track_id": person.track_id,
         "observed": person.observed,
         "body": "upper" if person.upper else "full",
-        "joints": _rows(person.points, 4),
+        "joints": rounded_rows(person.points),
         "score": np.round(person.score.astype(float), 3).tolist(),
-        "half_width_m": None if widths is None else _rows(widths, 4),
-        "angles": {
-            name: round(float(value[0]), 1) if np.isfinite(value[0]) else None
-            for name, value in angles.items()
-            if not name.endswith("ankle_dorsiflexion")
-        },
+        "half_width_m": None if widths is None else rounded_rows(widths),
+        "angles": {name: round(angles[name], 1) if np.isfinite(angles[name]) else None for name in _ANGLES},
     }
-
-
-def _rows(rows: NDArray, digits: int) -> list[list[float] | None]:
-    return [row if np.isfinite(row).all() else None for row in np.round(rows.astype(float), digits).tolist()]
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.config import LiveJob, LiveSettings
-from sasmamba.app.io.live_sources import LiveSource, open_live
+from sasmamba.app.io.live_sources import open_live
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.live.framing import Framing
 from sasmamba.app.live.gate import LOOPBACK
@@ -32,10 +31,6 @@ from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable
 from sasmamba.common.interrupts import Stop
-
-if TYPE_CHECKING:
-    from sasmamba.app.lifting.lifter import Lifter
-    from sasmamba.app.lifting.online import LiveLifting
 
 #: Where the page is served when nobody says and there is no display.
 DEFAULT_PORT = 8477
@@ -218,7 +213,10 @@ def run_live(
             tell(f"Bones by the VMC protocol to {settings.osc[0]}:{settings.osc[1]}")
         framing = Framing()
         renderer = Renderer(source.meta, RenderConfig(height=settings.height), framing.scene)
-        lifting = _lifting(loading.result(), settings.lookahead, source)  # what takes longest to come, last
+        lifter = loading.result()  # what takes longest to come, last
+        from sasmamba.app.lifting.online import live_lifting  # brings torch, as the lifter did
+
+        lifting = live_lifting(lifter, settings.lookahead, float(source.meta.fps))
         session = Session(
             source,
             pose2d,
@@ -262,14 +260,6 @@ def run_live(
                 if seconds
             },
         )
-
-
-def _lifting(lifter: Lifter, lookahead: int, source: LiveSource) -> LiveLifting:
-    from sasmamba.app.lifting.online import LiveLifting, live_window  # brings torch, as the lifter did
-
-    lookahead = min(lookahead, lifter.frames - 2)
-    window = live_window(lifter.frames, lookahead)
-    return LiveLifting(lifter, lookahead=lookahead, window=window, fps=float(source.meta.fps))
 
 
 def _servers(job: LiveJob, settings: LiveSettings, has_window: bool, feed: MotionFeed) -> list[Server]:
