@@ -63,7 +63,7 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     frames = np.array(sorted(track.poses), int)
     if not len(frames):
         return frames, np.zeros((0, 17), np.uint8)
-    time = np.array([float(t) for t in take.times_s])
+    time = take.seconds()
     shown = _shown(take, track)
     detected = np.array(take.detection_frames or [0])
     after = np.searchsorted(detected, frames).clip(0, len(detected) - 1)
@@ -127,6 +127,5 @@ def faintness(take: Take, track: Track) -> dict[int, NDArray]:
     frames, states = joint_states(take, track)
     wanted = np.array([FAINT[state] for state in Certainty])[states]
     if len(frames) > 1 and wanted.any():
-        time = [float(take.times_s[f]) for f in frames]
-        wanted = zero_phase(time, wanted, _FADE_S, degree=1).clip(0, 1)
+        wanted = zero_phase(take.seconds(frames), wanted, _FADE_S, degree=1).clip(0, 1)
     return dict(zip(frames.tolist(), wanted, strict=True))
