@@ -78,6 +78,11 @@ class Take:
         ends = [0, *(cut.frame for cut in self.cuts), self.frames]
         return [range(a, b) for a, b in pairwise(ends) if b > a]
 
+    def seconds(self, frames: Iterable[int] | None = None) -> NDArray[np.float64]:
+        """(F,) times of these frames, in their order, or of all, seconds."""
+        times: Iterable[Fraction] = self.times_s if frames is None else (self.times_s[f] for f in frames)
+        return np.array([float(t) for t in times])
+
     def end_shots_at(self, cuts: Iterable[Cut]) -> None:
         """Takes over the cuts that lie in the frames analysed, and gives whoever was followed across one another
         identity after it: a new one, in order of time."""

@@ -112,6 +112,9 @@ class BackgroundMotion:
         self._K = np.array(
             [[camera.fx * sx, 0, camera.cx * sx - 0.5], [0, camera.fy * sy, camera.cy * sy - 0.5], [0, 0, 1]]
         )
+        self._K_inverse = np.linalg.inv(self._K)
+        x, y = np.meshgrid(np.linspace(0, self._size[0], 9), np.linspace(0, self._size[1], 9))
+        self._grid = np.stack([x.ravel(), y.ravel(), np.ones(81)])  # points all over the picture
         self._fps = float(meta.fps)
         self.sightings: list[Sighting] = []
         self._keyframes: list[_Keyframe] = []
@@ -148,7 +151,7 @@ class BackgroundMotion:
         for keyframe in self._candidates(*expected[0]):
             if (found := self._find(gray, boxes, keyframe, expected)) is not None:
                 self._keyframe, (sighting, worn) = keyframe, found
-                if worn or not self._near(keyframe, sighting, _LEAVE_VIEW, _LEAVE_SCALE):
+                if worn or not self._near(keyframe, sighting.R_start_cam, sighting.zoom, _LEAVE_VIEW, _LEAVE_SCALE):
                     self._begin(gray, boxes, sighting.R_start_cam, sighting.zoom)
                 self._R_step = last.R_start_cam.T @ sighting.R_start_cam
                 self._zoom_step = sighting.zoom / last.zoom
@@ -243,27 +246,24 @@ class BackgroundMotion:
     def _candidates(self, R: NDArray, zoom: float) -> list[_Keyframe]:
         """The keyframes to compare with, best first: the oldest that is near, which is nearest to the start."""
         assert self._keyframe is not None
-        expected = Sighting(R, zoom, 0)
         for old in self._keyframes:
             if old is self._keyframe:
                 break
-            if self._near(old, expected, _RETURN_VIEW, _RETURN_SCALE):
+            if self._near(old, R, zoom, _RETURN_VIEW, _RETURN_SCALE):
                 return [old, self._keyframe]
         return [self._keyframe]
 
     def _to_frame(self, keyframe: _Keyframe, R: NDArray, zoom: float) -> NDArray:
         """(3, 3) from pixels of a keyframe to pixels of a camera at R, zoom."""
         Z, Z_key = np.diag([zoom, zoom, 1]), np.diag([1 / keyframe.zoom, 1 / keyframe.zoom, 1])
-        return self._K @ Z @ R.T @ keyframe.R_start_cam @ Z_key @ np.linalg.inv(self._K)
+        return self._K @ Z @ R.T @ keyframe.R_start_cam @ Z_key @ self._K_inverse
 
-    def _near(self, keyframe: _Keyframe, sighting: Sighting, view: float, scale: float) -> bool:
-        """Whether so much of a keyframe is in view, at nearly its scale."""
-        if not 1 / scale < sighting.zoom / keyframe.zoom < scale:
+    def _near(self, keyframe: _Keyframe, R: NDArray, zoom: float, view: float, scale: float) -> bool:
+        """Whether so much of a keyframe is in view of a camera at R, zoom, at nearly its scale."""
+        if not 1 / scale < zoom / keyframe.zoom < scale:
             return False
         w, h = self._size
-        x, y = np.meshgrid(np.linspace(0, w, 9), np.linspace(0, h, 9))
-        grid = np.stack([x.ravel(), y.ravel(), np.ones(81)])
-        at = self._to_frame(keyframe, sighting.R_start_cam, sighting.zoom) @ grid
+        at = self._to_frame(keyframe, R, zoom) @ self._grid
         at, front = at[:2] / np.where(at[2] > 0.1, at[2], 1), at[2] > 0.1
         return bool((front & (at > 0).all(0) & (at[0] < w) & (at[1] < h)).mean() > view)
 

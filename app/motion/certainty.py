@@ -43,6 +43,7 @@ _HIPS, _SHOULDERS = (COCO.LEFT_HIP, COCO.RIGHT_HIP), (COCO.LEFT_SHOULDER, COCO.R
 #: Of which 2D joints at least one of each group has to be seen. From the side one hip hides the other, and the head
 #: half of its face, and yet the pelvis and the head are there to see.
 _SHOWN_BY: dict[H36M, tuple[tuple[COCO, ...], ...]] = {
+    **{joint: ((COCO[joint.name],),) for joint in H36M if joint.name in COCO.__members__},
     H36M.PELVIS: (_HIPS,),
     H36M.SPINE: (_HIPS, _SHOULDERS),
     H36M.THORAX: (_SHOULDERS,),
@@ -63,21 +64,17 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     frames = np.array(sorted(track.poses), int)
     if not len(frames):
         return frames, np.zeros((0, 17), np.uint8)
-    time = np.array([float(t) for t in take.times_s])
-    shown = _shown(take, track)
+    time = take.seconds()
+    sightings, shown = _shown(take, track)
+    shown_in = np.zeros((take.frames, 17), bool)
+    shown_in[sightings] = shown
     detected = np.array(take.detection_frames or [0])
     after = np.searchsorted(detected, frames).clip(0, len(detected) - 1)
     before = (np.searchsorted(detected, frames, side="right") - 1).clip(0)
-    nobody = np.zeros(17, bool)
-
-    def at(index: NDArray) -> NDArray:
-        return np.stack([shown.get(f, nobody) for f in detected[index].tolist()])
-
-    seen = at(after) & at(before)
+    seen = shown_in[detected[after]] & shown_in[detected[before]]
     near = np.zeros_like(seen)
-    sightings = np.array(sorted(shown), int)
     for joint in range(17):
-        when = time[sightings[_lasting(np.array([shown[f][joint] for f in sightings.tolist()]), time[sightings])]]
+        when = time[sightings[_lasting(shown[:, joint], time[sightings])]]
         if len(when):
             next_ = np.searchsorted(when, time[frames]).clip(0, len(when) - 1)
             last = (next_ - 1).clip(0)
@@ -99,21 +96,16 @@ def _lasting(flags: NDArray, time: NDArray) -> NDArray:
     return out
 
 
-def _shown(take: Take, track: Track) -> dict[int, NDArray]:
-    """By frame of a sighting which joints (17,) bool of H36M were seen within the picture."""
-    size = np.array([take.meta.width, take.meta.height])
-    out = {}
-    for f, person in track.people.items():
-        found = (person.score >= MIN_SCORE) & ((person.joints_px >= 0) & (person.joints_px < size)).all(-1)
-        out[f] = np.array(
-            [
-                all(found[list(group)].any() for group in _SHOWN_BY[joint])
-                if joint in _SHOWN_BY
-                else found[COCO[joint.name]]
-                for joint in H36M
-            ]
-        )
-    return out
+def _shown(take: Take, track: Track) -> tuple[NDArray, NDArray]:
+    """Frames of sightings (S,), in order, and which joints (S, 17) bool of H36M they show within the picture."""
+    if not track.people:
+        return np.zeros(0, int), np.zeros((0, 17), bool)
+    frames, people = zip(*sorted(track.people.items()), strict=True)
+    joints, score = np.stack([person.joints_px for person in people]), np.stack([person.score for person in people])
+    inside = ((joints >= 0) & (joints < [take.meta.width, take.meta.height])).all(-1)
+    found = (score >= MIN_SCORE) & inside
+    shown = [np.all([found[:, group].any(1) for group in _SHOWN_BY[joint]], axis=0) for joint in H36M]
+    return np.array(frames), np.stack(shown, 1)
 
 
 def foot_states(states: NDArray, feet_seen: NDArray) -> NDArray:
@@ -127,6 +119,5 @@ def faintness(take: Take, track: Track) -> dict[int, NDArray]:
     frames, states = joint_states(take, track)
     wanted = np.array([FAINT[state] for state in Certainty])[states]
     if len(frames) > 1 and wanted.any():
-        time = [float(take.times_s[f]) for f in frames]
-        wanted = zero_phase(time, wanted, _FADE_S, degree=1).clip(0, 1)
+        wanted = zero_phase(take.seconds(frames), wanted, _FADE_S, degree=1).clip(0, 1)
     return dict(zip(frames.tolist(), wanted, strict=True))

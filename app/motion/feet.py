@@ -186,7 +186,7 @@ def _points(joints: NDArray, direction: NDArray, ankle_m: NDArray) -> FloatArray
 
 def _feet_of(take: Take, placement: Placement, track_id: int) -> Feet:
     frames, joints = placement.world(track_id)
-    time = np.array([float(take.times_s[f]) for f in frames])
+    time = take.seconds(frames)
     known = placement.planted.get(track_id)
     if known is None:
         planted = planted_feet(Body(time, joints - joints[:, :1], joints[:, 0]))

@@ -186,7 +186,7 @@ def _located(
     track = take.tracks[track_id]
     inside = np.isin(sorted(track.poses), frames)
     poses = facing[inside]
-    time = np.array([float(take.times_s[f]) for f in frames])
+    time = take.seconds(frames)
     rays, score = sightings(track, frames, camera)
     turned = None
     if motion is not None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sasmamba.app.motion.body_checks import CHECKS, Placed, implausible
 from sasmamba.app.motion.checks import CheckFinding, Rule
@@ -85,7 +83,7 @@ def self_checks(take: Take, placement: Placement) -> list[CheckFinding]:
             out += _limb_directions(take, placement, track)
         out += [*_sides(take, track), *_leaps(take, track), *_over_cuts(take, track), *_small(take, track)]
     frames = sorted(take.camera_strayed)
-    out += CAMERA.findings(None, _times(take, frames), np.array([100 * take.camera_strayed[f] for f in frames]))
+    out += CAMERA.findings(None, take.seconds(frames), np.array([100 * take.camera_strayed[f] for f in frames]))
     return sorted(out, key=lambda finding: (finding.from_s, finding.person or 0))
 
 
@@ -94,16 +92,12 @@ def kinds() -> list[str]:
     return [rule.kind for rule in (*(c.rule for c in CHECKS), LIMB_DIRECTION, SIDES, IDENTITY, CUT, CAMERA, SMALL)]
 
 
-def _times(take: Take, frames: Iterable[int]) -> NDArray[np.float64]:
-    return np.array([float(take.times_s[f]) for f in frames])
-
-
 def _placed(take: Take, placement: Placement, track_id: int) -> Placed:
     frames, world = placement.world(track_id)
     planted, floor = placement.planted.get(track_id, {}), placement.floor_m.get(track_id, {})
     return Placed(
         track_id,
-        _times(take, frames),
+        take.seconds(frames),
         world,
         np.array([planted.get(f, np.zeros(2, bool)) for f in frames]),
         np.array([floor.get(f, 0.0) for f in frames]),
@@ -136,25 +130,25 @@ def _limb_directions(take: Take, placement: Placement, track: Track) -> list[Che
         cross = flat[:, 0] * told[:, 1] - flat[:, 1] * told[:, 0]
         beside = np.degrees(np.abs(np.arctan2(cross, (flat * told).sum(-1))))
         # each limb by itself: two that are wrong for a moment each are no lasting error
-        own = LIMB_DIRECTION.findings(track.track_id, _times(take, frames), np.where(clear, beside, np.nan))
+        own = LIMB_DIRECTION.findings(track.track_id, take.seconds(frames), np.where(clear, beside, np.nan))
         for finding in own:
-            inside = (_times(take, frames) >= finding.from_s) & (_times(take, frames) <= finding.to_s)
+            inside = (take.seconds(frames) >= finding.from_s) & (take.seconds(frames) <= finding.to_s)
             worst[inside] = np.fmax(worst[inside], finding.value)
-    return LIMB_DIRECTION.findings(track.track_id, _times(take, frames), worst)
+    return LIMB_DIRECTION.findings(track.track_id, take.seconds(frames), worst)
 
 
 def _sides(take: Take, track: Track) -> list[CheckFinding]:
     own = [repair for repair in take.side_repairs if repair.track_id == track.track_id]
     if not own or not track.people:
         return []
-    first, last = (float(take.times_s[f]) for f in (min(track.people), max(track.people)))
+    first, last = take.seconds((min(track.people), max(track.people))).tolist()
     rate = len(own) / max(last - first, _SIDES_S)
     return [SIDES.finding(track.track_id, first, last, rate)] if rate > SIDES.threshold else []
 
 
 def _leaps(take: Take, track: Track) -> list[CheckFinding]:
     frames = sorted(track.people)
-    time, leap = _times(take, frames), np.full(len(frames), np.nan)
+    time, leap = take.seconds(frames), np.full(len(frames), np.nan)
     for k, (f, g) in enumerate(pairwise(frames)):
         a, b, took = track.people[f], track.people[g], time[k + 1] - time[k]
         both = (a.score >= _CONFIDENT) & (b.score >= _CONFIDENT)
@@ -171,7 +165,7 @@ def _over_cuts(take: Take, track: Track) -> list[CheckFinding]:
     for cut in take.cuts_passed_over:
         before, after = frames[frames < cut.frame], frames[frames >= cut.frame]
         if len(before) and len(after):
-            a, b = (float(take.times_s[f]) for f in (before[-1], after[0]))
+            a, b = take.seconds((before[-1], after[0])).tolist()
             out.append(CUT.finding(track.track_id, a, b, 1))
     return out
 
@@ -179,4 +173,4 @@ def _over_cuts(take: Take, track: Track) -> list[CheckFinding]:
 def _small(take: Take, track: Track) -> list[CheckFinding]:
     frames = sorted(track.people)
     height = np.array([track.people[f].box_px[3] - track.people[f].box_px[1] for f in frames], float)
-    return SMALL.findings(track.track_id, _times(take, frames), height)
+    return SMALL.findings(track.track_id, take.seconds(frames), height)

@@ -129,6 +129,6 @@ def smooth_take(take: Take, sigma_s: float = POSE_S) -> None:
 def _smooth_track(track: Track, take: Take, sigma_s: float) -> None:
     for stretch in stretches(sorted(track.poses)):
         joints: FloatArray = np.stack([track.poses[f].joints for f in stretch])
-        calm = zero_phase([float(take.times_s[f]) for f in stretch], joints, sigma_s)
+        calm = zero_phase(take.seconds(stretch), joints, sigma_s)
         for f, pose in zip(stretch, calm, strict=True):
             track.poses[f] = replace(track.poses[f], joints=pose)
