@@ -15,9 +15,13 @@ LEAP_DEG = 30.0
 
 
 def best_order(rotations: Sequence[NDArray]) -> str:
-    """The order with the fewest leaps in all of these rotations, (F, N, 3, 3) each."""
-    counts = {order: sum(int(leaps(R, order).sum()) for R in rotations) for order in ORDERS}
-    return min(ORDERS, key=lambda order: counts[order])
+    """The first order with the fewest leaps in all of these rotations, (F, N, 3, 3) each."""
+    counts: dict[str, int] = {}
+    for order in ORDERS:
+        counts[order] = sum(int(leaps(R, order).sum()) for R in rotations)
+        if not counts[order]:  # there is no better one
+            return order
+    return min(counts, key=lambda order: counts[order])
 
 
 def leaps(R: NDArray, order: str) -> NDArray:
