@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -134,7 +134,8 @@ def export_motion(
             save_poses(take, next(iter(paths)), _placed(take, placement, people, footage), keep_inferred=keep)
         elif form in VIEWS:
             whole = list(people.values())
-            _view(form)(next(iter(paths)), take, placement, whole, outcome or Outcome(base_path.name))
+            told = replace(outcome or Outcome(base_path.name), keep_inferred=footage.options.keep_inferred)
+            _view(form)(next(iter(paths)), take, placement, whole, told)
         else:
             _write(form, paths, people, footage)
     return [file.path for file in files]

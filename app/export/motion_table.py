@@ -160,6 +160,7 @@ class Outcome:
         stage_ms: milliseconds per frame of every stage.
         problems: sentences about losses.
         findings: what the self-checks found.
+        keep_inferred: show joints, too, whose place is unknown, where a view can.
     """
 
     title: str
@@ -170,6 +171,7 @@ class Outcome:
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     problems: Sequence[str] = ()
     findings: Sequence[CheckFinding] = ()
+    keep_inferred: bool = False
 
 
 def rounded_rows(rows: NDArray) -> list[list[float] | None]:

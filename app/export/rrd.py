@@ -34,9 +34,9 @@ def write_rrd(path: Path, take: Take, placement: Placement, people: list[PersonM
     """Writes everybody: metres, right-handed, x right, y away from the camera, z up, floor at z = 0.
 
     Timelines: `time`, the video's own seconds, and `frame`. Entities: `world/person_ID` the joints, heels and toes by
-    name, none in frames without a pose; `world/floor`; `world/camera/image`, the camera as it was assumed, with
-    `person_ID` the 2D joints that were found; `angles/person_ID/NAME` degrees; `render`, up to 32 MB and if it is .mp4;
-    `about` as JSON.
+    name, those whose place is known, none in frames without a pose; `world/floor`; `world/camera/image`, the camera
+    as it was assumed, with `person_ID` the 2D joints that were found; `angles/person_ID/NAME` degrees; `render`, up
+    to 32 MB and if it is .mp4; `about` as JSON.
 
     Raises:
         UserError: the disk refuses.
@@ -54,8 +54,8 @@ def write_rrd(path: Path, take: Take, placement: Placement, people: list[PersonM
     _log_floor(recording, placement)
     seen = _log_camera(recording, take, placement)
     for motion in people:
-        _log_person(recording, take, motion)
-        _log_angles(recording, motion)
+        _log_person(recording, take, motion, outcome.keep_inferred)
+        _log_angles(recording, motion, outcome.keep_inferred)
         if seen:
             _log_2d(recording, take, motion)
     _log_render(recording, take, outcome)
@@ -164,22 +164,22 @@ def _times(frame: NDArray, time_s: NDArray) -> list[Any]:
     return [rr.TimeColumn("frame", sequence=frame), rr.TimeColumn("time", duration=nanoseconds)]
 
 
-def _log_person(recording: RecordingStream, take: Take, motion: PersonMotion) -> None:
+def _log_person(recording: RecordingStream, take: Take, motion: PersonMotion, keep_inferred: bool) -> None:
     import rerun as rr
 
     entity, i = f"world/person_{motion.track_id}", motion.track_id
-    colors = [_rgba(SIDE_COLORS.get(joint.partition("_")[0], track_color(i))) for joint in _POINTS]
-    style = rr.Points3D.from_fields(
-        radii=_JOINT_RADIUS_M, colors=colors, class_ids=i, keypoint_ids=list(range(len(_POINTS))), show_labels=False
-    )
+    colors = np.array([_rgba(SIDE_COLORS.get(joint.partition("_")[0], track_color(i))) for joint in _POINTS], np.uint8)
+    style = rr.Points3D.from_fields(radii=_JOINT_RADIUS_M, class_ids=i, show_labels=False)
     recording.log(entity, style, static=True)
-    frame, times, pose = motion.frame, motion.times_s, motion.posed
+    frame, times, points = motion.frame, motion.times_s, motion.told(keep_inferred)
+    known = np.isfinite(points).all(-1) & motion.posed[:, None]
+    numbers = np.nonzero(known)[1]
+    columns = rr.Points3D.columns(positions=points[known], keypoint_ids=numbers, colors=colors[numbers])
+    counts = known.sum(1)
     if frame[-1] + 1 < take.frames:  # the viewer keeps what was last until it is told that there is nothing
-        frame = np.append(frame, frame[-1] + 1)
-        times, pose = np.append(times, float(take.times_s[frame[-1]])), np.append(pose, [False])
-    points = motion.told(keep_inferred=True)[np.flatnonzero(pose)]
-    columns = rr.Points3D.columns(positions=points.reshape(-1, 3))
-    recording.send_columns(entity, _times(frame, times), columns.partition(np.where(pose, len(_POINTS), 0)))
+        frame, counts = np.append(frame, frame[-1] + 1), np.append(counts, 0)
+        times = np.append(times, float(take.times_s[frame[-1]]))
+    recording.send_columns(entity, _times(frame, times), columns.partition(counts))
 
 
 def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> None:
@@ -204,10 +204,10 @@ def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> Non
     recording.send_columns(entity, _times(frames, times), columns.partition(counts))
 
 
-def _log_angles(recording: RecordingStream, motion: PersonMotion) -> None:
+def _log_angles(recording: RecordingStream, motion: PersonMotion, keep_inferred: bool) -> None:
     import rerun as rr
 
-    angles = motion.angles()
+    angles = motion.angles(keep_inferred)
     for angle in ANGLES:
         for name in angle.series:
             entity, known = f"angles/person_{motion.track_id}/{name}", np.isfinite(angles[name])

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_certainty import LEGS, seen_take, without_legs
 from test_exports import scene, walking
 
 from sasmamba.app.export.formats import export_motion
-from sasmamba.app.export.motion_table import JOINTS, Outcome
+from sasmamba.app.export.motion_table import FEET, JOINTS, Outcome, motions
+from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.motion.axes import R_WORLD_CAM
 from sasmamba.app.motion.placing import Placement
@@ -63,7 +65,7 @@ def test_everybody_is_where_they_were(tmp_path: Path) -> None:
     people = {1: walking(40), 4: walking(40) + np.array([1, 0, 0])}
     take, placement = seen_by_camera(people, start=5, gap=range(20, 24))
     (path,) = export_motion(take, placement, tmp_path / "clip", ["rrd"])
-    found = read(path)
+    found, feet = read(path), {m.track_id: m.feet for m in motions(take, placement)}
     for i, world in people.items():
         moving, still = found[f"/world/person_{i}", False], found[f"/world/person_{i}", True]
         assert moving["frame"] == list(range(5, 45))
@@ -72,8 +74,9 @@ def test_everybody_is_where_they_were(tmp_path: Path) -> None:
             if 20 <= f < 24:
                 assert joints == []
             else:
-                np.testing.assert_allclose(joints, world[f - 5] + np.array([0, 5, 0]), atol=1e-5)
-        assert still["Points3D:keypoint_ids"] == [list(range(17))]
+                np.testing.assert_allclose(joints[:17], world[f - 5] + np.array([0, 5, 0]), atol=1e-5)
+                np.testing.assert_allclose(joints[17:], feet[i][f - 5], atol=1e-5)
+        assert moving["Points3D:keypoint_ids"] == [[] if 20 <= f < 24 else list(range(21)) for f in range(5, 45)]
         assert still["Points3D:class_ids"] == [[i]]
         knee = found[f"/angles/person_{i}/left_knee_flexion", False]
         truth = joint_angles(world)["left_knee_flexion"]
@@ -82,7 +85,7 @@ def test_everybody_is_where_they_were(tmp_path: Path) -> None:
             assert value == pytest.approx(truth[f - 5], abs=0.01)
     assert found["/world", True]["ViewCoordinates:xyz"] == [[[3, 5, 1]]]  # right, forward, up: right-handed, z up
     names = json.dumps(found["/", True]["AnnotationContext:context"])
-    assert all(f'"{joint}"' in names for joint in (*JOINTS, "person 1", "person 4"))
+    assert all(f'"{joint}"' in names for joint in (*JOINTS, *FEET, "person 1", "person 4"))
     assert json.loads(found["/about", True]["TextDocument:text"][0][0])["assumptions"]["camera"] == CAMERA
 
 
@@ -146,3 +149,14 @@ def test_nobody_and_no_camera(tmp_path: Path) -> None:
     found = read(export_motion(take, Placement(R_WORLD_CAM, {}, {}, 60.0), tmp_path / "none", ["rrd"])[0])
     assert {entity for entity, _ in found if entity.startswith("/world")} == {"/world", "/world/floor"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["none.rrd", "one.rrd"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_legs_that_nobody_saw_are_there_only_if_they_are_asked_for(tmp_path: Path, keep: bool) -> None:
+    take, placement = seen_take()
+    without_legs(take, range(90))
+    options = ExportOptions(keep_inferred=keep)
+    found = read(export_motion(take, placement, tmp_path / "clip", ["rrd"], options=options)[0])
+    legs = {*LEGS, *range(len(JOINTS), len(JOINTS) + len(FEET))}
+    assert all(bool(legs & set(told)) == keep for told in found["/world/person_1", False]["Points3D:keypoint_ids"][:90])
+    assert ("frame" in found.get(("/angles/person_1/left_knee_flexion", False), {})) == keep
