@@ -105,6 +105,6 @@ class FadeFinder:
         if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None
         # the less is new the surer it must be that this is no motion
-        if worst > last.picture.change_from(first.picture, aligned=True)[1] ** 2:
+        if worst > last.picture.change_from(first.picture, reach=1.0)[1] ** 2:
             return None
         return inside[int(np.argmin(np.abs(old - new)))]
