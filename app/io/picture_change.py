@@ -7,6 +7,7 @@ Optical Flow using Dense Inverse Search", OpenCV's); what then still differs was
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -74,7 +75,7 @@ class SmallPicture:
         if reach > 0:
             window = cv2.createHanningWindow(self.detail.shape[::-1], cv2.CV_32F)
             shift, _ = cv2.phaseCorrelate(self.detail, before.detail, window)
-            if np.hypot(*shift) < reach * self.detail.shape[1]:
+            if math.hypot(*shift) < reach * self.detail.shape[1]:
                 start = np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
         flow: FloatArray = np.asarray(_flow_finder().calc(self._coded, before._coded, start), np.float32)
         at = flow + _pixels(*self.detail.shape)
