@@ -103,6 +103,19 @@ class TestInTheBackend:
             assert len(world.parts) == 4
             assert len(world.finds) == 1
 
+    def test_small_people_are_found_soon_after_a_first_frame_that_is_to_be_out_soon(self) -> None:
+        world = small_world(80)
+        with MoveNetPose2D(world.network(), world.finder, soon=True) as eyes:
+            assert len(eyes(world.frame(0, a=200, b=700))) == 0
+            assert (len(world.parts), len(world.finds)) == (0, 1)
+            found = [len(eyes(world.frame(t, a=200, b=700))) for t in range(1, 4)]
+            assert found[1:] == [2, 2]
+            assert len(world.parts) == 4
+            # a new shot is searched at once
+            world.parts.clear()
+            assert len(eyes(world.frame(0, a=200, b=700))) == 2
+            assert len(world.parts) == 4
+
     def test_a_newcomer_is_found_within_a_round(self) -> None:
         world = small_world(80)
         with MoveNetPose2D(world.network(), world.finder) as eyes:
