@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Leaves garbage where it lies: importing torch makes so many objects that looking for some takes a seventh of it."""
+    """Leaves garbage where it lies: importing torch makes so many objects that looking for some takes a
+    seventh of that."""
     was_on = gc.isenabled()
     gc.disable()
     try:

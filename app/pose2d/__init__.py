@@ -110,9 +110,7 @@ def offline_choice() -> Backend2D:
     return next((backend for backend, files in _AUTO if weights.obtain(files) is not None), "mediapipe")
 
 
-def _auto(
-    max_people: int, detector: DetectorName, device: str, live: bool, soon: bool, threads: int | None
-) -> Pose2D:
+def _auto(max_people: int, detector: DetectorName, device: str, live: bool, soon: bool, threads: int | None) -> Pose2D:
     from sasmamba.app import weights
 
     slow = live and device == "cpu"

@@ -21,7 +21,8 @@ _Layer = tuple[FloatArray, FloatArray]
 def font_folder() -> Path:
     """DejaVu, which comes with matplotlib: OpenCV's own letters are made of strokes and look it."""
     package = find_spec("matplotlib")  # importing it takes longer than drawing the first pictures
-    assert package is not None and package.origin is not None, "the project depends on it"
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("matplotlib, whose letters are drawn")
     return Path(package.origin).with_name("mpl-data") / "fonts" / "ttf"
 
 
