@@ -303,7 +303,8 @@ def draw(body: Body, wanted: list[Goal], qpos: Array, path: Path) -> None:
                 )
                 renderer.scene.ngeom += 1
         pictures.append(renderer.render())
-    cv2.imwrite(str(path), np.hstack(pictures)[..., ::-1])
+    small = [cv2.IMWRITE_WEBP_QUALITY, 85] if path.suffix == ".webp" else []
+    cv2.imwrite(str(path), np.hstack(pictures)[..., ::-1], small)
 
 
 def main() -> None:
