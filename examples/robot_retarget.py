@@ -111,7 +111,8 @@ class Body:
         turns = {"pelvis": robot.pelvis, "torso": robot.torso} | {f"{s}_foot": robot.ankle.format(s) for s in SIDES}
         self.bodies = {name: self.model.body(body).id for name, body in turns.items()}
         self.rest_pose = {name: self.pose(name) for name in turns}
-        self.sole = float(np.mean([self.rest[f"{s}_ankle"][2] - self.lowest(f"{s}_foot") for s in SIDES]))
+        #: Corners of the boxes around what a foot is made of, (n, 3) from the ankle at rest.
+        self.soles = {s: self.corners(f"{s}_foot") - self.rest[f"{s}_ankle"] for s in SIDES}
 
     def where(self, point: str) -> Array:
         """Where a joint of `POINTS` is now, (3,) metres."""
@@ -122,17 +123,15 @@ class Body:
         data, body = self.configuration.data, self.bodies[name]
         return np.array(data.xpos[body]), np.array(data.xmat[body]).reshape(3, 3)
 
-    def lowest(self, foot: str) -> float:
-        """Height of the lowest corner of the boxes around what a foot is made of."""
-        data, heights = self.configuration.data, []
-        corners = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, 8)
+    def corners(self, foot: str) -> Array:
+        """Where the corners of the boxes around a foot's parts are now, (n, 3)."""
+        data, found = self.configuration.data, []
+        signs = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, 8)
         for geom in np.flatnonzero(self.model.geom_bodyid == self.bodies[foot]):
             box = self.model.geom_aabb[geom]
-            at = data.geom_xpos[geom][:, None] + data.geom_xmat[geom].reshape(3, 3) @ (
-                box[:3, None] + corners * box[3:, None]
-            )
-            heights.append(at[2].min())
-        return float(min(heights))
+            turn = data.geom_xmat[geom].reshape(3, 3)
+            found.append((data.geom_xpos[geom][:, None] + turn @ (box[:3, None] + signs * box[3:, None])).T)
+        return np.concatenate(found)
 
     def length(self, a: str, b: str) -> float:
         """Between two joints at rest, metres; the mean of both sides."""
@@ -154,17 +153,21 @@ def targets(body: Body, motion: Motion, scale: float) -> list[Goal]:
     """What the robot should do in every frame."""
     of = {name: motion.joints[:, H36M[name.upper()]] for name in POINTS}
     ankles = np.stack([of[f"{s}_ankle"] for s in SIDES], 1)
+    seen = np.isfinite(ankles).all(-1)
+    if not seen.any():
+        raise SystemExit("This person's feet are never seen, and a robot has to stand: choose another with --person.")
     # the floor under this person: somebody on a stage stands on the robot's floor, too
-    standing = ankles[motion.planted] if motion.planted.any() else ankles
-    floor = float(np.nanmedian(standing[..., 2]) if motion.planted.any() else np.nanquantile(ankles[..., 2], 0.05))
+    rests = seen & motion.planted
+    floor = float(np.median(ankles[rests][:, 2]) if rests.any() else np.quantile(ankles[seen][:, 2], 0.05))
     pelvis, spine, thorax = (motion.joints[:, H36M[n]] for n in ("PELVIS", "SPINE", "THORAX"))
     origin = np.array([*pelvis[0, :2], floor])
     hips = (body.rest["left_hip"] + body.rest["right_hip"]) / 2
+    thick = -float(np.mean([body.soles[s][:, 2].min() for s in SIDES]))  # from the ankle down
     found = []
     for f in range(len(motion.joints)):
 
         def moved(place: Array) -> Array:
-            return scale * (place - origin) + [0, 0, body.sole]
+            return scale * (place - origin) + [0, 0, thick]
 
         def bone(a: str, b: str, f: int = f) -> Array:
             name = a.partition("_")[2], b.partition("_")[2]
@@ -180,12 +183,14 @@ def targets(body: Body, motion: Motion, scale: float) -> list[Goal]:
         for side, foot in (("left", 0), ("right", 2)):
             hip = place["pelvis"] + turn["pelvis"] @ (body.rest[f"{side}_hip"] - body.rest_pose["pelvis"][0])
             place[f"{side}_knee"] = hip + bone(f"{side}_hip", f"{side}_knee")
-            place[f"{side}_ankle"] = moved(of[f"{side}_ankle"][f])
             shoulder = waist + turn["torso"] @ (body.rest[f"{side}_shoulder"] - body.rest_pose["torso"][0])
             place[f"{side}_elbow"] = shoulder + bone(f"{side}_shoulder", f"{side}_elbow")
             place[f"{side}_wrist"] = place[f"{side}_elbow"] + bone(f"{side}_elbow", f"{side}_wrist")
             sole = motion.feet[f, foot + 1] - motion.feet[f, foot]
             turn[f"{side}_foot"] = axes(np.array([*sole[:2], 0]), np.cross(sole, np.cross([0, 0, 1.0], sole)))
+            place[f"{side}_ankle"] = moved(of[f"{side}_ankle"][f])
+            deep = place[f"{side}_ankle"][2] + (body.soles[side] @ turn[f"{side}_foot"].T)[:, 2].min()
+            place[f"{side}_ankle"][2] -= min(deep, 0)  # its feet are not the person's: none goes through the floor
         found.append({n: (place.get(n), turn.get(n)) for n in place | turn})
     return found
 
@@ -201,38 +206,69 @@ COSTS = {
     "wrist": (2, 0),
 }
 CALM = 0.1
+#: From so many frames the motion is begun, and the best is taken.
+BEGINNINGS = 5
 
 
 def follow(body: Body, wanted: list[Goal]) -> Array:
     """qpos (F, nq) by inverse kinematics within the joints' limits; what is not known in a frame pulls at nothing."""
+    model, configuration = body.model, body.configuration
     tasks = {}
     for name in wanted[0]:
         cost = COSTS[name.rpartition("_")[2]]
         frame = (body.bodies[name], "body") if name in body.bodies else (f"at_{name}", "site")
         tasks[name] = mink.FrameTask(*frame, position_cost=cost[0], orientation_cost=cost[1], lm_damping=0.1)
     # what no target decides stays near the pose before: an arm that is straight does not spin
-    calm = mink.PostureTask(body.model, cost=CALM)
-    limits = [mink.ConfigurationLimit(body.model)]
-    rows = []
-    for f, frame_targets in enumerate(wanted):
-        calm.set_target(body.configuration.q)
-        active: list[Any] = [calm]
-        for name, (place, turn) in frame_targets.items():
+    calm = mink.PostureTask(model, cost=CALM)
+    limits = [mink.ConfigurationLimit(model)]
+
+    def settle(q: Array, active: list[Any], steps: int) -> tuple[float, Array]:
+        """What is left of the targets from a start on, weighed, and the pose."""
+        configuration.update(q)
+        for _ in range(steps):
+            step = mink.solve_ik(configuration, [calm, *active], dt=1.0, solver="daqp", damping=1e-6, limits=limits)
+            configuration.integrate_inplace(step, 1.0)
+            if np.abs(step).max() < 1e-4:
+                break
+        left = sum(float(np.square(task.cost * task.compute_error(configuration)).sum()) for task in active)
+        return left, configuration.q.copy()
+
+    def towards(goal: Goal) -> list[Any]:
+        active = []
+        for name, (place, turn) in goal.items():
             neutral = body.rest_pose[name][1] if name in body.bodies else np.eye(3)
             at, axes_at = np.zeros(3) if place is None else place, neutral if turn is None else turn @ neutral
             if np.isfinite(at).all() and np.isfinite(axes_at).all():
                 turned = mink.SO3.from_matrix(axes_at)
                 tasks[name].set_target(mink.SE3.from_rotation_and_translation(turned, at))
                 active.append(tasks[name])
-        for _ in range(200 if f == 0 else 20):
-            if len(active) == 1:
-                break
-            step = mink.solve_ik(body.configuration, active, dt=1.0, solver="daqp", damping=1e-6, limits=limits)
-            body.configuration.integrate_inplace(step, 1.0)
-            if np.abs(step).max() < 1e-4:
-                break
-        rows.append(body.configuration.q.copy())
-    return np.array(rows)
+        return active
+
+    # An arm can reach a place in two ways, and a limit lets only one of them go on: from several frames on the robot
+    # goes from rest into the person's pose and then through time, forwards and backwards; the nearest track is taken.
+    best, best_left = np.empty(0), np.inf
+    for begin in np.unique(np.linspace(0, len(wanted) - 1, BEGINNINGS).astype(int)):
+        rows, total = [np.empty(0)] * len(wanted), 0.0
+        for frames in (range(begin, len(wanted)), range(begin - 1, -1, -1)):
+            q = rows[begin] if rows[begin].size else at_rest(body, wanted[begin])
+            for f in frames:
+                calm.set_target(q)
+                left, q = settle(q, towards(wanted[f]), 100 if f == begin else 20)
+                rows[f] = q
+                total += left
+        if total < best_left:
+            best, best_left = np.array(rows), total
+    return best
+
+
+def at_rest(body: Body, goal: Goal) -> Array:
+    """The robot's pose (nq,) at rest, at the person's place and turned as they are."""
+    rest, (at, turned) = np.array(body.model.qpos0), goal["pelvis"]
+    if at is not None and turned is not None and np.isfinite(at).all():
+        rest_at, rest_turned = body.rest_pose["pelvis"]
+        q = mink.SO3.from_matrix(turned @ rest_turned.T)
+        rest[:3], rest[3:7] = at + q.apply(rest[:3] - rest_at), (q @ mink.SO3(rest[3:7])).wxyz
+    return rest
 
 
 def joint_names(model: Any) -> list[str]:
@@ -260,7 +296,7 @@ def told(body: Body, motion: Motion, wanted: list[Goal], qpos: Array) -> str:
                 human = motion.joints[f, H36M[f"{s}_{b}".upper()]] - motion.joints[f, H36M[f"{s}_{a}".upper()]]
                 cosine = unit(human) @ unit(body.where(f"{s}_{b}") - body.where(f"{s}_{a}"))
                 turned.setdefault(bone, []).append(float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))))
-        below = min(below, *(body.lowest(f"{s}_foot") for s in SIDES))
+        below = min(below, *(body.corners(f"{s}_foot")[:, 2].min() for s in SIDES))
     lines = ["part        median   90 % below"]
     lines += [f"{p:<10} {np.nanmedian(v):5.1f} cm   {np.nanquantile(v, 0.9):5.1f} cm" for p, v in off.items()]
     lines += [f"{p:<10} {np.nanmedian(v):5.1f}°    {np.nanquantile(v, 0.9):5.1f}°" for p, v in turned.items()]
