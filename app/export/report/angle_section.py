@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import PersonMotion
 from sasmamba.app.export.report.findings import sighted
-from sasmamba.app.export.report.markup import Cell, Column, figure, plain, save_button, table, term
+from sasmamba.app.export.report.markup import Cell, Column, plain, save_button, table, term
+from sasmamba.app.export.report.measure_section import in_figures
 from sasmamba.app.export.report.plots import BOX, Curves, angle_plots
+from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.angle_bands import angle_states
 from sasmamba.app.motion.certainty import Certainty
+from sasmamba.app.motion.measure import Measure, Side
 from sasmamba.app.take import Take
 from sasmamba.models.angles import ANGLES, Angle
 
@@ -23,8 +26,14 @@ _FEET_UNSEEN = (
 )
 
 
-def angles(take: Take, people: list[PersonMotion]) -> str:
-    """The joint angles of everybody, as a table and over time, and buttons that save them."""
+def angles(take: Take, people: list[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
+    """The joint angles of everybody, as a table and over time, and buttons that save them.
+
+    Args:
+        take: what they are of.
+        people: of the take.
+        measured: everybody's measures, by track id.
+    """
     if not people:
         return ""
     until_s = float(take.times_s[-1]) + 1 / float(take.meta.fps)
@@ -46,46 +55,50 @@ def angles(take: Take, people: list[PersonMotion]) -> str:
         )
         parts.append(
             f'<div class="of-person" data-person="{motion.track_id}"><h3>Person {motion.track_id}</h3>'
-            f'{_ranges(motion, shown)}{_legend(motion)}<div class="plots">{plots}</div>'
+            f"{_ranges(motion.track_id, shown, measured[motion.track_id])}{_legend(motion)}"
+            f'<div class="plots">{plots}</div>'
             f"{'' if motion.feet_seen.any() else _FEET_UNSEEN}</div>"
         )
     save = f"{save_button('angle_ranges', 'the table')}{save_button('angles', 'angles of every frame')}"
     return "\n".join([*parts, f'<p class="choices">{save}</p></section>'])
 
 
-def _ranges(motion: PersonMotion, shown: list[Angle]) -> str:
-    columns = [
-        Column("Angle", "angle"),
-        Column("Side", "side"),
-        Column("Least", "min_deg", True),
-        Column("Greatest", "max_deg", True),
-        Column(term("Range"), "range_deg", True),
-        Column("Mean", "mean_deg", True),
+def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str:
+    columns = [Column("Angle", "angle"), Column("Side", "side")]
+    columns += [
+        Column(term(head) if head in WORDS else head, what, True)
+        for what, head in (
+            ("min", "Least"),
+            ("max", "Greatest"),
+            ("range", "Range"),
+            ("mean", "Mean"),
+            ("peak_velocity", "Peak speed"),
+        )
     ]
+    whats = [column.name for column in columns[2:]]
+    known = {(row.name, row.side): row for row in measured if row.group == "range_of_motion"}
 
     def rows() -> Iterator[tuple[str, list[Cell]]]:
-        known = motion.angles()
         for angle in shown:
             for series in angle.series:
-                values = known[series][np.isfinite(known[series])]
-                side = series.partition("_")[0] if angle.sides else "both"
-                own = f' data-person="{motion.track_id}" data-series="{series}"'
-                yield own, [Cell(angle.label, f"person {motion.track_id} {angle.name}"), Cell(side), *_extremes(values)]
+                side: Side = "both" if not angle.sides else "left" if series.startswith("left") else "right"
+                found = [known[f"{angle.name}_{what}", side] for what in whats]
+                cells = [Cell(angle.label), Cell(side if angle.sides else "–")]
+                cells += [
+                    Cell(in_figures(row), "" if row.value is None else f"{row.value:.1f}", what)
+                    for row, what in zip(found, whats, strict=True)
+                ]
+                why = f' title="{plain(found[0].sentence)}"' if found[0].why_not else ""
+                yield f' data-person="{person}" data-series="{series}"{why}', cells
 
-    return table("angle_ranges", f"Joint angles of person {motion.track_id}, in degrees", columns, rows())
-
-
-def _extremes(values: NDArray) -> list[Cell]:
-    """Least, greatest, range and mean of what is known of an angle (n,), degrees."""
-    if not len(values):
-        return [Cell("–", "", what) for what in ("min", "max", "range", "mean")]
-    found = {
-        "min": values.min(),
-        "max": values.max(),
-        "range": values.max() - values.min(),
-        "mean": values.mean(),
-    }
-    return [Cell(figure(float(v), 0, "°"), f"{float(v):.1f}", what) for what, v in found.items()]
+    reasons = dict.fromkeys(
+        f"{angle.label} {row.sentence}."
+        for angle in shown
+        for row in known.values()
+        if row.name == f"{angle.name}_min" and row.why_not
+    )
+    told = "".join(f'<p class="fine">{plain(reason)}</p>' for reason in reasons)
+    return table("angle_ranges", f"Joint angles of person {person}, in degrees", columns, rows()) + told
 
 
 def _legend(motion: PersonMotion) -> str:

@@ -69,7 +69,7 @@ def _named(kind: str) -> str:
 
 def _of_person(take: Take, motion: PersonMotion) -> list[Event]:
     who, time, frame_s = motion.track_id, motion.times_s, 1 / float(take.meta.fps)
-    out = [Event("presence", who, float(time[0]), float(time[-1]), "there")]
+    out = [Event("presence", who, float(time[0]), float(time[-1]), "in the video")]
     out += [Event("contact", who, c.from_s, c.to_s, f"{c.side} foot on the ground") for c in contacts(motion)]
     here = sighted(take, motion)
     for text, flags in (

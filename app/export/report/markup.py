@@ -44,6 +44,11 @@ def save_button(kind: str, what: str) -> str:
     return f'<button type="button" data-save="{kind}">Save {plain(what)} as CSV</button>'
 
 
+def more_on_page(count: int) -> str:
+    """Says on paper that the page has more."""
+    return f'<p class="printed">And {count} more: see the page.</p>' if count > 0 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """Of a table: its heading, as HTML, and its name in a file; figures stand to the right."""
@@ -63,7 +68,14 @@ class Cell:
 
 
 def table(kind: str, label: str, columns: Sequence[Column], rows: Iterable[tuple[str, Sequence[Cell]]]) -> str:
-    """A table that scrolls by itself where it is too wide; rows with their attributes, the first cell heads each."""
+    """A table that scrolls by itself where it is too wide.
+
+    Args:
+        kind: as the script knows it.
+        label: for those who listen to the page.
+        columns: of the table.
+        rows: of each its attributes, as HTML, and its cells; the first heads the row.
+    """
 
     def attributes(cell: Cell, column: Column) -> str:
         value = "" if cell.value is None else f' data-value="{plain(cell.value)}"'

@@ -19,6 +19,8 @@ from sasmamba.app.export.report.compare_section import comparison
 from sasmamba.app.export.report.data import payload, script_safe
 from sasmamba.app.export.report.events import events
 from sasmamba.app.export.report.markup import plain
+from sasmamba.app.export.report.measure_section import measures
+from sasmamba.app.motion.performance import view_of
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.files import atomic_path
@@ -95,6 +97,8 @@ def write_page(
     told = payload(take, placement, people, events(take, people, outcome.findings))
     # only names that a reader sees: the page is passed on
     told |= {"title": outcome.title, "name": path.stem}
+    measured = {motion.track_id: motion.measures(view_of(take, placement, motion.track_id)) for motion in people}
+    told["measures"] = [row.plain() for rows in measured.values() for row in rows]
     texts = {
         "POLICY": _policy(script, render),
         "TITLE": plain(outcome.title),
@@ -103,9 +107,10 @@ def write_page(
         "SCRIPT": script.removeprefix("\n"),
         "EXCEPT": beside,
         "WARNINGS": sections.warning_list(take, placement, people, outcome),
-        "SUMMARY": sections.summary(take, placement, people, outcome),
-        "MEASURES": "",
-        "ANGLES": angles(take, people),
+        "PEOPLE": sections.people_table(take, people),
+        "ABOUT": sections.about_run(take, placement, people, outcome),
+        "MEASURES": measures(people, measured),
+        "ANGLES": angles(take, people, measured),
         "COMPARISON": comparison(people),
         "WORDS": sections.words(),
         "DATA": script_safe(told),

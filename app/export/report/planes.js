@@ -60,18 +60,26 @@ class PlaneView extends View {
     if (pose || !this.at) this.at = pose ? this.middle(pose.joints) : [0, 0];
     this.aim();
     pen.globalAlpha = 1;
-    pen.fillStyle = "#20242b";
+    pen.fillStyle = this.onPaper ? "#ffffff" : "#20242b";
     pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.lineCap = pen.lineJoin = "round";
     this.paintHeights();
     if (pose) this.paintBodies([{ person: whose, pose }]);
     pen.font = `${12 * ratio}px system-ui, sans-serif`;
-    pen.fillStyle = "#c3cad4"; pen.textAlign = "left"; pen.textBaseline = "top";
+    pen.fillStyle = this.onPaper ? "#444b55" : "#c3cad4"; pen.textAlign = "left"; pen.textBaseline = "top";
     pen.fillText(this.sideways ? "Side" : "Front", 8 * ratio, 6 * ratio);
     if (!pose) {
       pen.textAlign = "center";
       pen.fillText("not there now", canvas.width / 2, canvas.height / 2);
     }
+  }
+
+  // Light and of a size of its own while the page is printed, whether or not it is shown on the screen.
+  print(on) {
+    this.onPaper = on;
+    if (!on) { this.resize(); this.draw(); return; }
+    this.canvas.width = 1100; this.canvas.height = 520; this.ratio = 2.2;
+    this.paint();
   }
 
   // The floor, a line every half metre above it, and an upright one through the middle of the body.
@@ -84,7 +92,7 @@ class PlaneView extends View {
       const y = floor - half / 2 * scale;
       pen.strokeStyle = half ? "rgba(142,154,172,.28)" : "#8e9aac"; pen.lineWidth = (half ? 1 : 1.5) * ratio;
       pen.beginPath(); pen.moveTo(0, y); pen.lineTo(canvas.width, y); pen.stroke();
-      pen.fillStyle = "#a3adba";
+      pen.fillStyle = this.onPaper ? "#444b55" : "#a3adba";
       if (half % 2 === 0) pen.fillText(`${half / 2} m`, canvas.width - 5 * ratio, y - ratio);
     }
     pen.setLineDash([4 * ratio, 5 * ratio]);

@@ -6,7 +6,18 @@ from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.assumed import assumed
 from sasmamba.app.export.report.data import hex_of
 from sasmamba.app.export.report.findings import figures, warnings
-from sasmamba.app.export.report.markup import Cell, Column, figure, plain, save_button, seek_button, slug, table, term
+from sasmamba.app.export.report.markup import (
+    Cell,
+    Column,
+    figure,
+    more_on_page,
+    plain,
+    save_button,
+    seek_button,
+    slug,
+    table,
+    term,
+)
 from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.checks import CheckFinding, grouped
@@ -14,8 +25,8 @@ from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
 
-#: So many warnings are printed; the page has all.
-_PRINTED = 6
+#: So many warnings, and so many people, are printed (see print.css); the page has all.
+_PRINTED_WARNINGS, _PRINTED_PEOPLE = 5, 6
 
 
 def subtitle(take: Take, people: list[PersonMotion], outcome: Outcome) -> str:
@@ -40,7 +51,7 @@ def warning_list(take: Take, placement: Placement, people: list[PersonMotion], o
             '<section class="checks"><h2>Warnings</h2><p class="fine">None of the checks found cause to.</p></section>'
         )
     items = "\n".join(f"<li>{sentence}</li>" for sentence in every)
-    more = f'<p class="printed">And {len(every) - _PRINTED} more: see the page.</p>' if len(every) > _PRINTED else ""
+    more = more_on_page(len(every) - _PRINTED_WARNINGS)
     return f'<section class="warnings"><h2>Warnings</h2><ul>\n{items}\n</ul>{more}</section>'
 
 
@@ -51,8 +62,8 @@ def _found(group: list[CheckFinding]) -> str:
     return f"{plain(worst.who)} {plain(worst.told)}: {times}: {plain(worst.reason)}"
 
 
-def summary(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
-    """The run, everybody in figures, and what was assumed."""
+def about_run(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
+    """How the motion was found, and what was assumed."""
     meta = take.meta
     every = "every frame" if take.pose2d_every == 1 else f"one frame in {take.pose2d_every} and in the last"
     run = {
@@ -66,13 +77,16 @@ def summary(take: Take, placement: Placement, people: list[PersonMotion], outcom
     if outcome.stage_ms:
         stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.stage_ms.items())
         run["Time it took"] = f"{outcome.fps:.1f} frames/s; milliseconds per frame: {stages}"
-    parts = ['<section class="summary"><h2>Summary</h2>', _list(run)]
+    parts = ['<section class="summary"><h2>How it was measured</h2>', _list(run)]
     if people:
-        parts += [_people(take, people), "<div><h3>Assumed</h3>", _list(assumed(take, placement)), "</div>"]
+        parts += ["<div><h3>Assumed</h3>", _list(assumed(take, placement)), "</div>"]
     return "\n".join([*parts, "</section>"])
 
 
-def _people(take: Take, people: list[PersonMotion]) -> str:
+def people_table(take: Take, people: list[PersonMotion]) -> str:
+    """Everybody in figures."""
+    if not people:
+        return ""
     columns = [
         Column("Person", "person"),
         Column("Frames seen", "frames_seen", True),
@@ -101,9 +115,10 @@ def _people(take: Take, people: list[PersonMotion]) -> str:
         cells = [Cell(figure(*one), "" if one[0] != one[0] else f"{one[0]:.{one[1]}f}") for one in told]
         rows.append(("", [Cell(chip, str(motion.track_id)), *cells]))
     return (
-        table("people", "People in figures", columns, rows)
-        + '<p class="fine">Speeds are of the pelvis over the floor, each over half a second; they depend on what is '
-        f"assumed below, joint angles hardly do.</p>{save_button('people', 'this table')}"
+        f'<section class="summary"><h2>People</h2>{table("people", "People in figures", columns, rows)}'
+        f"{more_on_page(len(people) - _PRINTED_PEOPLE)}"
+        '<p class="fine">Speeds are of the pelvis over the floor, each over half a second; they depend on what is '
+        f"assumed below, joint angles hardly do.</p>{save_button('people', 'this table')}</section>"
     )
 
 

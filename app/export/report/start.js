@@ -44,6 +44,10 @@ async function start() {
   eventTable = new Events();
   if (people.length) choose(people[0].id);
   if (people.length) comparison = new Comparison();
+  for (const [event, on] of [["beforeprint", true], ["afterprint", false]]) window.addEventListener(event, () => {
+    for (const one of [side, front]) one.print(on);
+    byId("printed-person").textContent = chosen ? `Person ${chosen.id} at ${times[frame].toFixed(2)} s; angles and measures are theirs.` : "";
+  });
   show(0);
   ready = true;
 }

@@ -97,6 +97,12 @@ class AngleTables {
     if (box) this.stretch = new Stretch(box, "of the table of angles", () => this.update());
   }
 
+  rows() {
+    const whats = this.cells[0].cells.map(td => td.dataset.what), unit = what => what === "peak_velocity" ? "deg_s" : "deg";
+    return [["person", "angle", "from_s", "to_s", ...whats.map(what => `${what}_${unit(what)}`)],
+      ...this.cells.map(({ person, series, cells }) => [person.id, series, ...this.stretch.span, ...cells.map(td => td.dataset.value)])];
+  }
+
   update() {
     const whole = this.stretch.isWhole;
     for (const { person, series, cells } of this.cells) {
@@ -148,8 +154,16 @@ class Events {
   }
 }
 
+// Lists of dictionaries as rows under their keys.
+function keyed(list) {
+  const keys = Object.keys(list[0] ?? {});
+  return [keys, ...list.map(one => keys.map(key => one[key]))];
+}
+
 const TABLES = {
   angles: angleRows,
+  angle_ranges: () => angleTables.rows(),
+  measures: () => keyed(data.measures),
   events: () => [["kind", "person", "from_s", "to_s", "what"], ...data.events],
   comparison: () => comparison.rows(),
 };
