@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
@@ -40,6 +41,12 @@ MOST_SECONDS = 1_000_000_000
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
 
+
+#: Settings that `Settings.kept` tells of.
+_KEPT = (
+    "start_s", "end_s", "max_frames", "stream", "person", "lifter", "flip", "refine", "smooth", "fov_deg", "body",
+    "intrinsics", "height_m", "pitch_deg", "roll_deg", "keep_inferred",
+)  # fmt: skip
 
 #: The longest look-ahead: half the longest window, more than which changes nothing.
 MOST_LOOKAHEAD = 121
@@ -178,6 +185,33 @@ class Settings(SharedSettings):
             raise _usage(GLSMAMBA_NEEDS)
         if not 1 <= self.pose2d_every <= MOST_POSE2D_EVERY:
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What to read, lift and place a take by again, as plain values; goes into files of poses."""
+        values = {name: getattr(self, name) for name in _KEPT}
+        camera = self.intrinsics
+        values["intrinsics"] = None if camera is None else [camera.fx, camera.fy, camera.cx, camera.cy]
+        if isinstance(self.height_m, dict):
+            values["height_m"] = {str(i): height for i, height in self.height_m.items()}
+        return values
+
+    @classmethod
+    def of_kept(cls, values: Mapping[str, Any]) -> Settings:
+        """The settings that `kept` told of; those that it says nothing of are as ever.
+
+        Raises:
+            UserError: a value that no run can have.
+        """
+        given = {name: values[name] for name in _KEPT if name in values}
+        try:
+            if given.get("intrinsics") is not None:
+                given["intrinsics"] = Intrinsics(*map(float, given["intrinsics"]))
+            if isinstance(given.get("height_m"), Mapping):
+                given["height_m"] = {int(i): float(height) for i, height in given["height_m"].items()}
+            return cls(**given)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"The settings that the poses were made with cannot be understood ({error}).") from error
 
     @property
     def export_options(self) -> ExportOptions:

@@ -303,6 +303,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         # who wants the lifter's guesses wants those of legs, too, unless they say otherwise
         guesses = settings.keep_inferred and settings.body == "auto"
         take.upper = people_without_legs(take, "full" if guesses else settings.body)
+        take.settings = settings.kept
         if settings.smooth:
             smooth_take(take)
         files = []
