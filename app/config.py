@@ -187,6 +187,12 @@ class Settings(SharedSettings):
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
 
     @property
+    def shows_guesses(self) -> bool:
+        """Whether legs are shown, too, that are hardly ever seen: who wants the lifter's guesses wants those, unless they
+        say otherwise."""
+        return self.keep_inferred and self.body == "auto"
+
+    @property
     def kept(self) -> dict[str, Any]:
         """What to read, lift and place a take by again, as plain values; goes into files of poses."""
         values = {name: getattr(self, name) for name in _KEPT}

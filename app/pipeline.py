@@ -300,10 +300,8 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         absent = "" if settings.person is None else keep_person(take, settings.person)
-        # who wants the lifter's guesses wants those of legs, too, unless they say otherwise
-        guesses = settings.keep_inferred and settings.body == "auto"
-        take.upper = people_without_legs(take, "full" if guesses else settings.body)
-        take.settings = settings.kept
+        take.upper = people_without_legs(take, "full" if settings.shows_guesses else settings.body)
+        take.settings = {**settings.kept, "cut_short": take.cut_short, "seen_by": pose2d.name}
         if settings.smooth:
             smooth_take(take)
         files = []

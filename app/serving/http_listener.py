@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from sasmamba.app.serving.gate import MOST_CLIENTS, SEND_S, Gate, HeadTooLong, Refusal, read_head
+from sasmamba.app.serving.gate import HEAD_S, MOST_CLIENTS, SEND_S, Gate, HeadTooLong, Refusal, read_head
 from sasmamba.common.errors import UserError
 
 _TITLE = "sasmamba-demo"
@@ -177,6 +177,35 @@ class Handler(BaseHTTPRequestHandler):
     def wants_socket(self) -> bool:
         """Whether it is to become a WebSocket."""
         return self.headers.get("Upgrade", "").lower() == "websocket"
+
+    def body(self, most_bytes: int) -> bytes | None:
+        """What a request brings beside its head; None where it was refused: no length, too long, or too slow.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        given = self.headers.get_all("Content-Length") or []
+        if len(given) != 1 or not given[0].strip().isdecimal() or not given[0].isascii() or len(given[0]) > 12:
+            self.refuse(Refusal(HTTPStatus.LENGTH_REQUIRED, "The request must say how long it is."))
+            return None
+        length, end = int(given[0]), time.monotonic() + HEAD_S
+        if length > most_bytes:
+            self.refuse(Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {most_bytes} bytes are read."))
+            return None
+        content = self.rest
+        try:
+            while len(content) < length:
+                self.connection.settimeout(max(0.01, end - time.monotonic()))
+                piece = self.connection.recv(min(65536, length - len(content)))
+                if not piece or time.monotonic() > end:
+                    raise TimeoutError
+                content += piece
+        except TimeoutError:
+            self.refuse(Refusal(HTTPStatus.REQUEST_TIMEOUT, "The request did not end in time."))
+            return None
+        finally:
+            self.connection.settimeout(SEND_S)
+        return content[:length]
 
     def refuse(self, refusal: Refusal) -> None:
         """Says why not."""
