@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -188,8 +188,8 @@ class Settings(SharedSettings):
 
     @property
     def shows_guesses(self) -> bool:
-        """Whether legs are shown, too, that are hardly ever seen: who wants the lifter's guesses wants those, unless they
-        say otherwise."""
+        """Whether legs are shown that are hardly ever seen: who wants the lifter's guesses wants those, unless they say
+        otherwise."""
         return self.keep_inferred and self.body == "auto"
 
     @property
@@ -218,6 +218,16 @@ class Settings(SharedSettings):
             return cls(**given)
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"The settings that the poses were made with cannot be understood ({error}).") from error
+
+    def over(self, values: Mapping[str, Any]) -> Settings:
+        """These settings, and where they are the default ones those that `kept` told of.
+
+        Raises:
+            UserError: a value that no run can have.
+        """
+        before, default = Settings.of_kept(values), Settings()
+        said = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(before, **{name: value for name, value in said.items() if value != getattr(default, name)})
 
     @property
     def export_options(self) -> ExportOptions:
@@ -279,17 +289,21 @@ class Job:
         source: the video.
         out: the render, .mp4 or .gif.
         poses: also save the poses here (.npz), or None.
+        from_poses: take people from here (.npz, as they were saved) instead of finding them; None: find them.
+        fixes: apply the corrections of this file to what was found, or None.
 
     Raises:
-        UserError: a file of another kind, or one that would overwrite the video (exit code 2).
+        UserError: a file of another kind, or one that would overwrite the video or what is read (exit code 2).
     """
 
     source: Path
     out: Path
     poses: Path | None = None
+    from_poses: Path | None = None
+    fixes: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("source", "out", "poses"):
+        for name in ("source", "out", "poses", "from_poses", "fixes"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
         if self.out.suffix.lower() not in RENDER_SUFFIXES:
@@ -300,6 +314,8 @@ class Job:
             raise _usage(f"The render would overwrite the video {self.source}; choose another --out.")
         if self.poses is not None and same_file(self.poses, self.source):
             raise _usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
+        if self.poses is not None and self.from_poses is not None and same_file(self.poses, self.from_poses):
+            raise _usage(f"The poses would overwrite {self.from_poses}; choose another --save-poses.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,14 @@ class Take:
             del self.tracks[i]
         return len(spurious)
 
+    def keep_person(self, person: int) -> str:
+        """Forgets everybody but one; where there is nobody of that number, forgets nobody and says who is there."""
+        if person in self.tracks:
+            self.tracks = {person: self.tracks[person]}
+            return ""
+        there = ", ".join(f"{i} in {len(t.people)} frames" for i, t in sorted(self.tracks.items()))
+        return f"--person {person}: there is no such person; {f'found are {there}' if there else 'nobody was found'}."
+
     def people_at(self, frame: int) -> tuple[Person2D, ...]:
         """Who is where in a frame: people seen in it or, where the 2D stage passed it over, people seen in both
         detection frames around it, on the straight line between. Good to lift and to draw; what was seen is in

@@ -93,7 +93,8 @@ class _Work:
         )
         self.moved: dict[int, dict[int, set[int]]] = {}
         self._times = take.seconds() + start_s
-        self._half_frame_s = 0.5 / float(take.meta.fps)
+        apart = np.diff(self._times) if take.frames > 1 else np.array([1 / float(take.meta.fps)])
+        self._apart_s = 0.75 * np.maximum(np.append(apart, apart[-1]), np.insert(apart, 0, apart[0]))[: take.frames]
 
     def apply(self, correction: Correction) -> None:
         """Raises DoesNotApply where it does not."""
@@ -122,21 +123,21 @@ class _Work:
 
     def _frame(self, time_s: float) -> int:
         """The frame of a time."""
-        after = int(np.searchsorted(self._times, time_s))
-        near = [f for f in (after - 1, after) if 0 <= f < len(self._times)]
-        frame = min(near, key=lambda f: abs(self._times[f] - time_s), default=None)
-        if frame is None or abs(self._times[frame] - time_s) > 1.5 * self._half_frame_s:
+        frame = self._nearest(time_s)
+        if abs(self._times[frame] - time_s) > self._apart_s[frame]:
             raise DoesNotApply(f"there is no frame at {time_s:.2f} s")
         return frame
 
+    def _nearest(self, time_s: float) -> int:
+        return int(np.abs(self._times - time_s).argmin())
+
     def _stretch(self, from_s: float, to_s: float) -> range:
         """The frames from a time to a time, which then are detection frames, all of them."""
-        begin = int(np.searchsorted(self._times, from_s - self._half_frame_s))
-        end = int(np.searchsorted(self._times, to_s + self._half_frame_s))
-        if begin >= end:
+        begin, end = self._nearest(from_s), self._nearest(to_s)
+        if to_s < self._times[begin] - self._apart_s[begin] or from_s > self._times[end] + self._apart_s[end]:
             raise DoesNotApply(f"there is no frame from {from_s:.2f} s to {to_s:.2f} s")
-        self._detect(range(begin, end))
-        return range(begin, end)
+        self._detect(range(begin, end + 1))
+        return range(begin, end + 1)
 
     def _detect(self, frames: Iterable[int]) -> None:
         """Makes frames that the 2D stage passed over detection frames, with everybody where they are taken to be."""

@@ -188,7 +188,7 @@ class Picture {
     if (mine && drag && drag.to) joints.set([...drag.to, 1], 3 * drag.joint);
     const at = k => [this.left + this.scale * joints[3 * k], this.top + this.scale * joints[3 * k + 1]];
     pen.globalAlpha = mine ? 1 : .55;
-    pen.lineCap = "round";
+    pen.lineCap = pen.lineJoin = "round";
     for (const [a, b, side] of about.edges) {
       if (!(joints[3 * a + 2] > 0 && joints[3 * b + 2] > 0)) continue;
       for (const [width, style] of [[(mine ? 5 : 3.5), "#0e1013"], [(mine ? 3 : 2), side === "middle" ? person.color : state.motion.sides[side]]]) {

@@ -1,4 +1,4 @@
-"""The page for corrections, over HTTP on this machine alone: pictures of frames, 2D and 3D as JSON, corrections back."""
+"""The page for corrections, over HTTP on this machine alone: pictures and poses to it, corrections back."""
 
 from __future__ import annotations
 

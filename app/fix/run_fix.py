@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,19 +13,16 @@ from sasmamba.app.config import Settings, default_out
 from sasmamba.app.export.saved_take import read_take
 from sasmamba.app.fix.desk import Desk
 from sasmamba.app.fix.fix_server import FixServer
-from sasmamba.app.fix.fixes_file import Fixes, beside, new_fixes, read_fixes, write_fixes
+from sasmamba.app.fix.fixes_file import beside, new_fixes, read_fixes, write_fixes
 from sasmamba.app.fix.frame_pictures import FramePictures
 from sasmamba.app.fix.relifting import RememberingLifter
+from sasmamba.app.from_poses import check_belongs, lifter_of
 from sasmamba.app.io.video_file import VideoFile
-from sasmamba.app.take import Take
-from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, claimed, same_file
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 
-#: A container may promise so many frames too many or too few, or this share of them.
-_FRAMES, _SHARE = 2, 0.02
 #: Ctrl-C is looked for so often while the page is there.
 _TURN_S = 0.2
 
@@ -113,15 +110,24 @@ def run_fix(
         UserError: anything a person can mend; corrections that were made are kept.
     """
     take = read_take(job.poses)
-    settings = Settings.of_kept(take.settings)
+    settings = replace(Settings.of_kept(take.settings), device=device, threads=threads)
     fixes = read_fixes(job.kept) if job.apply is not None or job.kept.exists() else None
-    with Stop.on_interrupt() as stop, _belonging(job, take, settings) as video, claimed(job.written):
+    with Stop.on_interrupt() as stop, _part(job.video, settings) as video, claimed(job.written):
+        check_belongs(take, job.poses, video)
         if fixes is None:
             fixes = new_fixes(job.video, take.meta)
         fixes.check(take.meta, job.kept)
         for path in (job.written, job.kept):
             check_writable(path)
-        desk = _desk(job, take, settings, fixes, float(video.start_s), resolve_device(device), threads, progress)
+        desk = Desk(
+            take,
+            settings,
+            RememberingLifter(lifter_of(settings)),
+            fixes,
+            start_s=float(video.start_s),
+            autosave=job.kept if job.apply is None else None,
+            progress=progress,
+        )
         report = FixReport()
 
         def save() -> str:
@@ -150,30 +156,6 @@ def run_fix(
         return report
 
 
-def _desk(
-    job: FixJob,
-    take: Take,
-    settings: Settings,
-    fixes: Fixes,
-    start_s: float,
-    device: str,
-    threads: int | None,
-    progress: Progress,
-) -> Desk:
-    from sasmamba.app.lifting.lifter import Lifter  # brings torch
-
-    lifter = Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine, threads=threads)
-    return Desk(
-        take,
-        settings,
-        RememberingLifter(lifter),
-        fixes,
-        start_s=start_s,
-        autosave=job.kept if job.apply is None else None,
-        progress=progress,
-    )
-
-
 def _part(video: Path, settings: Settings, start_s: Fraction | None = None) -> VideoFile:
     """The part of a video that the poses are of, or what follows a time in it."""
     if start_s is not None:
@@ -185,29 +167,6 @@ def _part(video: Path, settings: Settings, start_s: Fraction | None = None) -> V
         max_frames=settings.max_frames,
         stream=settings.stream,
     )
-
-
-def _belonging(job: FixJob, take: Take, settings: Settings) -> VideoFile:
-    """The video, opened.
-
-    Raises:
-        UserError: it is another one than the poses are of (exit code 2), or cannot be read.
-    """
-    video = _part(job.video, settings)
-    given = f"{video.meta.width}×{video.meta.height} pixels at {float(video.meta.fps):.4g} frames/s"
-    wanted = f"{take.meta.width}×{take.meta.height} at {float(take.meta.fps):.4g}"
-    same = given.replace(" pixels", "").removesuffix(" frames/s") == wanted
-    promised, cut_short = video.meta.frames, bool(take.settings.get("cut_short"))
-    if same and promised is not None:
-        given, wanted = f"{promised} frames", f"{take.frames}"
-        away = take.frames - promised if cut_short else abs(take.frames - promised)
-        same = away <= max(_FRAMES, _SHARE * take.frames)
-    if not same:
-        raise UserError(
-            f"{job.poses} is not of {job.video}: the video has {given}, the poses are of one with {wanted}.",
-            exit_code=2,
-        )
-    return video
 
 
 def _again(job: FixJob, settings: Settings) -> str:
