@@ -13,8 +13,9 @@ from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.take import Take
 
-#: Bones are fitted to a person's windows together. Those that stay as they were after a correction differ from what all
-#: windows would say by now, and poses with them, by so much at most, metres; here a wrist moves by half a body's height.
+#: Bones are fitted to all of a person's windows. Those that stay as they were after a correction differ from what all
+#: windows would say by now, and poses with them, by so much at most, metres; here a wrist moves by half a body's
+#: height.
 BONES_M = 5e-4
 
 
