@@ -1,7 +1,7 @@
 """Three moments of a GLB of --export glb, as Blender renders them side by side: the picture of the animator's guide.
 
-    pip install bpy                 # Blender as a package, in an environment of its own
-    python tools/blender_picture.py video_3d.glb animator.webp
+pip install bpy                 # Blender as a package, in an environment of its own
+python tools/blender_picture.py video_3d.glb animator.webp
 """
 
 from __future__ import annotations
