@@ -291,7 +291,7 @@ def fit_uncertainty(
     def draw(batch: int, seed: int) -> tuple[Tensor, Tensor]:
         kind = _NOISE[seed // batch % len(_NOISE)]
         g = torch.Generator().manual_seed(1_000_003 * config.seed + seed)
-        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch) if kind else None)
+        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch, None) if kind else None)
         return sample.xyc, sample.target
 
     def told(done: int) -> None:
