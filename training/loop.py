@@ -90,7 +90,7 @@ def simulation(config: TrainConfig, root: Path, device: torch.device) -> tuple[S
     if config.bodies:
         people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(device)
     seen_by = rig_from(root / config.cameras if config.cameras else None)
-    return Simulator(kept, shares, bodies, rig, people, config.rare), held, seen_by
+    return Simulator(kept, shares, bodies, rig, people, config.rare, config.varied), held, seen_by
 
 
 def _seed(*parts: int) -> int:

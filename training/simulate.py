@@ -16,6 +16,7 @@ from sasmamba.training.cameras import Cameras, Rig, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard
 from sasmamba.training.occlusion import hidden
+from sasmamba.training.pose_variety import varied_poses
 from sasmamba.training.rarity import moments
 
 #: Share of the clips that `random_rotation` turns, and how fast at most: a somersault takes two thirds of a second.
@@ -187,6 +188,7 @@ class Simulator:
         rig: Human3.6M's cameras to use for a quarter of the clips, or None.
         people: measured people to retarget most of the motion to, or None.
         rare: share of the clips that are drawn by how rare the pose in their middle is.
+        varied: share of the clips whose poses are changed, see `varied_poses`.
     """
 
     def __init__(
@@ -197,8 +199,9 @@ class Simulator:
         rig: Rig | None,
         people: Bodies | None = None,
         rare: float = 0.0,
+        varied: float = 0.0,
     ) -> None:
-        self.people, self.rare = people, rare
+        self.people, self.rare, self.varied = people, rare, varied
         self.motion, self.bodies, self.rig = motion, bodies, rig
         counts = torch.zeros(len(weights), device=motion.length.device).index_add_(
             0, motion.source, motion.length.float().sqrt()
@@ -250,6 +253,8 @@ class Simulator:
         zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
         turn = torch.stack([yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one], -1)
         joints, root = (torch.einsum("bij,bt...j->bt...i", turn.view(B, 3, 3), x) for x in (joints, root))
+        if self.varied:
+            joints = varied_poses(joints, time / 60, self.varied, g)
         joints, root = random_rotation(joints, root, time / 60, g)
 
         cameras, root = self._cameras(joints, root, g)
