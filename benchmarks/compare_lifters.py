@@ -7,9 +7,9 @@
 SasMamba against PoseMamba and a temporal convolution, and SasMamba without its parts: the stride scan (plain, or summed
 as in the authors' code), the structure-aware convolution (plain depthwise instead; K = 1), scan directions. Prints a
 table and writes comparison.json and comparison.png. Validation is on the held-out subject and on the held-out clips
-("acr": acrobatics, retargeted to that subject's body, true 2D), averaged weights; "angles": mean absolute error of knees,
-hips, elbows and shoulders from noisy 2D, degrees. Minutes are of CPU time per thread where a CPU trains, so that what
-else runs on the machine favours nobody.
+("acr": acrobatics, retargeted to that subject's body, true 2D), averaged weights; "angles" are mean absolute errors of
+knees, hips, elbows and shoulders from noisy 2D, in degrees. Minutes are of CPU time per thread where a CPU trains, so
+that what else runs on the machine favours nobody.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ def main() -> None:
     results: dict[str, Any] = {}
     shown = ["true P1", "true P2", "noisy P1", "noisy P2", "noisy acceleration", "noisy all MAE"]
     shown += ["acrobatics P1"] if named.any() else []
-    head = ["params", "steps", "frames/s", "train", *(h.replace("eleration", "").replace("obatics", "").replace("noisy all MAE", "angles") for h in shown)]
+    columns = [h.replace("eleration", "").replace("obatics", "").replace("noisy all MAE", "angles") for h in shown]
+    head = ["params", "steps", "frames/s", "train", *columns]
     print(f"{'':26}" + "".join(f"{h:>10}" for h in head), flush=True)
     for name in names:
         torch.manual_seed(args.seed)
