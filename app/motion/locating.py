@@ -16,9 +16,9 @@ from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
-#: A depth seen as well as this person's ever is is believed over so many seconds; one that is worth a hundredth, over
+#: Depths are evened out over so many seconds first where this person's is seen best; where it is worth a tenth, over
 #: ten times as many.
-_WALK_S = 0.15
+_BELIEVED_S = 0.1
 #: Where somebody is put of whom so little was seen that not even their size tells.
 UNKNOWN_DEPTH_M = 5.0
 #: A frame tells how far somebody is where their pose and its picture are at least so alike (cosine, from the pelvis).
@@ -148,7 +148,8 @@ def _smooth(time: NDArray, values: NDArray, trust: NDArray, kind: Sequence[int])
         weight = np.maximum(weight, 1e-3)
         if of == 1 and len(time) > 1:
             # of whom little is seen for longer than smoothing reaches, what was seen before and after tells more
-            filled = compromise(weight * np.gradient(time) / _WALK_S**2, filled, 1 / np.diff(time), 0 * time[1:])
+            stay = weight**2 * np.gradient(time) / _BELIEVED_S**2
+            filled = compromise(stay, filled, 1 / np.diff(time), 0 * time[1:])
         out[:, k] = zero_phase(time, filled, (_ACROSS_S, _DEPTH_S)[of], degree=1, weights=weight)
     return out
 
@@ -188,5 +189,6 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
         at[:, :free] += step.clip(-0.5, 0.5)
         variance = np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)
         information[:, 0] = 1 / variance[:, :2].sum(1)
-        information[:, 1] = 1 / variance[:, free - 1]
+        # what of a body is not seen the lifter makes up, and with it how large the rest is
+        information[:, 1] = (weight > 0).mean(1) ** 2 / variance[:, free - 1]
     return at, information
