@@ -94,14 +94,17 @@ def flights_of(who: Performance, steps: Sequence[Step] = ()) -> list[Flight]:
     out = []
     for begin, end in runs(who.legs_known):
         if end - begin > 4:
-            out += _flights_in(who.time[begin:end], who.joints[begin:end], _HEEL_UP_M + who.view.early_m)
+            part = slice(begin, end)
+            stands = who.planted[part].any(1)
+            out += _flights_in(who.time[part], who.joints[part], stands, _HEEL_UP_M + who.view.early_m)
     return [f for f in out if not any(s.begin_s < f.off_s and f.down_s < s.end_s for s in steps)]
 
 
-def _flights_in(time: NDArray, joints: NDArray, up_m: float) -> list[Flight]:
+def _flights_in(time: NDArray, joints: NDArray, stands: NDArray, up_m: float) -> list[Flight]:
+    """Jumps of bodies (F, 17, 3) in one stretch between frames in which a foot stands (F,) bool."""
     low = zero_phase(time, joints[:, _ANKLES, 2].min(1), _CALM_S)
     out = []
-    for begin, end in runs(low > np.quantile(low, 0.1) + up_m / 2):
+    for begin, end in runs(~stands):
         if begin == 0 or end == len(time):
             continue
         top = begin + int(low[begin:end].argmax())
