@@ -94,17 +94,17 @@ def flights_of(who: Performance, steps: Sequence[Step] = ()) -> list[Flight]:
     out = []
     for begin, end in runs(who.legs_known):
         if end - begin > 4:
-            part = slice(begin, end)
-            stands = who.planted[part].any(1)
-            out += _flights_in(who.time[part], who.joints[part], stands, _HEEL_UP_M + who.view.early_m)
+            out += _flights_in(who.time[begin:end], who.joints[begin:end], _HEEL_UP_M + who.view.early_m)
     return [f for f in out if not any(s.begin_s < f.off_s and f.down_s < s.end_s for s in steps)]
 
 
-def _flights_in(time: NDArray, joints: NDArray, stands: NDArray, up_m: float) -> list[Flight]:
-    """Jumps of bodies (F, 17, 3) in one stretch between frames in which a foot stands (F,) bool."""
+def _flights_in(time: NDArray, joints: NDArray, up_m: float) -> list[Flight]:
+    """Jumps of bodies (F, 17, 3) in one stretch; ankles that leave the floor are so much higher than when they stand."""
     low = zero_phase(time, joints[:, _ANKLES, 2].min(1), _CALM_S)
+    near = [(time >= t - _GROUND_S) & (time <= t + _GROUND_S) for t in time]
+    floor = np.array([low[beside].min() for beside in near])
     out = []
-    for begin, end in runs(~stands):
+    for begin, end in runs(low > floor + up_m / 2):
         if begin == 0 or end == len(time):
             continue
         top = begin + int(low[begin:end].argmax())
