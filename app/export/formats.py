@@ -197,8 +197,7 @@ def _listed(path: Path) -> list[str]:
 def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], footage: Footage) -> dict[str, NDArray]:
     """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
     world axes, NaN where there is no pose, or a place is unknown; foot_points (4,), names of the latter; feet_seen,
-    planted bool (P, F, 2), left and right; R_world_cam (3, 3); where the camera was watched camera_R_first_cam
-    (F, 3, 3), camera_zoom (F,) and camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
+    planted bool (P, F, 2), left and right; R_world_cam (3, 3); about, `about` as JSON."""
     P, F = len(take.tracks), take.frames
     world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
     seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)
@@ -207,13 +206,6 @@ def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], f
             points = motion.told(footage.options.keep_inferred)
             world[p, motion.frame], feet[p, motion.frame] = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
             seen[p, motion.frame], planted[p, motion.frame] = motion.feet_seen, motion.planted
-    camera: dict[str, NDArray] = {}
-    if (moves := take.camera_motion) is not None:
-        camera = {
-            "camera_R_first_cam": moves.R_first_cam,
-            "camera_zoom": moves.zoom,
-            "camera_confidence": moves.confidence,
-        }
     return {
         "world3d": world,
         "feet3d": feet,
@@ -222,7 +214,6 @@ def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], f
         "planted": planted,
         "R_world_cam": placement.R_world_cam,
         "about": np.array(json.dumps(footage.notes)),
-        **camera,
     }
 
 
