@@ -61,7 +61,7 @@ def test_every_angle_is_drawn_as_it_is_defined() -> None:
     for path, text in files.items():
         assert path.read_text() == text, "run python tools/angle_drawings.py"
     shown = drawings.DRAWINGS["knee_flexion"]
-    with pytest.raises(SystemExit, match=r"drawn is 70.0°, the program finds 60\.00°"):
+    with pytest.raises(SystemExit, match=r"drawn is 70°, the program finds 60\.00°"):
         drawings.checked("knee_flexion", replace(shown, bent=lambda a: replace(shown.bent(a), knee=max(a - 10, 0))))
 
 
