@@ -46,8 +46,7 @@ ONE_PLACE, SURER = 0.3, 0.05
 #: Room around a person's joints on each side, for hands, feet and the top of the head.
 MARGIN = 0.1
 
-
-#: `map`, or something that does the same on several threads.
+#: `map`, or the same on several threads.
 Map = Callable[[Callable[[NDArray[np.uint8]], FloatArray], Iterable[NDArray[np.uint8]]], Iterable[Any]]
 
 
