@@ -91,6 +91,10 @@ def _sunk(who: Placed) -> NDArray:
     return -100 * who.lowest_m
 
 
+def _upside_down(who: Placed) -> NDArray:
+    return 100 * (who.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2].min(1) - who.world[:, H36M.HEAD_TOP, 2])
+
+
 def _bones(who: Placed) -> NDArray:
     """By how many per cent the worst ratio of segments leaves the human range; the same in every frame."""
 
@@ -193,6 +197,16 @@ CHECKS = (
             "is the ground uneven, or the camera's pitch another than estimated (--pitch)?",
         ),
         _sunk,
+    ),
+    Check(
+        Rule(
+            "upside_down",
+            50.0,
+            1.5,
+            "has the head {value} cm below both feet for more than a second and a half (more than {threshold} cm)",
+            "who stands on their hands seldom does for so long; is the video upside down?",
+        ),
+        _upside_down,
     ),
     Check(
         Rule(
