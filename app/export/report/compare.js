@@ -124,8 +124,8 @@ class Comparison {
 
   // Somebody else was chosen: their time is another.
   entered(subject) {
-    const { take, own } = this.chosen(subject);
-    subject.stretch.whole(take.end);
+    const { person, own } = this.chosen(subject);
+    subject.stretch.whole(person.times[0], person.times[person.times.length - 1]);
     for (const button of subject.stretch.here) button.hidden = !own;
   }
 
