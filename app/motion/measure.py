@@ -18,6 +18,10 @@ GROUPS: Mapping[Group, str] = {
 }
 
 
+#: A 95 % interval's half-width in standard deviations.
+WIDE = 1.96
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One thing measured of one person.

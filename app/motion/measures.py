@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sasmamba.app.motion.angle_range import ranges_of_motion
+from sasmamba.app.motion.gait import gait
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.performance import Performance
 
@@ -12,4 +13,4 @@ def measures(who: Performance) -> list[Measure]:
 
     A group that cannot be measured at all has its rows, too, each with the reason.
     """
-    return ranges_of_motion(who)
+    return [*gait(who), *ranges_of_motion(who)]
