@@ -42,7 +42,7 @@ def figure_of(value: float | None, half_width: float | None, unit: str) -> str:
     return told + (unit if unit in ("", "°", "°/s") else f" {unit}")
 
 
-def measures(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
+def measure_tables(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
     """Gait, jumps and standing up of everybody.
 
     Args:
