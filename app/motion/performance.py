@@ -17,6 +17,8 @@ from sasmamba.models.skeletons import H36M
 #: What one picture does not show, depth, a lifter guesses too small: by so much steps towards the camera come out short
 #: (S1, S6 and S7 with a detector's noise; benchmarks/measures.py).
 _SHORT = 0.075
+#: Smoothed over time, feet leave the floor too early (jumps of CMU 1 and 13; benchmarks/measures.py).
+_EARLY_M = 0.03
 #: Adults' heights, men's and women's together, spread by so much (ANSUR II); one that was said, by so much.
 _STATURE, _SAID = 0.055, 0.01
 _LEGS = [H36M[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("HIP", "KNEE", "ANKLE")]
@@ -32,12 +34,14 @@ class View:
         why_not: for people, why the path is not known; empty where it is.
         height_given: the person's height was said; else lengths are those of an average adult.
         short: by which share lengths along the line of sight come out too short; 0 of motion that was not lifted.
+        early_m: by so much ankles that leave the floor or come back are seen too high; 0 of motion that was not lifted.
     """
 
     path_known: bool = True
     why_not: str = ""
     height_given: bool = False
     short: float = 0.0
+    early_m: float = 0.0
 
     @property
     def size_sd(self) -> float:
@@ -104,4 +108,4 @@ def view_of(take: Take, placement: Placement, track_id: int) -> View:
         why_not = "the camera moved though it was said to be still"
     elif "place" in person:
         why_not = "where the person stands is a guess"
-    return View(not why_not, why_not, bool(person.get("given")), _SHORT)
+    return View(not why_not, why_not, bool(person.get("given")), _SHORT, _EARLY_M)
