@@ -38,10 +38,9 @@ _JSON = "application/json"
 
 
 class FixServer:
-    """A page at http://127.0.0.1:port/?token=…, for as long as the block lasts.
+    """A page at http://127.0.0.1:port/?token=…, from `open` until the block ends.
 
     Args:
-        desk: what is corrected.
         pictures: of the video.
         video: its name.
         save: writes what `fix` writes, and says in a sentence what it wrote.
@@ -49,6 +48,7 @@ class FixServer:
 
     Attributes:
         url: the page, with its token.
+        desk: what is corrected.
 
     Raises:
         UserError: the port is taken or not allowed.
@@ -61,8 +61,12 @@ class FixServer:
         self.url = f"http://{self._listener.address}/{self._listener.query}"
 
     def __enter__(self) -> Self:
-        self._listener.listen()
         return self
+
+    def open(self, desk: Desk) -> None:
+        """Answers from now on."""
+        self.desk = desk
+        self._listener.listen()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
