@@ -54,8 +54,10 @@ class FixServer:
         UserError: the port is taken or not allowed.
     """
 
-    def __init__(self, desk: Desk, pictures: FramePictures, video: str, save: Callable[[], str], port: int = 0) -> None:
-        self.desk, self.pictures, self.video, self.save = desk, pictures, video, save
+    desk: Desk
+
+    def __init__(self, pictures: FramePictures, video: str, save: Callable[[], str], port: int = 0) -> None:
+        self.pictures, self.video, self.save = pictures, video, save
         self._listener = _FixListener(LOOPBACK, port, Gate(LOOPBACK, writes=True), _FixHandler, "--port")
         self._listener.served = self
         self.url = f"http://{self._listener.address}/{self._listener.query}"
