@@ -31,6 +31,7 @@ from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
+from sasmamba.app.motion.holding import hold_joints
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
@@ -315,6 +316,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         take.settings = {**settings.kept, "cut_short": take.cut_short, "seen_by": seen_by}
         if settings.smooth:
             smooth_take(take)
+        hold_joints(take)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
             save_poses(take, job.poses, keep_inferred=settings.keep_inferred)

@@ -14,6 +14,7 @@ from sasmamba.app.fix.fixes_file import Fixes, write_fixes
 from sasmamba.app.fix.relifting import RememberingLifter
 from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.motion.body import people_without_legs
+from sasmamba.app.motion.holding import hold_joints
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.take import Take
@@ -136,6 +137,7 @@ class Desk:
         take.upper = people_without_legs(take, "full" if settings.shows_guesses else settings.body)
         if settings.smooth:
             smooth_take(take)
+        hold_joints(take)
         placement = place(
             take,
             settings.fov_deg,
