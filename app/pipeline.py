@@ -44,6 +44,7 @@ from sasmamba.app.render.scene import Scene
 from sasmamba.app.run_report import Report
 from sasmamba.app.seeing import mend_sides_of, see
 from sasmamba.app.take import Take
+from sasmamba.app.types import VideoMeta
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, claimed
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
+#: A video longer than this shows small people soon enough if they are found some frames after the first.
+_A_WHILE_S = 2
 #: No video has people of more digits than this.
 _LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
@@ -85,8 +88,11 @@ def open_video(source: Path, settings: Settings) -> VideoFile:
 
 
 @contextmanager
-def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
+def open_models(settings: Settings, meta: VideoMeta | None = None) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
     """The 2D stage of a run, loaded, and its lifter, which may still be loading; the 2D stage is closed at the end.
+
+    Args:
+        meta: of the video; the first frame of one that takes a while is out sooner.
 
     Raises:
         UserError: the models of one cannot be had or used, with what to do.
@@ -103,6 +109,7 @@ def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Li
             weights=settings.pose2d_weights,
             input_px=settings.pose2d_px,
             device=device,
+            soon=meta is not None and (meta.frames or 0) > _A_WHILE_S * meta.fps,
             threads=settings.threads,
         ) as pose2d,
     ):
@@ -281,7 +288,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         alone.enter_context(claimed(job.out))
         correct = correction(job, video, problems)
         if saved is None:
-            with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
+            with watch_camera(video, settings) as watch, open_models(settings, video.meta) as (pose2d, lifter):
                 started, cpu_before_s = time.perf_counter(), time.process_time()
                 take = analyse(
                     video,

@@ -42,6 +42,8 @@ RESTLESS, TIMES_RESTLESS = 0.07, 2.5
 ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.43, 12.0, 0.85
 #: Where so much of one is burnt out or black, all of it gets brighter or darker (mean sign).
 BURNT, ALL_LIT = 0.3, 0.9
+#: A hand shakes a camera by less than this share of the picture's width from frame to frame.
+SHAKEN = 0.06
 #: So much of a cut's excess is still there half a moment and a moment later.
 LASTING = 0.3
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
@@ -190,7 +192,7 @@ class CutFinder:
     def _look_for_fade(self) -> None:
         """Whether one ends with the frame that was decided on last."""
         seen = self._seen[-1 - self._undecided]
-        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, self.cuts, self.ahead))
+        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.new, self.cuts, self.ahead))
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
@@ -212,16 +214,19 @@ class CutFinder:
     def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
         """Whether the excess stays where motion of the whole picture is looked for, and in later frames."""
         here, before = seen[at], seen[at - 1].picture
-        if at == 0 or here.new >= ALL_NEW or here.passed_over:
+        if here.passed_over:
             return True
 
         def excess(picture: SmallPicture) -> float:
-            change, _ = picture.change_from(before, aligned=True)
+            change, _ = picture.change_from(before, reach=reach)
             small = replace(here, change=np.minimum(here.change, change))
             return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead)
 
-        later = excess(seen[at + (len(seen) - 1 - at) // 2].picture), excess(seen[-1].picture)
-        return excess(here.picture) >= max(least, LEAST_EXCESS) and min(later) >= LASTING * here.excess
+        reach = 1.0 if here.new < ALL_NEW else SHAKEN
+        if excess(here.picture) < max(least, LEAST_EXCESS):
+            return False
+        later = seen[at + (len(seen) - 1 - at) // 2], seen[-1]
+        return here.new >= ALL_NEW or min(excess(s.picture) for s in later) >= LASTING * here.excess
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:

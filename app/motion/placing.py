@@ -174,7 +174,8 @@ def place(
         "shots": [shot.told() for shot in out.shots],
         "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own"
         + ("; marked by hand in some shots" if take.floor_marks else ""),
-        "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
+        "bones": "each of one length throughout, left as long as right: "
+        f"as long as it seems or shorter in {BONE_QUANTILE:.0%} of the frames",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
     return replace(out, assumptions=assumptions, problems=tuple(problems))

@@ -107,6 +107,7 @@ class MoveNetPose2D(Closing):
         mirror: see `estimate`.
         name: what a report calls it.
         threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
+        soon: the first picture of all is to be out soon: small people are searched for in the frames after it.
         waits: for MultiPose, in the frame that it is shown. Live it must not hold up whom is followed already: whom it
             found is taken on in the frame by which it is done, from two threads on.
         others: networks that can take `network`'s place, opened when they are asked for; see `protocol.Stepping`.
@@ -125,6 +126,7 @@ class MoveNetPose2D(Closing):
         mirror: bool = False,
         name: str = "movenet",
         threads: int = 1,
+        soon: bool = False,
         waits: bool = True,
         others: Mapping[str, Callable[[], Network]] | None = None,
         using: str = "",
@@ -145,7 +147,7 @@ class MoveNetPose2D(Closing):
         self._found_s = self._changed_s = -np.inf
         self._rotation = Rotation()
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
-        self._waits = waits
+        self._waits, self._soon = waits, soon
         self._searching: _Search | None = None
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
@@ -226,13 +228,15 @@ class MoveNetPose2D(Closing):
             return False
         if early:
             full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
-            whole, tiles = [], () if full else self._rotation.turn(now_s, idle=not self._followers)
+            whole, tiles = [], self._rotation.overdue()
+            if not (tiles or full):
+                tiles = self._rotation.turn(now_s, idle=not self._followers)
         else:
             first, self._found_s = self._found_s == -np.inf, now_s
-            whole, tiles = [self._run(find_people, self._finder, bgr)], ()
+            whole, tiles = [self._run(find_people, self._finder, bgr)], self._rotation.overdue()
             if first:
-                tiles = self._rotation.begin(bgr, now_s)
-                tiles = tiles if self._waits else ()
+                tiles = self._rotation.begin(bgr, now_s, put_off=self._soon)
+                tiles, self._soon = tiles if self._waits else (), False
         if not (whole or tiles):
             return False
         self._searching = _Search(whole, [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles])

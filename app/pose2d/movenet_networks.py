@@ -82,25 +82,26 @@ class MultiPoseNetwork:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def __call__(self, rgb: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
-        """A picture (H, W, 3) RGB to its people, the surest first; an empty one has none.
+    def __call__(self, bgr: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
+        """A picture (H, W, 3) BGR to its people, the surest first; an empty one has none.
 
         Returns:
             For each: joints (17, 3) x px, y px, score; box (4,) x0, y0, x1, y1 px, cut at the picture's edge; score.
         """
-        if not rgb.size:
+        if not bgr.size:
             return []
-        image, scale = fitted(rgb)
-        maps = [m[0] for m in self._session.run(None, {"image": image[None]})]
+        image, scale = fitted(bgr)
+        # colours change places in the small picture, which is much less to do than in the large one
+        maps = [m[0] for m in self._session.run(None, {"image": np.ascontiguousarray(image[None, ..., ::-1])})]
         size = np.array([image.shape[1], image.shape[0]], np.float32) / scale
-        edge = np.array([rgb.shape[1], rgb.shape[0]] * 2, np.float32)
+        edge = np.array([bgr.shape[1], bgr.shape[0]] * 2, np.float32)
         return [
             (joints * np.append(size, 1).astype(np.float32), np.clip(box * np.tile(size, 2), 0, edge), score)
             for joints, box, score in decode_people(*maps, most=MOST_PEOPLE, threshold=PERSON_SCORE)
         ]
 
 
-def fitted(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+def fitted(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """A picture as MultiPose gets it: of `MULTIPOSE_PIXELS` pixels, filled up with black to multiples of 32.
 
     Returns:
@@ -108,12 +109,12 @@ def fitted(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """
     import cv2
 
-    height, width = rgb.shape[:2]
+    height, width = picture.shape[:2]
     scale = math.sqrt(MULTIPOSE_PIXELS / (height * width))
     # a picture that is a thin strip must not become a stripe of no height
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # the former makes blocks of a small picture's pixels
-    small = cv2.resize(np.ascontiguousarray(rgb), (wide, high), interpolation=how)
+    small = cv2.resize(picture, (wide, high), interpolation=how)
     out = np.zeros((-(-high // STRIDE) * STRIDE, -(-wide // STRIDE) * STRIDE, 3), np.uint8)
     out[:high, :wide] = small
     return out, scale

@@ -27,7 +27,7 @@ _PAINT = {
     "ink": ("#010203", "currentColor"),
     "grid": ("#040506", "var(--grid)"),
     "gap": ("#070809", "var(--gap)"),
-    "carried": ("#0a0b0c", "var(--carried)"),
+    "filled": ("#0a0b0c", "var(--filled)"),
 }
 
 
@@ -41,7 +41,7 @@ class Curves:
         bands: (F,) each, half-widths of 95 % intervals, degrees; NaN where they are not known.
         inferred: (F,) bool each, where a joint of the angle was not seen: dashed.
         missing: (F,) bool, frames without a pose; shaded.
-        carried: (F,) bool, frames with a pose that was carried; shaded.
+        filled: (F,) bool, frames without a sighting, with a pose from the frames around; shaded.
         until_s: right end of the time axis, which begins at 0.
         name: whose they are, for those who listen to the page instead of looking at it.
     """
@@ -51,7 +51,7 @@ class Curves:
     bands: dict[str, NDArray]
     inferred: dict[str, NDArray]
     missing: NDArray
-    carried: NDArray
+    filled: NDArray
     until_s: float
     name: str
 
@@ -71,7 +71,7 @@ def _plot(angle: Angle, curves: Curves) -> str:
         figure = Figure(figsize=SIZE, facecolor="none")
         axes = figure.add_axes(BOX, facecolor="none")
         half = (time[1] - time[0]) / 2 if len(time) > 1 else until_s / 2
-        for flags, paint in ((curves.missing, "gap"), (curves.carried, "carried")):
+        for flags, paint in ((curves.missing, "gap"), (curves.filled, "filled")):
             for begin, end in shaded(flags):
                 axes.axvspan(time[begin] - half, time[end - 1] + half, color=_PAINT[paint][0], linewidth=0)
         told = []
