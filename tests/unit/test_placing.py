@@ -197,7 +197,7 @@ def test_who_stands_on_a_roof_stays_up_there_and_comes_down() -> None:
 
 def test_somebody_far_below_does_not_sink_the_floor_of_the_others() -> None:
     """On a street down the hill, say."""
-    below = stroll() + [8.0, 35.0, -6.0]
+    below = stroll() + np.array([8.0, 35.0, -6.0])
     alone, _ = scene({1: stroll()}, 5.0)
     take, _ = scene({1: stroll(), 2: below}, 5.0)
     height = [place(some, 60).shots[0].height_m for some in (alone, take)]
