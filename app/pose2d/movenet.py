@@ -265,8 +265,11 @@ class MoveNetPose2D(Closing):
 
     def _other_ways(self, now_s: float) -> Iterator[int]:
         """By how many quarters the picture is to be turned and searched once more, for as long as nobody is followed:
-        all ways where a shot begins, then one a second; and there, too, as those stand who were found upright."""
+        all ways where a shot begins, then one a second; and there, too, as those stand who were found upright. Small
+        upright people are searched for before that."""
         first, early = self._turned_s == -np.inf, now_s - self._turned_s < FIND_TURNED_S
+        if self._rotation.puts_off:
+            return
         if first and self._usual_turns():
             yield self._usual_turns()
         if self._followers or early:
