@@ -10,6 +10,7 @@ Source: the idea of Gong et al., PoseAug (CVPR 2021), with angles drawn in range
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ _TRUNK = [
 _WHOLE = [int(j) for j in H36M if j != H36M.PELVIS]
 #: Which bones turn together, and by how much (standard deviation, degrees) about the body's left, front and up; what is
 #: added to the first is a bow forward. In order: a part's own turn comes before that of what it hangs on.
-_PARTS: tuple[tuple[list[int], tuple[float, float, float], float], ...] = (
+_PARTS: tuple[tuple[Sequence[int], tuple[float, float, float], float], ...] = (
     (_LEFT_ARM, (45, 35, 30), 0),
     (_RIGHT_ARM, (45, 35, 30), 0),
     ([H36M.NOSE, H36M.HEAD_TOP], (12, 10, 15), 0),
