@@ -30,7 +30,7 @@ _FLIGHT_S, _FALL = (0.2, 1.1), (0.5, 1.5)
 #: Who comes down so much lower or higher than they took off has not jumped as high as the time says.
 _SAME_M = 0.12
 #: Standard deviation of a flight's time, beside that of a frame at either end (benchmarks/measures.py).
-_TIME_S = 0.035
+_TIME_S = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def flights_of(who: Performance, steps: Sequence[Step] = ()) -> list[Flight]:
 
 
 def _flights_in(time: NDArray, joints: NDArray, up_m: float) -> list[Flight]:
-    """Jumps of bodies (F, 17, 3) in one stretch; ankles that leave the floor are so much higher than when they stand."""
+    """Jumps of bodies (F, 17, 3) in one stretch; ankles of feet that leave the floor are higher by so much."""
     low = zero_phase(time, joints[:, _ANKLES, 2].min(1), _CALM_S)
     near = [(time >= t - _GROUND_S) & (time <= t + _GROUND_S) for t in time]
     floor = np.array([low[beside].min() for beside in near])
