@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
+from sasmamba.app.finishing import placed
 from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.performance import View, view_of
-from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d.sides import side_sentences
@@ -137,13 +137,7 @@ def analyse(
             seen_by = pose2d.name
         if config.smooth:
             smooth_take(take)
-        placement = place(
-            take,
-            config.fov_deg,
-            intrinsics=config.intrinsics,
-            height_m=config.height_m,
-            known=config.known_camera,
-        )
+        placement = placed(take, config)
         return Analysis(
             people={
                 m.track_id: _person(m, take.tracks[m.track_id], view_of(take, placement, m.track_id))

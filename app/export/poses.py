@@ -105,7 +105,8 @@ def save_poses(
 
 
 def _marks(take: Take) -> dict[str, list[dict[str, Any]]]:
-    return {"floor": [asdict(m) for m in take.floor_marks], "upright": [asdict(m) for m in take.upright_marks]}
+    marks = {"floor": take.floor_marks, "upright": take.upright_marks, "held": take.held}
+    return {name: [asdict(mark) for mark in some] for name, some in marks.items()}
 
 
 def _camera(take: Take) -> dict[str, NDArray]:

@@ -38,10 +38,9 @@ _JSON = "application/json"
 
 
 class FixServer:
-    """A page at http://127.0.0.1:port/?token=…, for as long as the block lasts.
+    """A page at http://127.0.0.1:port/?token=…, from `open` until the block ends.
 
     Args:
-        desk: what is corrected.
         pictures: of the video.
         video: its name.
         save: writes what `fix` writes, and says in a sentence what it wrote.
@@ -49,20 +48,27 @@ class FixServer:
 
     Attributes:
         url: the page, with its token.
+        desk: what is corrected.
 
     Raises:
         UserError: the port is taken or not allowed.
     """
 
-    def __init__(self, desk: Desk, pictures: FramePictures, video: str, save: Callable[[], str], port: int = 0) -> None:
-        self.desk, self.pictures, self.video, self.save = desk, pictures, video, save
+    desk: Desk
+
+    def __init__(self, pictures: FramePictures, video: str, save: Callable[[], str], port: int = 0) -> None:
+        self.pictures, self.video, self.save = pictures, video, save
         self._listener = _FixListener(LOOPBACK, port, Gate(LOOPBACK, writes=True), _FixHandler, "--port")
         self._listener.served = self
         self.url = f"http://{self._listener.address}/{self._listener.query}"
 
     def __enter__(self) -> Self:
-        self._listener.listen()
         return self
+
+    def open(self, desk: Desk) -> None:
+        """Answers from now on."""
+        self.desk = desk
+        self._listener.listen()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

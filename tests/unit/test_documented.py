@@ -6,7 +6,8 @@ import csv
 import importlib.util
 import json
 import re
-from dataclasses import fields
+import sys
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,21 +37,33 @@ DOCS = ROOT / "docs"
 WORDS = set(re.findall(r"[\w-]+", (DOCS / "formats.md").read_text()))
 
 
-def commands_page() -> Any:
-    spec = importlib.util.spec_from_file_location("commands_page", ROOT / "tools" / "commands_page.py")
+def tool(name: str) -> Any:
+    """A program of tools/, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def test_every_command_and_option_is_on_its_page() -> None:
-    page = commands_page().page()
+    page = tool("commands_page").page()
     assert (DOCS / "commands.md").read_text() == page, "run python tools/commands_page.py"
     for line in ("sasmamba-demo run", "sasmamba-demo live", "sasmamba-demo weights fetch", "sasmamba.training convert"):
         assert line in page
     assert {"`--export`", "`--no-refine`"} <= set(page.replace(",", " ").split())
+
+
+def test_every_angle_is_drawn_as_it_is_defined() -> None:
+    drawings = tool("angle_drawings")
+    files = drawings.written()  # stops where the program finds another angle than is drawn
+    assert len(files) == len(ANGLES) + 1
+    for path, text in files.items():
+        assert path.read_text() == text, "run python tools/angle_drawings.py"
+    shown = drawings.DRAWINGS["knee_flexion"]
+    with pytest.raises(SystemExit, match=r"drawn is 70°, the program finds 60\.00°"):
+        drawings.checked("knee_flexion", replace(shown, bent=lambda a: replace(shown.bent(a), knee=max(a - 10, 0))))
 
 
 @pytest.fixture(scope="module")

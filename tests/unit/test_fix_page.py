@@ -50,7 +50,8 @@ def served_desk(folder: Path) -> Iterator[tuple[FixServer, Path]]:
         return "Written."
 
     pictures = FramePictures(lambda start: VideoFile(video, start_s=start), take.times_s)
-    with FixServer(desk, pictures, video.name, save) as server:
+    with FixServer(pictures, video.name, save) as server:
+        server.open(desk)
         yield server, folder
     pictures.close()
 
