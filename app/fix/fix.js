@@ -117,9 +117,10 @@ function frameAt(time_s) {
 function take(fresh) {
   state = fresh;
   seen = fresh.seen.map(packed => new Seen(packed));
-  people = fresh.motion.people.map(packed => new Placed(packed));
-  if (!view) view = new View(byId("view"), fresh.motion, people);
-  Object.assign(view, { data: fresh.motion, people, points: null });
+  people = fresh.people.map(told => new Placed(told, seen.find(person => person.id === told.id).color));
+  const { joints_3d: joints, edges_3d: edges, sides, fps } = about, data = { joints, edges, sides, fps, scene: fresh.scene };
+  if (!view) view = new View(byId("view"), data, people);
+  Object.assign(view, { data, people, points: null });
   if (!mine()) { chosen = seen.length ? seen[0].id : 0; joint = null; }
   byId("people").replaceChildren(...seen.map(({ id, color }) => {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: `#${id}` });
@@ -183,7 +184,7 @@ function play(on) {
     const next = frame + 1 < about.times.length ? frame + 1 : 0, ready = pictures.get(next);
     // a picture that is still under way is waited for
     if (ready && ready.complete) show(next); else image(next);
-  }, 1000 / state.motion.fps) : 0;
+  }, 1000 / about.fps) : 0;
   byId("play").setAttribute("aria-pressed", String(on));
   byId("play").textContent = on ? "Pause" : "Play";
 }

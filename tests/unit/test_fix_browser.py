@@ -77,7 +77,7 @@ def corrections(window: Browser, count: int) -> None:
 def in_3d(window: Browser, person: int) -> np.ndarray:
     """Somebody's joints in the shown frame, metres."""
     return np.array(
-        window.run("return people.find(p => p.id === arguments[0]).at(frame).joints", person), float
+        window.run("return Array.from(people.find(p => p.id === arguments[0]).at(frame).joints)", person), float
     ).reshape(-1, 3)
 
 
@@ -174,6 +174,36 @@ def test_keys_and_buttons(tmp_path: Path) -> None:
             corrections(window, left)
         assert server.desk.work.corrections == ()
         assert window.complaints() == []
+
+
+def test_a_joint_that_was_not_found_is_taken_from_its_ring(tmp_path: Path) -> None:
+    with opened(tmp_path) as (window, server):
+        drag_joint(window, 1, WRIST, 0, 0)
+        place = on_screen(window, 1, WRIST)
+        press(window, "h")
+        corrections(window, 1)
+        assert in_2d(window, 1)[WRIST, 2] == 0
+        ring = window.run(
+            "const j = seen[0].missing(frame), box = picture.canvas.getBoundingClientRect();"
+            f"return [box.left + (j[{3 * WRIST}] * picture.scale + picture.left) / picture.ratio,"
+            f"box.top + (j[{3 * WRIST + 1}] * picture.scale + picture.top) / picture.ratio]"
+        )
+        assert np.hypot(*np.subtract(ring, place)) < 25  # near where it is in the frame before
+        keep(window, "fix_ring.png")
+        x, y = (round(v) for v in ring)
+        window.actions(
+            "pointer",
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "duration": 60, "x": x + 30, "y": y},
+            {"type": "pointerUp", "button": 0},
+            pointerType="mouse",
+        )
+        corrections(window, 2)
+        now = in_2d(window, 1)[WRIST]
+        assert now[2] == 1
+        assert np.hypot(*np.subtract(on_screen(window, 1, WRIST), (x + 30, y))) < 3
+        assert isinstance(server.desk.work.corrections[-1], MoveJoint)
 
 
 def test_zoom_and_a_joint_in_it(tmp_path: Path) -> None:
