@@ -89,7 +89,7 @@ function tell() {
   byId("save").disabled = busy || !state.unsaved;
   const camera = state.cameras[shot()];
   for (const [k, id] of ["pitch", "roll"].entries()) {
-    if (camera && document.activeElement !== byId(id)) byId(id).value = camera[k].toFixed(1);
+    if (camera && document.activeElement !== byId(id)) byId(id).value = (Math.round(10 * camera[k]) / 10 || 0).toFixed(1); // no minus before 0
   }
   mark();
 }
@@ -148,22 +148,31 @@ function take(fresh) {
   show(frame);
 }
 
-async function change(path, body) {
-  if (busy) return;
+// Changes go one after the other: what is done while another is under way waits for it.
+let waiting = 0, last = Promise.resolve();
+
+function change(path, body) {
+  waiting++;
   busy = true;
   tell();
+  last = last.then(() => send(path, body)).finally(() => {
+    busy = --waiting > 0;
+    tell();
+  });
+}
+
+async function send(path, body) {
+  say("lifting again");
   const begun = performance.now();
   try {
     const fresh = await ask(path, body);
-    busy = false;
     take(fresh);
     const windows = `${fresh.windows} window${fresh.windows === 1 ? "" : "s"} lifted again`;
     say(fresh.note || [`${windows}, ${Math.round(performance.now() - begun)} ms`, ...fresh.problems].join(". "), fresh.problems.length > 0);
   } catch (error) {
-    busy = false;
-    say(error instanceof TypeError ? "The command that serves this page has ended; corrections made so far are kept." : error.message, true);
-    tell();
-    picture.draw();
+    const gone = error instanceof TypeError;
+    if (!gone) await ask("state").then(take, () => {}); // what was shown before the answer may be wrong
+    say(gone ? "The command that serves this page has ended; corrections made so far are kept." : error.message, true);
   }
 }
 

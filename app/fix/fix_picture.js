@@ -170,6 +170,8 @@ class Picture {
       this.drag = null;
       if (drag && drag.to && event.type === "pointerup") {
         const to_px = drag.to.map(v => Math.round(v * 100) / 100);
+        // it stays where it was let go while the answer is under way
+        seen.find(person => person.id === drag.whose.person).at(frame).set([...drag.to, 1], 3 * drag.joint);
         correct({ kind: "move_joint", whose: drag.whose, joint: about.joints[drag.joint], to_px, spread_s: Number(byId("spread").value) });
       }
       this.draw();

@@ -14,7 +14,9 @@ from helpers_browser import Browser, browser, browser_here
 from test_fix_page import served_desk
 
 from sasmamba.app.fix.corrections import ExchangePeople, ExchangeSides, FootOnFloor, MoveJoint
+from sasmamba.app.fix.desk import Desk
 from sasmamba.app.fix.fix_server import FixServer
+from sasmamba.common.errors import UserError
 
 pytestmark = [pytest.mark.timing, pytest.mark.skipif(not browser_here(), reason="chromium is not installed")]
 
@@ -169,9 +171,9 @@ def test_keys_and_buttons(tmp_path: Path) -> None:
         assert in_2d(window, 1)[WRIST, 2] == 0
         assert window.run("return document.querySelectorAll('#corrections li').length") == 6
         keep(window, "fix_keys.png")
-        for left in range(5, -1, -1):
+        for _ in range(6):  # without waiting for each
             press(window, CONTROL, "z")
-            corrections(window, left)
+        corrections(window, 0)
         assert server.desk.work.corrections == ()
         assert window.complaints() == []
 
@@ -232,6 +234,20 @@ def test_it_fits_a_phone_and_takes_a_finger(tmp_path: Path) -> None:
         corrections(window, 1)
         assert np.abs(in_3d(window, 2) - before).max() > 0.05
         keep(window, "fix_phone.png")
+
+
+def test_a_disk_that_refuses_is_told_and_the_page_shows_what_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Desk, correction: object) -> None:
+        raise UserError("The disk is full.")
+
+    with opened(tmp_path) as (window, _):
+        before = in_2d(window, 1)
+        monkeypatch.setattr(Desk, "do", refuse)
+        drag_joint(window, 1, WRIST, 40, 0)
+        window.until("return /The disk is full/.test(document.getElementById('status').textContent)", 20)
+        np.testing.assert_array_equal(in_2d(window, 1), before)
 
 
 def test_a_server_that_has_ended_is_told(tmp_path: Path) -> None:
