@@ -136,6 +136,17 @@ def _two_people(take: Take) -> None:
         take.tracks[1].people[f] = replace(person, joints_px=person.joints_px + np.float32([640, 0]))
 
 
+def _turn(take: Take) -> None:
+    """The whole picture by half a turn."""
+    far = np.float32([take.meta.width, take.meta.height])
+    track = take.tracks[1]
+    for f, person in track.people.items():
+        box = np.concatenate([far - person.box_px[2:], far - person.box_px[:2]])
+        track.people[f] = replace(person, joints_px=far - person.joints_px, box_px=box, feet=None)
+    for f, pose in track.poses.items():
+        track.poses[f] = replace(pose, joints=pose.joints * np.float32([-1, -1, 1]))
+
+
 def _exchanged(take: Take) -> None:
     last = float(take.times_s[-1])
     times = np.arange(0, last, 0.4)
@@ -170,6 +181,7 @@ FAILURES = (
     Failure("a leap over the floor", ("speed", "acceleration"), placement=_roots(_leap)),
     Failure("floats", ("floating",), placement=_roots(_fly)),
     Failure("in the ground", ("sunk",), placement=_roots(_sink)),
+    Failure("a video that is upside down", ("upside_down",), take=_turn),
     Failure("shanks of half the length", ("bones",), take=_poses(_short_shanks)),
     Failure("sides exchanged again and again", ("sides",), take=_exchanged),
     Failure("two people taken for one", ("identity",), take=_two_people),

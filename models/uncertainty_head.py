@@ -53,7 +53,7 @@ class UncertaintyHead(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width + EVIDENCE, width)
-        self.last = nn.Linear(width, 2)
+        self.last = nn.Linear(width + EVIDENCE, 2)
         nn.init.zeros_(self.last.weight)
         nn.init.constant_(self.last.bias, math.log(_USUAL_M))
 
@@ -68,11 +68,13 @@ class UncertaintyHead(nn.Module):
             (..., 2): across the line of sight (the same for x and y), and along it, of poses that are averaged with the
             mirrored input's result and refined; `Calibration` has what others need.
         """
-        return self.last(F.gelu(self.inner(torch.cat([self.norm(features), about], -1))))
+        known = F.gelu(self.inner(torch.cat([self.norm(features), about], -1)))
+        return self.last(torch.cat([known, about], -1))
 
 
-#: Numbers of `evidence`.
-EVIDENCE = 2 * len(_LAGS) + 1
+#: Numbers of `evidence`, and the places of those that tell of the whole window.
+EVIDENCE = 2 * len(_LAGS) + 2
+OF_WINDOW = (1, 3, 5, 7)
 
 
 def evidence(seen: Tensor) -> Tensor:
@@ -83,7 +85,8 @@ def evidence(seen: Tensor) -> Tensor:
 
     Returns:
         (B, T, V, EVIDENCE): for each lag the logarithm of how far the joint lies off the line between where it was and
-        where it will be, averaged nearby; the same of all joints in the whole window; the score.
+        where it will be, averaged nearby; the same of all joints in the whole window; the score; the mean score of the
+        window's joints that were found, by which kinds of detectors differ.
     """
     B, T, V, _ = seen.shape
     xy, score = seen[..., :2], seen[..., 2]
@@ -102,8 +105,9 @@ def evidence(seen: Tensor) -> Tensor:
         all_of_it = torch.where(total > 0, (jump * known).sum((1, 2)) / total.clamp(min=1), _UNKNOWN)
         out += [local, all_of_it[:, None, None].expand(B, T, V)]
     logs = torch.stack(out, -1).clamp(min=_LEAST).log()
+    usual = (score.sum((1, 2)) / found.sum((1, 2)).clamp(min=1))[:, None, None].expand(B, T, V)
     # about 0 and of order 1, as features are
-    return torch.cat([logs / 2 + 2.5, score[..., None]], -1)
+    return torch.cat([logs / 2 + 2.5, torch.stack([score, usual], -1)], -1)
 
 
 def _sums(x: Tensor, reach: int) -> Tensor:

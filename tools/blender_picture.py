@@ -15,11 +15,13 @@ import numpy as np
 from mathutils import Vector
 
 #: Pixels of one moment.
-WIDTH, HEIGHT = 320, 360
+WIDTH, HEIGHT = 320, 300
+#: The moments, as parts of the clip.
+PARTS = (0.08, 0.42, 0.66)
 
 
-def stage(people: list[bpy.types.Object]) -> tuple[bpy.types.Object, Vector]:
-    """Floor, sun and a camera in front of everybody; the camera, and the middle of what it looks at."""
+def stage(people: list[bpy.types.Object]) -> None:
+    """Floor, sun and a camera in front of everybody."""
     scene = bpy.context.scene
     corners = []
     for frame in range(scene.frame_start, scene.frame_end + 1, 5):
@@ -28,17 +30,21 @@ def stage(people: list[bpy.types.Object]) -> tuple[bpy.types.Object, Vector]:
     low, high = np.min(corners, 0), np.max(corners, 0)
     middle = Vector((low + high) / 2)
     bpy.ops.mesh.primitive_plane_add(size=200, location=(*middle[:2], 0))
+    ground = bpy.data.materials.new("ground")
+    ground.use_nodes = True
+    ground.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.18, 0.2, 0.22, 1)
+    bpy.context.object.data.materials.append(ground)
     bpy.ops.object.light_add(type="SUN", rotation=(0.7, 0.2, 0.5))
-    bpy.context.object.data.energy = 3.0
+    bpy.context.object.data.energy = 2.0
     scene.world = bpy.data.worlds.new("sky")
-    scene.world.color = (0.5, 0.55, 0.6)
-    # Blender looks along +y from where the video's camera stood
-    far = 1.15 * max(high - low)
-    bpy.ops.object.camera_add(location=(middle[0], low[1] - far, middle[2] + 0.3 * far))
+    scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs[0].default_value = (0.25, 0.3, 0.35, 1)
+    # Blender looks along +y from where the video's camera stood; its lens sees 0.64 m in 1 m at this shape of picture
+    far = 0.95 * max(high[0] - low[0], high[2]) / 0.64
+    bpy.ops.object.camera_add(location=(middle[0], middle[1] - far, middle[2] + 0.2 * far))
     camera = bpy.context.object
     camera.rotation_euler = (middle - camera.location).to_track_quat("-Z", "Y").to_euler()
     scene.camera = camera
-    return camera, middle
 
 
 def main() -> None:
@@ -57,12 +63,12 @@ def main() -> None:
     scene.frame_end = int(max(action.frame_range[1] for action in bpy.data.actions))
     stage(people)
     scene.render.engine = "CYCLES"
-    scene.cycles.samples, scene.cycles.use_denoising = 32, False
+    scene.cycles.samples = 24
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     scene.view_settings.view_transform = "Standard"
     with tempfile.TemporaryDirectory() as folder:
         row = []
-        for part in (0.1, 0.5, 0.9):
+        for part in PARTS:
             scene.frame_set(round(part * scene.frame_end))
             scene.render.filepath = str(Path(folder) / f"{part}.png")
             bpy.ops.render.render(write_still=True)

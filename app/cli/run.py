@@ -97,7 +97,7 @@ def run(
     export: Annotated[
         str,
         typer.Option(
-            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+            help="Also write, with commas: bvh, glb, usd, trc, c3d, angles, measures, csv, json, npz, html, rrd."
         ),
     ] = "",
     rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",

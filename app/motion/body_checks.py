@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.checks import CheckFinding, Rule
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M
+from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.models.skeletons import H36M
 
@@ -37,9 +37,9 @@ class Placed:
     floor_m: NDArray
 
     @property
-    def soles_m(self) -> NDArray:
-        """(F,) height of the lower sole above the floor at z = 0."""
-        return np.asarray(self.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2].min(1) - ANKLE_HEIGHT_M)
+    def lowest_m(self) -> NDArray:
+        """(F,) height above the floor at z = 0 of the lower sole, or of what else is clearly lower."""
+        return underside_of(self.world[..., 2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,15 @@ def _acceleration(who: Placed) -> NDArray:
 
 
 def _floating(who: Placed) -> NDArray:
-    return np.where(who.planted.any(1), np.nan, 100 * (who.soles_m - who.floor_m))
+    return np.where(who.planted.any(1), np.nan, 100 * (who.lowest_m - who.floor_m))
 
 
 def _sunk(who: Placed) -> NDArray:
-    return -100 * who.soles_m
+    return -100 * who.lowest_m
+
+
+def _upside_down(who: Placed) -> NDArray:
+    return 100 * (who.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2].min(1) - who.world[:, H36M.HEAD_TOP, 2])
 
 
 def _bones(who: Placed) -> NDArray:
@@ -193,6 +197,16 @@ CHECKS = (
             "is the ground uneven, or the camera's pitch another than estimated (--pitch)?",
         ),
         _sunk,
+    ),
+    Check(
+        Rule(
+            "upside_down",
+            50.0,
+            1.5,
+            "has the head {value} cm below both feet for more than a second and a half (more than {threshold} cm)",
+            "who stands on their hands seldom does for so long; is the video upside down?",
+        ),
+        _upside_down,
     ),
     Check(
         Rule(

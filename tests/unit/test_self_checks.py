@@ -90,6 +90,13 @@ def posed(joint: str, change: Callable[[np.ndarray, np.ndarray, float], np.ndarr
     return spoil
 
 
+def hanging(take: Take, placement: Placement) -> None:
+    """On the head, which is 0.7 m from the pelvis where the soles are 0.95 m."""
+    for f, pose in placement.poses[1].items():
+        placement.poses[1][f] = replace(pose, joints=pose.joints * np.float32([-1, -1, 1]))
+    moved(lambda p: p - np.array([0, 0, 0.25]), planted=False)(take, placement)
+
+
 def turned(end: np.ndarray, begin: np.ndarray, time: float) -> np.ndarray:
     if not 2 < time < 4:
         return end
@@ -151,6 +158,7 @@ FAILURES: dict[str, tuple[Spoil, set[str], tuple[float, float]]] = {
     ),
     "floats": (moved(lambda p: p + np.array([0, 0, 0.5]), planted=False), {"floating"}, (0, 6)),
     "in the ground": (moved(lambda p: p - np.array([0, 0, 0.5])), {"sunk"}, (0, 6)),
+    "hangs": (hanging, {"upside_down"}, (0, 6)),
     "arms elsewhere": (posed("ELBOW", turned), {"limb_direction"}, (2, 4)),
     "hands like shots": (
         posed("WRIST", lambda end, begin, t: end + np.array([0, 0, 0.9 * np.sin(50 * t)], np.float32)),
