@@ -86,7 +86,9 @@ def live(folder: Path, person: int) -> None:
                     break
                 except (OSError, AssertionError):
                     time.sleep(0.25)
-            time.sleep(8)  # until it is on time
+            time.sleep(8)  # until several frames are through
+            # rate and delay are of the machine that makes the picture, beside a browser that draws without a GPU
+            window.run("document.getElementById('status').style.visibility = 'hidden'")
             save("live", window.picture())
         finally:
             playing.terminate()
