@@ -333,8 +333,8 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
         "certainty": {
             "states": list(NAMES),
             "seen": "found in 2D in that frame, within the picture",
-            "inferred": f"not seen there, but within {NEAR_S:g} s, or its 95 % interval reaches farther than {VAGUE_M:g} m "
-            "along the line of sight",
+            "inferred": f"not seen there, but within {NEAR_S:g} s, or its 95 % interval reaches farther than "
+            f"{VAGUE_M:g} m along the line of sight",
             "unknown": f"neither, or its 95 % interval reaches farther than {VAGUE_M:g} m across it: left out, unless "
             "--keep-inferred is given; BVH, GLB and USD, whose bones need a place, hold the pose from before and "
             "after, and the rest pose where there is none",
