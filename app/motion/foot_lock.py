@@ -56,6 +56,7 @@ def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
     if len(body.time) < 2:
         return body
     body = body.posed(body.joints, body.pelvis + _path_correction(body, planted, level))
+    body = body.posed(body.joints, body.pelvis + _out_of_the_floor(body, planted))
     body = body.posed(body.joints, _falling(body, planted))
     anchors = _anchors(body, planted, level)
     body = _carried(body, anchors, planted)
@@ -194,6 +195,24 @@ def _flights(time: NDArray, height: NDArray, low: NDArray) -> list[tuple[int, in
     return out
 
 
+def _out_of_the_floor(body: Body, planted: NDArray) -> NDArray:
+    """(F, 3) to add to the path, upwards, so that no hand and no head is in the floor while no foot stands on it."""
+    feet_first = body.underside == body.ankles[..., 2].min(1) - ANKLE_HEIGHT_M
+    deep = np.where(planted.any(1) | feet_first, 0, -body.underside).clip(min=0)
+    return _smoothly(body.time, deep)
+
+
+def _smoothly(time: NDArray, most: NDArray) -> NDArray:
+    """(F, 3) upwards, without a jerk, by `most` (F,) or a little more: 0 or above, or 0 or below."""
+    out = np.zeros((len(most), 3))
+    if most.any():
+        near = max(1, round(_GIVE_S / float(np.median(np.diff(time)))))
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(most, near, "edge"), 2 * near + 1)
+        farthest = around.max(1) if most.max() > 0 else around.min(1)
+        out[:, 2] = zero_phase(time, farthest, _GIVE_S / 2, degree=1)
+    return out
+
+
 def _within_reach(body: Body, target: NDArray, planted: NDArray) -> NDArray:
     """(F, 3) to add to the path, downwards, so that planted ankles at `target` (F, 2, 3) are within the legs' reach."""
     down = np.zeros(len(body.time))
@@ -203,13 +222,7 @@ def _within_reach(body: Body, target: NDArray, planted: NDArray) -> NDArray:
         level = np.minimum(np.linalg.norm(way[:, :2], axis=1), 0.95 * reach)
         short = np.sqrt(reach**2 - level**2) + way[:, 2]
         down = np.minimum(down, np.where(planted[:, foot], short, 0))
-    if not down.any():
-        return np.zeros((len(down), 3))
-    near = max(1, round(_GIVE_S / float(np.median(np.diff(body.time)))))
-    deepest = np.lib.stride_tricks.sliding_window_view(np.pad(down, near, "edge"), 2 * near + 1).min(1)
-    out = np.zeros((len(down), 3))
-    out[:, 2] = zero_phase(body.time, deepest, _GIVE_S / 2, degree=1)
-    return out
+    return _smoothly(body.time, down)
 
 
 def _leg_lengths(joints: NDArray, hip: int, knee: int, ankle: int) -> NDArray:

@@ -11,7 +11,8 @@ import pytest
 from helpers_world import HEIGHT, WIDTH, World
 
 from sasmamba.app.pose2d import movenet
-from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms, estimate
+from sasmamba.app.pose2d.crop_network import crop_ms, estimate
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.multipose import MultiPoseDetector, find_people
 from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.types import Cut, Frame, Person2D
@@ -120,7 +121,7 @@ class TestFollowing:
             frame = world.frame(t, ghost=400)
             world.people["ghost"] = replace(world.people["ghost"], score=np.full(17, 0.35, np.float32))
             if t > 5:
-                eyes._finder = lambda rgb: []
+                eyes._finder = lambda bgr: []
             counts.append(len(eyes(frame)))
         assert counts[:60] == [1] * 60
         assert counts[-1] == 0
@@ -184,7 +185,7 @@ class TestWhatIsNotSeen:
     )
     def test_pictures_of_any_size(self, shape: tuple[int, int]) -> None:
         world = World()
-        eyes = MoveNetPose2D(world.network(), lambda rgb: [])
+        eyes = MoveNetPose2D(world.network(), lambda bgr: [])
         assert eyes(Frame(0, Fraction(0), np.zeros((*shape, 3), np.uint8))) == ()
 
 
@@ -277,7 +278,7 @@ def test_threads_change_nothing() -> None:
             joints[..., 2] = 0.8
             return joints
 
-    def finder(rgb: np.ndarray) -> list:
+    def finder(bgr: np.ndarray) -> list:
         people = []
         for x in (80.0, 240.0):
             joints = np.array([[x + 20 * (p % 3), 60 + 18 * (p // 3), 0.8] for p in range(17)], np.float32)

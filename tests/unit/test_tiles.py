@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers_crossings import figure
 from helpers_world import World
 
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
@@ -67,8 +68,8 @@ def across(box: np.ndarray) -> np.ndarray:
 
 
 def test_in_pixels_of_the_picture_and_only_the_small() -> None:
-    def network(rgb: np.ndarray) -> list:
-        assert rgb.shape == (100, 160, 3)
+    def network(bgr: np.ndarray) -> list:
+        assert bgr.shape == (100, 160, 3)
         small = np.array([20, 10, 50, 10 + LARGEST * 100 - 1], np.float32)
         large = np.array([20, 10, 50, 10 + LARGEST * 100 + 1], np.float32)
         return [(across(small), small, 0.9), (across(large)[::-1], large, 0.8)]
@@ -103,6 +104,19 @@ class TestInTheBackend:
             assert len(world.parts) == 4
             assert len(world.finds) == 1
 
+    def test_small_people_are_found_soon_after_a_first_frame_that_is_to_be_out_soon(self) -> None:
+        world = small_world(80)
+        with MoveNetPose2D(world.network(), world.finder, soon=True) as eyes:
+            assert len(eyes(world.frame(0, a=200, b=700))) == 0
+            assert (len(world.parts), len(world.finds)) == (0, 1)
+            found = [len(eyes(world.frame(t, a=200, b=700))) for t in range(1, 4)]
+            assert found[1:] == [2, 2]
+            assert len(world.parts) == 4
+            # a new shot is searched at once
+            world.parts.clear()
+            assert len(eyes(world.frame(0, a=200, b=700))) == 2
+            assert len(world.parts) == 4
+
     def test_a_newcomer_is_found_within_a_round(self) -> None:
         world = small_world(80)
         with MoveNetPose2D(world.network(), world.finder) as eyes:
@@ -122,17 +136,50 @@ class TestInTheBackend:
         world = World()
         whole = world.finder
 
-        def finder(rgb: np.ndarray) -> list:
-            found = whole(rgb)
-            if rgb.shape[0] > 400:
+        def finder(bgr: np.ndarray) -> list:
+            found = whole(bgr)
+            if bgr.shape[0] > 400:
                 return found
-            corner = rgb[0, 0, :2] * np.array([4, 2])
+            corner = bgr[0, 0, :0:-1] * np.array([4, 2])
             arm = np.array([470, 200, 500, 260], np.float32) - np.tile(corner, 2).astype(np.float32)
             return [*found, (across(arm), arm, 0.9)]
 
         with MoveNetPose2D(world.network(), finder) as eyes:
             for t in range(60):
                 assert len(eyes(world.frame(t, a=485))) == 1
+
+    @pytest.mark.parametrize("late", [False, True], ids=["together", "the whole person a moment later"])
+    def test_a_waist_is_nobody_beside_its_person(self, late: bool) -> None:
+        """A part of a picture showed a waist, whose crop showed a small person in the middle of a large one."""
+        world = World()
+        whole, network = world.finder, world.network()
+        small = figure(485, 255, 80)
+
+        def finder(rgb: np.ndarray) -> list:
+            if rgb.shape[0] > 400:
+                found = whole(rgb)
+                return [] if late and len(world.finds) == 1 else found
+            corner = rgb[0, 0, :2] * np.array([4, 2])
+            # a box so wide that it alone tells nothing
+            box = small.box_px + np.float32([-70, 0, 70, 0]) - np.tile(corner, 2)
+            return [(np.column_stack([small.joints_px - corner, small.score]), box, 0.9)] if box.min() > 0 else []
+
+        class Waist:
+            side = world.side
+
+            def __call__(self, crops: np.ndarray) -> np.ndarray:
+                out = network(crops)
+                for one, crop in zip(out, crops, strict=True):
+                    shows_px = np.ptp(crop[..., 0][crop[..., 2] > 250].astype(float)) * 4
+                    if shows_px < 280:  # a small crop: a network sees somebody fill it
+                        one[:] = np.column_stack([0.5 + (small.joints_px - (485, 255)) / shows_px, small.score])
+                return out
+
+        with MoveNetPose2D(Waist(), finder) as eyes:
+            for t in range(20):
+                people = eyes(world.frame(t, a=485))
+        assert len(people) == 1
+        assert people[0].box_px[3] - people[0].box_px[1] > 200
 
     def test_the_small_give_way_to_others(self) -> None:
         world = small_world(80)
