@@ -29,4 +29,8 @@ if sys.platform == "win32":
     # They are written with vector extensions of g++ and clang, which Microsoft's compiler lacks.
     print("The native CPU kernels are left out on Windows: they need g++ or clang. Lifting is several times slower.")
 
-setup(ext_modules=[] if sys.platform == "win32" else [kernels])
+setup(
+    ext_modules=[] if sys.platform == "win32" else [kernels],
+    # the kernels keep to Python's stable interface, so one wheel does for 3.11 and everything after it
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

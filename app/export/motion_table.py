@@ -22,6 +22,9 @@ from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foo
 from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.looking import lines_of_sight
+from sasmamba.app.motion.measure import Measure
+from sasmamba.app.motion.measures import measures
+from sasmamba.app.motion.performance import Performance, View
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
@@ -105,6 +108,28 @@ class PersonMotion:
             return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
         joints = self.told()[:, : len(JOINTS)]
         return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
+
+    def measures(self, view: View) -> list[Measure]:
+        """What people measure of it, see `measures`, and `performance`."""
+        return measures(self.performance(view))
+
+    def performance(self, view: View) -> Performance:
+        """What measures are taken of, as far as points are `told`; of what a view leaves open see
+        `performance.view_of`."""
+        points = self.told().astype(np.float64)
+        joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
+        return Performance(
+            self.track_id,
+            self.times_s,
+            joints,
+            feet,
+            self.feet_seen,
+            self.planted,
+            self.angles(),
+            self.angle_bands(),
+            self.sight,
+            view,
+        )
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:

@@ -11,10 +11,11 @@ import pytest
 from helpers_world import HEIGHT, WIDTH, World
 
 from sasmamba.app.pose2d import movenet
-from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms, estimate
+from sasmamba.app.pose2d.crop_network import crop_ms, estimate
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.multipose import MultiPoseDetector, find_people
 from sasmamba.app.pose2d.squares import Square
-from sasmamba.app.types import Frame, Person2D
+from sasmamba.app.types import Cut, Frame, Person2D
 from sasmamba.models.skeletons import COCO
 
 
@@ -130,6 +131,14 @@ class TestFollowing:
         eyes = backend(world)
         eyes(world.frame(50, a=200))
         assert xs(eyes(world.frame(0, b=800))) == pytest.approx([800], abs=3)
+
+    def test_a_new_shot_begins_anew(self) -> None:
+        """Everybody is looked for in its first frame, and nobody of the last shot."""
+        world = World()
+        eyes = backend(world)
+        eyes(world.frame(0, a=200))
+        shown = world.frame(1, b=800)
+        assert xs(eyes(replace(shown, cut=Cut(1, shown.time_s)))) == pytest.approx([800], abs=3)
 
     def test_results_repeat(self) -> None:
         runs = []
