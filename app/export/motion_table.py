@@ -333,8 +333,9 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
         "certainty": {
             "states": list(NAMES),
             "seen": "found in 2D in that frame, within the picture",
-            "inferred": f"not seen there, but within {NEAR_S:g} s",
-            "unknown": f"neither, or the lifter's 95 % interval reaches farther than {VAGUE_M:g} m: left out, unless "
+            "inferred": f"not seen there, but within {NEAR_S:g} s, or its 95 % interval reaches farther than "
+            f"{VAGUE_M:g} m along the line of sight",
+            "unknown": f"neither, or its 95 % interval reaches farther than {VAGUE_M:g} m across it: left out, unless "
             "--keep-inferred is given; BVH, GLB and USD, whose bones need a place, hold the pose from before and "
             "after, and the rest pose where there is none",
             "half_width_m": "of intervals that hold the place relative to the pelvis in 68 of 100 cases, across and "

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from sasmamba.app.fix.corrections import Correction, from_plain, to_plain
 from sasmamba.app.types import VideoMeta
@@ -77,7 +77,7 @@ def read_fixes(path: Path) -> Fixes:
     return Fixes(name, width, height, tuple(corrections))
 
 
-def _pixels(value: Any) -> bool:
+def _pixels(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and 0 < value < 1 << 20
 
 

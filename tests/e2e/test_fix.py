@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,27 +25,36 @@ from sasmamba.app.take import Take
 FRAMES = 30
 
 
-def corrections_of(take: Take) -> tuple[MoveJoint | ExchangeSides | FootOnFloor, ...]:
+def corrections_of(take: Take, start_s: float = 0) -> tuple[MoveJoint | ExchangeSides | FootOnFloor, ...]:
+    """Of person 1 of a take that begins so late in its file."""
+    at = {frame: whose(take, 1, frame) for frame in (5, 10, 20)}
+    at = {frame: replace(one, time_s=round(one.time_s + start_s, 6)) for frame, one in at.items()}
     return (
-        ExchangeSides(whose(take, 1, 10), 0.2, 0.6),
-        MoveJoint(whose(take, 1, 20), "left_wrist", (200.0, 60.0), 0.1),
-        FootOnFloor(whose(take, 1, 5), "left"),
+        ExchangeSides(at[10], start_s + 0.2, start_s + 0.6),
+        MoveJoint(at[20], "left_wrist", (200.0, 60.0), 0.1),
+        FootOnFloor(at[5], "left"),
     )
 
 
-def test_poses_and_a_new_analysis_come_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "options", [[], ["--pose2d-every", 3], ["--start", 0.2], ["--no-smooth", "--no-refine"]], ids=str
+)
+def test_poses_and_a_new_analysis_come_to_the_same(
+    tmp_path: Path, options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
     video = write_video(tmp_path / "clip.mp4", FRAMES, size=(320, 240))
-    first = command(video, "--save-poses", tmp_path / "poses.npz", "-o", tmp_path / "r.mp4", "--fov", 50, "-q")
+    options = [*options, "--fov", 50, "-q"]
+    first = command(video, "--save-poses", tmp_path / "poses.npz", "-o", tmp_path / "r.mp4", *options)
     assert first.code == 0, first.err
     take = read_take(tmp_path / "poses.npz")
     fixes = tmp_path / "my.fixes.json"
-    write_fixes(new_fixes(video, take.meta, corrections_of(take)), fixes)
+    write_fixes(new_fixes(video, take.meta, corrections_of(take, 0.2 if "--start" in options else 0)), fixes)
     result = command("fix", video, tmp_path / "poses.npz", "--apply", fixes)
     assert result.code == 0, result.err
     assert "3 corrections applied" in result.out
     assert f"written    {tmp_path / 'poses_fixed.npz'}" in result.out
-    anew = command(video, "--fixes", fixes, "--save-poses", tmp_path / "n.npz", "-o", tmp_path / "n.mp4", "--fov", 50)
+    anew = command(video, "--fixes", fixes, "--save-poses", tmp_path / "n.npz", "-o", tmp_path / "n.mp4", *options)
     assert anew.code == 0, anew.err
     applied, new, before = (np.load(tmp_path / f"{name}.npz") for name in ("poses_fixed", "n", "poses"))
     assert set(applied.files) == set(new.files)
@@ -57,7 +67,7 @@ def test_poses_and_a_new_analysis_come_to_the_same(tmp_path: Path, monkeypatch: 
     words = shlex.split(again.removeprefix("render it with"))
     render = command(*words[1:], "--export", "npz,json", "--json")
     assert render.code == 0, render.err
-    assert json.loads(render.out)["written"] == FRAMES
+    assert json.loads(render.out)["written"] == take.frames
     drawn = np.load(tmp_path / "clip_3d_fixed.npz")
     np.testing.assert_array_equal(drawn["joints3d"], applied["joints3d"])
     told = json.loads((tmp_path / "clip_3d_fixed.json").read_text())["assumptions"]
@@ -174,6 +184,16 @@ def test_ctrl_c_saves_and_the_next_time_goes_on(tmp_path: Path) -> None:
         assert left_in(tmp_path) == ["clip.mp4", "poses.fixes.json", "poses.npz", "poses_fixed.npz"]
     wrist = np.load(tmp_path / "poses_fixed.npz")["keypoints_coco17"][0, 20, 9]
     np.testing.assert_array_equal(wrist, [200, 60, 1])
+
+
+def test_poses_that_were_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
+    video = write_video(tmp_path / "clip.mp4", FRAMES, size=(320, 240))
+    assert command(video, "--export", "npz", "-o", tmp_path / "r.mp4", "-q").code == 0
+    take = read_take(tmp_path / "r.npz")
+    write_fixes(new_fixes(video, take.meta, corrections_of(take)), tmp_path / "a.json")
+    assert command("fix", video, tmp_path / "r.npz", "--apply", tmp_path / "a.json", "-q").code == 0
+    assert np.isfinite(np.load(tmp_path / "r_fixed.npz")["joints3d"]).all()
 
 
 def test_nobody_to_correct(tmp_path: Path) -> None:

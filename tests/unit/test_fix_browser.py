@@ -14,7 +14,9 @@ from helpers_browser import Browser, browser, browser_here
 from test_fix_page import served_desk
 
 from sasmamba.app.fix.corrections import ExchangePeople, ExchangeSides, FootOnFloor, MoveJoint
+from sasmamba.app.fix.desk import Desk
 from sasmamba.app.fix.fix_server import FixServer
+from sasmamba.common.errors import UserError
 
 pytestmark = [pytest.mark.timing, pytest.mark.skipif(not browser_here(), reason="chromium is not installed")]
 
@@ -77,7 +79,7 @@ def corrections(window: Browser, count: int) -> None:
 def in_3d(window: Browser, person: int) -> np.ndarray:
     """Somebody's joints in the shown frame, metres."""
     return np.array(
-        window.run("return people.find(p => p.id === arguments[0]).at(frame).joints", person), float
+        window.run("return Array.from(people.find(p => p.id === arguments[0]).at(frame).joints)", person), float
     ).reshape(-1, 3)
 
 
@@ -169,11 +171,41 @@ def test_keys_and_buttons(tmp_path: Path) -> None:
         assert in_2d(window, 1)[WRIST, 2] == 0
         assert window.run("return document.querySelectorAll('#corrections li').length") == 6
         keep(window, "fix_keys.png")
-        for left in range(5, -1, -1):
+        for _ in range(6):  # without waiting for each
             press(window, CONTROL, "z")
-            corrections(window, left)
+        corrections(window, 0)
         assert server.desk.work.corrections == ()
         assert window.complaints() == []
+
+
+def test_a_joint_that_was_not_found_is_taken_from_its_ring(tmp_path: Path) -> None:
+    with opened(tmp_path) as (window, server):
+        drag_joint(window, 1, WRIST, 0, 0)
+        place = on_screen(window, 1, WRIST)
+        press(window, "h")
+        corrections(window, 1)
+        assert in_2d(window, 1)[WRIST, 2] == 0
+        ring = window.run(
+            "const j = seen[0].missing(frame), box = picture.canvas.getBoundingClientRect();"
+            f"return [box.left + (j[{3 * WRIST}] * picture.scale + picture.left) / picture.ratio,"
+            f"box.top + (j[{3 * WRIST + 1}] * picture.scale + picture.top) / picture.ratio]"
+        )
+        assert np.hypot(*np.subtract(ring, place)) < 25  # near where it is in the frame before
+        keep(window, "fix_ring.png")
+        x, y = (round(v) for v in ring)
+        window.actions(
+            "pointer",
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerMove", "duration": 60, "x": x + 30, "y": y},
+            {"type": "pointerUp", "button": 0},
+            pointerType="mouse",
+        )
+        corrections(window, 2)
+        now = in_2d(window, 1)[WRIST]
+        assert now[2] == 1
+        assert np.hypot(*np.subtract(on_screen(window, 1, WRIST), (x + 30, y))) < 3
+        assert isinstance(server.desk.work.corrections[-1], MoveJoint)
 
 
 def test_zoom_and_a_joint_in_it(tmp_path: Path) -> None:
@@ -202,6 +234,20 @@ def test_it_fits_a_phone_and_takes_a_finger(tmp_path: Path) -> None:
         corrections(window, 1)
         assert np.abs(in_3d(window, 2) - before).max() > 0.05
         keep(window, "fix_phone.png")
+
+
+def test_a_disk_that_refuses_is_told_and_the_page_shows_what_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Desk, correction: object) -> None:
+        raise UserError("The disk is full.")
+
+    with opened(tmp_path) as (window, _):
+        before = in_2d(window, 1)
+        monkeypatch.setattr(Desk, "do", refuse)
+        drag_joint(window, 1, WRIST, 40, 0)
+        window.until("return /The disk is full/.test(document.getElementById('status').textContent)", 20)
+        np.testing.assert_array_equal(in_2d(window, 1), before)
 
 
 def test_a_server_that_has_ended_is_told(tmp_path: Path) -> None:
