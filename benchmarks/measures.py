@@ -265,7 +265,7 @@ def compare(group: str, recorded: Recorded, rows: list[Measure], walks: list[tup
                 out[row.name].append((row.value, truth, row.half_width))
     elif group == "range_of_motion":
         angles = joint_angles(recorded.clip.world)
-        for row in rows:
+        for row in (row for row in rows if row.group == group):
             name, _, what = row.name.replace("peak_velocity", "velocity").rpartition("_")
             series = name if row.side == "both" else f"{row.side}_{name}"
             if row.value is None:

@@ -26,7 +26,8 @@ from coco_keypoints import MOST_PEOPLE, Truth, matches, ranked, read_truths, sim
 from numpy.typing import NDArray
 
 from sasmamba.app.pose2d import movenet, turned
-from sasmamba.app.pose2d.movenet import MoveNetPose2D, estimate
+from sasmamba.app.pose2d.crop_network import estimate
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import PoseNetwork, open_multipose, open_thunder
 from sasmamba.app.pose2d.overlap import box_area, box_shared
 from sasmamba.app.pose2d.squares import Square

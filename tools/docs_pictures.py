@@ -67,7 +67,8 @@ def page(folder: Path, person: int) -> None:
     """The page of --export html, with somebody's angles below."""
     with browser(1180, 1500) as window:
         wait_for(window, (folder / "video_3d.html").resolve().as_uri(), "return document.querySelector('canvas')", 20)
-        time.sleep(2)
+        window.run("const film = document.querySelector('video'); film.currentTime = film.duration / 2")
+        time.sleep(3)
         shown = window.picture()
     save("page", cv2.resize(shown, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA))
 
@@ -85,7 +86,9 @@ def live(folder: Path, person: int) -> None:
                     break
                 except (OSError, AssertionError):
                     time.sleep(0.25)
-            time.sleep(1)
+            time.sleep(8)  # until several frames are through
+            # rate and delay are of the machine that makes the picture, beside a browser that draws without a GPU
+            window.run("document.getElementById('status').style.visibility = 'hidden'")
             save("live", window.picture())
         finally:
             playing.terminate()

@@ -34,7 +34,9 @@ def with_wider_mlps(model: SasMamba, mlp_ratio: int, seed: int = 0) -> SasMamba:
     state = dict(model.state_dict())
     for name, layer in grown.named_modules():
         if name.endswith(".mlp") and isinstance(layer, nn.Sequential):
-            first, _, second = layer
+            first, second = layer[0], layer[2]
+            assert isinstance(first, nn.Linear)
+            assert isinstance(second, nn.Linear)
             old = len(state[f"{name}.0.bias"])
             weight, bias, out = (x.detach().clone() for x in (first.weight, first.bias, second.weight))
             weight[:old], bias[:old] = state[f"{name}.0.weight"], state[f"{name}.0.bias"]

@@ -285,8 +285,8 @@ def correction(log_width: Tensor, about: Tensor, error: Tensor, seed: int) -> tu
         loss.backward()
         optimiser.step()
     with torch.no_grad():
-        lean *= asked
-        return middle + shift - stretch * middle - lean @ usual, stretch.detach(), lean.detach()
+        asked_lean = lean.detach() * asked
+        return middle + shift - stretch * middle - asked_lean @ usual, stretch.detach(), asked_lean
 
 
 def fit_uncertainty(

@@ -16,9 +16,9 @@ from sasmamba.app.motion.steps import LEAST_STEPS, Step, steps_of
 #: Standard deviations on lifted motion, of other clips than are reported (benchmarks/measures.py): of when feet pass
 #: each other, against when they come down; of when a foot comes down, or leaves; of a step's length seen from the side,
 #: and what is added to it along the line of sight; of what all lengths, all double supports of a clip have in common.
-_PASS_S, _CONTACT_S, _SUPPORT_S = 0.05, 0.045, 0.06
-_LENGTH_M, _ALONG_M = 0.035, 0.03
-_LENGTH_SHARE, _SUPPORT_SHARE_S = 0.025, 0.02
+_PASS_S, _CONTACT_S, _SUPPORT_S = 0.07, 0.055, 0.07
+_LENGTH_M, _ALONG_M = 0.045, 0.04
+_LENGTH_SHARE, _SUPPORT_SHARE_S = 0.03, 0.035
 #: Lengths that are not between places where feet stand are worse by this factor.
 _NOT_STOOD = 2.0
 #: A side's mean is of so many steps at least.

@@ -30,7 +30,7 @@ _FLIGHT_S, _FALL = (0.2, 1.1), (0.5, 1.5)
 #: Who comes down so much lower or higher than they took off has not jumped as high as the time says.
 _SAME_M = 0.12
 #: Standard deviation of a flight's time, beside that of a frame at either end (benchmarks/measures.py).
-_TIME_S = 0.035
+_TIME_S = 0.04
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _CALM_S, _ENDS = 0.08, (0.05, 0.95)
 #: Whoever comes up later than this after they were low has not stood up in one go.
 _LONGEST_S = 5.0
 #: Standard deviation of a time of rising (benchmarks/measures.py).
-_TIME_S = 0.08
+_TIME_S = 0.13
 
 
 @dataclass(frozen=True, slots=True)

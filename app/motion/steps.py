@@ -110,9 +110,10 @@ def _step(who: Performance, part: slice, place: NDArray, ahead: NDArray, number:
     contact = _turn(time, place[:, foot], front) if a < front < b - 1 else float("nan")
     off = _turn(time, place[:, 1 - foot], back) if a < back < b - 1 else float("nan")
     here = ahead[front]
-    places = [_stands(who, foot, time[front], 1), _stands(who, 1 - foot, time[front], -1)]
-    stood = who.view.path_known and places[0] is not None and places[1] is not None
-    length = float((places[0] - places[1]) @ here) if stood else float(np.abs(apart[a:b]).max()) / _HEEL_RISEN
+    there, before = _stands(who, foot, time[front], 1), _stands(who, 1 - foot, time[front], -1)
+    length, stood = float(np.abs(apart[a:b]).max()) / _HEEL_RISEN, False
+    if who.view.path_known and there is not None and before is not None:
+        length, stood = float((there - before) @ here), True
     along = abs(float(here @ who.sight_level[part][front]))
     begin, end = (_crossing(time, apart, at) for at in (a, b))
     return Step(foot, number, begin, end, contact, off, length / (1 - who.view.short * along**2), stood, along)

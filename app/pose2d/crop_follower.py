@@ -35,7 +35,7 @@ class CropFollower:
         person: as last seen.
         lost: they were not seen in the last frame.
         continuity: how well the last sighting continued the path before it, 0..1.
-        confirmed_s: when MultiPose last saw them.
+        begun_s, confirmed_s: when they came, and when MultiPose last saw them.
         small: they were found in a part of the picture.
         turns: by how many quarters their crop is turned, see `turned`.
         asked_s: when they were last looked at with another turn, in vain.
@@ -49,7 +49,7 @@ class CropFollower:
         self.small, self._unconfirmed_s = round_s is not None, UNCONFIRMED_S + (round_s or 0.0)
         self.person, self.lost, self.continuity = person, False, 1.0
         self.turns, self.asked_s = turns, -np.inf
-        self.confirmed_s = self._seen_s = now_s
+        self.begun_s = self.confirmed_s = self._seen_s = now_s
         self._velocity = np.zeros(2, np.float32)  # px per second
         self._side = _side(person)
         self._before = person, now_s, self._velocity, self._side

@@ -9,21 +9,21 @@ that is turned, see `turned`. Times are in seconds: the frame rate and how many 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
+from sasmamba.app.pose2d.crop_network import Network, estimates
 from sasmamba.app.pose2d.multipose import Finder
 from sasmamba.app.pose2d.overlap import box_area, box_iou
 from sasmamba.app.pose2d.protocol import begins_anew
-from sasmamba.app.pose2d.squares import Square, unmirrored
+from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
 from sasmamba.app.pose2d.turned import find_turned, other_turns, sureness, upright_turns
 from sasmamba.app.types import Frame, Person2D
@@ -45,59 +45,6 @@ TURN_AGAIN_S, FIND_TURNED_S = 1.0, 1.0
 ONE_PLACE, SURER = 0.3, 0.05
 #: Room around a person's joints on each side, for hands, feet and the top of the head.
 MARGIN = 0.1
-
-#: `map`, or the same on several threads.
-Map = Callable[[Callable[[NDArray[np.uint8]], FloatArray], Iterable[NDArray[np.uint8]]], Iterable[Any]]
-
-
-class Network(Protocol):
-    """What `movenet_networks.PoseNetwork` does: crops (n, side, side, 3) uint8 RGB to (n, 17, 3) x, y in fractions of
-    the crop, and score."""
-
-    side: int
-
-    def __call__(self, crops: NDArray[np.uint8], /) -> FloatArray: ...
-
-
-def estimate(network: Network, bgr: NDArray[np.uint8], square: Square, *, mirror: bool = False) -> FloatArray:
-    """(17, 3) x px, y px and score of the person in a square of the picture; depends on nothing else.
-
-    Args:
-        mirror: average with what the network says of the mirrored crop, each joint weighted by its score.
-    """
-    return _estimates(map, network, bgr, [square], mirror=mirror)[0]
-
-
-def _estimates(
-    each: Map, network: Network, bgr: NDArray[np.uint8], squares: list[Square], *, mirror: bool
-) -> list[FloatArray]:
-    """`estimate` of several squares; `each` applies the network to the crops, in order, on as many threads as it likes.
-
-    Every crop is a call of its own, so that the answers do not depend on how many there are.
-    """
-    crops = [square.cut(bgr, network.side) for square in squares]
-    if mirror:
-        crops += [crop[:, ::-1] for crop in crops]
-    answers = list(each(lambda crop: network(crop[None])[0], crops))
-    if mirror:
-        straight, mirrored = answers[: len(squares)], answers[len(squares) :]
-        answers = [_average(one, unmirrored(other)) for one, other in zip(straight, mirrored, strict=True)]
-    return [
-        np.concatenate([square.to_picture(joints[:, :2]), joints[:, 2:]], 1).astype(np.float32)
-        for square, joints in zip(squares, answers, strict=True)
-    ]
-
-
-def crop_ms(network: Network) -> float:
-    """Milliseconds that one crop takes here: the shortest of three, after one that is not like the others."""
-    crop = np.zeros((1, network.side, network.side, 3), np.uint8)
-    network(crop)
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        network(crop)
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * min(seconds)
 
 
 class MoveNetPose2D(Closing):
@@ -229,7 +176,7 @@ class MoveNetPose2D(Closing):
         if self._network is None:
             raise ValueError("the backend is closed")
         each = map if self._pool is None else self._pool.map
-        return _estimates(each, self._network, bgr, squares, mirror=self._mirror)
+        return estimates(each, self._network, bgr, squares, mirror=self._mirror)
 
     def _begin_search(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
         """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
@@ -344,9 +291,13 @@ class MoveNetPose2D(Closing):
             person, turns, turned = self._look(bgr, square, JOIN_SMALL if small else JOIN, now_s)
             if person is not None and (small or turned or search.turns) and not _is_distinct(person):
                 continue
-            # The crop's own joints may show somebody else, who stands in the middle of it.
-            if person is not None and not any(same_person(f.person, person) for f in self._followers):
-                if giving_way is not None:
+            # The crop's own joints may show somebody else, who stands in the middle of it, or a part of them.
+            if person is not None and not any(
+                same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers
+            ):
+                if not small:
+                    self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
+                if giving_way in self._followers:
                     self._followers.remove(giving_way)
                 self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None, turns))
                 shown.append((self._followers[-1], rough if not self._waits else person))
@@ -374,12 +325,9 @@ class _Search:
             yield from ((person, small) for person, _ in sorted(people, key=lambda found: -found[1]))
 
 
-def _average(one: FloatArray, other: FloatArray) -> FloatArray:
-    """(17, 3) of two answers, each joint's place weighted by its score."""
-    weight = one[:, 2:] / np.maximum(one[:, 2:] + other[:, 2:], 1e-6)
-    joints = weight * one + (1 - weight) * other
-    joints[:, 2] = (one[:, 2] + other[:, 2]) / 2
-    return joints
+def _is_a_part(follower: CropFollower, person: Person2D, now_s: float) -> bool:
+    """Whether somebody who was found in a part of the picture a moment ago is a part of a person found now."""
+    return follower.small and now_s - follower.begun_s < SOON_FOR_S and inside(follower.person, person)
 
 
 def _is_better(seen: Person2D, before: Person2D) -> bool:

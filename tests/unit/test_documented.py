@@ -66,6 +66,15 @@ def test_every_angle_is_drawn_as_it_is_defined() -> None:
         drawings.checked("knee_flexion", replace(shown, bent=lambda a: replace(shown.bent(a), knee=max(a - 10, 0))))
 
 
+def test_every_stage_is_drawn_with_modules_that_there_are() -> None:
+    drawings = tool("stage_drawings")
+    how = (DOCS / "how.md").read_text()
+    for path, text in drawings.written().items():  # stops at a module that there is not
+        assert path.read_text() == text, "run python tools/stage_drawings.py"
+        assert f"](pictures/{path.name})" in how
+    assert how.count("![") == how.count("\n## ") + 1
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person of two frames, in files: the folder."""

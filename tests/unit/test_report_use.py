@@ -25,8 +25,11 @@ from sasmamba.app.export.motion_table import motions
 from sasmamba.app.export.report import events
 from sasmamba.app.export.report.data import facing
 from sasmamba.app.export.report.markup import figure
+from sasmamba.app.export.report.measure_section import in_figures
+from sasmamba.app.motion.angle_range import ranges_of_motion
 from sasmamba.app.motion.checks import CheckFinding
-from sasmamba.app.motion.performance import View
+from sasmamba.app.motion.measure import Group, Measure, Side
+from sasmamba.app.motion.performance import Performance, View, view_of
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.steps import steps_of
 from sasmamba.app.pose2d.sides import SideRepair
@@ -223,8 +226,31 @@ def test_every_table_is_saved(page: Path, tmp_path: Path, window: Browser) -> No
     compared = saved(window, tmp_path, "comparison")
     assert {int(r["percent"]) for r in compared} == set(range(101))
     measured = saved(window, tmp_path, "measures")
-    assert {r["person"] for r in measured} == {"1", "2"}
+    take, placement = walkers(150)
+    for motion in motions(take, placement):
+        for row in motion.measures(view_of(take, placement, motion.track_id)):
+            (same,) = (
+                r
+                for r in measured
+                if (r["person"], r["measure"], r["side"]) == (str(row.person), row.name, row.side)
+                and float(r["from_s"]) == pytest.approx(row.from_s, abs=1e-3)
+            )
+            value = None if same["value"] == "" else float(same["value"])
+            assert value == (None if row.value is None else pytest.approx(row.value, abs=1e-3))
+            assert same["unit"] == row.unit
+            assert same["why_not"] == row.why_not
     assert window.complaints() == []
+
+
+def test_the_table_of_measures(page: Path, window: Browser) -> None:
+    """Every measure of the person chosen has its figures, unit and band, or the reason why there are none."""
+    text = window.run("return document.querySelector('.measures .of-person:not([hidden])').innerText")
+    take, placement = walkers(150)
+    (motion, _) = motions(take, placement)
+    for row in motion.measures(view_of(take, placement, 1)):
+        if row.group != "range_of_motion":
+            assert row.label in text
+            assert in_figures(row) in text if row.value is not None else row.sentence in text
 
 
 def test_events_and_times_to_go_to(page: Path, window: Browser) -> None:
@@ -352,13 +378,32 @@ def test_a_file_that_is_no_take_is_told(
     assert window.complaints() == []
 
 
+def many_measures(who: Performance) -> list[Measure]:
+    """Twenty of every group, and of every group some that cannot be measured."""
+
+    def one(group: Group, k: int, side: Side, why: str) -> Measure:
+        value = None if why else 1.5
+        return Measure(who.person, group, f"m{k}", f"Measure {k}", side, value, "m", value, k, k + 1, 9, why)
+
+    groups: list[Group] = ["gait", "jump", "sit_to_stand"]
+    sides: list[Side] = ["left", "right", "both"]
+    many = [one(group, k, side, "") for group in groups for k in range(20) for side in sides]
+    unknown = [one(group, k, "both", f"{group} " + "was not seen " * 9) for group in groups for k in range(20, 30)]
+    return [*many, *unknown, *ranges_of_motion(who)]
+
+
 def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type\s*/Page[^s]", pdf))
 
 
 @pytest.mark.parametrize("people", [1, 12])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_prints_to_two_pages(tmp_path: Path, window: Browser, people: int, scheme: str) -> None:
+def test_it_prints_to_two_pages(
+    tmp_path: Path, window: Browser, monkeypatch: pytest.MonkeyPatch, people: int, scheme: str
+) -> None:
+    """However much there is to tell: people, cuts, warnings, findings, measures, reasons why there are none."""
+    if people > 1:
+        monkeypatch.setattr("sasmamba.app.export.report.page.measures", many_measures)
     take, placement = walkers(90, people=people)
     take.cuts = [Cut(f, Fraction(f, 30), "cut") for f in range(5, 90, 2)]
     long = ["word " * 60] * 30

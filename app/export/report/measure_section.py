@@ -22,7 +22,7 @@ from sasmamba.app.motion.measure import GROUPS, Group, Measure, Side
 #: Decimals by unit: as many as mean something.
 _DECIMALS = {"m": 2, "s": 2, "m/s": 2, "°": 0, "°/s": 0, "%": 0, "steps/min": 0, "": 0}
 #: So many rows of a group are printed (see print.css); the page has all.
-_PRINTED = 10
+_PRINTED: Mapping[Group, int] = {"gait": 10, "jump": 3, "sit_to_stand": 3}
 _SIDES: Mapping[Side, str] = {"left": "Left", "right": "Right", "both": "Both"}
 #: Told in the table of angles.
 _ELSEWHERE: Group = "range_of_motion"
@@ -85,7 +85,7 @@ def _group(group: Group, rows: Sequence[Measure]) -> str:
             when = seek_button(begin, f"{begin:.1f}–{end:.1f} s")
             yield "", [Cell(_named(one.label)), *(Cell(_with_count(sides.get(side))) for side in sided), Cell(when)]
 
-    out = table("of_group", GROUPS[group], columns, cells()) + more_on_page(len(found) - _PRINTED) if found else ""
+    out = table(group, GROUPS[group], columns, cells()) + more_on_page(len(found) - _PRINTED[group]) if found else ""
     for sentence in dict.fromkeys(row.sentence for row in rows if row.why_not):
         those = [row for row in rows if row.sentence == sentence]
         labels = "; ".join(dict.fromkeys(row.label for row in those))
