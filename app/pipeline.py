@@ -20,20 +20,19 @@ from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
 from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.export.saved_take import read_take
+from sasmamba.app.finishing import finish, placed
 from sasmamba.app.from_poses import check_belongs, correction, lift_saved, lifter_of
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
-from sasmamba.app.motion.body import people_without_legs
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
-from sasmamba.app.motion.placing import Placement, place
+from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.self_checks import self_checks
-from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.protocol import Pose2D, nobody_found
 from sasmamba.app.pose2d.sides import side_sentences
@@ -318,22 +317,14 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
         absent = "" if settings.person is None else take.keep_person(settings.person)
-        take.upper = people_without_legs(take, "full" if settings.shows_guesses else settings.body)
         take.settings = {**settings.kept, "cut_short": take.cut_short, "seen_by": seen_by}
-        if settings.smooth:
-            smooth_take(take)
+        finish(take, settings)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
             save_poses(take, job.poses, keep_inferred=settings.keep_inferred)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(
-                take,
-                settings.fov_deg,
-                intrinsics=settings.intrinsics,
-                height_m=settings.height_m,
-                known=settings.known_camera,
-            )
+            placement = placed(take, settings)
         findings = self_checks(take, placement)
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
-from sasmamba.app.types import Cut, FloorMark, Person2D, Pose3D, UprightMark, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, Pose3D, UprightMark, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
 
@@ -52,6 +52,7 @@ class Take:
         wide: by how much 95 % intervals of joints are wider than the 68 % ones of `Pose3D.half_width_m`, across and
             along the line of sight: the lifter's `Calibration`.
         floor_marks, upright_marks: what the user said of the floor and of which way is up, by hand.
+        held: joints that were set by hand, see `holding`.
         settings: what to lift and to place it by again, see `Settings.kept`; empty where nobody said.
     """
 
@@ -71,6 +72,7 @@ class Take:
     wide: tuple[float, float] = (1.97, 1.97)
     floor_marks: list[FloorMark] = field(default_factory=list)
     upright_marks: list[UprightMark] = field(default_factory=list)
+    held: list[HeldJoint] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -165,3 +165,24 @@ class UprightMark:
     frame: int
     pitch_deg: float
     roll_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJoint:
+    """A joint that was set by hand in the picture, or went along with one in a frame nearby.
+
+    Attributes:
+        frame: of the video.
+        track_id: whose.
+        joint: number of the COCO joint.
+        share: 1 set by hand; less: went along, by that share.
+    """
+
+    frame: int
+    track_id: int
+    joint: int
+    share: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.joint < 17 and 0 < self.share <= 1):
+            raise ValueError(f"held joint: want a joint 0..16 and a share in 0..1, got {self.joint} and {self.share}")

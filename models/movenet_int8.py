@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from sasmamba.models.movenet_onnx import HEADS
+
 Ranges = dict[str, tuple[float, float]]
 
 
@@ -32,12 +34,13 @@ def activations(model: Any) -> list[str]:
     return [name for name in names if name and name not in constants]
 
 
-def quantised(model: Any, ranges: Ranges, *, widen: bool = True) -> Any:
+def quantised(model: Any, ranges: Ranges, *, heads: bool = True, widen: bool = True) -> Any:
     """The graph of `models.movenet_onnx.to_onnx` with 8-bit convolutions; the given one is left as it is.
 
     Args:
         model: an `onnx.ModelProto`.
         ranges: of every tensor of `activations`.
+        heads: quantise them, too; where they stay in float, neighbouring cells of a map are seldom equal.
         widen: see `widened`.
 
     Raises:
@@ -63,7 +66,7 @@ def quantised(model: Any, ranges: Ranges, *, widen: bool = True) -> Any:
         activation_qType=QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, {name: _pair(*span) for name, span in ranges.items()}),
         nodes_to_quantize=[],
-        nodes_to_exclude=[],
+        nodes_to_exclude=[] if heads else [n.name for n in model.graph.node if _in_head(n.name)],
         op_types_to_quantize=[*_QUANTISED, *_PASSED_ON],
         extra_options={},
     )
@@ -128,6 +131,10 @@ def _equally_wide(model: Any) -> dict[str, str]:
         elif node.op_type == "Identity":  # the heads, which are the graph's outputs under names of their own
             join([node.input[0], node.output[0]])
     return group_of
+
+
+def _in_head(name: str) -> bool:
+    return any(f"/{head}_0/" in f"/{name}" for head in HEADS)
 
 
 def _depthwise(node: Any) -> bool:

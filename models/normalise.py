@@ -7,6 +7,8 @@ person, panning or zooming the camera leaves the input, and with it the pose, un
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,6 +42,35 @@ def normalise_window(xyc: Tensor) -> Tensor:
     # a joint a hundred sizes away is a wild outlier that would drown the rest
     out = torch.where(found[..., None], out.clamp(-4, 4), 0)
     return torch.cat([out, score[..., None]], -1)
+
+
+#: Trunk and legs point upwards within this angle, and in the mean over a window they do so this consistently (1: all of
+#: the time), in somebody who is upside down in it.
+_DOWNWARDS_DEG, _CONSISTENT = 45.0, 0.7
+
+
+def upside_down(xyc: Tensor) -> Tensor:
+    """Who hangs head down through a window: lifters have been shown hardly anybody who does.
+
+    Args:
+        xyc: (B, T, 17, 3) as `normalise_window` takes it.
+
+    Returns:
+        (B,) bool; False where nothing tells.
+    """
+    xy, found = xyc[..., :2], xyc[..., 2] > 0
+
+    def part(above: list[int], below: list[int]) -> Tensor:  # (B, T, 2) unit vectors, 0 where not found
+        away = xy[:, :, below].mean(2) - xy[:, :, above].mean(2)
+        known = found[:, :, above + below].all(2)
+        return torch.where(known[..., None], torch.nn.functional.normalize(away, dim=-1), 0)
+
+    trunk = part([H36M.LEFT_SHOULDER, H36M.RIGHT_SHOULDER], [H36M.PELVIS])
+    legs = part([H36M.PELVIS], [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE])
+    told = (trunk != 0).any(-1).sum(1) + (legs != 0).any(-1).sum(1)
+    mean = (trunk + legs).sum(1) / told.clamp(min=1)[:, None]
+    length = mean.norm(dim=-1)
+    return (length >= _CONSISTENT) & (-mean[:, 1] >= length * math.cos(math.radians(_DOWNWARDS_DEG)))
 
 
 def _carry(x: Tensor, known: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sasmamba.app.batch.executor import ClipProgress, Done, Failed, Message
 from sasmamba.app.config import Job, Settings
-from sasmamba.common.errors import UserError
+from sasmamba.common.errors import UserError, memory_error
 
 #: Frames between two messages of progress.
 _TELL_EVERY = 15
@@ -38,7 +38,8 @@ def run_clip(job: Job, settings: Settings, tell: Callable[[Message], None]) -> N
         ended = failure(error)
     except Exception as error:
         # one clip's bug must not end the night's work; the journal keeps what it was
-        ended = Failed(f"{type(error).__name__}: {error}. This is a bug; please report it with the clip.")
+        bug = f"{type(error).__name__}: {error}. This is a bug; please report it with the clip."
+        ended = Failed(str(memory_error(error) or bug))
     tell(ended)
 
 

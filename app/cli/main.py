@@ -20,7 +20,7 @@ from sasmamba.app.cli.lift import lift
 from sasmamba.app.cli.live import live
 from sasmamba.app.cli.run import run
 from sasmamba.common import native_output
-from sasmamba.common.errors import UserError
+from sasmamba.common.errors import UserError, memory_error
 from sasmamba.training.commands import evaluate, train, train_2d
 
 app = typer.Typer(
@@ -78,6 +78,11 @@ def main() -> None:
         console.fail(str(error), error.exit_code)
     except OSError as error:  # a full disk behind standard output, say
         console.fail(f"The system refuses to go on: {error}. Mend that and run the command again.", 1)
+    except (MemoryError, RuntimeError) as error:
+        told = memory_error(error)
+        if told is None:
+            raise
+        console.fail(str(told), told.exit_code)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def run(
     export: Annotated[
         str,
         typer.Option(
-            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+            help="Also write, with commas: bvh, glb, usd, trc, c3d, angles, measures, csv, json, npz, html, rrd."
         ),
     ] = "",
     rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",
@@ -136,8 +136,8 @@ def run(
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
     at_once = options.at_once(jobs)
-    for option, value in (("--from-poses", from_poses), ("--fixes", fixes)):
-        if value is not None and folder:
+    for option, file in (("--from-poses", from_poses), ("--fixes", fixes)):
+        if file is not None and folder:
             raise UserError(f"{option} is for one video; {video} is a folder.", exit_code=2)
     for option, value, how in (("--jobs", at_once, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:

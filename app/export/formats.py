@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.export.measure_files import write_measures
 from sasmamba.app.export.motion_table import FEET, JOINTS, Outcome, PersonMotion, about, motions
 from sasmamba.app.export.options import ExportOptions, Footage
 from sasmamba.app.export.poses import save_poses
+from sasmamba.app.motion.performance import view_of
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.errors import UserError
@@ -28,6 +30,7 @@ FORMATS: dict[str, tuple[tuple[str, bool], ...]] = {
     "trc": ((".trc", True),),
     "c3d": ((".c3d", True),),
     "angles": (("_angles.csv", False), ("_angles.mot", True)),
+    "measures": (("_measures.csv", False), ("_measures.json", False)),
     "csv": ((".csv", False),),
     "json": ((".json", False),),
     "npz": ((".npz", False),),
@@ -132,6 +135,10 @@ def export_motion(
         elif form == "npz":
             keep = footage.options.keep_inferred
             save_poses(take, next(iter(paths)), _placed(take, placement, people, footage), keep_inferred=keep)
+        elif form == "measures":
+            table, in_json = paths
+            rows = [row for i, who in people.items() for row in who.measures(view_of(take, placement, i))]
+            write_measures(table, in_json, rows)
         elif form in VIEWS:
             whole = list(people.values())
             told = replace(outcome or Outcome(base_path.name), keep_inferred=footage.options.keep_inferred)

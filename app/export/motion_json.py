@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sasmamba.app.export.contacts import contacts
+from sasmamba.app.export.contacts import contacts, strides
 from sasmamba.app.export.motion_table import JOINTS, PersonMotion, rounded_rows
 from sasmamba.app.export.options import Footage
+from sasmamba.app.motion.performance import View
+from sasmamba.app.motion.steps import steps_of
 from sasmamba.common.files import atomic_path
 from sasmamba.models.skeletons import H36M_PARENTS
 
@@ -20,11 +22,11 @@ from sasmamba.models.skeletons import H36M_PARENTS
 def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> None:
     """Writes one object: what `motion_table.about` tells (units metres; axes x right, y away from the camera, z up,
     floor at z = 0; joint names; assumptions), `parents` of the joints, and `people`, each with `track_id`, `contacts`:
-    a list of {side, from_s, to_s, begun}, see `Contact`, and `frames`: a list of {frame, time_s, observed, joints:
-    17 × [x, y, z], score: 17 × 0..1 of the 2D joints, feet: 4 × [x, y, z] by the names of `foot_points`, feet_seen and
-    planted: [left, right], states: 21 × index into `certainty.states` of joints, then heels and toes, half_width_m:
-    17 × [across, along the line of sight] of 68 % intervals, angles: degrees by the names of `joint_angles`}. What is
-    not known is null.
+    a list of {side, from_s, to_s, begun}, see `Contact`, `strides`: a list of {side, from_s, to_s}, see `Stride`, and
+    `frames`: a list of {frame, time_s, observed, joints: 17 × [x, y, z], score: 17 × 0..1 of the 2D joints, feet: 4 ×
+    [x, y, z] by the names of `foot_points`, feet_seen and planted: [left, right], states: 21 × index into
+    `certainty.states` of joints, then heels and toes, half_width_m: 17 × [across, along the line of sight] of 68 %
+    intervals, angles: degrees by the names of `joint_angles`}. What is not known is null.
 
     Times are the video's own; frames without a pose are left out. One line per frame, written as it goes: memory does
     not grow with the video.
@@ -36,8 +38,12 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
         out.write(head.removesuffix("\n}") + ',\n "people": [')
         for p, person in enumerate(people):
-            rests = json.dumps([asdict(contact) for contact in contacts(person)])
-            out.write(("," if p else "") + f'\n  {{"track_id": {person.track_id}, "contacts": {rests}, "frames": [')
+            rests = contacts(person)
+            walked = strides(steps_of(person.performance(View())), rests)
+            whole = {"contacts": list(map(asdict, rests)), "strides": list(map(asdict, walked))}
+            out.write(
+                ("," if p else "") + f'\n  {{"track_id": {person.track_id}, {json.dumps(whole)[1:-1]}, "frames": ['
+            )
             points = person.told(footage.options.keep_inferred)
             angles = person.angles(footage.options.keep_inferred)
             for k, f in enumerate(np.flatnonzero(person.posed).tolist()):

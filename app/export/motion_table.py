@@ -110,23 +110,25 @@ class PersonMotion:
         return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
 
     def measures(self, view: View) -> list[Measure]:
-        """What people measure of it, see `measures`, as far as points are `told`; of what a view leaves open see
+        """What people measure of it, see `measures`, and `performance`."""
+        return measures(self.performance(view))
+
+    def performance(self, view: View) -> Performance:
+        """What measures are taken of, as far as points are `told`; of what a view leaves open see
         `performance.view_of`."""
         points = self.told().astype(np.float64)
         joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
-        return measures(
-            Performance(
-                self.track_id,
-                self.times_s,
-                joints,
-                feet,
-                self.feet_seen,
-                self.planted,
-                self.angles(),
-                self.angle_bands(),
-                self.sight,
-                view,
-            )
+        return Performance(
+            self.track_id,
+            self.times_s,
+            joints,
+            feet,
+            self.feet_seen,
+            self.planted,
+            self.angles(),
+            self.angle_bands(),
+            self.sight,
+            view,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ def save_poses(
 
 
 def _marks(take: Take) -> dict[str, list[dict[str, Any]]]:
-    return {"floor": [asdict(m) for m in take.floor_marks], "upright": [asdict(m) for m in take.upright_marks]}
+    marks: dict[str, Sequence[Any]] = {"floor": take.floor_marks, "upright": take.upright_marks, "held": take.held}
+    return {name: [asdict(mark) for mark in some] for name, some in marks.items()}
 
 
 def _camera(take: Take) -> dict[str, NDArray]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera_motion import CameraKind, CameraMotion
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import Cut, FloorMark, Person2D, UprightMark, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, UprightMark, VideoMeta
 from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.errors import UserError
 
@@ -87,6 +87,9 @@ def _take(arrays: Mapping[str, NDArray]) -> Take:
     take.floor_marks = [FloorMark(int(m["frame"]), int(m["track_id"]), bool(m["left"])) for m in marks["floor"]]
     take.upright_marks = [
         UprightMark(int(m["frame"]), float(m["pitch_deg"]), float(m["roll_deg"])) for m in marks["upright"]
+    ]
+    take.held = [
+        HeldJoint(int(m["frame"]), int(m["track_id"]), int(m["joint"]), float(m["share"])) for m in marks["held"]
     ]
     return take
 

@@ -24,7 +24,7 @@ from sasmamba.app.fix.corrections import (
     told,
 )
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import FloorMark, Person2D, UprightMark
+from sasmamba.app.types import FloorMark, HeldJoint, Person2D, UprightMark
 from sasmamba.models.skeletons import COCO_MIRROR, FOOT_MIRROR
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class _Work:
 
     Attributes:
         take: a copy of the given one, with people and dictionaries of its own.
-        moved: by track and frame, joints that were moved by hand.
+        held: by track, frame and joint, `HeldJoint.share`.
     """
 
     def __init__(self, take: Take, start_s: float) -> None:
@@ -91,7 +91,9 @@ class _Work:
             floor_marks=list(take.floor_marks),
             upright_marks=list(take.upright_marks),
         )
-        self.moved: dict[int, dict[int, set[int]]] = {}
+        self.held: dict[int, dict[int, dict[int, float]]] = {}
+        for one in take.held:
+            self.held.setdefault(one.track_id, {}).setdefault(one.frame, {})[one.joint] = one.share
         self._times = take.seconds() + start_s
         apart = np.diff(self._times) if take.frames > 1 else np.array([1 / float(take.meta.fps)])
         self._apart_s = 0.75 * np.maximum(np.append(apart, apart[-1]), np.insert(apart, 0, apart[0]))[: take.frames]
@@ -111,6 +113,7 @@ class _Work:
                 person, frames = self._find(whose), self._stretch(from_s, to_s)
                 for frame in frames:
                     self.take.tracks[person].people.pop(frame, None)
+                    self.held.get(person, {}).pop(frame, None)
             case FootOnFloor(whose, foot):
                 self.take.floor_marks.append(FloorMark(self._frame(whose.time_s), self._find(whose), foot == "left"))
             case CameraUpright(time_s, pitch_deg, roll_deg):
@@ -119,7 +122,13 @@ class _Work:
     def finished(self) -> Take:
         """The take, without those of whom nothing is left."""
         tracks = {i: Track(i, dict(sorted(track.people.items()))) for i, track in self.take.tracks.items()}
-        return replace(self.take, tracks={i: track for i, track in tracks.items() if track.people})
+        held = [
+            HeldJoint(frame, i, joint, share)
+            for i, frames in sorted(self.held.items())
+            for frame, shares in sorted(frames.items())
+            for joint, share in sorted(shares.items())
+        ]
+        return replace(self.take, tracks={i: track for i, track in tracks.items() if track.people}, held=held)
 
     def _frame(self, time_s: float) -> int:
         """The frame of a time."""
@@ -176,13 +185,13 @@ class _Work:
         track = self.take.tracks[person].people
         if frame not in track:
             raise DoesNotApply(f"#{person} is not seen at {whose.time_s:.2f} s")
-        moved, now = self.moved.setdefault(person, {}), self._times[frame]
+        held, now = self.held.setdefault(person, {}), self._times[frame]
         shift = to_px - track[frame].joints_px[joint] if track[frame].score[joint] > 0 else None
         track[frame] = _with_joint(track[frame], joint, to_px, 1.0)
-        moved.setdefault(frame, set()).add(joint)
+        held.setdefault(frame, {})[joint] = 1.0
         if shift is None:  # it was nowhere: there is no way that others could have gone along
             return
-        fixed = np.array(sorted(f for f, joints in moved.items() if joint in joints))
+        fixed = np.array(sorted(f for f, shares in held.items() if shares.get(joint) == 1))
         at = bisect_left(fixed, frame)
         last = self._times[fixed[at - 1]] if at > 0 else -np.inf
         next_ = self._times[fixed[at + 1]] if at + 1 < len(fixed) else np.inf
@@ -192,6 +201,8 @@ class _Work:
             if other != frame and other in track and track[other].score[joint] > 0:
                 share = np.float32(1 - abs(self._times[other] - now) / reach)
                 there = track[other]
+                shares = held.setdefault(other, {})
+                shares[joint] = max(float(share), shares.get(joint, 0.0))
                 track[other] = _with_joint(
                     there, joint, there.joints_px[joint] + share * shift, float(there.score[joint])
                 )
@@ -200,21 +211,22 @@ class _Work:
         people = self.take.tracks[person].people
         for frame in self._seen(person, frames):
             people[frame] = _with_joint(people[frame], joint, people[frame].joints_px[joint], 0.0)
+            self.held.get(person, {}).get(frame, {}).pop(joint, None)
 
     def _exchange_sides(self, person: int, frames: range) -> None:
-        people, moved, mirror = self.take.tracks[person].people, self.moved.get(person, {}), list(COCO_MIRROR)
+        people, held, mirror = self.take.tracks[person].people, self.held.get(person, {}), list(COCO_MIRROR)
         for frame in self._seen(person, frames):
             one = people[frame]
             feet = None if one.feet is None else one.feet[list(FOOT_MIRROR)]
             people[frame] = replace(one, joints_px=one.joints_px[mirror], score=one.score[mirror], feet=feet)
-            if frame in moved:
-                moved[frame] = {COCO_MIRROR[joint] for joint in moved[frame]}
+            if frame in held:
+                held[frame] = {COCO_MIRROR[joint]: share for joint, share in held[frame].items()}
 
     def _exchange_people(self, a: int, b: int, frames: range) -> None:
         if a == b:
             raise DoesNotApply("both are one person here")
         tracks = self.take.tracks
-        _swap(self.moved.setdefault(a, {}), self.moved.setdefault(b, {}), frames)
+        _swap(self.held.setdefault(a, {}), self.held.setdefault(b, {}), frames)
         _swap(tracks[a].people, tracks[b].people, frames)
         for number in (a, b):
             people = tracks[number].people

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from sasmamba.app.config import Settings
 from sasmamba.app.export.poses import save_poses
+from sasmamba.app.finishing import finish, placed
 from sasmamba.app.fix.applying import corrected
 from sasmamba.app.fix.corrections import Correction
 from sasmamba.app.fix.fixes_file import Fixes, write_fixes
 from sasmamba.app.fix.relifting import RememberingLifter
 from sasmamba.app.lifting.lives import lift_take
-from sasmamba.app.motion.body import people_without_legs
-from sasmamba.app.motion.placing import Placement, place
-from sasmamba.app.motion.smoothing import smooth_take
+from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.progress import Progress
 
@@ -131,16 +130,8 @@ class Desk:
     ) -> Work:
         before = self._lifter.lifted
         done = corrected(self.original, corrections, self.start_s)
-        take, settings = done.take, self.settings
+        take = done.take
         lift_take(take, self._lifter, progress)
-        take.upper = people_without_legs(take, "full" if settings.shows_guesses else settings.body)
-        if settings.smooth:
-            smooth_take(take)
-        placement = place(
-            take,
-            settings.fov_deg,
-            intrinsics=settings.intrinsics,
-            height_m=settings.height_m,
-            known=settings.known_camera,
-        )
+        finish(take, self.settings)
+        placement = placed(take, self.settings)
         return Work(corrections, take, placement, done.problems, self._lifter.lifted - before)

@@ -89,7 +89,7 @@ function tell() {
   byId("save").disabled = busy || !state.unsaved;
   const camera = state.cameras[shot()];
   for (const [k, id] of ["pitch", "roll"].entries()) {
-    if (camera && document.activeElement !== byId(id)) byId(id).value = camera[k].toFixed(1);
+    if (camera && document.activeElement !== byId(id)) byId(id).value = (Math.round(10 * camera[k]) / 10 || 0).toFixed(1); // no minus before 0
   }
   mark();
 }
@@ -117,9 +117,10 @@ function frameAt(time_s) {
 function take(fresh) {
   state = fresh;
   seen = fresh.seen.map(packed => new Seen(packed));
-  people = fresh.motion.people.map(packed => new Placed(packed));
-  if (!view) view = new View(byId("view"), fresh.motion, people);
-  Object.assign(view, { data: fresh.motion, people, points: null });
+  people = fresh.people.map(told => new Placed(told, seen.find(person => person.id === told.id).color));
+  const { joints_3d: joints, edges_3d: edges, sides, fps } = about, data = { joints, edges, sides, fps, scene: fresh.scene };
+  if (!view) view = new View(byId("view"), data, people);
+  Object.assign(view, { data, people, points: null });
   if (!mine()) { chosen = seen.length ? seen[0].id : 0; joint = null; }
   byId("people").replaceChildren(...seen.map(({ id, color }) => {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: `#${id}` });
@@ -147,22 +148,31 @@ function take(fresh) {
   show(frame);
 }
 
-async function change(path, body) {
-  if (busy) return;
+// Changes go one after the other: what is done while another is under way waits for it.
+let waiting = 0, last = Promise.resolve();
+
+function change(path, body) {
+  waiting++;
   busy = true;
   tell();
+  last = last.then(() => send(path, body)).finally(() => {
+    busy = --waiting > 0;
+    tell();
+  });
+}
+
+async function send(path, body) {
+  say("lifting again");
   const begun = performance.now();
   try {
     const fresh = await ask(path, body);
-    busy = false;
     take(fresh);
     const windows = `${fresh.windows} window${fresh.windows === 1 ? "" : "s"} lifted again`;
     say(fresh.note || [`${windows}, ${Math.round(performance.now() - begun)} ms`, ...fresh.problems].join(". "), fresh.problems.length > 0);
   } catch (error) {
-    busy = false;
-    say(error instanceof TypeError ? "The command that serves this page has ended; corrections made so far are kept." : error.message, true);
-    tell();
-    picture.draw();
+    const gone = error instanceof TypeError;
+    if (!gone) await ask("state").then(take, () => {}); // what was shown before the answer may be wrong
+    say(gone ? "The command that serves this page has ended; corrections made so far are kept." : error.message, true);
   }
 }
 
@@ -183,7 +193,7 @@ function play(on) {
     const next = frame + 1 < about.times.length ? frame + 1 : 0, ready = pictures.get(next);
     // a picture that is still under way is waited for
     if (ready && ready.complete) show(next); else image(next);
-  }, 1000 / state.motion.fps) : 0;
+  }, 1000 / about.fps) : 0;
   byId("play").setAttribute("aria-pressed", String(on));
   byId("play").textContent = on ? "Pause" : "Play";
 }

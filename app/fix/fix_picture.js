@@ -6,19 +6,18 @@ const MOUSE_PX = 14, FINGER_PX = 26, CLOSEST = 40;
 
 // One person in 3D, as the view asks for them.
 class Placed {
-  constructor(packed) {
-    Object.assign(this, { id: packed.id, color: packed.color, first: packed.first, unit: packed.unit_m, shown: true });
-    this.packed = new Int16Array(bytes(packed.joints).buffer);
-    this.seen = bytes(packed.seen);
-    this.states = bytes(packed.states);
-    this.size = this.packed.length / this.seen.length;
+  constructor(told, color) {
+    Object.assign(this, { id: told.id, color, first: told.first, shown: true });
+    this.joints = new Float32Array(bytes(told.joints).buffer);
+    this.seen = bytes(told.seen);
+    this.states = bytes(told.states);
+    this.size = this.joints.length / this.seen.length;
   }
 
   at(at) {
     const i = at - this.first;
     if (i < 0 || i >= this.seen.length || !this.seen[i]) return null;
-    const here = this.packed.subarray(this.size * i, this.size * (i + 1));
-    return { joints: Array.from(here, v => v === MISSING ? NaN : v * this.unit), seen: this.seen[i] === 2,
+    return { joints: this.joints.subarray(this.size * i, this.size * (i + 1)), seen: this.seen[i] === 2,
       states: this.states.subarray(this.size / 3 * i, this.size / 3 * (i + 1)) };
   }
 }
@@ -36,6 +35,26 @@ class Seen {
   at(at) {
     const i = this.index.get(at);
     return i === undefined ? null : this.joints.subarray(51 * i, 51 * (i + 1));
+  }
+
+  // Where joints that were not found in a frame can be taken from: as they lay in the nearest frame that shows them, or
+  // at the middle. As `at`, with scores of those alone.
+  missing(at) {
+    const here = this.at(at), out = new Float32Array(51), i = this.index.get(at);
+    for (let k = 0; here && k < 17; k++) {
+      if (here[3 * k + 2] > 0) continue;
+      let best = -1;
+      for (let n = 0; n < this.frames.length; n++) {
+        const nearer = best < 0 || Math.abs(this.frames[n] - at) < Math.abs(this.frames[best] - at);
+        if (nearer && this.joints[51 * n + 3 * k + 2] > 0) best = n;
+      }
+      for (const axis of [0, 1]) {
+        const away = best < 0 ? 0 : this.joints[51 * best + 3 * k + axis] - this.middles[2 * best + axis];
+        out[3 * k + axis] = this.middles[2 * i + axis] + away;
+      }
+      out[3 * k + 2] = 1;
+    }
+    return out;
   }
 
   // Who they are, for a correction: by where they are in this frame, or in the nearest one that shows them.
@@ -93,17 +112,18 @@ class Picture {
     this.draw();
   }
 
-  // The joint next to a place, within reach: [person, joint]; of those as near the chosen person's.
+  // The joint next to a place, within reach: [person, joint, its place]; of those as near the chosen person's.
   hit(at, reach) {
     let best = null, least = reach * this.ratio / this.scale;
     for (const person of [...seen].sort((a, b) => (b.id === chosen) - (a.id === chosen))) {
-      const joints = person.at(frame);
-      if (!joints) continue;
-      for (let k = 0; k < 17; k++) {
-        const away = Math.hypot(joints[3 * k] - at[0], joints[3 * k + 1] - at[1]) + (person.id === chosen ? 0 : .3 * least);
-        if (joints[3 * k + 2] > 0 && away < least) {
-          best = [person, k];
-          least = away;
+      for (const joints of [person.at(frame), person.id === chosen ? person.missing(frame) : null]) {
+        for (let k = 0; joints && k < 17; k++) {
+          const place = [joints[3 * k], joints[3 * k + 1]];
+          const away = Math.hypot(place[0] - at[0], place[1] - at[1]) + (person.id === chosen ? 0 : .3 * least);
+          if (joints[3 * k + 2] > 0 && away < least) {
+            best = [person, k, place];
+            least = away;
+          }
         }
       }
     }
@@ -119,9 +139,8 @@ class Picture {
       const at = this.place(event), found = this.hit(at, event.pointerType === "mouse" ? MOUSE_PX : FINGER_PX);
       if (!found) return undefined;
       choose(found[0].id, found[1]);
-      const joints = found[0].at(frame);
       // held where it was taken, so that a finger does not make it leap
-      const held = [joints[3 * found[1]] - at[0], joints[3 * found[1] + 1] - at[1]];
+      const held = found[2].map((v, k) => v - at[k]);
       this.drag = { whose: found[0].whose(frame), joint: found[1], held, to: null };
       return undefined;
     });
@@ -151,6 +170,8 @@ class Picture {
       this.drag = null;
       if (drag && drag.to && event.type === "pointerup") {
         const to_px = drag.to.map(v => Math.round(v * 100) / 100);
+        // it stays where it was let go while the answer is under way
+        seen.find(person => person.id === drag.whose.person).at(frame).set([...drag.to, 1], 3 * drag.joint);
         correct({ kind: "move_joint", whose: drag.whose, joint: about.joints[drag.joint], to_px, spread_s: Number(byId("spread").value) });
       }
       this.draw();
@@ -191,7 +212,7 @@ class Picture {
     pen.lineCap = pen.lineJoin = "round";
     for (const [a, b, side] of about.edges) {
       if (!(joints[3 * a + 2] > 0 && joints[3 * b + 2] > 0)) continue;
-      for (const [width, style] of [[(mine ? 5 : 3.5), "#0e1013"], [(mine ? 3 : 2), side === "middle" ? person.color : state.motion.sides[side]]]) {
+      for (const [width, style] of [[(mine ? 5 : 3.5), "#0e1013"], [(mine ? 3 : 2), side === "middle" ? person.color : about.sides[side]]]) {
         pen.lineWidth = width * ratio; pen.strokeStyle = style;
         pen.beginPath(); pen.moveTo(...at(a)); pen.lineTo(...at(b)); pen.stroke();
       }
@@ -205,6 +226,7 @@ class Picture {
       pen.fillStyle = big ? "#ffffff" : person.color; pen.fill();
       pen.lineWidth = 1.5 * ratio; pen.strokeStyle = "#0e1013"; pen.stroke();
     }
+    if (mine) this.paintMissing(person);
     if (!highest) return;
     pen.font = `700 ${13 * ratio}px system-ui, sans-serif`;
     pen.textAlign = "center"; pen.textBaseline = "bottom";
@@ -212,5 +234,19 @@ class Picture {
     pen.strokeText(`#${person.id}`, highest[0], highest[1] - 10 * ratio);
     pen.fillText(`#${person.id}`, highest[0], highest[1] - 10 * ratio);
     pen.globalAlpha = 1;
+  }
+  // Rings of joints that were not found: they can be dragged to where they are.
+  paintMissing(person) {
+    const { pen, ratio, drag } = this, joints = person.missing(frame);
+    pen.setLineDash([3 * ratio, 3 * ratio]);
+    for (let k = 0; k < 17; k++) {
+      if (!joints[3 * k + 2] || (drag && drag.to && drag.joint === k)) continue;
+      const x = this.left + this.scale * joints[3 * k], y = this.top + this.scale * joints[3 * k + 1];
+      for (const [width, style] of [[4, "#0e1013"], [2, k === joint ? "#ffffff" : person.color]]) {
+        pen.lineWidth = width * ratio; pen.strokeStyle = style;
+        pen.beginPath(); pen.arc(x, y, 6 * ratio, 0, 7); pen.stroke();
+      }
+    }
+    pen.setLineDash([]);
   }
 }

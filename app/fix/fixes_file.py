@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from sasmamba.app.fix.corrections import Correction, from_plain, to_plain
 from sasmamba.app.types import VideoMeta
@@ -64,8 +65,8 @@ def read_fixes(path: Path) -> Fixes:
     video, entries = value.get("video"), value.get("fixes")
     if not isinstance(video, dict) or not isinstance(entries, list):
         raise UserError(f"{path}: video must be an object and fixes a list.")
-    name, *size = (video.get(key) for key in ("name", "width", "height"))
-    if not isinstance(name, str) or not all(isinstance(n, int) and 0 < n < 1 << 20 for n in size):
+    name, width, height = (video.get(key) for key in ("name", "width", "height"))
+    if not isinstance(name, str) or not (_pixels(width) and _pixels(height)):
         raise UserError(f"{path}: video must have a name, width and height in pixels.")
     corrections = []
     for number, entry in enumerate(entries, 1):
@@ -73,7 +74,11 @@ def read_fixes(path: Path) -> Fixes:
             corrections.append(from_plain(entry))
         except ValueError as error:
             raise UserError(f"{path}, correction {number}: {error}.") from error
-    return Fixes(name, *size, tuple(corrections))
+    return Fixes(name, width, height, tuple(corrections))
+
+
+def _pixels(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and 0 < value < 1 << 20
 
 
 def write_fixes(fixes: Fixes, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from sasmamba.app.io.video_file import VideoFile
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, claimed, same_file
 from sasmamba.common.interrupts import Stop
+from sasmamba.common.numbers import check_between
 from sasmamba.common.progress import Progress
 
 #: Ctrl-C is looked for so often while the page is there.
@@ -109,6 +111,7 @@ def run_fix(
     Raises:
         UserError: anything a person can mend; corrections that were made are kept.
     """
+    check_between("--port", port, 0, 65535)
     take = read_take(job.poses)
     settings = replace(Settings.of_kept(take.settings), device=device, threads=threads)
     fixes = read_fixes(job.kept) if job.apply is not None or job.kept.exists() else None
@@ -119,15 +122,6 @@ def run_fix(
         fixes.check(take.meta, job.kept)
         for path in (job.written, job.kept):
             check_writable(path)
-        desk = Desk(
-            take,
-            settings,
-            RememberingLifter(lifter_of(settings)),
-            fixes,
-            start_s=float(video.start_s),
-            autosave=job.kept if job.apply is None else None,
-            progress=progress,
-        )
         report = FixReport()
 
         def save() -> str:
@@ -140,16 +134,27 @@ def run_fix(
             report.problems = list(work.problems)
             return f"Written: {' and '.join(report.files)}."
 
-        if job.apply is None and not stop.asked:
-            pictures = FramePictures(lambda start: _part(job.video, settings, start), take.times_s)
-            try:
-                pictures.jpeg(take.frames - 1)  # whether the video is there to its end is known now
-                with FixServer(desk, pictures, job.video.name, save, port) as server:
-                    served(server.url)
-                    while not stop.asked:
-                        time.sleep(_TURN_S)
-            finally:
-                pictures.close()
+        with ExitStack() as page:
+            server = None
+            if job.apply is None:  # whether the video is there to its end, and the port, is known before the lifting
+                pictures = FramePictures(lambda start: _part(job.video, settings, start), take.times_s)
+                page.callback(pictures.close)
+                pictures.jpeg(take.frames - 1)
+                server = page.enter_context(FixServer(pictures, job.video.name, save, port))
+            desk = Desk(
+                take,
+                settings,
+                RememberingLifter(lifter_of(settings)),
+                fixes,
+                start_s=float(video.start_s),
+                autosave=None if server is None else job.kept,
+                progress=progress,
+            )
+            if server is not None and not stop.asked:
+                server.open(desk)
+                served(server.url)
+                while not stop.asked:
+                    time.sleep(_TURN_S)
         if desk.unsaved or job.apply is not None:
             save()
         report.again = _again(job, settings)

@@ -31,6 +31,8 @@ LOOKS, UNDER_WAY = 8, 0.25
 #: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
 #: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
 UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
+#: A slow pan or zoom explains each half of a window: of its detail less is new than so much of what is from end to end.
+PANNED = 0.22
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2
@@ -121,6 +123,15 @@ class FadeFinder:
         if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None
         # the less is new the surer it must be that this is no motion
-        if worst > last.picture.change_from(first.picture, reach=1.0)[1] ** 2:
+        changed = _moved_to(first, last)
+        if worst > changed**2:
+            return None
+        middle = self._seen[-1 - window // 2]
+        if not middle.picture.plain and max(_moved_to(first, middle), _moved_to(middle, last)) < PANNED * changed:
             return None
         return inside[int(np.argmin(np.abs(old - new)))]
+
+
+def _moved_to(before: _Look, after: _Look) -> float:
+    """The share of a picture's detail that no motion since an earlier one explains."""
+    return after.picture.change_from(before.picture, reach=1.0)[1]

@@ -18,7 +18,7 @@ from sasmamba.common.errors import UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.lift import lift_windows, lift_with_uncertainty
-from sasmamba.models.normalise import mask_missing, normalise_window
+from sasmamba.models.normalise import mask_missing, normalise_window, upside_down
 from sasmamba.models.refining import FittedBody, fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
@@ -183,13 +183,19 @@ class Lifter:
                 raise ValueError(f"window: want (1..{self.frames}, 17, 3), got {xyc.shape}")
         refine_now = self.refine and not later
         with _one_torch_thread():
-            batch = torch.from_numpy(mask_missing(np.stack(windows))).to(self.device)
-            if not self.unsure:
-                return lift_windows(self.model, batch, flip=self.flip, refined=refine_now).numpy(), None
-            lifted, widths = lift_with_uncertainty(
-                self.model, batch, flip=self.flip, refined=refine_now, refined_later=self.refine
-            )
-        return lifted.numpy(), widths.numpy()
+            batch = torch.from_numpy(mask_missing(np.stack(windows)))
+            # whoever hangs head down is lifted standing: the picture turned by half, and the pose turned back
+            hanging = upside_down(batch)
+            batch[..., :2][hanging] *= -1
+            batch, widths = batch.to(self.device), None
+            if self.unsure:
+                lifted, widths = lift_with_uncertainty(
+                    self.model, batch, flip=self.flip, refined=refine_now, refined_later=self.refine
+                )
+            else:
+                lifted = lift_windows(self.model, batch, flip=self.flip, refined=refine_now)
+            lifted[..., :2][hanging] *= -1
+        return lifted.numpy(), None if widths is None else widths.numpy()
 
 
 def _shown(window: FloatArray) -> FloatArray:

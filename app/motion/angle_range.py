@@ -43,7 +43,7 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     whole = np.sqrt(np.nanmean(band**2)) if np.isfinite(band).any() else np.nan
     halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
     out = [row(*k, float(v), _known(h)) for k, v, h in zip(kinds, values, halves, strict=True)]
-    return [*out, row(*velocity, float(_peak_velocity(who.time, degrees)), None, "°/s")]
+    return [*out, row(*velocity, float(peak_velocity(who.time, degrees)), None, "°/s")]
 
 
 def _known(number: float) -> float | None:
@@ -61,7 +61,7 @@ def _why_not(who: Performance, angle: Angle, known: NDArray) -> str:
     return f"the {part} was seen for {longest:.1f} s at most, and {_LEAST_S:g} s are needed"
 
 
-def _peak_velocity(time: NDArray, degrees: NDArray) -> float:
+def peak_velocity(time: NDArray, degrees: NDArray) -> float:
     """The greatest speed of an angle (F,), degrees per second, over its stretches without a gap."""
     best = 0.0
     for a, b in runs(np.isfinite(degrees)):

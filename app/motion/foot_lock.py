@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, LEGS, Body, stances_of
-from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import H36M
 
@@ -56,6 +56,7 @@ def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
     if len(body.time) < 2:
         return body
     body = body.posed(body.joints, body.pelvis + _path_correction(body, planted, level))
+    body = body.posed(body.joints, body.pelvis + _out_of_the_floor(body, planted))
     body = body.posed(body.joints, _falling(body, planted))
     anchors = _anchors(body, planted, level)
     body = _carried(body, anchors, planted)
@@ -194,6 +195,24 @@ def _flights(time: NDArray, height: NDArray, low: NDArray) -> list[tuple[int, in
     return out
 
 
+def _out_of_the_floor(body: Body, planted: NDArray) -> NDArray:
+    """(F, 3) to add to the path, upwards, so that no hand and no head is in the floor while no foot stands on it."""
+    feet_first = body.underside == body.ankles[..., 2].min(1) - ANKLE_HEIGHT_M
+    deep = np.where(planted.any(1) | feet_first, 0, -body.underside).clip(min=0)
+    return _smoothly(body.time, deep)
+
+
+def _smoothly(time: NDArray, most: NDArray) -> NDArray:
+    """(F, 3) upwards, without a jerk, by `most` (F,) or a little more: 0 or above, or 0 or below."""
+    out = np.zeros((len(most), 3))
+    if most.any():
+        near = max(1, round(_GIVE_S / float(np.median(np.diff(time)))))
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(most, near, "edge"), 2 * near + 1)
+        farthest = around.max(1) if most.max() > 0 else around.min(1)
+        out[:, 2] = zero_phase(time, farthest, _GIVE_S / 2, degree=1)
+    return out
+
+
 def _within_reach(body: Body, target: NDArray, planted: NDArray) -> NDArray:
     """(F, 3) to add to the path, downwards, so that planted ankles at `target` (F, 2, 3) are within the legs' reach."""
     down = np.zeros(len(body.time))
@@ -203,13 +222,7 @@ def _within_reach(body: Body, target: NDArray, planted: NDArray) -> NDArray:
         level = np.minimum(np.linalg.norm(way[:, :2], axis=1), 0.95 * reach)
         short = np.sqrt(reach**2 - level**2) + way[:, 2]
         down = np.minimum(down, np.where(planted[:, foot], short, 0))
-    if not down.any():
-        return np.zeros((len(down), 3))
-    near = max(1, round(_GIVE_S / float(np.median(np.diff(body.time)))))
-    deepest = np.lib.stride_tricks.sliding_window_view(np.pad(down, near, "edge"), 2 * near + 1).min(1)
-    out = np.zeros((len(down), 3))
-    out[:, 2] = zero_phase(body.time, deepest, _GIVE_S / 2, degree=1)
-    return out
+    return _smoothly(body.time, down)
 
 
 def _leg_lengths(joints: NDArray, hip: int, knee: int, ankle: int) -> NDArray:
@@ -259,31 +272,11 @@ def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     on_floor = np.asarray(planted.any(1))
     stay = np.gradient(time) / np.where(on_floor, _SETTLE_S, _HOLD_S) ** 2
     target = -(height * planted).sum(1) / np.maximum(planted.sum(1), 1)
-    out[:, 2] = _compromise(stay, target, 1 / np.diff(time), np.where(on_floor[1:], 0, move[:, 2]))
+    out[:, 2] = compromise(stay, target, 1 / np.diff(time), np.where(on_floor[1:], 0, move[:, 2]))
     return out
 
 
 def _held(time: NDArray, held: NDArray, move: NDArray) -> NDArray:
     """(F,) what follows `move` (F - 1,) for about _HOLD_S where it is held, and goes back to 0 elsewhere."""
     follow = np.where(held, 1, (_LET_GO_S / _HOLD_S) ** 2) / np.diff(time)
-    return _compromise(np.gradient(time) / _HOLD_S**2, np.zeros(len(time)), follow, move)
-
-
-def _compromise(stay: NDArray, target: NDArray, follow: NDArray, move: NDArray) -> NDArray:
-    """The x (F,) that minimises Σ stay·(x - target)² + Σ follow·(x[t + 1] - x[t] - move[t])²: a tridiagonal system."""
-    main = stay.copy()
-    main[1:] += follow
-    main[:-1] += follow
-    right = stay * target
-    right[1:] += follow * move
-    right[:-1] -= follow * move
-    # Thomas's algorithm, on lists: element by element they are faster than arrays
-    diagonal, x, beside = main.tolist(), right.tolist(), (-follow).tolist()
-    for t, off in enumerate(beside, 1):
-        share = off / diagonal[t - 1]
-        diagonal[t] -= share * off
-        x[t] -= share * x[t - 1]
-    x[-1] /= diagonal[-1]
-    for t in range(len(beside) - 1, -1, -1):
-        x[t] = (x[t] - beside[t] * x[t + 1]) / diagonal[t]
-    return np.array(x)
+    return compromise(np.gradient(time) / _HOLD_S**2, np.zeros(len(time)), follow, move)

@@ -14,6 +14,24 @@ from sasmamba.models.skeletons import H36M
 
 #: Joint centre of the ankle above the sole.
 ANKLE_HEIGHT_M = 0.08
+#: Centres of what else touches the ground above it: of somebody who lies, kneels, hangs or stands on hands or head.
+_ABOVE_GROUND_M = {
+    H36M.HEAD_TOP: 0.0,
+    H36M.LEFT_WRIST: 0.05,
+    H36M.RIGHT_WRIST: 0.05,
+    H36M.LEFT_ELBOW: 0.04,
+    H36M.RIGHT_ELBOW: 0.04,
+    H36M.LEFT_KNEE: 0.06,
+    H36M.RIGHT_KNEE: 0.06,
+    H36M.LEFT_SHOULDER: 0.08,
+    H36M.RIGHT_SHOULDER: 0.08,
+    H36M.LEFT_HIP: 0.1,
+    H36M.RIGHT_HIP: 0.1,
+}
+#: What is so much lower than the lower sole is what a body touches the ground with, and no error of a hand beside it.
+_CLEARLY_LOWER_M = 0.1
+#: A foot bears somebody whose pelvis is so much above the ankle.
+_BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
 _ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
@@ -26,6 +44,8 @@ _JITTER_S = 0.06
 _FLAT_M = 0.05
 #: A planted foot so near to a floor stands on it.
 ON_FLOOR_M = 0.15
+#: Up is known within so many radians, and the height of a foot within that times how far away it is.
+_UP_SD = 0.05
 #: What a foot that is not planted has to say about the floor.
 _UNPLANTED = 0.2
 
@@ -59,6 +79,11 @@ class Body:
         """(F, 2, 3) left and right, in the axes of `pelvis`."""
         return self.joints[:, _ANKLES] + self.pelvis[:, None]
 
+    @property
+    def underside(self) -> NDArray:
+        """(F,) see `underside_of`, in axes with z up."""
+        return underside_of(self.joints[..., 2] + self.pelvis[:, 2:])
+
     def posed(self, joints: NDArray, pelvis: NDArray | None = None) -> Body:
         """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
         return replace(self, joints=joints, pelvis=self.pelvis if pelvis is None else pelvis)
@@ -66,6 +91,22 @@ class Body:
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
         return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift)
+
+
+def underside_of(height: NDArray) -> NDArray:
+    """The height of a body's lowest point: that of the lower sole, or of what else is clearly lower.
+
+    Args:
+        height: (..., 17) of the joints.
+    """
+    sole = height[..., _ANKLES].min(-1) - ANKLE_HEIGHT_M
+    other = (height[..., list(_ABOVE_GROUND_M)] - np.array([*_ABOVE_GROUND_M.values()])).min(-1)
+    return np.asarray(np.where(other < sole - _CLEARLY_LOWER_M, other, sole))
+
+
+def bears(body: Body, foot: int, frames: slice) -> bool:
+    """Whether a foot is under somebody in these frames, and not held up in the air; in axes with z up."""
+    return bool(np.median(body.pelvis[frames, 2] - body.ankles[frames, foot, 2]) > _BEARS_M)
 
 
 def planted_feet(body: Body) -> NDArray:
@@ -88,22 +129,28 @@ def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:
 
 
 def floor_height(bodies: Sequence[Body], planted: Sequence[NDArray]) -> float:
-    """How high the floor under everybody's lower feet is, for bodies in axes with z up, robustly: neither a jump nor a
-    roof lifts it.
+    """How high the floor under everybody is, for bodies in axes with z up, the camera's place the origin, robustly:
+    neither a jump nor a roof lifts it, nor does somebody far away sink it.
 
-    Planted feet say most; the others say that no floor is above them.
+    Planted feet say most; the others, and hands and heads that are lower, say that no floor is above them. What is far
+    away says little: how high it is hangs on which way is up.
     """
     ankles, rest = np.concatenate([body.ankles for body in bodies]), np.concatenate(planted)
     frame, lower = np.arange(len(ankles)), ankles[..., 2].argmin(1)
-    z, trust = ankles[frame, lower, 2], np.where(rest[frame, lower], 1, _UNPLANTED)
-    height = np.quantile(z, 0.1)  # from below: whoever is on the floor is lower than on a roof
+    z = np.concatenate([body.underside for body in bodies])
+    stands = rest[frame, lower] & (z == ankles[frame, lower, 2] - ANKLE_HEIGHT_M)
+    trust = np.where(stands, 1, _UNPLANTED)
+    trust = trust / (_FLAT_M**2 + (_UP_SD * np.linalg.norm(ankles[frame, lower, :2], axis=1)) ** 2)
+    rising = np.argsort(z)
+    # from below: whoever is on the floor is lower than on a roof
+    height = z[rising][np.searchsorted(np.cumsum(trust[rising]), 0.1 * trust.sum())]
     for _ in range(20):
         error = z - height
         # feet above the floor may be in the air or on something, feet below it cannot be: those count for more
         near = _FLAT_M / (_FLAT_M + np.abs(error))
         weight = trust * np.where(error > 0, near**2, near)
         height = (weight * z).sum() / weight.sum()
-    return float(height) - ANKLE_HEIGHT_M
+    return float(height)
 
 
 def foot_skate(body: Body, planted: NDArray) -> NDArray:
@@ -136,7 +183,8 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     """Which resting feet bear somebody, and how high what they stand on is: the floor, or a floor of their own.
 
     A foot that rests near the floor stands on it. One farther up stands there if it is the lower one most of the time,
-    or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air or lies on a chair.
+    or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air, of somebody who
+    stands on their hands, say, or lies on a chair.
 
     Args:
         body: in world axes, floor at z = 0.
@@ -150,7 +198,11 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     stances = [
         (foot, begin, end, float(np.median(height[begin:end, foot]))) for foot, begin, end in stances_of(resting)
     ]
-    bearing = [z for foot, begin, end, z in stances if lower[begin:end, foot].mean() > 0.5]
+    bearing = [
+        z
+        for foot, begin, end, z in stances
+        if lower[begin:end, foot].mean() > 0.5 and bears(body, foot, slice(begin, end))
+    ]
     own = _levels([z for z in bearing if abs(z) > ON_FLOOR_M])
     for foot, begin, end, z in stances:
         on = min([0.0, *own], key=lambda known: abs(z - known))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level
-from sasmamba.app.motion.footing import Body, stances_of
+from sasmamba.app.motion.footing import Body, bears, stances_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -225,7 +225,10 @@ def _floor(
     """
     feet, whose = [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
+        raised = body.turned(R, np.zeros(3))
         for foot, begin, end in stances_of(rest):
+            if not bears(raised, foot, slice(begin, end)):
+                continue
             feet.append(body.ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
     if len(feet) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 #: What measures belong together: a table of its own each.
@@ -16,6 +16,10 @@ GROUPS: Mapping[Group, str] = {
     "sit_to_stand": "Standing up from a seat",
     "range_of_motion": "Range of motion",
 }
+
+
+#: A 95 % interval's half-width in standard deviations.
+WIDE = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,22 @@ class Measure:
         return f"cannot be measured from this view, because {self.why_not}" if self.why_not else ""
 
     def plain(self) -> dict[str, Any]:
-        """In values that JSON knows."""
-        rounded = {
-            key: None if (number := getattr(self, key)) is None else round(float(number), 4)
-            for key in ("value", "half_width", "from_s", "to_s")
+        """In values that JSON knows, by the names that files have."""
+
+        def rounded(number: float | None) -> float | None:
+            return None if number is None else round(float(number), 4)
+
+        return {
+            "person": self.person,
+            "group": self.group,
+            "measure": self.name,
+            "label": self.label,
+            "side": self.side,
+            "value": rounded(self.value),
+            "unit": self.unit,
+            "half_width_95": rounded(self.half_width),
+            "from_s": rounded(self.from_s),
+            "to_s": rounded(self.to_s),
+            "count": self.count,
+            "why_not": self.why_not,
         }
-        return asdict(self) | rounded

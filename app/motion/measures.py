@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from sasmamba.app.motion.angle_range import ranges_of_motion
+from sasmamba.app.motion.gait import gait
+from sasmamba.app.motion.jumps import jumps
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.performance import Performance
+from sasmamba.app.motion.standing_up import standing_up
 
 
 def measures(who: Performance) -> list[Measure]:
@@ -12,4 +15,4 @@ def measures(who: Performance) -> list[Measure]:
 
     A group that cannot be measured at all has its rows, too, each with the reason.
     """
-    return ranges_of_motion(who)
+    return [*gait(who), *jumps(who), *standing_up(who), *ranges_of_motion(who)]

@@ -1,7 +1,7 @@
 """Where people stand while they still move: what app/motion/placing.py settles once per take, estimated as it goes.
 
 Assumptions: the camera is level and has the given field of view; people are of the size the lifter learned; the lowest
-that somebody's feet were in the last two seconds is the floor under them, so that a jump is a jump.
+that somebody's feet, hands or head were in the last two seconds is the floor under them, so that a jump is a jump.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import R_WORLD_CAM, from_facing
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M
+from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.locating import LEAST_JOINTS, MIN_SCORE, UNKNOWN_DEPTH_M, apparent_scale
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
@@ -113,8 +113,8 @@ class LivePlacing:
     @staticmethod
     def _stand(time_s: float, spot: _Spot, root: NDArray, joints: FloatArray) -> FloatArray:
         """Puts the root (3,), world axes above the camera's height, onto the floor under the person."""
-        ankles = joints[[H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]] @ R_WORLD_CAM.T
-        spot.feet.append((time_s, float(root[2] + ankles[:, 2].min()) - ANKLE_HEIGHT_M))
+        height = (joints @ R_WORLD_CAM.T)[:, 2] + root[2]
+        spot.feet.append((time_s, float(underside_of(height))))
         while time_s - spot.feet[0][0] > _WATCHED_S:
             spot.feet.popleft()
         lowest = min(z for _, z in spot.feet)

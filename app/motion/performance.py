@@ -14,6 +14,13 @@ from sasmamba.app.motion.self_checks import CAMERA
 from sasmamba.app.take import Take
 from sasmamba.models.skeletons import H36M
 
+#: What one picture does not show, depth, a lifter guesses too small: by so much steps towards the camera come out short
+#: (S1, S6 and S7 with a detector's noise; benchmarks/measures.py).
+_SHORT = 0.075
+#: Smoothed over time, feet leave the floor too early (jumps of CMU 1 and 13; benchmarks/measures.py).
+_EARLY_M = 0.03
+#: Adults' heights, men's and women's together, spread by so much (ANSUR II); one that was said, by so much.
+_STATURE, _SAID = 0.055, 0.01
 _LEGS = [H36M[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("HIP", "KNEE", "ANKLE")]
 
 
@@ -26,11 +33,20 @@ class View:
             person's place is a guess: then paths over the floor are not to be trusted, and neither is what is up.
         why_not: for people, why the path is not known; empty where it is.
         height_given: the person's height was said; else lengths are those of an average adult.
+        short: by which share lengths along the line of sight come out too short; 0 of motion that was not lifted.
+        early_m: by so much ankles that leave the floor or come back are seen too high; 0 of motion that was not lifted.
     """
 
     path_known: bool = True
     why_not: str = ""
     height_given: bool = False
+    short: float = 0.0
+    early_m: float = 0.0
+
+    @property
+    def size_sd(self) -> float:
+        """Standard deviation of all lengths, as a share: of how tall the person is."""
+        return _SAID if self.height_given else _STATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,12 @@ class Performance:
         return np.asarray(np.isfinite(self.joints[:, _LEGS]).all((1, 2)))
 
     @property
+    def sight_level(self) -> NDArray:
+        """(F, 3) unit vectors of the line of sight over the floor."""
+        level = self.sight * [1, 1, 0]
+        return np.asarray(level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9))
+
+    @property
     def leg_m(self) -> float:
         """Thigh and shank, the mean of both sides, metres; NaN where they are never known."""
         known = self.joints[self.legs_known]
@@ -86,4 +108,4 @@ def view_of(take: Take, placement: Placement, track_id: int) -> View:
         why_not = "the camera moved though it was said to be still"
     elif "place" in person:
         why_not = "where the person stands is a guess"
-    return View(not why_not, why_not, bool(person.get("given")))
+    return View(not why_not, why_not, bool(person.get("given")), _SHORT, _EARLY_M)

@@ -137,7 +137,8 @@ def _movenet(
 ) -> tuple[MoveNetPose2D, str]:
     """MoveNet, and which of its networks finds joints; one that may hurry can change it, and begins with one that is
     fast enough here."""
-    from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms
+    from sasmamba.app.pose2d.crop_network import crop_ms
+    from sasmamba.app.pose2d.movenet import MoveNetPose2D
     from sasmamba.app.pose2d.movenet_networks import open_lightning, open_multipose, open_thunder
 
     # crops side by side, each on one thread, are faster than one crop on several

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
@@ -33,17 +35,21 @@ class CropFollower:
         person: as last seen.
         lost: they were not seen in the last frame.
         continuity: how well the last sighting continued the path before it, 0..1.
-        confirmed_s: when MultiPose last saw them.
+        begun_s, confirmed_s: when they came, and when MultiPose last saw them.
         small: they were found in a part of the picture.
+        turns: by how many quarters their crop is turned, see `turned`.
+        asked_s: when they were last looked at with another turn, in vain.
 
     Args:
         round_s: where they are small, seconds until the search comes back to that part.
+        turns: see above.
     """
 
-    def __init__(self, person: Person2D, now_s: float, round_s: float | None = None) -> None:
+    def __init__(self, person: Person2D, now_s: float, round_s: float | None = None, turns: int = 0) -> None:
         self.small, self._unconfirmed_s = round_s is not None, UNCONFIRMED_S + (round_s or 0.0)
         self.person, self.lost, self.continuity = person, False, 1.0
-        self.confirmed_s = self._seen_s = now_s
+        self.turns, self.asked_s = turns, -np.inf
+        self.begun_s = self.confirmed_s = self._seen_s = now_s
         self._velocity = np.zeros(2, np.float32)  # px per second
         self._side = _side(person)
         self._before = person, now_s, self._velocity, self._side
@@ -52,7 +58,8 @@ class CropFollower:
         """The crop in which they should be now."""
         square = Square.around(self.person.joints_px, self.person.score)
         assert square is not None, "people have joints"
-        return Square.centred(square.centre_px + self._drift(now_s), max(square.side, self._side))
+        side = max(square.side, self._side)
+        return replace(Square.centred(square.centre_px + self._drift(now_s), side), turns=self.turns)
 
     def follow(self, seen: Person2D | None, now_s: float) -> None:
         """Takes what was found in that crop, unless it cannot be them."""
@@ -71,6 +78,11 @@ class CropFollower:
         """Unsays the last sighting: it was somebody else."""
         self.person, self._seen_s, self._velocity, self._side = self._before
         self.lost = True
+
+    def turn(self, seen: Person2D, turns: int) -> None:
+        """Takes what a crop turned otherwise shows of them instead of the last sighting, and goes on with such."""
+        self.person, self.turns, self.asked_s = seen, turns, -np.inf
+        self._side = max(_side(seen), self._side)
 
     def is_worth_it(self, now_s: float) -> bool:
         """Whether to follow them any longer."""

@@ -3,28 +3,29 @@
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
 very well, and its MultiPose variant everybody in a picture, roughly. So a `CropFollower` cuts a square around each
 person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
-came or was lost; parts of large pictures are searched for small people, in turn. Times are in seconds: the frame rate
-and how many frames are passed over do not matter.
+came or was lost; parts of large pictures are searched for small people, in turn. Whoever is not upright gets a crop
+that is turned, see `turned`. Times are in seconds: the frame rate and how many frames are passed over do not matter.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
-from sasmamba.app.pose2d.multipose import Finder, find_people
-from sasmamba.app.pose2d.overlap import box_area
+from sasmamba.app.pose2d.crop_network import Network, estimates
+from sasmamba.app.pose2d.multipose import Finder
+from sasmamba.app.pose2d.overlap import box_area, box_iou
 from sasmamba.app.pose2d.protocol import begins_anew
-from sasmamba.app.pose2d.squares import Square, unmirrored
+from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
+from sasmamba.app.pose2d.turned import find_turned, other_turns, sureness, upright_turns
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
@@ -36,62 +37,14 @@ JOIN, STAY = 5, 4
 #: Small people are shown whole, and doorways, shop windows and statues are many: so many sure joints, and joints as
 #: sure as this on the average, make one of them.
 JOIN_SMALL, SMALL_SCORE = 10, 0.45
+#: Whoever is not seen better in a crop turned otherwise is looked at so again after this; and while nobody is followed,
+#: so often a turned picture is searched.
+TURN_AGAIN_S, FIND_TURNED_S = 1.0, 1.0
+#: Of two answers for one person, from crops turned differently, the boxes share so much (intersection over union), and
+#: the new one's joints are so much surer on the average.
+ONE_PLACE, SURER = 0.3, 0.05
 #: Room around a person's joints on each side, for hands, feet and the top of the head.
 MARGIN = 0.1
-
-
-#: `map`, or something that does the same on several threads.
-Map = Callable[[Callable[[NDArray[np.uint8]], FloatArray], Iterable[NDArray[np.uint8]]], Iterable[Any]]
-
-
-class Network(Protocol):
-    """What `movenet_networks.PoseNetwork` does: crops (n, side, side, 3) uint8 RGB to (n, 17, 3) x, y in fractions of
-    the crop, and score."""
-
-    side: int
-
-    def __call__(self, crops: NDArray[np.uint8], /) -> FloatArray: ...
-
-
-def estimate(network: Network, bgr: NDArray[np.uint8], square: Square, *, mirror: bool = False) -> FloatArray:
-    """(17, 3) x px, y px and score of the person in a square of the picture; depends on nothing else.
-
-    Args:
-        mirror: average with what the network says of the mirrored crop, each joint weighted by its score.
-    """
-    return _estimates(map, network, bgr, [square], mirror=mirror)[0]
-
-
-def _estimates(
-    each: Map, network: Network, bgr: NDArray[np.uint8], squares: list[Square], *, mirror: bool
-) -> list[FloatArray]:
-    """`estimate` of several squares; `each` applies the network to the crops, in order, on as many threads as it likes.
-
-    Every crop is a call of its own, so that the answers do not depend on how many there are.
-    """
-    crops = [square.cut(bgr, network.side) for square in squares]
-    if mirror:
-        crops += [crop[:, ::-1] for crop in crops]
-    answers = list(each(lambda crop: network(crop[None])[0], crops))
-    if mirror:
-        straight, mirrored = answers[: len(squares)], answers[len(squares) :]
-        answers = [_average(one, unmirrored(other)) for one, other in zip(straight, mirrored, strict=True)]
-    return [
-        np.concatenate([square.to_picture(joints[:, :2]), joints[:, 2:]], 1).astype(np.float32)
-        for square, joints in zip(squares, answers, strict=True)
-    ]
-
-
-def crop_ms(network: Network) -> float:
-    """Milliseconds that one crop takes here: the shortest of three, after one that is not like the others."""
-    crop = np.zeros((1, network.side, network.side, 3), np.uint8)
-    network(crop)
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        network(crop)
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * min(seconds)
 
 
 class MoveNetPose2D(Closing):
@@ -144,8 +97,9 @@ class MoveNetPose2D(Closing):
         self._max_people, self._mirror = max_people, mirror
         self._followers: list[CropFollower] = []
         self._last: Frame | None = None
-        self._found_s = self._changed_s = -np.inf
+        self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
         self._rotation = Rotation()
+        self._ways, self._searched_turned = (2, 1, 3), False
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
         self._waits, self._soon = waits, soon
         self._searching: _Search | None = None
@@ -159,7 +113,7 @@ class MoveNetPose2D(Closing):
         last, self._last = self._last, frame
         if last is not None and begins_anew(frame, last):
             self._followers, self._searching = [], None
-            self._found_s = self._changed_s = -np.inf
+            self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
         if self._coming is not None and self._coming.done():
             self._network, self._coming = self._coming.result(), None
         now_s = float(frame.time_s)
@@ -167,6 +121,7 @@ class MoveNetPose2D(Closing):
         begun = self._begin_search(frame.bgr, now_s)
         for follower, joints in zip(self._followers, self._estimate(frame.bgr, squares), strict=True):
             follower.follow(_person(joints, frame.bgr, STAY), now_s)
+        self._turn(frame.bgr, squares, now_s)
         self._settle_duplicates()
         self._let_go(now_s)
         if begun and self._searching is not None:
@@ -175,6 +130,9 @@ class MoveNetPose2D(Closing):
         if self._searching is not None and (self._waits or nobody or self._searching.done):
             search, self._searching = self._searching, None
             self._take_on(search, frame.bgr, now_s)
+            for turns in self._other_ways(now_s):
+                rough = self._run(find_turned, self._finder, frame.bgr, turns)
+                self._take_on(_Search([rough], [], turns=turns), frame.bgr, now_s)
         return tuple(f.person for f in self._followers if not f.lost)
 
     def use(self, name: str) -> None:
@@ -218,7 +176,7 @@ class MoveNetPose2D(Closing):
         if self._network is None:
             raise ValueError("the backend is closed")
         each = map if self._pool is None else self._pool.map
-        return _estimates(each, self._network, bgr, squares, mirror=self._mirror)
+        return estimates(each, self._network, bgr, squares, mirror=self._mirror)
 
     def _begin_search(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
         """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
@@ -226,6 +184,7 @@ class MoveNetPose2D(Closing):
         early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
         if self._searching is not None:
             return False
+        turns = 0
         if early:
             full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
             whole, tiles = [], self._rotation.overdue()
@@ -233,14 +192,70 @@ class MoveNetPose2D(Closing):
                 tiles = self._rotation.turn(now_s, idle=not self._followers)
         else:
             first, self._found_s = self._found_s == -np.inf, now_s
-            whole, tiles = [self._run(find_people, self._finder, bgr)], self._rotation.overdue()
+            # where most are not upright, newcomers may be so, too, or not
+            turns = 0 if self._searched_turned else self._usual_turns()
+            self._searched_turned = turns != 0
+            whole, tiles = [self._run(find_turned, self._finder, bgr, turns)], self._rotation.overdue()
             if first:
                 tiles = self._rotation.begin(bgr, now_s, put_off=self._soon)
                 tiles, self._soon = tiles if self._waits else (), False
         if not (whole or tiles):
             return False
-        self._searching = _Search(whole, [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles])
+        small = [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles]
+        self._searching = _Search(whole, small, turns=turns)
         return True
+
+    def _usual_turns(self) -> int:
+        """How most of those who are followed are turned."""
+        turns = [f.turns for f in self._followers]
+        return max(range(4), key=turns.count)
+
+    def _other_ways(self, now_s: float) -> Iterator[int]:
+        """By how many quarters the picture is to be turned and searched once more, for as long as nobody is followed:
+        all ways where a shot begins, then one a second; and there, too, as those stand who were found upright. Small
+        upright people are searched for before that."""
+        first, early = self._turned_s == -np.inf, now_s - self._turned_s < FIND_TURNED_S
+        if self._rotation.puts_off:
+            return
+        if first and self._usual_turns():
+            yield self._usual_turns()
+        if self._followers or early:
+            self._turned_s = max(self._turned_s, now_s - FIND_TURNED_S)
+            return
+        self._turned_s = now_s
+        for _ in range(3 if first else 1):
+            self._ways = (*self._ways[1:], self._ways[0])
+            if not self._followers:
+                yield self._ways[-1]
+
+    def _turn(self, bgr: NDArray[np.uint8], squares: list[Square], now_s: float) -> None:
+        """Who points another way than their crop, or is hardly seen in it, is looked at in one turned otherwise."""
+        for follower, square in zip(self._followers, squares, strict=True):
+            turns = other_turns(follower.person, square.turns)
+            if follower.lost or turns == square.turns or now_s - follower.asked_s < TURN_AGAIN_S:
+                continue
+            seen = _person(self._estimate(bgr, [replace(square, turns=turns)])[0], bgr, STAY)
+            if seen is not None and _is_better(seen, follower.person):
+                follower.turn(seen, turns)
+            else:
+                follower.asked_s = now_s
+
+    def _look(
+        self, bgr: NDArray[np.uint8], square: Square, fewest: int, now_s: float
+    ) -> tuple[Person2D | None, int, bool]:
+        """Whoever is in a square, as it is turned or, if that shows them better, otherwise; how it is turned then; and
+        whether they were seen in that one only."""
+        turns = square.turns
+        person = _person(self._estimate(bgr, [square])[0], bgr, fewest)
+        other = (turns + 2) % 4 if person is None else other_turns(person, turns)
+        if other == turns or (person is None and now_s - self._asked_s < TURN_AGAIN_S):
+            return person, turns, False
+        if person is None:
+            self._asked_s = now_s
+        seen = _person(self._estimate(bgr, [replace(square, turns=other)])[0], bgr, fewest)
+        if seen is None or (person is not None and not _is_better(seen, person)):
+            return person, turns, False
+        return seen, other, person is None
 
     def _settle_duplicates(self) -> None:
         """Where two followers show one person, the one that continues its own path better keeps them."""
@@ -272,25 +287,32 @@ class MoveNetPose2D(Closing):
             square = Square.around(rough.joints_px, rough.score)
             if square is None:
                 continue
-            person = _person(self._estimate(bgr, [square])[0], bgr, JOIN_SMALL if small else JOIN)
-            if small and person is not None and person.score[person.score > 0].mean() < SMALL_SCORE:
+            square = replace(square, turns=upright_turns(rough, search.turns))
+            person, turns, turned = self._look(bgr, square, JOIN_SMALL if small else JOIN, now_s)
+            if person is not None and (small or turned or search.turns) and not _is_distinct(person):
                 continue
-            # The crop's own joints may show somebody else, who stands in the middle of it.
-            if person is not None and not any(same_person(f.person, person) for f in self._followers):
-                if giving_way is not None:
+            # The crop's own joints may show somebody else, who stands in the middle of it, or a part of them.
+            if person is not None and not any(
+                same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers
+            ):
+                if not small:
+                    self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
+                if giving_way in self._followers:
                     self._followers.remove(giving_way)
-                self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None))
+                self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None, turns))
                 shown.append((self._followers[-1], rough if not self._waits else person))
                 self._changed_s = now_s
 
 
 @dataclass(slots=True)
 class _Search:
-    """MultiPose at work on a frame: its answers, and everybody followed as they were in that very frame."""
+    """MultiPose at work on a frame: its answers, and everybody followed as they were in that very frame; by how many
+    quarters the picture was turned for it."""
 
     whole: list[Future[list[tuple[Person2D, float]]]]
     tiles: list[Future[list[tuple[Person2D, float]]]]
     shown: list[tuple[CropFollower, Person2D]] = field(default_factory=list)
+    turns: int = 0
 
     @property
     def done(self) -> bool:
@@ -303,12 +325,19 @@ class _Search:
             yield from ((person, small) for person, _ in sorted(people, key=lambda found: -found[1]))
 
 
-def _average(one: FloatArray, other: FloatArray) -> FloatArray:
-    """(17, 3) of two answers, each joint's place weighted by its score."""
-    weight = one[:, 2:] / np.maximum(one[:, 2:] + other[:, 2:], 1e-6)
-    joints = weight * one + (1 - weight) * other
-    joints[:, 2] = (one[:, 2] + other[:, 2]) / 2
-    return joints
+def _is_a_part(follower: CropFollower, person: Person2D, now_s: float) -> bool:
+    """Whether somebody who was found in a part of the picture a moment ago is a part of a person found now."""
+    return follower.small and now_s - follower.begun_s < SOON_FOR_S and inside(follower.person, person)
+
+
+def _is_better(seen: Person2D, before: Person2D) -> bool:
+    """Whether an answer from another crop is of the same person, and surer."""
+    return box_iou(seen.box_px, before.box_px) > ONE_PLACE and sureness(seen) > sureness(before) + SURER
+
+
+def _is_distinct(person: Person2D) -> bool:
+    """Whether somebody found where strangers often are, in a part or in a turned picture, is seen well enough."""
+    return (person.score >= SURE).sum() >= JOIN_SMALL and person.score[person.score > 0].mean() >= SMALL_SCORE
 
 
 def _person(joints: FloatArray, bgr: NDArray[np.uint8], fewest: int) -> Person2D | None:

@@ -33,9 +33,11 @@ Precision = Literal["auto", "float", "int8"]
 
 #: The crop's side in pixels of the networks that see one person.
 SIDES = {"thunder": 256, "lightning": 192}
-#: What may run in 8 bits. Lightning hardly gains by it and loses more (0.7 % of the crop), and MultiPose makes several
-#: people of one, since neighbouring cells are often equal then.
-QUANTISED = ("thunder",)
+#: What may run in 8 bits, and whether its heads do, too. Lightning hardly gains by it and loses more (0.7 % of the
+#: crop), and MultiPose makes several people of one where its heads do, since neighbouring cells are often equal then.
+QUANTISED = {"thunder": True, "multipose": False}
+#: Pictures that speed is measured on.
+_SIZES = {"thunder": (256, 256), "multipose": (288, 512)}
 #: The published graph stops at 6 people and its users at scores of 0.25; here more people, and less sure ones, are
 #: found, and whoever asks decides.
 MOST_PEOPLE, PERSON_SCORE = 20, 0.15
@@ -145,16 +147,17 @@ def open_lightning(threads: int = 1) -> PoseNetwork:
     return PoseNetwork(_session("lightning", threads, "float"), SIDES["lightning"])
 
 
-def open_multipose(threads: int = 1) -> MultiPoseNetwork:
-    """MultiPose: everybody in a picture, roughly; always in float.
+def open_multipose(threads: int = 1, precision: Precision = "auto") -> MultiPoseNetwork:
+    """MultiPose: everybody in a picture, roughly.
 
     Args:
         threads: of one call.
+        precision: as of `open_thunder`.
 
     Raises:
         UserError: as `open_thunder`.
     """
-    return MultiPoseNetwork(_session("multipose", threads, "float"))
+    return MultiPoseNetwork(_session("multipose", threads, precision))
 
 
 def graph_files(bundle: Path, name: str) -> tuple[bytes, bytes]:
@@ -190,7 +193,7 @@ def _converted(name: str, precision: Precision) -> Path:
         raise UserError(f"{bundle} holds no MoveNet that can be used ({error}). Delete it and try again.") from error
     if precision == "int8":
         ranges = read_ranges(shipped_folder() / "movenet_ranges.json")
-        model = quantised(model, ranges[name])
+        model = quantised(model, ranges[name], heads=QUANTISED[name])
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
     return path
@@ -224,8 +227,7 @@ def _remembered(note: Path) -> dict[str, dict[str, Any]]:
 def _seconds(name: str, precision: Precision) -> float:
     """The fastest of a few calls on one thread, so that whatever else runs disturbs little."""
     session = _session(name, 1, precision)
-    side = SIDES[name]
-    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, *_SIZES[name], 3), np.uint8)
     best = math.inf
     for _ in range(6):
         begin = time.perf_counter()

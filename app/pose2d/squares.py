@@ -27,11 +27,16 @@ _TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, *_HIPS]
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A square of the picture: its corner and side in pixels; it may reach beyond the picture's edges."""
+    """A square of the picture: its corner and side in pixels; it may reach beyond the picture's edges.
+
+    Attributes:
+        turns: its crop is turned by so many quarters, anticlockwise; see `turned`.
+    """
 
     x0: float
     y0: float
     side: float
+    turns: int = 0
 
     @classmethod
     def centred(cls, centre_px: FloatArray, side: float) -> Square:
@@ -62,7 +67,7 @@ class Square:
         return np.array([self.x0 + self.side / 2, self.y0 + self.side / 2], np.float32)
 
     def cut(self, bgr: NDArray[np.uint8], out_px: int) -> NDArray[np.uint8]:
-        """The square as (out_px, out_px, 3) uint8 RGB, black beyond the picture; averaged where it shrinks."""
+        """The square as (out_px, out_px, 3) uint8 RGB, turned, black beyond the picture; averaged where it shrinks."""
         height, width = bgr.shape[:2]
         x0, y0 = int(np.floor(self.x0)), int(np.floor(self.y0))
         x1, y1 = int(np.ceil(self.x0 + self.side)), int(np.ceil(self.y0 + self.side))
@@ -84,11 +89,18 @@ class Square:
         dx, dy = (left - self.x0) * scale + fx / 2 - 0.5, (top - self.y0) * scale + fy / 2 - 0.5
         move = np.array([[fx, 0, dx], [0, fy, dy]])
         cv2.warpAffine(part, move, (out_px, out_px), dst=out, borderMode=cv2.BORDER_CONSTANT)
-        return np.ascontiguousarray(out[..., ::-1])
+        return np.ascontiguousarray(np.rot90(out, self.turns)[..., ::-1])
 
     def to_picture(self, points: FloatArray) -> FloatArray:
         """(..., 2) x, y in fractions of the crop to pixels of the picture."""
-        return (points * self.side + (self.x0, self.y0)).astype(np.float32)
+        return (turned_back(points, self.turns) * self.side + (self.x0, self.y0)).astype(np.float32)
+
+
+def turned_back(points: FloatArray, turns: int) -> FloatArray:
+    """(..., 2) x, y in fractions of a picture that was turned anticlockwise by quarters, as those of it before."""
+    x, y = points[..., 0], points[..., 1]
+    ways = ((x, y), (1 - y, x), (1 - x, 1 - y), (y, 1 - x))
+    return np.stack(ways[turns % 4], -1)
 
 
 def unmirrored(joints: FloatArray) -> FloatArray:

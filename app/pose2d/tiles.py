@@ -91,6 +91,11 @@ class Rotation:
         """Seconds in which every tile has its turn."""
         return EVERY_S * len(self.tiles)
 
+    @property
+    def puts_off(self) -> bool:
+        """Whether tiles of the first picture are still to be searched."""
+        return bool(self._put_off)
+
     def begin(self, bgr: NDArray[np.uint8], now_s: float, *, put_off: bool = False) -> tuple[Tile, ...]:
         """All tiles of a shot's first picture; none where they are put off, `overdue` then gives them bit by bit."""
         self.tiles, self._next, self._turn_s = tiles_of(bgr.shape[1], bgr.shape[0]), 0, now_s

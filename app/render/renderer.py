@@ -201,7 +201,7 @@ class Renderer:
         soles = np.stack([feet.get(p.track_id, own) for p, own in zip(poses, guessed, strict=True)])
         world = np.concatenate([world, soles], 1)
         # the view is ruled by those who matter: somebody else may stand behind whoever looks at it
-        shown = (self._camera(world)[1] > _NEAREST_M).all(1)
+        shown = np.asarray((self._camera(world)[1] > _NEAREST_M).all(1))
         if not shown.any():
             return []
         world, poses = world[shown], tuple(p for p, is_so in zip(poses, shown, strict=True) if is_so)

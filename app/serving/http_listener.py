@@ -47,7 +47,7 @@ class Listener(socketserver.ThreadingTCPServer):
     request_queue_size = MOST_CLIENTS
 
     def __init__(self, host: str, port: int, gate: Gate, handler: type[Handler], option: str) -> None:
-        self.gate = gate
+        self.gate, self._listening = gate, False
         self._guard = threading.Lock()
         self._silent: dict[socket.socket, bool] = {}  # those connected, in their order, and who has not asked yet
         try:
@@ -65,11 +65,14 @@ class Listener(socketserver.ThreadingTCPServer):
 
     def listen(self) -> None:
         """Answers from now on, in threads of its own, until `close`."""
+        self._listening = True
         threading.Thread(target=self.serve_forever, name="serve", daemon=True).start()
 
     def close(self) -> None:
         """Hangs up on everybody."""
-        self.shutdown()
+        if self._listening:  # otherwise there is nobody to wait for
+            self._listening = False
+            self.shutdown()
         self.server_close()
 
     def get_request(self) -> tuple[socket.socket, Any]:

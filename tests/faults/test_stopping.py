@@ -162,3 +162,32 @@ def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "\\xf6\\U0001f3a5_3d.mp4" in out
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for requested buffer of size 1"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("a bug"), False),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_memory_that_runs_out(error: Exception, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a traceback."""
+    video = write_video(tmp_path / "clip.mp4", 3)
+
+    def opened(*_: object, **__: object) -> object:
+        raise error
+
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", opened)
+    if not told:
+        with pytest.raises(RuntimeError, match="a bug"):
+            command(video, "--out", tmp_path / "r.mp4")
+        return
+    result = command(video, "--out", tmp_path / "r.mp4")
+    assert result.code == 1
+    assert result.err.splitlines()[-1].startswith("Error: There is too little memory: close other programs")
+    assert left_in(tmp_path) == ["clip.mp4"]

@@ -25,6 +25,7 @@ from sasmamba.app.motion.axes import R_WORLD_CAM
 from sasmamba.app.motion.body_checks import CHECKS
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.checks import Rule
+from sasmamba.app.motion.measure import GROUPS
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.run_report import Report
 from sasmamba.app.take import Take, Track
@@ -90,7 +91,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = place(take, 60.0).assumptions
     folder = tmp_path_factory.mktemp("documented")
     placement = Placement(np.asarray(R_WORLD_CAM, np.float32), {1: poses}, root, 60.0, told)
-    export_motion(take, placement, folder / "name", ["csv", "json", "npz", "angles", "trc"])
+    export_motion(take, placement, folder / "name", ["csv", "json", "npz", "angles", "measures", "trc"])
     return folder
 
 
@@ -103,7 +104,7 @@ def general(column: str) -> str:
     return re.sub(r"^(left|right)_foot", "SIDE_foot", column)
 
 
-@pytest.mark.parametrize("name", ["name.csv", "name_angles.csv"])
+@pytest.mark.parametrize("name", ["name.csv", "name_angles.csv", "name_measures.csv"])
 def test_every_column(exported: Path, name: str) -> None:
     with (exported / name).open(newline="", encoding="utf-8") as file:
         header = next(csv.reader(file))
@@ -124,6 +125,18 @@ def test_every_key(exported: Path) -> None:
     assert {"video", "people", "joints", "planted"} <= keys(whole)
     assert keys(whole) <= WORDS, keys(whole) - WORDS
     assert {"before", "after"} <= of_feet & WORDS
+
+
+def test_every_measure(exported: Path) -> None:
+    rows = json.loads((exported / "name_measures.json").read_text())["measures"]
+    assert keys(rows) <= WORDS
+    angles = tuple(f"{angle.name}_" for angle in ANGLES)
+    named = {
+        f"ANGLE_{name.removeprefix(next(a for a in angles if name.startswith(a)))}" if name.startswith(angles) else name
+        for name in (row["measure"] for row in rows)
+    }
+    assert {"cadence", "jump_height", "times_stood_up", "ANGLE_range"} <= named
+    assert named | set(GROUPS) <= WORDS, named - WORDS
 
 
 def test_every_array(exported: Path) -> None:

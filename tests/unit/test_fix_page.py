@@ -50,7 +50,8 @@ def served_desk(folder: Path) -> Iterator[tuple[FixServer, Path]]:
         return "Written."
 
     pictures = FramePictures(lambda start: VideoFile(video, start_s=start), take.times_s)
-    with FixServer(desk, pictures, video.name, save) as server:
+    with FixServer(pictures, video.name, save) as server:
+        server.open(desk)
         yield server, folder
     pictures.close()
 
@@ -184,13 +185,13 @@ def test_corrections_undo_and_redo(server: FixServer) -> None:
         {"told": "#1 left and right exchanged from 0.20 s to 0.80 s", "time_s": pytest.approx(0.4)}
     ]
     assert done["seen"][0]["joints"] != before["seen"][0]["joints"]
-    assert done["motion"]["people"][0]["joints"] != before["motion"]["people"][0]["joints"]
-    assert done["motion"]["people"][1]["id"] == 2
+    assert done["people"][0]["joints"] != before["people"][0]["joints"]
+    assert done["people"][1]["id"] == 2
     undone = state_after(server, "/undo")
-    assert undone["motion"] == before["motion"]
+    assert undone["people"] == before["people"]
     assert (undone["can_undo"], undone["can_redo"]) == (False, True)
     redone = state_after(server, "/redo")
-    assert redone["motion"] == done["motion"]
+    assert redone["people"] == done["people"]
     assert not redone["can_redo"]
     state_after(server, "/undo")
     other = state_after(server, "/correct", to_plain(CameraUpright(0.4, 20, 0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,12 @@ def placed(height: np.ndarray, along: np.ndarray | None = None, floor: float = 0
     return Placed(3, np.arange(frames) / FPS, STANDING + path[:, None], rests, np.full(frames, floor))
 
 
+def on_the_head(frames: int) -> Placed:
+    """Somebody who is upside down, the head on the floor."""
+    who = placed(np.zeros(frames))
+    return replace(who, world=np.tile(STANDING * [-1, 1, -1] + [0, 5, 0.7], (frames, 1, 1)))
+
+
 TWO_S = np.zeros(100)
 
 
@@ -117,8 +125,10 @@ TWO_S = np.zeros(100)
         (placed(TWO_S + 2.0, floor=1.95), []),
         (placed(np.where(np.arange(100) < 40, 0.4, 0.0)), []),
         (placed(TWO_S - 0.3), ["sunk"]),
+        (on_the_head(100), ["upside_down"]),
+        (on_the_head(60), []),
     ],
-    ids=["stands", "sprints", "flies", "floats", "on a roof", "jumps", "is in the ground"],
+    ids=["stands", "sprints", "flies", "floats", "on a roof", "jumps", "is in the ground", "hangs", "hangs briefly"],
 )
 def test_what_no_body_does_is_told_with_its_times(who: Placed, found: list[str]) -> None:
     told = implausible([who])

@@ -18,8 +18,9 @@ from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
 from sasmamba.models.blocks import BlockConfig
 from sasmamba.models.checkpoint import save_lifter
-from sasmamba.models.normalise import normalise_window
+from sasmamba.models.normalise import normalise_window, upside_down
 from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
+from tests.unit.test_placing import STANDING
 
 
 class Echo:
@@ -309,3 +310,16 @@ def test_a_scan_that_cannot_run(wanted: str, sentence: str, monkeypatch: pytest.
     with pytest.raises(UserError, match=f"No scan can run: SASMAMBA_SCAN.*{sentence}") as told:
         Lifter.load(DEFAULT_LIFTER)
     assert told.value.exit_code == 2
+
+
+def test_whoever_hangs_head_down_is_lifted_as_if_they_stood() -> None:
+    """And turned back; who leans or lies is lifted as they are seen."""
+    lifter, rng = Lifter.load(DEFAULT_LIFTER), np.random.default_rng(0)
+    standing = np.concatenate([STANDING[:, [0, 2]] * (100, -100), np.ones((17, 1))], 1)
+    xyc = np.tile(standing, (30, 1, 1)).astype(np.float32)
+    xyc[..., :2] += rng.normal(0, 1, (30, 1, 2)).cumsum(0)
+    hanging = xyc * np.float32([-1, -1, 1]) + np.float32([500, 300, 0])
+    upright, turned = lifter(xyc), lifter(hanging)
+    np.testing.assert_allclose(turned * [-1, -1, 1], upright, atol=1e-4)
+    batch = torch.from_numpy(np.stack([xyc, hanging, xyc[..., [1, 0, 2]], np.zeros_like(xyc)]))
+    assert upside_down(batch).tolist() == [False, True, False, False]

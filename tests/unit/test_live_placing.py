@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from sasmamba.app.live.framing import Framing
 from sasmamba.app.motion.axes import focal_length_px
@@ -61,6 +63,17 @@ def test_a_person_stands_on_the_floor_where_the_picture_shows_them() -> None:
     assert abs(x - 0.8) < 0.1
     assert abs(y - 4.0) < 0.4
     assert abs(z - (0.87 + 0.08)) < 0.05  # pelvis above the sole
+
+
+def test_live_nobody_hangs_below_the_floor() -> None:
+    placing = LivePlacing(META, 60)
+    for i in range(30):
+        person, pose = sighting((0.0, 0.3, 4.0))
+        joints = pose.joints * np.float32([-1, -1, 1])
+        middle = person.joints_px[[COCO.LEFT_HIP, COCO.RIGHT_HIP]].mean(0)
+        person = replace(person, joints_px=2 * middle - person.joints_px)
+        _, roots = placing(i / 30, [person], [replace(pose, joints=joints)])
+    assert roots[1][2] - 0.7 == pytest.approx(0, abs=0.05)  # the head touches the floor
 
 
 def test_a_jump_leaves_the_floor_and_a_walk_does_not() -> None:

@@ -15,6 +15,8 @@ from helpers_movenet import CASES, figures
 
 from sasmamba.app import weights
 from sasmamba.app.pose2d import movenet_networks as networks
+from sasmamba.app.pose2d.multipose import find_people
+from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.common.errors import UserError
 from sasmamba.common.shipped_weights import shipped_folder
 from sasmamba.models.movenet_decode import decode_people, decode_person
@@ -102,6 +104,20 @@ def test_people_are_told_in_pixels_of_the_picture(bundle: Path) -> None:
         assert joints.shape == (17, 3)
         assert (box[:2] >= 0).all()
         assert (box[2:] <= [1280, 720]).all()
+
+
+def test_eight_bits_find_whom_float_finds(bundle: Path, shared: Path) -> None:
+    exact, small = (networks.open_multipose(precision=p) for p in ("float", "int8"))
+    sure, alike, more = 0, 0, 0
+    for path in sorted((shared / "images").glob("coco_*.jpg")):
+        picture = cv2.imread(str(path))
+        want, got = ([person for person, score in find_people(n, picture) if score > 0.25] for n in (exact, small))
+        sure += len(want)
+        alike += sum(any(joint_similarity(a, b, min_score=0.1) > 0.5 for b in got) for a in want)
+        more += sum(all(joint_similarity(a, b, min_score=0.1) <= 0.5 for a in want) for b in got)
+    assert sure > 10
+    assert alike >= 0.9 * sure
+    assert more <= 0.1 * sure
 
 
 def test_the_faster_precision_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from helpers_world import HEIGHT, WIDTH, World
 
 from sasmamba.app.pose2d import movenet
-from sasmamba.app.pose2d.movenet import MoveNetPose2D, crop_ms, estimate
+from sasmamba.app.pose2d.crop_network import crop_ms, estimate
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.multipose import MultiPoseDetector, find_people
 from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.types import Cut, Frame, Person2D

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.app.pose2d.protocol import Pose2D
+from sasmamba.app.pose2d.squares import turned_back
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.models.skeletons import COCO
 
@@ -51,6 +53,29 @@ def test_the_people_of_coco(eyes: Pose2D, pictures: list[Annotated]) -> None:
     assert total == 12
     assert hits >= 10
     assert strangers <= 2
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_same_people_when_the_picture_is_turned(eyes: Pose2D, pictures: list[Annotated], turns: int) -> None:
+    """Upright crops and an upright search found six to eight."""
+    hits = 0
+    for bgr, truths in pictures:
+        size = np.array(bgr.shape[1::-1] if turns % 2 == 0 else bgr.shape[:2], np.float32)
+        found = [
+            replace(p, joints_px=turned_back(p.joints_px / size, turns) * np.array(bgr.shape[1::-1], np.float32))
+            for p in people_in(eyes, np.rot90(bgr, turns))
+        ]
+        hits += sum(max((like(f, t) for f in found), default=0.0) > 0.5 for t in truths)
+    assert hits >= 10
+
+
+def test_a_man_upside_down_is_found_in_every_frame_head_down(eyes: Pose2D, shared: Path) -> None:
+    """He was found in 51 of 60 frames, as often as not with left and right exchanged."""
+    for frame in VideoFile(shared / "failing" / "turned_by_180.mp4"):
+        man = eyes(frame)[0]
+        head, feet = man.joints_px[COCO.NOSE, 1], man.joints_px[[COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE], 1].mean()
+        assert head - feet > 120
+        assert man.score.mean() > 0.65
 
 
 def resized(bgr: np.ndarray, width: int, height: int, part: float = 1.0) -> np.ndarray:

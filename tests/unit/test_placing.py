@@ -14,6 +14,7 @@ import torch
 from sasmamba.app.motion.axes import level, to_camera_axes
 from sasmamba.app.motion.bones import with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
@@ -50,8 +51,13 @@ META = VideoMeta(1280, 720, Fraction(30), None)
 FOV = 60.0
 
 
-def scene(paths: dict[int, np.ndarray], pitch_deg: float, gaps: tuple[int, ...] = ()) -> tuple[Take, np.ndarray]:
-    """A take of standing people whose pelves follow paths (F, 3), seen from 1.4 m above the floor."""
+def scene(
+    paths: dict[int, np.ndarray], pitch_deg: float, gaps: tuple[int, ...] = (), shape: np.ndarray = STANDING
+) -> tuple[Take, np.ndarray]:
+    """A take of standing people whose pelves follow paths (F, 3), seen from 1.4 m above the floor.
+
+    `shape` (17, 3) or (F, 17, 3) is what they do instead of standing.
+    """
     focal = 0.5 * META.width / math.tan(math.radians(FOV) / 2)
     R = camera_rotation(torch.tensor([math.radians(pitch_deg)]), torch.zeros(1))[0].numpy()
     take = Take(META, "truth")
@@ -59,7 +65,7 @@ def scene(paths: dict[int, np.ndarray], pitch_deg: float, gaps: tuple[int, ...] 
     take.times_s = [Fraction(f, 30) for f in range(frames)]
     for track, path in paths.items():
         for f, pelvis in enumerate(path):
-            cam = (STANDING + pelvis - [0, 0, 1.4]) @ R.T
+            cam = ((shape if shape.ndim == 2 else shape[f]) + pelvis - [0, 0, 1.4]) @ R.T
             coco = coco_points(torch.from_numpy(cam.astype(np.float32))).numpy()
             xy = coco[:, :2] / coco[:, 2:] * focal + [META.width / 2, META.height / 2]
             if f not in gaps:
@@ -187,6 +193,15 @@ def test_who_stands_on_a_roof_stays_up_there_and_comes_down() -> None:
     np.testing.assert_allclose(height[1], 0.95, atol=0.1)
     assert np.median(height[2][:60]) == pytest.approx(3.45, abs=0.25)
     assert np.median(height[2][78:]) == pytest.approx(0.95, abs=0.15)
+
+
+def test_somebody_far_below_does_not_sink_the_floor_of_the_others() -> None:
+    """On a street down the hill, say."""
+    below = stroll() + np.array([8.0, 35.0, -6.0])
+    alone, _ = scene({1: stroll()}, 5.0)
+    take, _ = scene({1: stroll(), 2: below}, 5.0)
+    height = [place(some, 60).shots[0].height_m for some in (alone, take)]
+    assert height[1] == pytest.approx(height[0], abs=0.15)
 
 
 def test_a_few_wrong_joints_do_not_move_anybody() -> None:
@@ -324,3 +339,61 @@ def test_intrinsics_of_another_picture(fx: float, cx: float, why: str) -> None:
 def test_one_frame_is_enough() -> None:
     take, _ = scene({1: stroll()[:1]}, 5.0)
     assert np.linalg.norm(place(take, FOV).roots[1][0] - stroll()[0]) < 0.3
+
+
+def head_down(arms: bool) -> np.ndarray:
+    """Somebody upside down, hanging or on their head, or, with their arms stretched out beyond it, on their hands."""
+    out = STANDING * np.float32([-1, 1, -1])
+    if arms:
+        for side in ("LEFT", "RIGHT"):
+            shoulder = out[H36M[f"{side}_SHOULDER"]]
+            out[H36M[f"{side}_ELBOW"]] = shoulder + np.float32([0, 0, -0.28])
+            out[H36M[f"{side}_WRIST"]] = shoulder + np.float32([0, 0, -0.53])
+    return out
+
+
+def stretched_out(arms: bool) -> np.ndarray:
+    """Somebody who lies along x, or, with their arms below their shoulders, holds a push-up."""
+    out = STANDING[:, [2, 0, 1]]
+    if arms:
+        out[:, 2] += 0.25 * out[:, 0]  # the feet on the floor, the shoulders higher
+        for side in ("LEFT", "RIGHT"):
+            shoulder = out[H36M[f"{side}_SHOULDER"]]
+            out[H36M[f"{side}_ELBOW"]] = shoulder + np.float32([0, 0, -0.25])
+            out[H36M[f"{side}_WRIST"]] = shoulder + np.float32([0, 0, -0.45])
+    return out
+
+
+#: What somebody does, and how high the pelvis is then.
+NOT_STANDING = {
+    "a head-stand": (head_down(arms=False), 0.7),
+    "a hand-stand": (head_down(arms=True), 1.04),
+    "a push-up": (stretched_out(arms=True), 0.32),
+    "lying": (stretched_out(arms=False), 0.12),
+}
+
+
+@pytest.mark.parametrize("name", NOT_STANDING)
+def test_nobody_is_below_the_floor_whatever_they_do(name: str) -> None:
+    """Only ankles were asked about the floor: heads and hands hung 1.5 m below it."""
+    shape, high = NOT_STANDING[name]
+    placed = place(scene({1: np.tile([0.0, 5.0, high], (60, 1))}, 5.0, shape=shape)[0], FOV)
+    _, world = placed.world(1)
+    assert world[..., 2].min() > -0.06
+    assert np.abs(underside_of(world[..., 2])).max() < 0.08
+    assert placed.assumptions["shots"][0]["height_m"] == pytest.approx(1.4, abs=0.25)
+
+
+@pytest.mark.parametrize("name", NOT_STANDING)
+def test_the_floor_is_where_feet_stood_before(name: str) -> None:
+    shape, high = NOT_STANDING[name]
+    both = np.concatenate([np.tile(STANDING, (90, 1, 1)), np.tile(shape, (90, 1, 1))])
+    path = np.tile([0.0, 5.0, 0.95], (180, 1))
+    path[90:, 2] = high
+    placed = place(scene({1: path}, 5.0, shape=both)[0], FOV)
+    _, world = placed.world(1)
+    alone = place(scene({1: path[:90]}, 5.0)[0], FOV)
+    assert placed.assumptions["shots"][0]["height_m"] == pytest.approx(
+        alone.assumptions["shots"][0]["height_m"], abs=0.12
+    )
+    assert world[100:, :, 2].min() > -0.1

@@ -18,7 +18,7 @@ from sasmamba.app.export.saved_take import read_take
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.take import Take
-from sasmamba.app.types import Cut, FloorMark, UprightMark, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, UprightMark, VideoMeta
 from sasmamba.common.errors import UserError
 
 
@@ -33,6 +33,7 @@ def rich() -> Take:
     turns = np.tile(np.eye(3), (9, 1, 1))
     take.camera_motion = CameraMotion("rotating", turns, np.linspace(1, 2, 9), np.ones(9), given=True)
     take.floor_marks, take.upright_marks = [FloorMark(2, 1, True)], [UprightMark(5, 3.5, -1)]
+    take.held = [HeldJoint(4, 2, 9, 0.5)]
     return take
 
 
@@ -42,6 +43,7 @@ def test_what_was_seen_comes_back(tmp_path: Path) -> None:
     assert (again.meta, again.times_s, again.pose2d_every) == (take.meta, take.times_s, 4)
     assert again.detection_frames == take.detection_frames == [0, 4, 8]
     assert (again.cuts, again.floor_marks, again.upright_marks) == (take.cuts, take.floor_marks, take.upright_marks)
+    assert again.held == take.held
     assert again.camera_motion is not None
     assert (again.camera_motion.kind, again.camera_motion.given) == ("rotating", True)
     np.testing.assert_array_equal(again.camera_motion.zoom, np.linspace(1, 2, 9))

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers_crossings import figure
 from helpers_world import World
 
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
@@ -146,6 +147,39 @@ class TestInTheBackend:
         with MoveNetPose2D(world.network(), finder) as eyes:
             for t in range(60):
                 assert len(eyes(world.frame(t, a=485))) == 1
+
+    @pytest.mark.parametrize("late", [False, True], ids=["together", "the whole person a moment later"])
+    def test_a_waist_is_nobody_beside_its_person(self, late: bool) -> None:
+        """A part of a picture showed a waist, whose crop showed a small person in the middle of a large one."""
+        world = World()
+        whole, network = world.finder, world.network()
+        small = figure(485, 255, 80)
+
+        def finder(rgb: np.ndarray) -> list:
+            if rgb.shape[0] > 400:
+                found = whole(rgb)
+                return [] if late and len(world.finds) == 1 else found
+            corner = rgb[0, 0, :2] * np.array([4, 2])
+            # a box so wide that it alone tells nothing
+            box = small.box_px + np.float32([-70, 0, 70, 0]) - np.tile(corner, 2)
+            return [(np.column_stack([small.joints_px - corner, small.score]), box, 0.9)] if box.min() > 0 else []
+
+        class Waist:
+            side = world.side
+
+            def __call__(self, crops: np.ndarray) -> np.ndarray:
+                out = network(crops)
+                for one, crop in zip(out, crops, strict=True):
+                    shows_px = np.ptp(crop[..., 0][crop[..., 2] > 250].astype(float)) * 4
+                    if shows_px < 280:  # a small crop: a network sees somebody fill it
+                        one[:] = np.column_stack([0.5 + (small.joints_px - (485, 255)) / shows_px, small.score])
+                return out
+
+        with MoveNetPose2D(Waist(), finder) as eyes:
+            for t in range(20):
+                people = eyes(world.frame(t, a=485))
+        assert len(people) == 1
+        assert people[0].box_px[3] - people[0].box_px[1] > 200
 
     def test_the_small_give_way_to_others(self) -> None:
         world = small_world(80)

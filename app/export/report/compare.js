@@ -1,13 +1,12 @@
 // Two movements over one cycle, 0 to 100 %: cycles are cut out, brought to one length, and averaged.
 
 const PERCENT = Array.from({ length: 101 }, (_, k) => k);
-// Nobody's stride is shorter or longer; what is longer is standing about. A gap between frames that is longer is bridged by nobody.
-const STRIDE_S = [.4, 3], GAP_S = .25;
+// Frames farther apart are not joined.
+const GAP_S = .25;
 
-// From a foot's coming down to its coming down again.
-function strides(person, side) {
-  const down = person.contacts.filter(contact => contact.side === side && contact.begun).map(contact => contact.from);
-  return down.slice(1).map((to, k) => [down[k], to]).filter(([from, to]) => to - from >= STRIDE_S[0] && to - from <= STRIDE_S[1]);
+// From a foot's coming down to its coming down again: [from, to] seconds each.
+function stridesOf(person, side) {
+  return person.strides.filter(stride => stride.side === side).map(({ from, to }) => [from, to]);
 }
 
 // An angle at 0 to 100 % of a span of time, on straight lines between frames; null where it is not known throughout.
@@ -98,7 +97,7 @@ class Comparison {
     this.subjects[1].who.value = people.length > 1 ? "0/1" : "0/0";
     if (people.length < 2) this.subjects[1].side.value = "right";
     // without a stride there is still a time that can be marked
-    if (!this.takes[0].people.some(person => strides(person, "left").length)) byId("cycle").value = "stretch";
+    if (!this.takes[0].people.some(person => person.strides.length)) byId("cycle").value = "stretch";
     for (const subject of this.subjects) this.entered(subject);
     this.update();
   }
@@ -124,8 +123,8 @@ class Comparison {
 
   // Somebody else was chosen: their time is another.
   entered(subject) {
-    const { take, own } = this.chosen(subject);
-    subject.stretch.whole(take.end);
+    const { person, own } = this.chosen(subject);
+    subject.stretch.whole(person.times[0], person.times[person.times.length - 1]);
     for (const button of subject.stretch.here) button.hidden = !own;
   }
 
@@ -153,7 +152,7 @@ class Comparison {
     const found = this.subjects.map(subject => {
       const { person } = this.chosen(subject), side = subject.side.value, span = subject.stretch.span;
       subject.box.hidden = byContact;
-      const cycles = byContact ? strides(person, side) : span[1] - span[0] >= .1 ? [span] : [];
+      const cycles = byContact ? stridesOf(person, side) : span[1] - span[0] >= .1 ? [span] : [];
       const mean = cycles.reduce((sum, [from, to]) => sum + to - from, 0) / cycles.length;
       subject.note.textContent = cycles.length
         ? `${cycles.length === 1 ? "One cycle" : `${cycles.length} cycles`} of ${mean.toFixed(2)} s${cycles.length > 1 ? " in the mean" : ""}.`

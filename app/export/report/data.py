@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.contacts import contacts
+from sasmamba.app.export.contacts import contacts, strides
 from sasmamba.app.export.motion_table import FEET, JOINTS, PersonMotion
 from sasmamba.app.export.report.events import KINDS, Event
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.motion.placing import Placement
+from sasmamba.app.motion.steps import Step
 from sasmamba.app.render.palette import SIDE_COLORS, Color, track_color
 from sasmamba.app.render.scene import Scene
 from sasmamba.app.take import Take
@@ -30,7 +31,11 @@ _FACING_S = 0.5
 
 
 def payload(
-    take: Take, placement: Placement, people: list[PersonMotion], events: Sequence[Event] = ()
+    take: Take,
+    placement: Placement,
+    people: list[PersonMotion],
+    events: Sequence[Event] = (),
+    steps: Mapping[int, Sequence[Step]] | None = None,
 ) -> dict[str, Any]:
     """Times, the scene, and everybody's motion.
 
@@ -39,7 +44,7 @@ def payload(
     world axes, -32768 without a pose and where legs are left out; `seen` uint8 (n,) 0 no pose, 1 filled in, 2 seen;
     `states` uint8 (n, 21) `Certainty` of each joint; `angles` int16 (n,) tenths of degrees by the names of
     `joint_angles`, -32768 for none; `facing` int16 (n,) tenths of degrees, see `facing`; `floor` int16 (n,), of what
-    they stand on, times `unit_m`; `contacts`: [side, from_s, to_s, begun] each. The arrays of people are `packed`.
+    they stand on, times `unit_m`; `strides`: [side, from_s, to_s] each. The arrays of people are `packed`.
     """
     roots = [np.stack(list(some.values())) for some in placement.roots.values() if some]
     scene = Scene.around(roots, placement.R_world_cam)
@@ -54,11 +59,11 @@ def payload(
         "scene": {"centre": list(scene.centre), "radius_m": scene.radius_m, "top_m": scene.top_m},
         "kinds": dict(KINDS),
         "events": [[e.kind, e.person, round(e.from_s, 4), round(e.to_s, 4), e.text] for e in events],
-        "people": [_person(take, placement, motion) for motion in people],
+        "people": [_person(take, placement, motion, (steps or {}).get(motion.track_id, ())) for motion in people],
     }
 
 
-def _person(take: Take, placement: Placement, motion: PersonMotion) -> dict[str, Any]:
+def _person(take: Take, placement: Placement, motion: PersonMotion, steps: Sequence[Step]) -> dict[str, Any]:
     pose = motion.posed
     # millimetres, or coarser where somebody is farther away than 16 bits of them reach
     unit_m = max(0.001, float(np.abs(motion.points[pose]).max(initial=0)) / _MOST)
@@ -75,7 +80,7 @@ def _person(take: Take, placement: Placement, motion: PersonMotion) -> dict[str,
         "angles": {name: packed(_whole(10 * values)) for name, values in motion.angles().items()},
         "facing": packed(_whole(10 * facing(motion, float(take.meta.fps)))),
         "floor": packed(_whole(floor / unit_m)),
-        "contacts": [[c.side, round(c.from_s, 4), round(c.to_s, 4), c.begun] for c in contacts(motion)],
+        "strides": [[s.side, round(s.from_s, 4), round(s.to_s, 4)] for s in strides(steps, contacts(motion))],
     }
 
 

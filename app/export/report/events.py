@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,12 +13,14 @@ from sasmamba.app.export.contacts import contacts
 from sasmamba.app.export.motion_table import PersonMotion
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.motion.checks import CheckFinding
+from sasmamba.app.motion.steps import Step
 from sasmamba.app.take import Take
 from sasmamba.common.runs import runs
 
-Kind = Literal["contact", "presence", "unseen", "cut", "sides", "check"]
+Kind = Literal["step", "contact", "presence", "unseen", "cut", "sides", "check"]
 #: What kinds of events are called in a list to choose from.
 KINDS: dict[Kind, str] = {
+    "step": "Steps",
     "contact": "Feet on the ground",
     "presence": "Who is there",
     "unseen": "Not seen",
@@ -48,8 +51,20 @@ class Event:
     text: str
 
 
-def events(take: Take, people: Sequence[PersonMotion], findings: Sequence[CheckFinding]) -> list[Event]:
-    """Everything that happens, in order of time."""
+def events(
+    take: Take,
+    people: Sequence[PersonMotion],
+    findings: Sequence[CheckFinding],
+    steps: Mapping[int, Sequence[Step]] | None = None,
+) -> list[Event]:
+    """Everything that happens, in order of time.
+
+    Args:
+        take: what happens in it.
+        people: of the take.
+        findings: what checks found.
+        steps: of those who walk, by track id.
+    """
     cuts = [
         Event("cut", None, float(cut.time_s), float(cut.time_s), "a new shot begins" + _named(cut.kind))
         for cut in take.cuts
@@ -60,11 +75,19 @@ def events(take: Take, people: Sequence[PersonMotion], findings: Sequence[CheckF
     ]
     checks = [Event("check", f.person, f.from_s, f.to_s, f.told) for f in findings]
     own = [event for motion in people for event in _of_person(take, motion)]
-    return sorted([*cuts, *sides, *checks, *own], key=lambda event: (event.from_s, event.person or 0))
+    walked = [_of_step(person, step) for person, own_steps in (steps or {}).items() for step in own_steps]
+    return sorted([*cuts, *sides, *checks, *own, *walked], key=lambda event: (event.from_s, event.person or 0))
 
 
 def _named(kind: str) -> str:
     return "" if kind == "cut" else f" ({kind})"
+
+
+def _of_step(person: int, step: Step) -> Event:
+    """A step at the time its foot comes down, or, where that was not seen, passes the other."""
+    down = step.begin_s if math.isnan(step.contact_s) else step.contact_s
+    length = f", {step.length_m:.2f} m long" if math.isfinite(step.length_m) else ""
+    return Event("step", person, down, down, f"step of the {('left', 'right')[step.foot]} foot{length}")
 
 
 def _of_person(take: Take, motion: PersonMotion) -> list[Event]:

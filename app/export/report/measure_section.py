@@ -16,33 +16,29 @@ from sasmamba.app.export.report.markup import (
     table,
     term,
 )
-from sasmamba.app.motion.measure import GROUPS, Group, Measure
+from sasmamba.app.export.report.words import WORDS
+from sasmamba.app.motion.measure import GROUPS, Group, Measure, Side
 
 #: Decimals by unit: as many as mean something.
 _DECIMALS = {"m": 2, "s": 2, "m/s": 2, "°": 0, "°/s": 0, "%": 0, "steps/min": 0, "": 0}
 #: So many rows of a group are printed (see print.css); the page has all.
-_PRINTED = 14
+_PRINTED: Mapping[Group, int] = {"gait": 10, "jump": 3, "sit_to_stand": 3}
+_SIDES: Mapping[Side, str] = {"left": "Left", "right": "Right", "both": "Both"}
 #: Told in the table of angles.
 _ELSEWHERE: Group = "range_of_motion"
 
 
 def in_figures(row: Measure) -> str:
     """A measure's value with its 95 % half-width and unit: "0.63 ± 0.04 m"; a dash where there is none."""
-    return figure_of(row.value, row.half_width, row.unit)
-
-
-def figure_of(value: float | None, half_width: float | None, unit: str) -> str:
-    """A value with its 95 % half-width and unit."""
-    if value is None:
+    if row.value is None:
         return "–"
-    decimals = _DECIMALS.get(unit, 2)
-    told = figure(value, decimals)
-    if half_width is not None:
-        told += f" ± {figure(half_width, decimals)}"
-    return told + (unit if unit in ("", "°", "°/s") else f" {unit}")
+    decimals = _DECIMALS.get(row.unit, 2)
+    if row.half_width is None:
+        return figure(row.value, decimals, row.unit)
+    return f"{figure(row.value, decimals)} ± {figure(row.half_width, decimals, row.unit)}"
 
 
-def measures(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
+def measure_tables(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
     """Gait, jumps and standing up of everybody.
 
     Args:
@@ -62,28 +58,52 @@ def measures(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Mea
         parts.append(
             f'<div class="of-person" data-person="{motion.track_id}"><h3>Person {motion.track_id}</h3>{groups}</div>'
         )
-    note = f"± is half the {term('95 % band')}; where there is none, it is not known how sure a figure is."
+    note = f"± is half the {term('95 % band')}; without it, it is not known how sure a figure is. (5): the mean of 5."
     parts.append(f'<p class="fine">{note}</p><p class="choices">{save_button("measures", "measures")}</p></section>')
     return "\n".join(parts)
 
 
 def _group(group: Group, rows: Sequence[Measure]) -> str:
-    reasons = {row.why_not for row in rows}
-    if all(row.value is None for row in rows) and len(reasons) == 1:
-        return f'<p class="fine">{plain(GROUPS[group])} {plain(rows[0].sentence)}.</p>'
+    """What is measured of a group as a table, each measure a row with a column for each side; and one sentence for
+    each reason for which others cannot be measured."""
+    known = [row for row in rows if row.value is not None]
+    sided = {side: head for side, head in _SIDES.items() if any(row.side == side for row in known)}
     columns = [
         Column(plain(GROUPS[group]), "measure"),
-        Column("Side", "side"),
-        Column("Value", "value", True),
-        Column("Mean of", "count", True),
+        *(Column(head if len(sided) > 1 else "Value", side, True) for side, head in sided.items()),
         Column("When", "when"),
     ]
+    found: dict[tuple[str, float], dict[Side, Measure]] = {}
+    for row in known:  # one jump has the measures of the one before, at another time
+        alone = sum(row.name == other.name and row.side == other.side for other in known) > 1
+        found.setdefault((row.name, row.from_s if alone else -1), {})[row.side] = row
 
     def cells() -> Iterator[tuple[str, list[Cell]]]:
-        for row in rows:
-            told = in_figures(row) if row.value is not None else plain(row.sentence)
-            when = seek_button(row.from_s, f"{row.from_s:.1f}–{row.to_s:.1f} s")
-            count = str(row.count) if row.value is not None and row.unit else ""
-            yield "", [Cell(plain(row.label)), Cell(row.side), Cell(told), Cell(count), Cell(when)]
+        for sides in found.values():
+            one = next(iter(sides.values()))
+            begin, end = min(row.from_s for row in sides.values()), max(row.to_s for row in sides.values())
+            when = seek_button(begin, f"{begin:.1f}–{end:.1f} s")
+            yield "", [Cell(_named(one.label)), *(Cell(_with_count(sides.get(side))) for side in sided), Cell(when)]
 
-    return table("of_group", GROUPS[group], columns, cells()) + more_on_page(len(rows) - _PRINTED)
+    out = table(group, GROUPS[group], columns, cells()) + more_on_page(len(found) - _PRINTED[group]) if found else ""
+    for sentence in dict.fromkeys(row.sentence for row in rows if row.why_not):
+        those = [row for row in rows if row.sentence == sentence]
+        labels = "; ".join(dict.fromkeys(row.label for row in those))
+        what = plain(labels if known else GROUPS[group])
+        if len(those) == 1:
+            what += f" ({seek_button(those[0].from_s, f'{those[0].from_s:.1f}–{those[0].to_s:.1f} s')})"
+        out += f'<p class="fine">{what}: {plain(sentence)}.</p>'
+    return out
+
+
+def _named(label: str) -> str:
+    """A measure's label, with its meaning where it is a term."""
+    known = next((word for word in WORDS if label.lower().startswith(word.lower())), None)
+    return plain(label) if known is None else term(known, label)
+
+
+def _with_count(row: Measure | None) -> str:
+    if row is None:
+        return ""
+    count = f' <small title="mean of {row.count}">({row.count})</small>' if row.unit and row.count > 1 else ""
+    return in_figures(row) + count

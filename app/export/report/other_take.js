@@ -2,7 +2,7 @@
 
 const NO_TAKE = "Choose a page that sasmamba-demo wrote, or a .json of --export json.";
 
-// What a comparison needs of a take: its name, its end in seconds, and of each person `times`, `contacts` and `value(series, i)`,
+// What a comparison needs of a take: its name, its end in seconds, and of each person `times`, `strides` and `value(series, i)`,
 // an angle in degrees or null at times[i].
 class OwnPerson {
   constructor(person, times) {
@@ -10,7 +10,7 @@ class OwnPerson {
     this.id = person.id;
     this.person = person;
     this.times = times.slice(person.first, person.first + person.seen.length);
-    this.contacts = person.contacts;
+    this.strides = person.strides;
   }
 
   value(series, i) {
@@ -24,7 +24,7 @@ class FilePerson {
     this.id = told.track_id;
     this.times = Float64Array.from(told.frames, row => row.time_s);
     this.angles = told.frames.map(row => row.angles);
-    this.contacts = told.contacts.map(({ side, from_s, to_s, begun }) => ({ side, from: from_s, to: to_s, begun }));
+    this.strides = told.strides.map(({ side, from_s, to_s }) => ({ side, from: from_s, to: to_s }));
   }
 
   value(series, i) { return this.angles[i][series] ?? null; }
@@ -51,7 +51,7 @@ async function readTake(file) {
     throw new Error(`${file.name} holds no motion that is known here. ${NO_TAKE}`);
   }
   const there = told.people.filter(one => one.frames.length);
-  if (there.some(one => !one.contacts || !one.frames[0].angles)) {
+  if (there.some(one => !one.strides || !one.frames[0].angles)) {
     throw new Error(`${file.name} has no joint angles: it was written by an older version; export it again with this one.`);
   }
   return takeOf(file.name, there.map(one => new FilePerson(one)));

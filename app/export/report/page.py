@@ -19,9 +19,11 @@ from sasmamba.app.export.report.compare_section import comparison
 from sasmamba.app.export.report.data import payload, script_safe
 from sasmamba.app.export.report.events import events
 from sasmamba.app.export.report.markup import plain
-from sasmamba.app.export.report.measure_section import measures
+from sasmamba.app.export.report.measure_section import measure_tables
+from sasmamba.app.motion.measures import measures
 from sasmamba.app.motion.performance import view_of
 from sasmamba.app.motion.placing import Placement
+from sasmamba.app.motion.steps import steps_of
 from sasmamba.app.take import Take
 from sasmamba.common.files import atomic_path
 
@@ -94,10 +96,12 @@ def write_page(
     render = _Render.of(outcome, embed_at_most)
     script = "\n" + "".join(map(_part, _SCRIPTS))
     beside = "" if render.inside or render.path is None else f", save the render, {plain(render.path.name)}"
-    told = payload(take, placement, people, events(take, people, outcome.findings))
+    performed = {motion.track_id: motion.performance(view_of(take, placement, motion.track_id)) for motion in people}
+    measured = {person: measures(performance) for person, performance in performed.items()}
+    steps = {person: steps_of(performance) for person, performance in performed.items()}
+    told = payload(take, placement, people, events(take, people, outcome.findings, steps), steps)
     # only names that a reader sees: the page is passed on
     told |= {"title": outcome.title, "name": path.stem}
-    measured = {motion.track_id: motion.measures(view_of(take, placement, motion.track_id)) for motion in people}
     told["measures"] = [row.plain() for rows in measured.values() for row in rows]
     texts = {
         "POLICY": _policy(script, render),
@@ -109,7 +113,7 @@ def write_page(
         "WARNINGS": sections.warning_list(take, placement, people, outcome),
         "PEOPLE": sections.people_table(take, people),
         "ABOUT": sections.about_run(take, placement, people, outcome),
-        "MEASURES": measures(people, measured),
+        "MEASURES": measure_tables(people, measured),
         "ANGLES": angles(take, people, measured),
         "COMPARISON": comparison(people),
         "WORDS": sections.words(),

@@ -28,7 +28,7 @@ class Person {
     person.states = await unpacked(told.states, Uint8Array, person.points);
     person.facing = await unpacked(told.facing, Int16Array);
     person.floor = await unpacked(told.floor, Int16Array);
-    person.contacts = told.contacts.map(([side, from, to, begun]) => ({ side, from, to, begun }));
+    person.strides = told.strides.map(([side, from, to]) => ({ side, from, to }));
     person.angles = {};
     for (const [name, text] of Object.entries(told.angles)) person.angles[name] = await unpacked(text, Int16Array);
     return person;

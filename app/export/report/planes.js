@@ -93,7 +93,7 @@ class PlaneView extends View {
       pen.strokeStyle = half ? "rgba(142,154,172,.28)" : "#8e9aac"; pen.lineWidth = (half ? 1 : 1.5) * ratio;
       pen.beginPath(); pen.moveTo(0, y); pen.lineTo(canvas.width, y); pen.stroke();
       pen.fillStyle = this.onPaper ? "#444b55" : "#a3adba";
-      if (half % 2 === 0) pen.fillText(`${half / 2} m`, canvas.width - 5 * ratio, y - ratio);
+      if (half % 2 === 0 && y > 16 * ratio) pen.fillText(`${half / 2} m`, canvas.width - 5 * ratio, y - ratio);
     }
     pen.setLineDash([4 * ratio, 5 * ratio]);
     pen.strokeStyle = "rgba(142,154,172,.5)"; pen.lineWidth = ratio;

@@ -26,7 +26,7 @@ from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
 
 #: So many warnings, and so many people, are printed (see print.css); the page has all.
-_PRINTED_WARNINGS, _PRINTED_PEOPLE = 5, 6
+_PRINTED_WARNINGS, _PRINTED_PEOPLE = 3, 4
 
 
 def subtitle(take: Take, people: list[PersonMotion], outcome: Outcome) -> str:

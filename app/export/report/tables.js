@@ -38,7 +38,7 @@ function angleRows() {
 // From when to when: two fields, filled in by hand or from the time shown.
 class Stretch {
   constructor(box, name, changed) {
-    this.end = duration;
+    this.most = [0, duration];
     this.changed = changed;
     const field = (text, seconds) => {
       const label = document.createElement("label"), input = document.createElement("input");
@@ -60,18 +60,20 @@ class Stretch {
     this.to = field("to", duration);
     this.here = [button("Begin here", () => { this.from.value = times[frame].toFixed(2); }),
       button("End here", () => { this.to.value = times[frame].toFixed(2); })];
-    button("All", () => this.whole(this.end));
+    button("All", () => this.whole(...this.most));
   }
 
-  whole(end) {
-    this.end = end;
-    this.from.value = "0.00"; this.to.value = end.toFixed(2);
+  whole(begin, end) {
+    this.most = [begin, end];
+    this.from.value = begin.toFixed(2); this.to.value = end.toFixed(2);
     this.from.max = this.to.max = end.toFixed(2);
   }
 
-  get isWhole() { return this.span[0] <= 0 && this.span[1] >= this.end - .005; }
+  get isWhole() { return this.span[0] <= this.most[0] && this.span[1] >= this.most[1] - .005; }
 
-  get span() { return [Number(this.from.value) || 0, this.to.value === "" ? this.end : Number(this.to.value)]; }
+  get span() {
+    return [this.from, this.to].map((field, k) => field.value === "" ? this.most[k] : Number(field.value));
+  }
 }
 
 // What an angle does over a stretch, degrees, or null where it is not known.
