@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 #: Headings in their order, and the options under each; an option means the same in every command that has it.
@@ -18,7 +19,7 @@ PANELS = {
 }  # fmt: skip
 
 
-def put_under_headings(commands: dict[str, Any]) -> None:
+def put_under_headings(commands: Mapping[str, Any]) -> None:
     """Gives every option of many its heading; a command with few stays one list."""
     heading = {name: panel for panel, names in PANELS.items() for name in names}
     for command in commands.values():
