@@ -286,7 +286,8 @@ def campaign(folder: Path, every: int, tell: Callable[[str], None] = lambda line
                 ends["wrong" if fault else {0: "well", 1: "in a sentence"}[ended.code]] += 1
                 if fault:
                     wrong.append(f"{kind}, {when}: {fault}")
-                    tell(f"--- {wrong[-1]}")
+                    lines = wrong[-1].strip().splitlines()
+                    tell("--- " + "\n    ".join(line[:300] for line in lines[: 1 + (len(lines) > 1)] + lines[-3:]))
             how = ", ".join(f"{n} {what}" for what, n in sorted(ends.items()))
             tell(f"{kind}: {len(moments)} runs, {how}; {time.monotonic() - begin:.0f} s")
     finally:
