@@ -79,8 +79,8 @@ _SIDES_S = 3.0
 
 
 def self_checks(take: Take, placement: Placement) -> list[CheckFinding]:
-    """What every check finds, in order of time; people whose place is a guess, or who are so small that everything about
-    them is, are not checked for where they are."""
+    """What every check finds, in order of time; people whose place is a guess, or who are so small that all is, are not
+    checked for where they are."""
     guessed = {i for i, told in placement.assumptions.get("people", {}).items() if "place" in told}
     small = [i for i, track in take.tracks.items() if track.people and np.median(_heights(track)) < _TOO_SMALL]
     guessed |= set(map(str, small))
