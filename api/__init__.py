@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sasmamba.app.lifting.lifter import Lifter
     from sasmamba.app.motion.camera import Intrinsics
     from sasmamba.app.motion.checks import CheckFinding
+    from sasmamba.app.motion.measure import Measure
     from sasmamba.app.run_report import Report
     from sasmamba.app.types import Cut
     from sasmamba.common.errors import UserError
@@ -38,6 +39,7 @@ _HOMES = {
     "Intrinsics": "sasmamba.app.motion.camera",
     "Cut": "sasmamba.app.types",
     "CheckFinding": "sasmamba.app.motion.checks",
+    "Measure": "sasmamba.app.motion.measure",
     "Lifter": "sasmamba.app.lifting.lifter",
     "Report": "sasmamba.app.run_report",
     "UserError": "sasmamba.common.errors",
@@ -61,6 +63,7 @@ __all__ = [
     "Cut",
     "Intrinsics",
     "Lifter",
+    "Measure",
     "PoseStream",
     "Report",
     "StreamPose",

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import PersonMotion, motions
+from sasmamba.app.finishing import placed
 from sasmamba.app.motion.checks import CheckFinding
-from sasmamba.app.motion.placing import place
+from sasmamba.app.motion.measure import Measure
+from sasmamba.app.motion.performance import View, view_of
 from sasmamba.app.motion.self_checks import self_checks
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d.sides import side_sentences
@@ -51,6 +53,8 @@ class AnalysedPerson:
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
         observed: (F,) bool, whether the 2D stage saw the person in the frame; elsewhere the frames around carry the
             pose.
+        measures: What people measure of it: gait, jumps, standing up, ranges of angles, each with its 95 % half-width,
+            or why it cannot be measured.
     """
 
     track_id: int
@@ -63,6 +67,7 @@ class AnalysedPerson:
     keypoints: FloatArray
     score: FloatArray
     observed: NDArray[np.bool_]
+    measures: tuple[Measure, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,15 +137,12 @@ def analyse(
             seen_by = pose2d.name
         if config.smooth:
             smooth_take(take)
-        placement = place(
-            take,
-            config.fov_deg,
-            intrinsics=config.intrinsics,
-            height_m=config.height_m,
-            known=config.known_camera,
-        )
+        placement = placed(take, config)
         return Analysis(
-            people={m.track_id: _person(m, take.tracks[m.track_id]) for m in motions(take, placement)},
+            people={
+                m.track_id: _person(m, take.tracks[m.track_id], view_of(take, placement, m.track_id))
+                for m in motions(take, placement)
+            },
             times_s=np.array([float(t) for t in take.times_s]),
             fps=take.meta.fps,
             width=take.meta.width,
@@ -154,7 +156,7 @@ def analyse(
         )
 
 
-def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
+def _person(motion: PersonMotion, track: Track, view: View) -> AnalysedPerson:
     """Somebody's placed motion, and what was seen and lifted of them in the same frames."""
     frames = len(motion.frame)
     joints3d = np.full((frames, 17, 3), np.nan, np.float32)
@@ -176,4 +178,5 @@ def _person(motion: PersonMotion, track: Track) -> AnalysedPerson:
         keypoints,
         score,
         motion.observed,
+        tuple(motion.measures(view)),
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.io.video_file import check_part
@@ -40,6 +41,12 @@ MOST_SECONDS = 1_000_000_000
 #: Suffixes that a render can have.
 RENDER_SUFFIXES = (".mp4", ".gif")
 
+
+#: Settings that `Settings.kept` tells of.
+_KEPT = (
+    "start_s", "end_s", "max_frames", "stream", "person", "lifter", "flip", "refine", "smooth", "fov_deg", "body",
+    "intrinsics", "height_m", "pitch_deg", "roll_deg", "keep_inferred",
+)  # fmt: skip
 
 #: The longest look-ahead: half the longest window, more than which changes nothing.
 MOST_LOOKAHEAD = 121
@@ -180,6 +187,49 @@ class Settings(SharedSettings):
             raise _usage(f"--pose2d-every must lie between 1 and {MOST_POSE2D_EVERY}, not {self.pose2d_every}.")
 
     @property
+    def shows_guesses(self) -> bool:
+        """Whether legs are shown that are hardly ever seen: who wants the lifter's guesses wants those, unless they say
+        otherwise."""
+        return self.keep_inferred and self.body == "auto"
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What to read, lift and place a take by again, as plain values; goes into files of poses."""
+        values = {name: getattr(self, name) for name in _KEPT}
+        camera = self.intrinsics
+        values["intrinsics"] = None if camera is None else [camera.fx, camera.fy, camera.cx, camera.cy]
+        if isinstance(self.height_m, dict):
+            values["height_m"] = {str(i): height for i, height in self.height_m.items()}
+        return values
+
+    @classmethod
+    def of_kept(cls, values: Mapping[str, Any]) -> Settings:
+        """The settings that `kept` told of; those that it says nothing of are as ever.
+
+        Raises:
+            UserError: a value that no run can have.
+        """
+        given = {name: values[name] for name in _KEPT if name in values}
+        try:
+            if given.get("intrinsics") is not None:
+                given["intrinsics"] = Intrinsics(*map(float, given["intrinsics"]))
+            if isinstance(given.get("height_m"), Mapping):
+                given["height_m"] = {int(i): float(height) for i, height in given["height_m"].items()}
+            return cls(**given)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"The settings that the poses were made with cannot be understood ({error}).") from error
+
+    def over(self, values: Mapping[str, Any]) -> Settings:
+        """These settings, and where they are the default ones those that `kept` told of.
+
+        Raises:
+            UserError: a value that no run can have.
+        """
+        before, default = Settings.of_kept(values), Settings()
+        said = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(before, **{name: value for name, value in said.items() if value != getattr(default, name)})
+
+    @property
     def export_options(self) -> ExportOptions:
         """How formats are written that leave a choice."""
         return ExportOptions(self.rig, self.bvh_scale, self.markers, self.keep_inferred)
@@ -239,17 +289,21 @@ class Job:
         source: the video.
         out: the render, .mp4 or .gif.
         poses: also save the poses here (.npz), or None.
+        from_poses: take people from here (.npz, as they were saved) instead of finding them; None: find them.
+        fixes: apply the corrections of this file to what was found, or None.
 
     Raises:
-        UserError: a file of another kind, or one that would overwrite the video (exit code 2).
+        UserError: a file of another kind, or one that would overwrite the video or what is read (exit code 2).
     """
 
     source: Path
     out: Path
     poses: Path | None = None
+    from_poses: Path | None = None
+    fixes: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("source", "out", "poses"):
+        for name in ("source", "out", "poses", "from_poses", "fixes"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, Path(getattr(self, name)))
         if self.out.suffix.lower() not in RENDER_SUFFIXES:
@@ -260,6 +314,8 @@ class Job:
             raise _usage(f"The render would overwrite the video {self.source}; choose another --out.")
         if self.poses is not None and same_file(self.poses, self.source):
             raise _usage(f"The poses would overwrite the video {self.source}; choose another --save-poses.")
+        if self.poses is not None and self.from_poses is not None and same_file(self.poses, self.from_poses):
+            raise _usage(f"The poses would overwrite {self.from_poses}; choose another --save-poses.")
 
 
 @dataclass(frozen=True, slots=True)

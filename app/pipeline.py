@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
 from fractions import Fraction
@@ -19,19 +19,20 @@ from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import VIEWS, export_motion, export_paths
 from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
+from sasmamba.app.export.saved_take import read_take
+from sasmamba.app.finishing import finish, placed
+from sasmamba.app.from_poses import check_belongs, correction, lift_saved, lifter_of
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.loading import lifter_beside
-from sasmamba.app.motion.body import people_without_legs
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.certainty import faintness
 from sasmamba.app.motion.feet import find_feet
-from sasmamba.app.motion.placing import Placement, place
+from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.self_checks import self_checks
-from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.pose2d.protocol import Pose2D, nobody_found
 from sasmamba.app.pose2d.sides import side_sentences
@@ -41,6 +42,7 @@ from sasmamba.app.render.scene import Scene
 from sasmamba.app.run_report import Report
 from sasmamba.app.seeing import mend_sides_of, see
 from sasmamba.app.take import Take
+from sasmamba.app.types import VideoMeta
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, claimed
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 _HUD_EVERY = 15
 #: A track seen for less than this is spurious: no person, but something the detector took for one.
 _SPURIOUS_S = 0.26
+#: A video longer than this shows small people soon enough if they are found some frames after the first.
+_A_WHILE_S = 2
 #: No video has people of more digits than this.
 _LONGEST_NUMBER = 9999
 #: Frames decoded and pictures drawn before they are asked for: enough to even out, few enough to hold in memory.
@@ -82,8 +86,11 @@ def open_video(source: Path, settings: Settings) -> VideoFile:
 
 
 @contextmanager
-def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
+def open_models(settings: Settings, meta: VideoMeta | None = None) -> Iterator[tuple[Pose2D, Lifter | Future[Lifter]]]:
     """The 2D stage of a run, loaded, and its lifter, which may still be loading; the 2D stage is closed at the end.
+
+    Args:
+        meta: of the video; the first frame of one that takes a while is out sooner.
 
     Raises:
         UserError: the models of one cannot be had or used, with what to do.
@@ -100,6 +107,7 @@ def open_models(settings: Settings) -> Iterator[tuple[Pose2D, Lifter | Future[Li
             weights=settings.pose2d_weights,
             input_px=settings.pose2d_px,
             device=device,
+            soon=meta is not None and (meta.frames or 0) > _A_WHILE_S * meta.fps,
             threads=settings.threads,
         ) as pose2d,
     ):
@@ -118,6 +126,7 @@ def analyse(
     progress: Progress,
     cuts: bool = True,
     watch: CameraWatch | None = None,
+    correct: Callable[[Take], Take] = lambda take: take,
 ) -> Take:
     """Reads a video once: who is where, who is who, and everybody's pose.
 
@@ -130,6 +139,8 @@ def analyse(
     frames, too: none lies beyond all of them.
 
     `watch` sees how the camera turns; without it, it is taken to be still.
+
+    `correct` gives the take that is lifted: corrections by hand change what was seen, and nothing after it.
 
     Where cuts are looked for, nobody's identity, and with it no window and no smoothing, goes on across one.
 
@@ -155,10 +166,10 @@ def analyse(
         watch=watch,
     )
     lifter = lifter.result() if isinstance(lifter, Future) else lifter
-    take.model = lifter.name
     take.drop_spurious_tracks(_SPURIOUS_S)
     with timings("sides"):
         mend_sides_of(take)
+    take = correct(take)
     with timings("lift"):
         from sasmamba.app.lifting.lives import lift_take  # brings torch, as the lifter has
 
@@ -170,15 +181,6 @@ def watch_camera(video: VideoFile, settings: Settings) -> CameraWatch:
     """What watches the camera of a video; with glimpses where the user says that it is still."""
     camera = settings.intrinsics or Intrinsics.assumed(video.meta, settings.fov_deg)
     return CameraWatch(video.meta, camera, settings.camera == "rotating", glimpses=settings.camera == "still")
-
-
-def keep_person(take: Take, person: int) -> str:
-    """Forgets everybody but one; where there is nobody of that identity, forgets nobody and says who is there."""
-    if person in take.tracks:
-        take.tracks = {person: take.tracks[person]}
-        return ""
-    there = ", ".join(f"{i} in {len(t.people)} frames" for i, t in sorted(take.tracks.items()))
-    return f"--person {person}: there is no such person; {f'found are {there}' if there else 'nobody was found'}."
 
 
 def outputs(job: Job, settings: Settings) -> list[Path]:
@@ -269,7 +271,10 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             poses and exports of everybody were written before.
     """
     begin = time.perf_counter()
-    timings, problems = Timings(), []
+    timings, problems = Timings(), list[str]()
+    saved = None if job.from_poses is None else read_take(job.from_poses)
+    if saved is not None:
+        settings = settings.over(saved.settings)
     with (
         ExitStack() as alone,
         Stop.on_interrupt() as stop,
@@ -279,44 +284,47 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         for path in outputs(job, settings):
             check_writable(path)
         alone.enter_context(claimed(job.out))
-        with watch_camera(video, settings) as watch, open_models(settings) as (pose2d, lifter):
+        correct = correction(job, video, problems)
+        if saved is None:
+            with watch_camera(video, settings) as watch, open_models(settings, video.meta) as (pose2d, lifter):
+                started, cpu_before_s = time.perf_counter(), time.process_time()
+                take = analyse(
+                    video,
+                    pose2d,
+                    lifter,
+                    every=settings.pose2d_every,
+                    max_people=settings.max_people,
+                    timings=timings,
+                    stop=stop,
+                    progress=progress,
+                    cuts=settings.cuts,
+                    watch=watch,
+                    correct=correct,
+                )
+            seen_by, how_small = pose2d.name, nobody_found(pose2d, video.meta.width, video.meta.height)
+        else:
+            check_belongs(saved, job.from_poses or job.source, video)
+            own_lifter = lifter_of(settings)
             started, cpu_before_s = time.perf_counter(), time.process_time()
-            take = analyse(
-                video,
-                pose2d,
-                lifter,
-                every=settings.pose2d_every,
-                max_people=settings.max_people,
-                timings=timings,
-                stop=stop,
-                progress=progress,
-                cuts=settings.cuts,
-                watch=watch,
-            )
+            take = correct(saved)
+            with timings("lift"):
+                lift_saved(take, own_lifter, progress)
+            seen_by, how_small = str(saved.settings.get("seen_by", "")), ""
         problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
         if not take.frames:
             raise UserError(f"Stopped before the first frame of {job.source}; nothing was written.", exit_code=130)
         if stop.asked:
             _log.info("Stopping: what was seen so far is drawn; Ctrl-C again stops at once.")
-        absent = "" if settings.person is None else keep_person(take, settings.person)
-        # who wants the lifter's guesses wants those of legs, too, unless they say otherwise
-        guesses = settings.keep_inferred and settings.body == "auto"
-        take.upper = people_without_legs(take, "full" if guesses else settings.body)
-        if settings.smooth:
-            smooth_take(take)
+        absent = "" if settings.person is None else take.keep_person(settings.person)
+        take.settings = {**settings.kept, "cut_short": take.cut_short, "seen_by": seen_by}
+        finish(take, settings)
         files = []
         if job.poses is not None:  # before the drawing: whatever stops that, the analysis is not lost
             save_poses(take, job.poses, keep_inferred=settings.keep_inferred)
             files.append(str(job.poses))
         with timings("place"):
-            placement = place(
-                take,
-                settings.fov_deg,
-                intrinsics=settings.intrinsics,
-                height_m=settings.height_m,
-                known=settings.known_camera,
-            )
+            placement = placed(take, settings)
         findings = self_checks(take, placement)
         problems += placement.problems
         motion = [form for form in settings.export if form not in VIEWS]
@@ -340,7 +348,6 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
         if written:
             files.insert(0, str(job.out))
         if not take.tracks:
-            how_small = nobody_found(pose2d, video.meta.width, video.meta.height)
             problems.append(f"Nobody was found in {job.source}; the render has no skeleton.{how_small}")
         report = Report(
             frames=take.frames,
@@ -353,7 +360,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             startup_s=started - begin,
             files=files,
             model=take.model,
-            pose2d=pose2d.name,
+            pose2d=seen_by,
             problems=problems,
             interrupted=take.cut_short or (stop.asked and written < take.frames),
             side_repairs=take.side_repairs,

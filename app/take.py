@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
-from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, Pose3D, UprightMark, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
 
@@ -50,6 +51,9 @@ class Take:
             said to be still.
         wide: by how much 95 % intervals of joints are wider than the 68 % ones of `Pose3D.half_width_m`, across and
             along the line of sight: the lifter's `Calibration`.
+        floor_marks, upright_marks: what the user said of the floor and of which way is up, by hand.
+        held: joints that were set by hand, see `holding`.
+        settings: what to lift and to place it by again, see `Settings.kept`; empty where nobody said.
     """
 
     meta: VideoMeta
@@ -66,6 +70,10 @@ class Take:
     cuts_passed_over: list[Cut] = field(default_factory=list)
     camera_strayed: dict[int, float] = field(default_factory=dict)
     wide: tuple[float, float] = (1.97, 1.97)
+    floor_marks: list[FloorMark] = field(default_factory=list)
+    upright_marks: list[UprightMark] = field(default_factory=list)
+    held: list[HeldJoint] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -119,6 +127,14 @@ class Take:
         for i in spurious:
             del self.tracks[i]
         return len(spurious)
+
+    def keep_person(self, person: int) -> str:
+        """Forgets everybody but one; where there is nobody of that number, forgets nobody and says who is there."""
+        if person in self.tracks:
+            self.tracks = {person: self.tracks[person]}
+            return ""
+        there = ", ".join(f"{i} in {len(t.people)} frames" for i, t in sorted(self.tracks.items()))
+        return f"--person {person}: there is no such person; {f'found are {there}' if there else 'nobody was found'}."
 
     def people_at(self, frame: int) -> tuple[Person2D, ...]:
         """Who is where in a frame: people seen in it or, where the 2D stage passed it over, people seen in both

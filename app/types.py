@@ -135,3 +135,54 @@ class Pose3D:
         check_shape("joints", self.joints, (17, 3))
         if self.half_width_m is not None:
             check_shape("half_width_m", self.half_width_m, (17, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class FloorMark:
+    """The user says that somebody's foot stands on the floor in a frame.
+
+    Attributes:
+        frame: of the video.
+        track_id: whose foot.
+        left: the left foot, or the right.
+    """
+
+    frame: int
+    track_id: int
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UprightMark:
+    """The user says how the camera stood in the shot that a frame belongs to.
+
+    Attributes:
+        frame: of the video.
+        pitch_deg: by how much the camera looks down.
+        roll_deg: by how much up leans to the right in the picture.
+    """
+
+    frame: int
+    pitch_deg: float
+    roll_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJoint:
+    """A joint that was set by hand in the picture, or went along with one in a frame nearby.
+
+    Attributes:
+        frame: of the video.
+        track_id: whose.
+        joint: number of the COCO joint.
+        share: 1 set by hand; less: went along, by that share.
+    """
+
+    frame: int
+    track_id: int
+    joint: int
+    share: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.joint < 17 and 0 < self.share <= 1):
+            raise ValueError(f"held joint: want a joint 0..16 and a share in 0..1, got {self.joint} and {self.share}")

@@ -189,7 +189,8 @@ def compared(a: NDArray, b: NDArray) -> tuple[float, float]:
 
 def paths(video: Path, which: str, wrong: float, cameras: int) -> None:
     """Prints the table of paths beside those of the still clip: how far off they are on average as they are, in the
-    axes of the camera that stood still, and with the best rotation and shift taken out; how fast planted feet slide in
+    axes of the camera that stood still, in all frames and in those in which all of them is in the virtual camera's
+    picture, and, of all frames, with the best rotation and shift taken out; how fast planted feet slide in
     the still clip and in the moving; and how far off they are with the camera's true motion, which leaves
     what the 2D and the lifter make of another picture, and with the camera taken to be still."""
     lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True)
@@ -197,8 +198,11 @@ def paths(video: Path, which: str, wrong: float, cameras: int) -> None:
         film, meta = [frame.bgr for frame in source], source.meta
     big = Intrinsics.assumed(meta, BIG_FOV_DEG)
     still_take = analysed(video, big, lifter)
-    print("| seed | person | frames | path, m | off, cm | % of path | fitted, cm | slide, cm/s | true | if still |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| seed | person | frames | path, m | off, cm | % of path | in view: frames | off, cm | fitted, cm "
+        "| slide, cm/s | true | if still |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     times = np.arange(len(film)) / float(meta.fps)
     seed, done = SEEDS[which][0], 0
     while done < cameras:
@@ -241,23 +245,30 @@ def print_paths(seed: int, still_take: Take, take: Take, camera: VirtualCamera, 
         a, b = np.stack([here[f] for f in common]), np.stack([there[f] for f in common])
         length = float(np.linalg.norm(np.diff(b, axis=0), axis=1).sum())
         off, fitted = compared(a, b)
+        inside = np.array([_is_in_view(camera, f, still_take.tracks[j].people.get(f)) for f in common])
+        off_inside = f"{100 * compared(a[inside], b[inside])[0]:.1f}" if inside.any() else "–"
         off_blind, _ = compared(np.stack([blind[f] for f in common]), b)
         off_true, _ = compared(np.stack([R @ at for f, at in in_first_camera(true, i).items() if f in common]), b)
         print(
             f"| {seed} | {j} | {len(common)} | {length:.2f} | {100 * off:.1f} | {100 * off / length:.1f} | "
-            f"{100 * fitted:.1f} | {slide} | {100 * off_true:.1f} | {100 * off_blind:.0f} |",
+            f"{inside.sum()} | {off_inside} | {100 * fitted:.1f} | {slide} | "
+            f"{100 * off_true:.1f} | {100 * off_blind:.0f} |",
             flush=True,
         )
 
 
 def _most_in_view(camera: VirtualCamera, take: Take) -> int:
     """In how many frames all of whoever is seen most is in a virtual camera's picture."""
-    counts = [0]
-    for track in take.tracks.values():
-        boxes = np.array([box_in_view(camera, f, person.box_px) for f, person in track.people.items()])
-        inside = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < camera.size).all(1)
-        counts.append(int(inside.sum()))
-    return max(counts)
+    counts = [sum(_is_in_view(camera, f, who) for f, who in track.people.items()) for track in take.tracks.values()]
+    return max(counts, default=0)
+
+
+def _is_in_view(camera: VirtualCamera, frame: int, person: Person2D | None) -> bool:
+    """Whether all of somebody, seen in the larger picture, is in a virtual camera's."""
+    if person is None:
+        return False
+    box = box_in_view(camera, frame, person.box_px)
+    return bool((box[:2] > 0).all() and (box[2:] < camera.size).all())
 
 
 def _same(camera: VirtualCamera, big: dict[int, Person2D], view: dict[int, Person2D], frames: list[int]) -> bool:

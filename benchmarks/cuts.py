@@ -5,7 +5,9 @@ each thing that might be taken for one. A hard cut counts as found within one fr
 every other cut that is named is invented. The file is long because the kinds stand in it, each a few lines that make
 one film: to read what is counted is to read them all.
 
-    python benchmarks/cuts.py VIDEO ... --stills FOLDER [--films 12] [--seed 1] [--kinds jump,dissolve] [--cost VIDEO]
+    python benchmarks/cuts.py VIDEO ... --stills FOLDER [--films 12] [--seed 1] [--kinds jumps,dissolves] [--cost VIDEO]
+    python benchmarks/cuts.py … --half first             # thresholds are chosen on this half of the clips,
+    python benchmarks/cuts.py … --half second            # and what is reported is measured on that
     python benchmarks/cuts.py … --detector adaptive      # PySceneDetect's, where it is installed; or content
 """
 
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import cv2
@@ -31,6 +33,7 @@ from sasmamba.app.types import Frame
 
 Picture = NDArray[np.uint8]
 Rng = np.random.Generator
+T = TypeVar("T")
 
 WIDTH, HEIGHT = 640, 360
 #: Parts of one clip that are cut together are at least so far apart: nearer, nobody has moved.
@@ -80,10 +83,11 @@ def _mix(a: Picture, b: Picture, share: float) -> Picture:
 class Clips:
     """What films are made of."""
 
-    def __init__(self, videos: Iterable[Path], stills: Path) -> None:
-        self.videos = [[_fitted(f.bgr) for f in VideoFile(path)] for path in videos]
+    def __init__(self, videos: Iterable[Path], stills: Path, half: str = "both") -> None:
+        self.videos = [_half([_fitted(f.bgr) for f in VideoFile(path)], half) for path in videos]
         self.rates = [float(VideoFile(path).meta.fps) for path in videos]
-        self.stills = [_fitted(p, 2) for p in map(_read, sorted(stills.rglob("*.jpg"))) if p is not None]
+        pictures = _half(sorted(stills.rglob("*.jpg")), half)
+        self.stills = [_fitted(p, 2) for p in map(_read, pictures) if p is not None]
 
     def part(self, rng: Rng, seconds: float, fps: float, video: int, begin: int | None = None) -> list[Picture]:
         """A part of a video; frames are repeated where the film's rate is higher."""
@@ -112,6 +116,12 @@ class Clips:
         centre = rng.uniform(0.35, 0.65, 2) + np.linspace(-0.5, 0.5, frames)[:, None] * move
         centre += shake * tremor(rng, frames, fps)
         return [view(still, c, z) for c, z in zip(centre, zooms, strict=True)]
+
+
+def _half(of: list[T], half: str) -> list[T]:
+    """Frames or files before the middle, from it on, or both."""
+    middle = (len(of) + 1) // 2
+    return {"first": of[:middle], "second": of[middle:], "both": of}[half]
 
 
 def _read(path: Path) -> Picture | None:
@@ -214,7 +224,8 @@ def blended(rng: Rng, clips: Clips, fps: float) -> Film:
 def dissolves(rng: Rng, clips: Clips, fps: float) -> Film:
     film, before = Film(), 0
     for i in range(4):  # every other shot may be of a video, so that none goes over into itself
-        mixed = round(rng.uniform(0.3, min(1.5, before / fps / 2 or 1.5)) * fps)
+        longest = min(1.5, max(0.3, before / fps / 2)) if before else 1.5
+        mixed = min(round(rng.uniform(0.3, longest) * fps), before or 1)
         shot = clips.shot(rng, rng.uniform(3.0, 4.5), fps, video=i % 2 == 0)
         film.fade_to(shot, mixed)
         before = len(shot)
@@ -451,6 +462,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--stills", type=Path, required=True, help="folder of JPEGs")
+    parser.add_argument(
+        "--half", choices=("first", "second", "both"), default="both", help="of every video, and of all stills"
+    )
     parser.add_argument("--films", type=int, default=12, help="of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", default=",".join(KINDS))
@@ -458,9 +472,9 @@ def main() -> None:
     parser.add_argument("--cost", type=Path, help="also time it on this video")
     parser.add_argument("--tell", action="store_true", help="name what was missed and invented")
     args = parser.parse_args()
-    clips = Clips(args.videos, args.stills)
+    clips = Clips(args.videos, args.stills, args.half)
     find = ours if args.detector == "ours" else scenedetect(args.detector)
-    print(f"seed {args.seed}, {args.films} films a kind, {args.detector}\n")
+    print(f"half: {args.half}, seed {args.seed}, {args.films} films a kind, {args.detector}\n")
     print("| kind | cuts | found | invented | seconds of film |\n| --- | --- | --- | --- | --- |")
     for kind in args.kinds.split(","):
         cuts = hits = invented = 0

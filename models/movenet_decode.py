@@ -8,6 +8,8 @@ person's own.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,10 +43,8 @@ def decode_person(center: Floats, heatmap: Floats, regress: Floats, offset: Floa
         (17, 3) x, y in fractions of the crop, and score 0..1, COCO-17.
     """
     height, width = center.shape[-2:]
-    rows, columns = _grid(height, width)
-    near = sigmoid(center[0]) / (np.hypot(rows - height / 2, columns - width / 2) + _NEAR)
-    y, x = divmod(int(near.argmax()), width)
-    joints = _joints(sigmoid(heatmap), regress, offset, y, x)
+    y, x = divmod(int((sigmoid(center[0]) / _from_middle(height, width)).argmax()), width)
+    joints = _joints(heatmap, regress, offset, y, x)
     joints[:, :2] /= (width, height)
     return joints
 
@@ -78,14 +78,13 @@ def decode_people(
     # a person's score is no larger than their centre's
     ys, xs = np.nonzero((sure == _largest_around(sure)) & (sure >= threshold))
     order = np.argsort(-sure[ys, xs], kind="stable")[:most]
-    heat = sigmoid(heatmap)
     size = np.array([width, height, width, height], np.float32)
     people = []
     for y, x in zip(ys[order].tolist(), xs[order].tolist(), strict=True):
         middle = np.array([x + box_offset[1, y, x], y + box_offset[0, y, x]])
         half = np.maximum([scale[1, y, x], scale[0, y, x]], 0) / 2
         box = np.clip(np.concatenate([middle - half, middle + half]), 0, size)
-        joints = _joints_in_box(heat, regress, offset, y, x, box)
+        joints = _joints_in_box(heatmap, regress, offset, y, x, box)
         seen = joints[joints[:, 2] > _COUNTS, 2]
         score = float(sure[y, x] * seen.mean()) if len(seen) else 0.0
         if score >= threshold:
@@ -94,16 +93,16 @@ def decode_people(
     return sorted(people, key=lambda person: -person[2])
 
 
-def _joints_in_box(heat: NDArray, regress: Floats, offset: Floats, y: int, x: int, box: NDArray) -> Floats:
+def _joints_in_box(heatmap: Floats, regress: Floats, offset: Floats, y: int, x: int, box: NDArray) -> Floats:
     """As `_joints`, but heat fades with the squared distance, and outside the person's box there is none."""
-    height, width = heat.shape[-2:]
+    height, width = heatmap.shape[-2:]
     x0, y0 = (int(np.ceil(v)) for v in box[:2])
     x1, y1 = (max(int(np.ceil(v)), low + 1) for v, low in zip(box[2:], (x0, y0), strict=True))
     x0, y0, x1, y1 = min(x0, width - 1), min(y0, height - 1), min(x1, width), min(y1, height)
-    rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
-    guess = regress[:, y, x].reshape(17, 2) + np.array([y, x])
-    far2 = (rows - guess[:, 0, None, None]) ** 2 + (columns - guess[:, 1, None, None]) ** 2
-    near = heat[:, y0:y1, x0:x1] * np.exp(-far2 / (_FADE * min(height, width)))
+    guess = _expected(regress, y, x)
+    fade = np.float32(-1 / (_FADE * min(height, width)))
+    down, across = np.exp(fade * _squares(guess[:, 0], y0, y1)), np.exp(fade * _squares(guess[:, 1], x0, x1))
+    near = sigmoid(heatmap[:, y0:y1, x0:x1]) * down[:, :, None] * across[:, None]
     best = near.reshape(17, -1).argmax(1)
     r, c = best // (x1 - x0) + y0, best % (x1 - x0) + x0
     j = np.arange(17)
@@ -111,25 +110,45 @@ def _joints_in_box(heat: NDArray, regress: Floats, offset: Floats, y: int, x: in
     return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], score], 1).astype(np.float32)
 
 
-def _joints(heat: NDArray, regress: Floats, offset: Floats, y: int, x: int) -> Floats:
+def _joints(heatmap: Floats, regress: Floats, offset: Floats, y: int, x: int) -> Floats:
     """(17, 3) x, y in cells and score of the person whose centre is at (y, x)."""
-    height, width = heat.shape[-2:]
-    rows, columns = _grid(height, width)
-    guess = regress[:, y, x].reshape(17, 2) + np.array([y, x])
-    far = np.hypot(rows - guess[:, 0, None, None], columns - guess[:, 1, None, None]) + _NEAR
-    best = (heat / far).reshape(17, -1).argmax(1)
+    height, width = heatmap.shape[-2:]
+    guess = _expected(regress, y, x)
+    far = np.sqrt(_squares(guess[:, 0], 0, height)[:, :, None] + _squares(guess[:, 1], 0, width)[:, None])
+    far += np.float32(_NEAR)
+    # heat over distance is largest where its inverse is least, which is one pass over the maps less
+    cold = np.exp(np.minimum(-heatmap, 60))
+    cold += 1
+    cold *= far
+    best = cold.reshape(17, -1).argmin(1)
     r, c = best // width, best % width
     j = np.arange(17)
-    return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], heat[j, r, c]], 1).astype(np.float32)
+    score = sigmoid(heatmap[j, r, c])
+    return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], score], 1).astype(np.float32)
 
 
-def _grid(height: int, width: int) -> tuple[Floats, Floats]:
+def _expected(regress: Floats, y: int, x: int) -> Floats:
+    """(17, 2) row and column, cells, at which the person whose centre is at (y, x) expects each joint."""
+    return (regress[:, y, x].reshape(17, 2) + np.array([y, x])).astype(np.float32)
+
+
+def _squares(at: Floats, begin: int, end: int) -> Floats:
+    """(17, end - begin) squared distances of cells in a row from places (17,)."""
+    return np.square(np.arange(begin, end, dtype=np.float32) - at[:, None])
+
+
+@cache
+def _from_middle(height: int, width: int) -> Floats:
+    """(height, width) distances from the middle, cells, plus `_NEAR`."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    return rows, columns
+    return (np.hypot(rows - height / 2, columns - width / 2) + _NEAR).astype(np.float32)
 
 
 def _largest_around(values: NDArray) -> NDArray:
     """The largest value within `_PEAK` cells square of each cell."""
     half = _PEAK // 2
-    padded = np.pad(values, half, constant_values=-np.inf)
-    return np.lib.stride_tricks.sliding_window_view(padded, (_PEAK, _PEAK)).max((-2, -1))
+    for axis in (0, 1):
+        ends = [(half, half) if i == axis else (0, 0) for i in (0, 1)]
+        padded, count = np.pad(values, ends, constant_values=-np.inf), values.shape[axis]
+        values = np.maximum.reduce([padded.take(range(i, i + count), axis) for i in range(_PEAK)])
+    return values

@@ -21,7 +21,7 @@ HEADS = ("center", "kpt_heatmap", "kpt_regress", "kpt_offset", "box_scale", "box
 #: Sides of the picture are multiples of this.
 STRIDE = 32
 #: Raised when the graph that is written changes, so that kept conversions are made anew.
-CONVERSION = 1
+CONVERSION = 2
 _OPSET, _IR = 17, 9
 #: Where the graph turns the picture's bytes into -1..1; from here on it is written.
 _NORMALISED = "sub_1"

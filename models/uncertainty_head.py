@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class UncertaintyHead(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width + EVIDENCE, width)
-        self.last = nn.Linear(width, 2)
+        self.last = nn.Linear(width + EVIDENCE, 2)
         nn.init.zeros_(self.last.weight)
         nn.init.constant_(self.last.bias, math.log(_USUAL_M))
 
@@ -68,11 +69,13 @@ class UncertaintyHead(nn.Module):
             (..., 2): across the line of sight (the same for x and y), and along it, of poses that are averaged with the
             mirrored input's result and refined; `Calibration` has what others need.
         """
-        return self.last(F.gelu(self.inner(torch.cat([self.norm(features), about], -1))))
+        known = F.gelu(self.inner(torch.cat([self.norm(features), about], -1)))
+        return self.last(torch.cat([known, about], -1))
 
 
-#: Numbers of `evidence`.
-EVIDENCE = 2 * len(_LAGS) + 1
+#: Numbers of `evidence`, and the places of those that tell of the whole window.
+EVIDENCE = 2 * len(_LAGS) + 2
+OF_WINDOW = (1, 3, 5, 7)
 
 
 def evidence(seen: Tensor) -> Tensor:
@@ -83,31 +86,38 @@ def evidence(seen: Tensor) -> Tensor:
 
     Returns:
         (B, T, V, EVIDENCE): for each lag the logarithm of how far the joint lies off the line between where it was and
-        where it will be, averaged nearby; the same of all joints in the whole window; the score.
+        where it will be, averaged nearby; the same of all joints in the whole window; the score; the mean score of the
+        window's joints that were found, by which kinds of detectors differ.
     """
     B, T, V, _ = seen.shape
     xy, score = seen[..., :2], seen[..., 2]
     found = (score > 0).to(xy)
     out = []
     for lag in _LAGS:
-        jump, known = torch.zeros_like(score), torch.zeros_like(score)
-        if 2 * lag < T:
-            here, before, after = slice(lag, T - lag), slice(0, T - 2 * lag), slice(2 * lag, T)
-            jump[:, here] = (xy[:, here] - 0.5 * (xy[:, before] + xy[:, after])).norm(dim=-1)
-            known[:, here] = found[:, here] * found[:, before] * found[:, after]
-        reach = 2 * lag + 3
-        near, count = (_sums(x, reach) for x in (jump * known, known))
+        if 2 * lag >= T:
+            out += [torch.full_like(score, _UNKNOWN)] * 2
+            continue
+        here, before, after = slice(lag, T - lag), slice(0, T - 2 * lag), slice(2 * lag, T)
+        known = found[:, here] * found[:, before] * found[:, after]
+        off = torch.linalg.vector_norm(xy[:, here] - 0.5 * (xy[:, before] + xy[:, after]), dim=-1) * known
+        # sums from the first frame on, of how far and of how many: both of any stretch are differences
+        sums = F.pad(torch.stack([off, known]).cumsum(2), (0, 0, 1, 0))
+        first, end = _nearby(T, lag, seen.device)
+        near, count = sums[:, :, end] - sums[:, :, first]
+        total, frames = sums[:, :, -1].sum(-1)
         local = torch.where(count > 0, near / count.clamp(min=1), _UNKNOWN)
-        total = known.sum((1, 2))
-        all_of_it = torch.where(total > 0, (jump * known).sum((1, 2)) / total.clamp(min=1), _UNKNOWN)
+        all_of_it = torch.where(frames > 0, total / frames.clamp(min=1), _UNKNOWN)
         out += [local, all_of_it[:, None, None].expand(B, T, V)]
     logs = torch.stack(out, -1).clamp(min=_LEAST).log()
+    usual = (score.sum((1, 2)) / found.sum((1, 2)).clamp(min=1))[:, None, None].expand(B, T, V)
     # about 0 and of order 1, as features are
-    return torch.cat([logs / 2 + 2.5, score[..., None]], -1)
+    return torch.cat([logs / 2 + 2.5, torch.stack([score, usual], -1)], -1)
 
 
-def _sums(x: Tensor, reach: int) -> Tensor:
-    """Sums of x (B, T, V) over `reach` frames on either side."""
-    total = F.pad(x.cumsum(1), (0, 0, 1, 0))
-    at = torch.arange(x.shape[1], device=x.device)
-    return total[:, (at + reach + 1).clamp(max=x.shape[1])] - total[:, (at - reach).clamp(min=0)]
+@functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept must also serve training, whoever asked for it first
+def _nearby(T: int, lag: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(T,) where what is near each frame begins and ends, among the frames that have one `lag` before and after."""
+    reach, frame = 2 * lag + 3, torch.arange(T, device=device)
+    first, end = frame - reach - lag, frame + reach + 1 - lag
+    return first.clamp(0, T - 2 * lag), end.clamp(0, T - 2 * lag)

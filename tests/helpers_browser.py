@@ -89,6 +89,28 @@ class Browser:
         """Presses a key where the focus is."""
         self.actions("key", {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key})
 
+    def choose_file(self, element: str, path: Path) -> None:
+        """Chooses a file in a file input (CSS selector), as a person does in its dialog."""
+        found = self.call("/element", {"using": "css selector", "value": element})
+        (name,) = found.values()
+        self.call(f"/element/{name}/value", {"text": str(path.resolve())})
+
+    @contextmanager
+    def screen(self, width: int, height: int, scheme: str = "light") -> Iterator[None]:
+        """A screen of that size in that colour scheme ("light" or "dark"); a phone's if it is narrow."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.devtools("Emulation.setDeviceMetricsOverride", **size)
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        try:
+            yield
+        finally:
+            self.devtools("Emulation.clearDeviceMetricsOverride")
+            self.devtools("Emulation.setEmulatedMedia", features=[])
+
+    def printed(self) -> bytes:
+        """The page as it is printed: a PDF, of the paper that the page's style asks for."""
+        return base64.b64decode(self.devtools("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
+
     def devtools(self, command: str, **parameters: Any) -> Any:
         """A command of Chrome's DevTools."""
         return self.call("/goog/cdp/execute", {"cmd": command, "params": parameters})

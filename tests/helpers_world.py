@@ -47,15 +47,15 @@ class World:
     def network(self) -> _Network:
         return _Network(self)
 
-    def finder(self, rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
+    def finder(self, bgr: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
         """As MultiPose: everybody, joints 5 px off, the one on the right first."""
-        whole = rgb.shape[:2] == (HEIGHT, WIDTH)
+        whole = bgr.shape[:2] == (HEIGHT, WIDTH)
         (self.finds if whole else self.parts).append(self._now_s)
         seen = [p for n, p in self.people.items() if n not in self.unseen]
         if not whole:
-            corner = rgb[0, 0, :2] * np.array([WIDTH / 255, HEIGHT / 255])
+            corner = bgr[0, 0, :0:-1] * np.array([WIDTH / 255, HEIGHT / 255])
             seen = [replace(p, joints_px=p.joints_px - corner, box_px=p.box_px - np.tile(corner, 2)) for p in seen]
-            size = np.array([rgb.shape[1], rgb.shape[0]])
+            size = np.array([bgr.shape[1], bgr.shape[0]])
             seen = [p for p in seen if (p.box_px[:2] >= 0).all() and (p.box_px[2:] <= size).all()]
         elif self.tall < self.least:
             seen = []

@@ -2,8 +2,8 @@
 
     python tools/movenet_ranges.py FOLDER       pictures and annotations.json in COCO's format, as of coco128
 
-Thunder sees every annotated person with nine or more joints in a square about their box. Take pictures that MoveNet was
-trained on, such as coco128's, and test on others.
+Thunder sees every annotated person with nine or more joints in a square about their box, MultiPose every picture. Take
+pictures that MoveNet was trained on, such as coco128's, and test on others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 
 from sasmamba.app import weights
-from sasmamba.app.pose2d.movenet_networks import QUANTISED, SIDES, graph_files
+from sasmamba.app.pose2d.movenet_networks import QUANTISED, SIDES, fitted, graph_files
 from sasmamba.models.movenet_int8 import activations
 from sasmamba.models.movenet_onnx import to_onnx
 
@@ -39,6 +39,11 @@ def crops(folder: Path, side: int) -> list[np.ndarray]:
         matrix = np.array([[scale, 0, -scale * start[0]], [0, scale, -scale * start[1]]])
         out.append(cv2.warpAffine(np.ascontiguousarray(rgb), matrix, (side, side), flags=cv2.INTER_AREA))
     return out
+
+
+def pictures(folder: Path) -> list[np.ndarray]:
+    """All pictures (H, W, 3) RGB, as MultiPose gets them."""
+    return [np.ascontiguousarray(fitted(cv2.imread(str(path)))[0][..., ::-1]) for path in sorted(folder.glob("*.jpg"))]
 
 
 def measure(model: onnx.ModelProto, inputs: list[np.ndarray]) -> dict[str, tuple[float, float]]:
@@ -69,7 +74,8 @@ def main() -> None:
     bundle = weights.ensure("movenet")
     table = {}
     for name in QUANTISED:
-        table[name] = measure(to_onnx(*graph_files(bundle, name)), crops(folder, SIDES[name]))
+        inputs = crops(folder, SIDES[name]) if name in SIDES else pictures(folder)
+        table[name] = measure(to_onnx(*graph_files(bundle, name)), inputs)
     about = "Lowest and highest output of MoveNet's layers, averaged over coco128's people by tools/movenet_ranges.py."
     rows = [f'"{name}": {json.dumps(spans, separators=(",", ":"))}' for name, spans in table.items()]
     print(f'{{"about": {json.dumps(about)},\n"ranges": {{\n' + ",\n".join(rows) + "}}")

@@ -1,4 +1,4 @@
-"""`python -m sasmamba.training`: train, evaluate, average, uncertainty, check, convert; what torchrun starts."""
+"""`python -m sasmamba.training`: train, evaluate, average, grow, uncertainty, check, convert; what torchrun starts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ for command in (
     commands.train,
     commands.evaluate,
     commands.average,
+    commands.grow,
     commands.uncertainty,
     commands.check,
     commands.convert,

@@ -286,6 +286,19 @@ def average(
     _out.print(f"{out}: the mean of {len(files)} lifters", highlight=False, soft_wrap=True)
 
 
+def grow(
+    weights: Annotated[str, typer.Argument(help="A .safetensors file, or a shipped lifter's name.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The lifter to write.")],
+    mlp_ratio: Annotated[int, typer.Option(min=1, max=64, help="Hidden units of the MLPs per feature.")] = 4,
+) -> None:
+    """Widen a lifter's MLPs; it computes what it did, and has more to learn with."""
+    from sasmamba.training.grow import grow_lifter
+    from sasmamba.training.loop import find_weights
+
+    grow_lifter(find_weights(weights), mlp_ratio, out)
+    _out.print(f"{out}: MLPs of {mlp_ratio} units per feature", highlight=False, soft_wrap=True)
+
+
 def uncertainty(
     weights: Annotated[str, typer.Argument(help="A .safetensors file, or a shipped lifter's name.")],
     config: Annotated[str, typer.Option(help="The configuration it was trained by.")],

@@ -24,8 +24,8 @@ from sasmamba.training.simulate import observe
 Lift = Callable[[Tensor], Tensor]
 
 
-def _quiet(B: int) -> Severity:
-    none = torch.zeros(B)
+def _quiet(B: int, device: torch.device | None = None) -> Severity:
+    none = torch.zeros(B, device=device)
     return Severity(none, none, none, none, none, none + 1)
 
 
@@ -33,7 +33,7 @@ def _quiet(B: int) -> Severity:
 #: MediaPipe, and with that of MoveNet, which also errs where the body hides a joint.
 KINDS = ("true", "coco", "noisy", "movenet")
 #: How severe the noise of each kind is.
-KIND_NOISE: dict[str, Callable[[int], Severity]] = {
+KIND_NOISE: dict[str, Callable[[int, torch.device | None], Severity]] = {
     "true": _quiet,
     "coco": _quiet,
     "noisy": measured,
@@ -99,7 +99,7 @@ def windows(motion: Motion, rig: Rig, subject: str, T: int, per_clip: int, sever
         joints, root = motion.at(torch.full((B,), clip), start[:, None] + torch.arange(T))
         index = torch.tensor([cameras[(clip + i) % len(cameras)] for i in range(B)])
         time = (torch.arange(T) * (60 / motion.fps[clip])).expand(B, T)
-        noise = KIND_NOISE[severity](B)
+        noise = KIND_NOISE[severity](B, None)
         seen = torch.full((B,), severity == "true")
         xyc, target, R = observe(joints + root[:, :, None], rig.pick(index), time, noise, seen, g)
         if severity in ("true", "coco"):

@@ -23,10 +23,11 @@ from sasmamba.training import ema as averaging
 from sasmamba.training.body_proportions import load_bodies
 from sasmamba.training.cameras import Rig, load_rig, rig_from
 from sasmamba.training.ema import Ema
-from sasmamba.training.evaluation import Windows, figures, model_lift, windows
+from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, figures, model_lift, windows
 from sasmamba.training.losses import bone_length_error, posemamba_loss, sasmamba_loss
 from sasmamba.training.metrics import joint_errors
 from sasmamba.training.motion import Motion, load_motion
+from sasmamba.training.noise import Severity
 from sasmamba.training.processes import Processes
 from sasmamba.training.simulate import Simulator, body_lengths
 from sasmamba.training.state import save_weights
@@ -38,6 +39,8 @@ __all__ = ["LifterTrainer", "load_config", "split", "train"]
 
 #: Reading the loss waits for a GPU to finish; every so many steps is often enough.
 _CLOCK_EVERY = 20
+#: Kinds of 2D that people's videos give.
+_USUAL = tuple(kind for kind in KINDS if kind != "true")
 #: What the first process tells the others instead of a share of the budget when somebody asked to stop.
 _STOP = 2.0
 
@@ -87,7 +90,7 @@ def simulation(config: TrainConfig, root: Path, device: torch.device) -> tuple[S
     if config.bodies:
         people = load_bodies(root / config.bodies, float(bodies.mean(0).sum())).to(device)
     seen_by = rig_from(root / config.cameras if config.cameras else None)
-    return Simulator(kept, shares, bodies, rig, people, config.rare), held, seen_by
+    return Simulator(kept, shares, bodies, rig, people, config.rare, config.varied), held, seen_by
 
 
 def _seed(*parts: int) -> int:
@@ -182,7 +185,8 @@ class LifterTrainer(Trainer):
             # What a step sees depends on seed, step and shard alone: not on the number of processes, not on a restart.
             self.generator.manual_seed(_seed(progress.seed, progress.step, shard))
             torch.manual_seed(_seed(progress.seed, progress.step, shard, 1))
-            sample = self.simulator.draw(phase.batch, phase.frames, phase.stride, self.generator)
+            severity = self.severity(phase.batch)
+            sample = self.simulator.draw(phase.batch, phase.frames, phase.stride, self.generator, severity)
             seen = normalise_window(sample.xyc)
             x = seen[..., : self.model.config.in_channels]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
@@ -216,6 +220,15 @@ class LifterTrainer(Trainer):
         if progress.step % averaging.EVERY == 0:
             self.ema.update(self.model)
         return told
+
+    def severity(self, batch: int) -> Severity | None:
+        """How bad the 2D of a step is: as one kind that is validated, by chance, or None, from clean to very bad."""
+        if not self.config.usual:
+            return None
+        chance, which = torch.rand(2, generator=self.generator, device=self.device).tolist()
+        if chance >= self.config.usual:
+            return None
+        return KIND_NOISE[_USUAL[int(which * len(_USUAL))]](batch, self.device)
 
     def rate(self, share: float) -> float:
         """Learning rate: warm-up in steps, then half a cosine over the budget."""

@@ -16,6 +16,7 @@ from sasmamba.training.cameras import Cameras, Rig, random_cameras
 from sasmamba.training.motion import Motion
 from sasmamba.training.noise import Severity, detect, hard
 from sasmamba.training.occlusion import hidden
+from sasmamba.training.pose_variety import varied_poses
 from sasmamba.training.rarity import moments
 
 #: Share of the clips that `random_rotation` turns, and how fast at most: a somersault takes two thirds of a second.
@@ -160,18 +161,21 @@ def body_lengths(motion: Motion) -> Tensor:
 
 
 def retargeted(motion: Motion, lengths: Tensor) -> Motion:
-    """The same motion retargeted to bodies of other bone lengths (17,), paths scaled by the legs.
+    """The same motion retargeted to a body of other bone lengths (17,), or each clip to one of (clips, 17).
+
+    Paths are scaled by the legs.
 
     Clips of game characters have proportions no person has; measured on them as they are, a lifter's error says more
     about the body than about the motion.
     """
     joints, root = motion.joints.clone(), motion.root.clone()
+    lengths = lengths.expand(motion.clips, 17)
     for clip, (first, count) in enumerate(zip(motion.start.tolist(), motion.length.tolist(), strict=True)):
-        factor = lengths / motion.bones[clip].clamp(min=1e-4)
+        factor = lengths[clip] / motion.bones[clip].clamp(min=1e-4)
         frames = slice(first, first + count)
         joints[frames] = rebuild(joints[None, frames], factor[None])[0]
         root[frames] *= factor[[H36M.LEFT_KNEE, H36M.LEFT_ANKLE]].mean()
-    return replace(motion, joints=joints, root=root, bones=lengths.expand(motion.clips, 17))
+    return replace(motion, joints=joints, root=root, bones=lengths)
 
 
 class Simulator:
@@ -184,6 +188,7 @@ class Simulator:
         rig: Human3.6M's cameras to use for a quarter of the clips, or None.
         people: measured people to retarget most of the motion to, or None.
         rare: share of the clips that are drawn by how rare the pose in their middle is.
+        varied: share of the clips whose poses are changed, see `varied_poses`.
     """
 
     def __init__(
@@ -194,8 +199,9 @@ class Simulator:
         rig: Rig | None,
         people: Bodies | None = None,
         rare: float = 0.0,
+        varied: float = 0.0,
     ) -> None:
-        self.people, self.rare = people, rare
+        self.people, self.rare, self.varied = people, rare, varied
         self.motion, self.bodies, self.rig = motion, bodies, rig
         counts = torch.zeros(len(weights), device=motion.length.device).index_add_(
             0, motion.source, motion.length.float().sqrt()
@@ -247,6 +253,8 @@ class Simulator:
         zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
         turn = torch.stack([yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one], -1)
         joints, root = (torch.einsum("bij,bt...j->bt...i", turn.view(B, 3, 3), x) for x in (joints, root))
+        if self.varied:
+            joints = varied_poses(joints, time / 60, self.varied, g)
         joints, root = random_rotation(joints, root, time / 60, g)
 
         cameras, root = self._cameras(joints, root, g)
@@ -255,13 +263,13 @@ class Simulator:
         xyc, target, R = observe(world, cameras, time, severity or hard(B, g, dev), true_joints, g)
         return Sample(xyc, target, step, R)
 
-    def _body(self, joints: Tensor, root: Tensor, clip: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Retargets the motion to other bodies.
+    def lengths(self, clip: Tensor, g: torch.Generator) -> Tensor:
+        """(B, 17) bone lengths of somebody for each clip (B,).
 
         Overall size is not varied: seen in units of the person it leaves no trace in the 2D, so it would only be noise
         in the target. Proportions are.
         """
-        B, dev = len(clip), joints.device
+        B, dev = len(clip), clip.device
         person = self.bodies[torch.randint(len(self.bodies), (B,), device=dev, generator=g)]
         own = self.motion.bones[clip]
         own = own * (self.bodies.mean(0).sum() / own.sum(-1, keepdim=True))
@@ -272,10 +280,14 @@ class Simulator:
         if self.people is not None:
             measured = torch.rand(B, 1, device=dev, generator=g) < _MEASURED
             wish = torch.where(measured, self.people.draw(B, g), wish)
-        factor = wish / self.motion.bones[clip].clamp(min=1e-4)
+        return wish
+
+    def _body(self, joints: Tensor, root: Tensor, clip: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Retargets the motion to other bodies."""
+        factor = self.lengths(clip, g) / self.motion.bones[clip].clamp(min=1e-4)
         factor[:, 0] = 1
         legs = [H36M.LEFT_KNEE, H36M.LEFT_ANKLE]
-        return rebuild(joints, factor), root * factor[:, legs].mean(1).view(B, 1, 1)
+        return rebuild(joints, factor), root * factor[:, legs].mean(1).view(-1, 1, 1)
 
     def _cameras(self, joints: Tensor, root: Tensor, g: torch.Generator) -> tuple[Cameras, Tensor]:
         B, dev = len(joints), joints.device

@@ -35,6 +35,9 @@ class TrainConfig:
         cameras: JSON table of Human3.6M's cameras; empty: random cameras only.
         bodies: table of measured people's lengths to retarget motion to; empty: bones of the people in `data`.
         rare: share of the clips that are drawn by how rare their poses are, 0 to 1.
+        varied: share of the clips whose trunk and limbs are turned to poses that nobody was captured in, 0 to 1.
+        usual: share of the steps whose 2D errs as it usually does, as validation's does, instead of from clean to very
+            bad, 0 to 1.
         hold_out: subject that is never trained on; validation uses it. Empty: nobody, and so no validation and no best
             weights.
         hold_out_clips: patterns of clip names, such as "spinkick", that are never trained on either.
@@ -66,6 +69,8 @@ class TrainConfig:
     cameras: str = ""
     bodies: str = ""
     rare: float = 0.0
+    varied: float = 0.0
+    usual: float = 0.0
     hold_out: str = "S8"
     hold_out_clips: tuple[str, ...] = ()
     model: dict = field(default_factory=dict)
@@ -110,8 +115,9 @@ class TrainConfig:
         for name in ("tcl_weight", "mpjve_weight", "reprojection_weight", "bone_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: want 0 or more, got {getattr(self, name)}")
-        if not 0 <= self.rare <= 1:
-            raise ValueError(f"rare: want 0 to 1, got {self.rare}")
+        for name in ("rare", "varied", "usual"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: want 0 to 1, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: want 0 up to 1, got {self.ema}")
 

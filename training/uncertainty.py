@@ -1,9 +1,10 @@
-"""A lifter's uncertainty head: fitted by likelihood to errors of the finished poses, calibrated on people held out.
+"""A lifter's uncertainty head: fitted by likelihood to errors of the finished poses, calibrated on made-up people.
 
 The lifter itself is not touched, so that its accuracy cannot suffer: the head reads the features that the poses come
 from. What it learns are the errors of what offline runs give, averaged with the mirrored input's result and refined,
-under a Student distribution, whose tails are as heavy as those of poses' errors. A network is surer of people it was
-trained on; by how much tells a held-out subject, and the head is made wider by that.
+under a Student distribution, whose tails are as heavy as those of poses' errors. What it learned from is harder than
+what people film, and each kind of 2D by another measure; so intervals are calibrated on strangers: captured motion on
+bodies of people drawn anew, seen by cameras and detectors as they usually are. Whoever is held out only tests.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from sasmamba.models.normalise import normalise_window
 from sasmamba.models.refining import refine_windows
 from sasmamba.models.sasmamba import SasMamba, with_uncertainty, without_uncertainty
 from sasmamba.models.tensorfile import CheckpointError
-from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead, evidence
+from sasmamba.models.uncertainty_head import EVIDENCE, OF_WINDOW, Calibration, UncertaintyHead, evidence
+from sasmamba.training.cameras import Rig
 from sasmamba.training.evaluation import KIND_NOISE, KINDS, Windows, refined_by_person, windows
 from sasmamba.training.loop import simulation
+from sasmamba.training.simulate import Simulator, retargeted
 from sasmamba.training.state import save_weights
 from sasmamba.training.train_config import TrainConfig
 
@@ -35,7 +38,9 @@ from sasmamba.training.train_config import TrainConfig
 #: have their own share.
 _FRAMES, _END_FRAMES, _END = 24, 6, 5
 _BATCH, _STEPS, _RATE, _DECAY = 8192, 4000, 2e-3, 1e-2
-_AFFINE_STEPS, _AFFINE_RATE = 400, 0.03
+_CORRECTION_STEPS, _CORRECTION_RATE = 400, 0.03
+#: One clip of so many calibrates; errors below this, metres, count as this: their logarithm has no end.
+_SPARSE, _LEAST_M = 4, 1e-4
 #: Windows of a batch that is lifted.
 _LIFTED = 4
 #: What the 2D of the windows is like, in turn: as in training, which is worse than most of what people film, and so.
@@ -202,52 +207,86 @@ def shares(width: Tensor, error: Tensor, wide: tuple[float, float]) -> dict[str,
     return out
 
 
-def calibrated(model: SasMamba, some: list[Windows], per_person: int, seed: int = 0) -> SasMamba:
-    """The lifter with intervals that hold what they say on these windows, all of them counting alike.
+def strangers(simulator: Simulator, rig: Rig, T: int, seed: int = 0) -> list[Windows]:
+    """Windows of motion that a lifter is trained on, by people whom it never saw: two of every fourth clip, by source.
 
-    What a lifter did not learn from is harder for it, and the hard ones among that by more: the logarithms of
-    half-widths are stretched and shifted to where these errors are most likely, and shifted again until the shares are
-    right.
+    Each clip gets a body as training draws them, and each subject its own cameras. Without motion of anybody whom the
+    rig knows all subjects' is taken.
     """
+    motion, g = simulator.motion, torch.Generator().manual_seed(seed)
+    known = [s for s in dict.fromkeys(rig.subject) if (motion.subject == s).any()]
+    out = []
+    for subject in known or sorted(set(motion.subject.tolist())):
+        chosen = np.flatnonzero(motion.subject == subject)[::_SPARSE]
+        bodies = simulator.lengths(torch.from_numpy(chosen), g)
+        someone = retargeted(motion.select(np.isin(np.arange(motion.clips), chosen)), bodies)
+        out += [windows(someone, rig, subject, T, _PER_CLIP, kind, seed=seed) for kind in SOURCES]
+    return out
+
+
+def calibrated(model: SasMamba, some: list[Windows], per_person: int, seed: int = 0) -> SasMamba:
+    """The lifter with intervals that hold what they say on these windows, all of their joints counting alike."""
     model = with_uncertainty(model, Calibration())
     found = [held_errors(model, w, per_person) for w in some]
     width, error = torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
-    shift, stretch = affine(width.log(), error, seed)
-    width = (shift + stretch * width.log()).exp()
+    about = torch.cat([evidence(normalise_window(w.xyc))[:, :, 1:].flatten(0, 2) for w in some])
+    shift, stretch, lean = correction(width.log(), about, error, seed)
+
+    def corrected(width: Tensor) -> Tensor:
+        return (shift + stretch * width.log() + about @ lean.T).exp()
 
     def reach(share: float, width: Tensor, error: Tensor) -> NDArray:
         """(2,) half-widths that hold that share of the errors, by direction."""
         return np.array([np.quantile(ratio.numpy(), share) for ratio in ratios(width, error).values()])
 
-    narrow, far = (reach(share, width, error) for share in INTERVALS)
+    narrow, far = (reach(share, corrected(width), error) for share in INTERVALS)
     plain = [held_errors(model, w, per_person, flip=False, refined=False) for w in some]
     width, error = torch.cat([f[0] for f in plain]), torch.cat([f[1] for f in plain])
-    wider = reach(INTERVALS[0], (shift + stretch * width.log()).exp(), error) / narrow
-    wide = far / narrow
+    wider, wide = reach(INTERVALS[0], corrected(width), error) / narrow, far / narrow
     model = with_uncertainty(model, Calibration((wide[0], wide[1]), (wider[0], wider[1])))
     last = model.uncertainty_head.last
     with torch.no_grad():
         last.weight *= stretch[:, None]
+        last.weight[:, -EVIDENCE:] += lean
         last.bias.copy_(stretch * last.bias + shift + torch.from_numpy(narrow).log())
     return model
 
 
-def affine(log_scale: Tensor, error: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Shift and stretch (2,) of log-scales (N, 2), by direction, that make errors (N, 3) most likely."""
+def correction(log_width: Tensor, about: Tensor, error: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What makes half-widths hold 68 % of the errors wherever the 2D is alike, by direction.
+
+    Quantile regression (Koenker and Bassett 1978) of the errors' logarithms: of a logarithm of a half-width, and of how
+    the whole window's 2D behaves, which tells sources apart.
+
+    Args:
+        log_width: (N, 2).
+        about: (N, EVIDENCE).
+        error: (N, 3) metres.
+        seed: of what is looked at in each step.
+
+    Returns:
+        Shift (2,), stretch (2,) and what is to be added for each number of evidence (2, EVIDENCE).
+    """
     g = torch.Generator().manual_seed(seed)
-    middle = log_scale.mean(0)
-    shift, stretch, freedom = (nn.Parameter(torch.full((2,), x)) for x in (0.0, 1.0, math.log(3.0)))
-    optimiser = torch.optim.Adam([shift, stretch, freedom], lr=_AFFINE_RATE)
-    for step in range(_AFFINE_STEPS):
+    middle, usual = log_width.mean(0), about.mean(0)
+    asked = torch.zeros(EVIDENCE)
+    asked[list(OF_WINDOW)] = 1
+    shift, stretch, lean = (nn.Parameter(x) for x in (torch.zeros(2), torch.ones(2), torch.zeros(2, EVIDENCE)))
+    optimiser = torch.optim.Adam([shift, stretch, lean], lr=_CORRECTION_RATE)
+    share = INTERVALS[0]
+    for step in range(_CORRECTION_STEPS):
         for group in optimiser.param_groups:
-            group["lr"] = _AFFINE_RATE * (1 - step / _AFFINE_STEPS)
+            group["lr"] = _CORRECTION_RATE * (1 - step / _CORRECTION_STEPS)
         pick = torch.randint(len(error), (_BATCH,), generator=g)
-        scale = middle + shift + stretch * (log_scale[pick] - middle)
-        loss = student_loss(scale, error[pick], 1 + freedom.exp())
+        told = middle + shift + stretch * (log_width[pick] - middle) + (about[pick] - usual) @ (lean * asked).T
+        beyond = error[pick].abs().clamp(min=_LEAST_M).log() - told[:, [0, 0, 1]]
+        loss = torch.maximum(share * beyond, (share - 1) * beyond).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    return (middle + shift - stretch * middle).detach(), stretch.detach()
+    with torch.no_grad():
+        asked_lean = lean.detach() * asked
+        return middle + shift - stretch * middle - asked_lean @ usual, stretch.detach(), asked_lean
 
 
 def fit_uncertainty(
@@ -260,7 +299,7 @@ def fit_uncertainty(
 ) -> dict[str, dict[str, float]]:
     """Writes the lifter of `weights` with an uncertainty head, fitted on the motion of a training configuration.
 
-    Every second clip of the configuration's held-out subject calibrates it, the others test it.
+    `strangers` calibrate it; the subject that the configuration holds out tests it.
 
     Args:
         weights: a lifter, with such a head or without.
@@ -271,7 +310,7 @@ def fit_uncertainty(
         say: told what is going on.
 
     Returns:
-        By kind of 2D, `coverage` of the clips that did not calibrate.
+        By kind of 2D, `coverage` on the subject held out.
 
     Raises:
         UserError: weights or data that cannot be used, or nobody held out.
@@ -282,7 +321,7 @@ def fit_uncertainty(
         raise UserError(f"These weights cannot be given an uncertainty: {error}.") from error
     if not config.hold_out:
         raise UserError(
-            "hold_out: name a subject who is held out; on others nobody can tell how sure to be.", exit_code=2
+            "hold_out: name a subject who is held out; on others nobody can tell whether intervals hold.", exit_code=2
         )
     simulator, held, rig = simulation(config, root, torch.device("cpu"))
     T = model.config.frames
@@ -291,7 +330,7 @@ def fit_uncertainty(
     def draw(batch: int, seed: int) -> tuple[Tensor, Tensor]:
         kind = _NOISE[seed // batch % len(_NOISE)]
         g = torch.Generator().manual_seed(1_000_003 * config.seed + seed)
-        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch) if kind else None)
+        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch, None) if kind else None)
         return sample.xyc, sample.target
 
     def told(done: int) -> None:
@@ -301,10 +340,8 @@ def fit_uncertainty(
     head = fit(collect(model, draw, count, told), model.config.block.width, config.seed, say)
     model = with_uncertainty(model, Calibration())
     model.uncertainty_head.load_state_dict(head.state_dict())
-    even = np.arange(held.clips) % 2 == 0
-    half, other = held.select(even), held.select(~even)
-    model = calibrated(model, [windows(half, rig, config.hold_out, T, _PER_CLIP, kind) for kind in SOURCES], _PER_CLIP)
+    model = calibrated(model, strangers(simulator, rig, T, config.seed), _PER_CLIP)
     assert model.config.uncertainty is not None
-    save_weights(model, out, {"uncertainty": f"fitted to {count} windows, calibrated on half of {config.hold_out}"})
-    unseen = {kind: windows(other, rig, config.hold_out, T, _PER_CLIP, kind, seed=1) for kind in KINDS}
+    save_weights(model, out, {"uncertainty": f"fitted to {count} windows, calibrated on strangers"})
+    unseen = {kind: windows(held, rig, config.hold_out, T, _PER_CLIP, kind, seed=1) for kind in KINDS}
     return {kind: coverage(model, w, _PER_CLIP) for kind, w in unseen.items()}

@@ -58,6 +58,7 @@ def find_clips(folder: Path, out: Path) -> tuple[list[Clip], list[str]]:
         raise UserError(f"The renders would lie among the videos of {folder}: choose another --out.", exit_code=2)
     problems: list[str] = []
     found: list[Path] = []
+    others = 0
     seen = {out.resolve()}
 
     def refused(error: OSError) -> None:
@@ -70,12 +71,11 @@ def find_clips(folder: Path, out: Path) -> tuple[list[Clip], list[str]]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        others += len(files)
         found += [Path(here) / n for n in files if Path(n).suffix.lower() in VIDEO_SUFFIXES and not n.startswith(".")]
     if not found:
-        raise UserError(
-            f"There is no video in {folder}{': ' + problems[0] if problems else ': its files have other suffixes.'}",
-            exit_code=2,
-        )
+        why = "none of its files has the suffix of one, such as .mp4" if others else "no file is in it"
+        raise UserError(f"There is no video in {folder}: {problems[0] if problems else why + '.'}", exit_code=2)
     found.sort(key=lambda path: path.relative_to(folder).parts)
     whole = _told_apart(found)
     clips = []

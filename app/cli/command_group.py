@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from sasmamba.app.cli import console
 from sasmamba.app.cli.options import LIVE_FLAGS
+from sasmamba.app.cli.panels import put_under_headings
 from sasmamba.app.io.source_names import is_live
 from sasmamba.common.errors import UserError
 
@@ -19,6 +20,10 @@ _GLOBAL_FLAGS = {"--help", "-h", "--version"}
 
 class CommandGroup(TyperGroup):
     """Lets `sasmamba-demo video.mp4 …` mean `run video.mp4 …`, and a camera, a stream or --live `live …`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        put_under_headings(self.commands)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Puts in the command that was left out."""

@@ -15,6 +15,7 @@ from sasmamba.app.cli.demo import demo
 from sasmamba.app.cli.doctor import doctor
 from sasmamba.app.cli.export_onnx import export_onnx
 from sasmamba.app.cli.first_words import print_first_words
+from sasmamba.app.cli.fix import fix
 from sasmamba.app.cli.lift import lift
 from sasmamba.app.cli.live import live
 from sasmamba.app.cli.run import run
@@ -36,9 +37,15 @@ app = typer.Typer(
     "[bold]sasmamba-demo VIDEO.mp4 --live[/] shows a file so.",
 )
 # names and help of the commands are those of their functions
-for command in (run, live, demo, lift, export_onnx, doctor, bench, train, train_2d, evaluate):
-    app.command()(command)
-app.add_typer(weights.app, name="weights")
+COMMANDS = {
+    "See people in 3D": (run, live, demo, fix),
+    "This machine": (doctor, bench),
+    "Poses and networks of your own": (lift, export_onnx, train, train_2d, evaluate),
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(weights.app, name="weights", rich_help_panel="This machine")
 
 
 def _print_version(asked: bool) -> None:

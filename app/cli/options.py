@@ -35,18 +35,25 @@ IMPLAUSIBLE = 3
 #: Both say that a file is to be shown as a camera would be.
 LIVE_FLAGS = ("--live", "--realtime")
 
-Lifter = Annotated[str, typer.Option(help="Lifter: a name from `weights list` or a .safetensors file.")]
-Flip = Annotated[bool, typer.Option(help="Average with the mirrored input: lifts a little better, at twice the cost.")]
+Lifter = Annotated[
+    str, typer.Option(help="The network that turns 2D into 3D: a name from `weights list` or a .safetensors file.")
+]
+Flip = Annotated[
+    bool,
+    typer.Option(
+        help="Lift the mirrored pose, too, and take the mean: a little better, and lifting takes twice as long."
+    ),
+]
 Refine = Annotated[
     bool, typer.Option(help="Fit the poses to the 2D: bones keep their lengths, joints fall where they were seen.")
 ]
 Smooth = Annotated[bool, typer.Option(help="Take the jitter out of the poses.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, or auto: the GPU where there is one.")]
 Pose2D = Annotated[
     str,
     typer.Option(
-        help="Finds joints: movenet, movenet-lightning, mediapipe, hrnet, openmmlab, glsmamba; auto: the first of "
-        "hrnet, movenet and mediapipe that can be had."
+        help="What finds people's joints in the picture: movenet, movenet-lightning, mediapipe, hrnet, openmmlab, "
+        "glsmamba; auto: the first of hrnet, movenet and mediapipe that can be had."
     ),
 ]
 Pose2DWeights = Annotated[

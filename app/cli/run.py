@@ -28,6 +28,14 @@ def run(
     save_poses: Annotated[
         Path | None, typer.Option(help="Also save the poses, .npz; of a folder, any name: each beside its render.")
     ] = None,
+    from_poses: Annotated[
+        Path | None,
+        typer.Option(
+            help="Take people from poses that --save-poses or fix wrote, .npz, instead of finding them; with the "
+            "options of then, where none are given."
+        ),
+    ] = None,
+    fixes: Annotated[Path | None, typer.Option(help="Apply corrections by hand, a file that fix wrote.")] = None,
     jobs: Annotated[
         str,
         typer.Option(
@@ -89,7 +97,7 @@ def run(
     export: Annotated[
         str,
         typer.Option(
-            help="Also write: some of bvh, glb, usd, trc, c3d, angles, csv, json, npz, html, rrd, with commas."
+            help="Also write, with commas: bvh, glb, usd, trc, c3d, angles, measures, csv, json, npz, html, rrd."
         ),
     ] = "",
     rig: Annotated[str, typer.Option(help="Whose bones BVH, GLB and USD have: cmu, mixamo, unity or vrm.")] = "cmu",
@@ -128,12 +136,15 @@ def run(
 
     folder = os.path.isdir(video)  # not Path.is_dir, which raises for a name too long for the disk
     at_once = options.at_once(jobs)
+    for option, file in (("--from-poses", from_poses), ("--fixes", fixes)):
+        if file is not None and folder:
+            raise UserError(f"{option} is for one video; {video} is a folder.", exit_code=2)
     for option, value, how in (("--jobs", at_once, "by one process"), ("--cluster", cluster, "on one machine")):
         if value is not None and not folder:
             raise UserError(f"{option} is for a folder of videos; one video is done {how}.", exit_code=2)
     if level and (pitch is not None or roll is not None):
         raise UserError("--level says that pitch and roll are 0; leave it out to give them.", exit_code=2)
-    job = None if folder else Job(video, out or default_out(video), save_poses)
+    job = None if folder else Job(video, out or default_out(video), save_poses, from_poses, fixes)
     settings = Settings(
         start_s=start,
         end_s=end,

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.export.measure_files import write_measures
 from sasmamba.app.export.motion_table import FEET, JOINTS, Outcome, PersonMotion, about, motions
 from sasmamba.app.export.options import ExportOptions, Footage
 from sasmamba.app.export.poses import save_poses
+from sasmamba.app.motion.performance import view_of
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.errors import UserError
@@ -28,6 +30,7 @@ FORMATS: dict[str, tuple[tuple[str, bool], ...]] = {
     "trc": ((".trc", True),),
     "c3d": ((".c3d", True),),
     "angles": (("_angles.csv", False), ("_angles.mot", True)),
+    "measures": (("_measures.csv", False), ("_measures.json", False)),
     "csv": ((".csv", False),),
     "json": ((".json", False),),
     "npz": ((".npz", False),),
@@ -132,6 +135,10 @@ def export_motion(
         elif form == "npz":
             keep = footage.options.keep_inferred
             save_poses(take, next(iter(paths)), _placed(take, placement, people, footage), keep_inferred=keep)
+        elif form == "measures":
+            table, in_json = paths
+            rows = [row for i, who in people.items() for row in who.measures(view_of(take, placement, i))]
+            write_measures(table, in_json, rows)
         elif form in VIEWS:
             whole = list(people.values())
             told = replace(outcome or Outcome(base_path.name), keep_inferred=footage.options.keep_inferred)
@@ -197,8 +204,7 @@ def _listed(path: Path) -> list[str]:
 def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], footage: Footage) -> dict[str, NDArray]:
     """Arrays that an NPZ has beside those of `save_poses`: world3d (P, F, 17, 3) and feet3d (P, F, 4, 3) metres in
     world axes, NaN where there is no pose, or a place is unknown; foot_points (4,), names of the latter; feet_seen,
-    planted bool (P, F, 2), left and right; R_world_cam (3, 3); where the camera was watched camera_R_first_cam
-    (F, 3, 3), camera_zoom (F,) and camera_confidence (F,), see `CameraMotion`; about, `about` as JSON."""
+    planted bool (P, F, 2), left and right; R_world_cam (3, 3); about, `about` as JSON."""
     P, F = len(take.tracks), take.frames
     world, feet = np.full((P, F, 17, 3), np.nan, np.float32), np.full((P, F, len(FEET), 3), np.nan, np.float32)
     seen, planted = np.zeros((P, F, 2), bool), np.zeros((P, F, 2), bool)
@@ -207,13 +213,6 @@ def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], f
             points = motion.told(footage.options.keep_inferred)
             world[p, motion.frame], feet[p, motion.frame] = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
             seen[p, motion.frame], planted[p, motion.frame] = motion.feet_seen, motion.planted
-    camera: dict[str, NDArray] = {}
-    if (moves := take.camera_motion) is not None:
-        camera = {
-            "camera_R_first_cam": moves.R_first_cam,
-            "camera_zoom": moves.zoom,
-            "camera_confidence": moves.confidence,
-        }
     return {
         "world3d": world,
         "feet3d": feet,
@@ -222,7 +221,6 @@ def _placed(take: Take, placement: Placement, people: dict[int, PersonMotion], f
         "planted": planted,
         "R_world_cam": placement.R_world_cam,
         "about": np.array(json.dumps(footage.notes)),
-        **camera,
     }
 
 

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.angle_bands import angle_half_widths
+from sasmamba.app.motion.angle_bands import WIDER, angle_half_widths
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
 from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.looking import lines_of_sight
+from sasmamba.app.motion.measure import Measure
+from sasmamba.app.motion.measures import measures
+from sasmamba.app.motion.performance import Performance, View
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
@@ -104,7 +107,30 @@ class PersonMotion:
         if not np.isfinite(self.half_width_m).any():
             return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
         joints = self.told()[:, : len(JOINTS)]
-        return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
+        widths = angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
+        return {series: WIDER.get(series, 1.0) * width for series, width in widths.items()}
+
+    def measures(self, view: View) -> list[Measure]:
+        """What people measure of it, see `measures`, and `performance`."""
+        return measures(self.performance(view))
+
+    def performance(self, view: View) -> Performance:
+        """What measures are taken of, as far as points are `told`; of what a view leaves open see
+        `performance.view_of`."""
+        points = self.told().astype(np.float64)
+        joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
+        return Performance(
+            self.track_id,
+            self.times_s,
+            joints,
+            feet,
+            self.feet_seen,
+            self.planted,
+            self.angles(),
+            self.angle_bands(),
+            self.sight,
+            view,
+        )
 
 
 def motions(take: Take, placement: Placement) -> list[PersonMotion]:
@@ -308,8 +334,9 @@ def about(take: Take, placement: Placement) -> dict[str, Any]:
         "certainty": {
             "states": list(NAMES),
             "seen": "found in 2D in that frame, within the picture",
-            "inferred": f"not seen there, but within {NEAR_S:g} s",
-            "unknown": f"neither, or the lifter's 95 % interval reaches farther than {VAGUE_M:g} m: left out, unless "
+            "inferred": f"not seen there, but within {NEAR_S:g} s, or its 95 % interval reaches farther than "
+            f"{VAGUE_M:g} m along the line of sight",
+            "unknown": f"neither, or its 95 % interval reaches farther than {VAGUE_M:g} m across it: left out, unless "
             "--keep-inferred is given; BVH, GLB and USD, whose bones need a place, hold the pose from before and "
             "after, and the rest pose where there is none",
             "half_width_m": "of intervals that hold the place relative to the pelvis in 68 of 100 cases, across and "

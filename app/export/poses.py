@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +15,7 @@ from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.certainty import NAMES, Certainty, joint_states
 from sasmamba.app.take import Take
 from sasmamba.common.files import write_npz
-from sasmamba.models.skeletons import coco17_to_h36m17
+from sasmamba.models.skeletons import FOOT, coco17_to_h36m17
 
 
 def save_poses(
@@ -31,6 +34,12 @@ def save_poses(
     (C,) the first frames of new shots, cut_kind str (C,) what made them so, "cut", "fade" or "gap"; skeleton, axes,
     model str.
 
+    And what the poses were lifted from and are placed by, all that `read_take` needs: keypoints_coco17 float32
+    (P, F, 17, 3) x px, y px, score as the 2D stage gave them; keypoints_feet float32 (P, F, 4, 3) heels and toes, NaN
+    where the 2D stage does not see feet; box_px float32 (P, F, 4) x0, y0, x1, y1; detection_frame int64 (D,); settings
+    str, JSON of `Settings.kept`; marks str, JSON of what was marked by hand; camera_kind str and, unless it is "still",
+    camera_given bool, camera_R_first_cam (F, 3, 3), camera_zoom (F,), camera_confidence (F,), see `CameraMotion`.
+
     Args:
         more: arrays to add.
         keep_inferred: write joints, too, whose place is unknown, but no legs that are left out.
@@ -42,6 +51,8 @@ def save_poses(
     observed = np.zeros((P, F), bool)
     half_width = np.full((P, F, 17, 2), np.nan, np.float32)
     state = np.zeros((P, F, 17), np.uint8)
+    coco, box = np.zeros((P, F, 17, 3), np.float32), np.zeros((P, F, 4), np.float32)
+    feet = np.full((P, F, len(FOOT), 3), np.nan, np.float32)
     for p, track in enumerate(tracks):
         frames, states = joint_states(take, track)
         state[p, frames] = states
@@ -56,6 +67,10 @@ def save_poses(
             joints, score = coco17_to_h36m17(person.joints_px, person.score)
             keypoints[p, f] = np.concatenate([joints, score[:, None]], 1)
             observed[p, f] = True
+            coco[p, f] = np.concatenate([person.joints_px, person.score[:, None]], 1)
+            box[p, f] = person.box_px
+            if person.feet is not None:
+                feet[p, f] = person.feet
     write_npz(
         path,
         {
@@ -77,6 +92,31 @@ def save_poses(
             "skeleton": np.array("h36m17"),
             "axes": np.array("facing"),
             "model": np.array(take.model),
+            "keypoints_coco17": coco,
+            "keypoints_feet": feet,
+            "box_px": box,
+            "detection_frame": np.array(take.detection_frames, np.int64),
+            "settings": np.array(json.dumps(take.settings)),
+            "marks": np.array(json.dumps(_marks(take))),
+            **_camera(take),
             **(more or {}),
         },
     )
+
+
+def _marks(take: Take) -> dict[str, list[dict[str, Any]]]:
+    marks: dict[str, Sequence[Any]] = {"floor": take.floor_marks, "upright": take.upright_marks, "held": take.held}
+    return {name: [asdict(mark) for mark in some] for name, some in marks.items()}
+
+
+def _camera(take: Take) -> dict[str, NDArray]:
+    moves = take.camera_motion
+    if moves is None:
+        return {"camera_kind": np.array("still")}
+    return {
+        "camera_kind": np.array(moves.kind),
+        "camera_given": np.array(moves.given),
+        "camera_R_first_cam": moves.R_first_cam,
+        "camera_zoom": moves.zoom,
+        "camera_confidence": moves.confidence,
+    }

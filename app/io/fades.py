@@ -23,11 +23,16 @@ FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
 ALIKE, CONTRAST = 0.6, 8.0
 #: Nor does one whose first or last picture is burnt out or black in so large a share, by a flash say.
 BURNT = 0.5
+#: Nor does one in which so much is new in more frames than a soft cut has: everything is in motion. So many are looked
+#: at, where the window is shorter.
+WHIPPED, MOST_WHIPPED, WHIP_FRAMES = 0.3, 3, 8
 #: So many frames of a window are looked at, some of which are more than so far from both ends.
 LOOKS, UNDER_WAY = 8, 0.25
 #: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
 #: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
 UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
+#: A slow pan or zoom explains each half of a window: of its detail less is new than so much of what is from end to end.
+PANNED = 0.22
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2
@@ -35,11 +40,18 @@ FLASHED, DARK = 0.3, 0.2
 
 @dataclass(slots=True)
 class _Look:
-    """A frame as far as it is remembered; shape: (576,) its thumbnail about the mean; contrast: of that."""
+    """A frame as far as it is remembered.
+
+    Attributes:
+        new: the share of its detail that the frame before does not explain.
+        shape: (576,) its thumbnail about the mean.
+        contrast: of that, grey levels.
+    """
 
     index: int
     time_s: Fraction
     picture: SmallPicture
+    new: float
     shape: NDArray[np.float32]
     contrast: float
 
@@ -57,14 +69,17 @@ class FadeFinder:
         self._seen: deque[_Look] = deque(maxlen=max(self._windows, default=0) + 1)
         self._over = 0  # the frame that the last fade ended with
 
-    def watch(self, index: int, time_s: Fraction, picture: SmallPicture, cuts: Sequence[Cut], apart: int) -> Cut | None:
+    def watch(
+        self, index: int, time_s: Fraction, picture: SmallPicture, new: float, cuts: Sequence[Cut], apart: int
+    ) -> Cut | None:
         """Takes the next frame; returns a fade that ends with it.
 
         Args:
+            new: the share of its detail that the frame before does not explain.
             cuts: those known; none is nearer to another than `apart` frames.
         """
         shape = (picture.thumb - picture.thumb.mean()).ravel()
-        self._seen.append(_Look(index, time_s, picture, shape, float(shape.std())))
+        self._seen.append(_Look(index, time_s, picture, new, shape, float(shape.std())))
         for window in self._windows:
             if len(self._seen) <= window:
                 break
@@ -80,6 +95,9 @@ class FadeFinder:
         """The middle of a fade that fills some of a window, if there is one."""
         first, last = self._seen[-1 - window], self._seen[-1]
         if min(first.contrast, last.contrast) < CONTRAST or max(p.picture.burnt for p in (first, last)) > BURNT:
+            return None
+        reach = min(len(self._seen), max(window, WHIP_FRAMES))
+        if sum(self._seen[-1 - i].new > WHIPPED for i in range(reach)) > MOST_WHIPPED:
             return None
         size = len(last.shape)
         both = float(first.shape @ last.shape) / size
@@ -105,6 +123,15 @@ class FadeFinder:
         if not under_way.any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None
         # the less is new the surer it must be that this is no motion
-        if worst > last.picture.change_from(first.picture, aligned=True)[1] ** 2:
+        changed = _moved_to(first, last)
+        if worst > changed**2:
+            return None
+        middle = self._seen[-1 - window // 2]
+        if not middle.picture.plain and max(_moved_to(first, middle), _moved_to(middle, last)) < PANNED * changed:
             return None
         return inside[int(np.argmin(np.abs(old - new)))]
+
+
+def _moved_to(before: _Look, after: _Look) -> float:
+    """The share of a picture's detail that no motion since an earlier one explains."""
+    return after.picture.change_from(before.picture, reach=1.0)[1]

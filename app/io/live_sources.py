@@ -69,10 +69,12 @@ class LiveSource(Protocol):
     Attributes:
         name: as a person would call it.
         meta: size and rate; frames keep them.
+        edited: whether it may be a film, with cuts in it; a camera of one's own has none.
     """
 
     name: str
     meta: VideoMeta
+    edited: bool
 
     def frames(self, stop: Event) -> Iterator[LiveFrame]: ...
 
@@ -130,6 +132,8 @@ class _Pace:
 class PacedFile(Closing):
     """A file played at its own pace: each picture is there when its time has come, not before."""
 
+    edited = True
+
     def __init__(self, path: Path, *, start_s: float | None = None) -> None:
         self._video = VideoFile(path, start_s=start_s)
         self.name, self.meta = path.name, self._video.meta
@@ -149,7 +153,7 @@ class Smaller(Closing):
     """Another source's frames, made small enough for what is wanted of them while time runs."""
 
     def __init__(self, source: LiveSource) -> None:
-        self._source, self.name = source, source.name
+        self._source, self.name, self.edited = source, source.name, source.edited
         scale = LARGEST_SIDE_PX / max(source.meta.width, source.meta.height)
         width, height = (max(1, round(side * scale)) for side in (source.meta.width, source.meta.height))
         self.meta = replace(source.meta, width=width, height=height)
@@ -236,6 +240,8 @@ def _meta(bgr: np.ndarray, fps: Fraction) -> VideoMeta:
 class CameraSource(_Reopening):
     """A camera by number or device name, through OpenCV."""
 
+    edited = False
+
     def __init__(self, source: str, *, patience_s: float) -> None:
         super().__init__(patience_s)
         self._device: int | str = int(source) if source.isdecimal() else source
@@ -306,6 +312,8 @@ class StreamSource(_Reopening):
 
     What happens live is taken as fast as it comes, so that a backlog sent at the start does not stay a delay for ever.
     """
+
+    edited = True
 
     def __init__(self, url: str, *, patience_s: float) -> None:
         super().__init__(patience_s)

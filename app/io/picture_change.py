@@ -7,6 +7,7 @@ Optical Flow using Dense Inverse Search", OpenCV's); what then still differs was
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -59,21 +60,23 @@ class SmallPicture:
         width, height = self._blocks()
         return np.zeros((height, width), np.float32)
 
-    def change_from(self, before: SmallPicture, *, aligned: bool = False) -> tuple[FloatArray, float]:
+    def change_from(self, before: SmallPicture, *, reach: float = 0.0) -> tuple[FloatArray, float]:
         """What of this picture the one before does not explain.
 
         Args:
-            aligned: begin the search for what moved where the whole picture moved to; slower, for large motion.
+            reach: where the whole picture moved by less than this share of its width, the search for what moved begins
+                there; slower.
 
         Returns:
             A map (h / 4, w / 4), 0 where it is explained, flat, or comes from outside the picture before, up to 1 where
             detail is another; and the share of all detail that is, 0..1.
         """
         start: Any = None
-        if aligned:
+        if reach > 0:
             window = cv2.createHanningWindow(self.detail.shape[::-1], cv2.CV_32F)
             shift, _ = cv2.phaseCorrelate(self.detail, before.detail, window)
-            start = np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
+            if math.hypot(*shift) < reach * self.detail.shape[1]:
+                start = np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
         flow: FloatArray = np.asarray(_flow_finder().calc(self._coded, before._coded, start), np.float32)
         at = flow + _pixels(*self.detail.shape)
         replicate, outside = cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT

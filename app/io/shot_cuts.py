@@ -1,9 +1,9 @@
 """Finds where a film is cut while its frames are read: hard cuts, jump cuts, fades, and holes in the timestamps.
 
 A cut changes the picture at once, in places that are calm right before and right after; a flash changes it twice, and a
-pan or somebody close to the lens in frame after frame. So a change counts where it exceeds everything that happens at
-the same place within a moment, and is a cut where that excess stands out from what is usual in this film. In a fade,
-every picture is a mixture of those before and after it.
+pan or somebody close to the lens in frame after frame. So a change counts where it is well above everything that
+happens at the same place within a moment, and is a cut where that excess stands out from what is usual in this film. In
+a fade, every picture is a mixture of those before and after it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ from sasmamba.common.arrays import FloatArray
 #: A change is compared with what happens at its place so many seconds before and after, at least and at most so many
 #: frames; a cut is known so much later.
 MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 10
-#: A cut's excess is so many times the usual: the mean of the two largest of so many seconds.
-TIMES_USUAL, USUAL_S = 2.0, 1.0
+#: A change is more than so many times what happens at its place: where frames are left out, all that moves does so
+#: farther at once.
+TIMES_AROUND = 1.5
+#: A cut's excess is so many times the usual, the mean of the two largest of so many seconds; fewer times where so many
+#: times as much is new as in any but one of the frames around.
+TIMES_USUAL, USUAL_S, TIMES_USUAL_WHERE_NEW, TIMES_NEW = 2.0, 1.0, 1.4, 2.2
 #: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
 #: without a cut: in proportion, up to so many times.
-LEAST_EXCESS, APART_S, MOST_APART = 0.0042, 0.04, 6.0
+LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
@@ -42,6 +46,8 @@ RESTLESS, TIMES_RESTLESS = 0.07, 2.5
 ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.43, 12.0, 0.85
 #: Where so much of one is burnt out or black, all of it gets brighter or darker (mean sign).
 BURNT, ALL_LIT = 0.3, 0.9
+#: A hand shakes a camera by less than this share of the picture's width from frame to frame.
+SHAKEN = 0.06
 #: So much of a cut's excess is still there half a moment and a moment later.
 LASTING = 0.3
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
@@ -180,7 +186,8 @@ class CutFinder:
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
-            least = TIMES_USUAL * (usual + ALWAYS)
+            around = _restless(seen[max(0, at - self.ahead) : at] + seen[at + 1 :])
+            least = (TIMES_USUAL_WHERE_NEW if here.new > TIMES_NEW * around else TIMES_USUAL) * (usual + ALWAYS)
             if here.excess >= least and not _is_caption(seen, at, self.ahead) and self._stays(seen, at, least):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
@@ -190,13 +197,13 @@ class CutFinder:
     def _look_for_fade(self) -> None:
         """Whether one ends with the frame that was decided on last."""
         seen = self._seen[-1 - self._undecided]
-        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, self.cuts, self.ahead))
+        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.new, self.cuts, self.ahead))
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
-        restless = sorted([0.0, 0.0, *(s.new for s in (*before, *after))])[-2]
+        restless = _restless([*before, *after])
         if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
             return False  # a whip pan, say
         if here.passed_over:
@@ -212,16 +219,24 @@ class CutFinder:
     def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
         """Whether the excess stays where motion of the whole picture is looked for, and in later frames."""
         here, before = seen[at], seen[at - 1].picture
-        if at == 0 or here.new >= ALL_NEW or here.passed_over:
+        if here.passed_over:
             return True
 
         def excess(picture: SmallPicture) -> float:
-            change, _ = picture.change_from(before, aligned=True)
+            change, _ = picture.change_from(before, reach=reach)
             small = replace(here, change=np.minimum(here.change, change))
             return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead)
 
-        later = excess(seen[at + (len(seen) - 1 - at) // 2].picture), excess(seen[-1].picture)
-        return excess(here.picture) >= max(least, LEAST_EXCESS) and min(later) >= LASTING * here.excess
+        reach = 1.0 if here.new < ALL_NEW else SHAKEN
+        if excess(here.picture) < max(least, LEAST_EXCESS):
+            return False
+        later = seen[at + (len(seen) - 1 - at) // 2], seen[-1]
+        return here.new >= ALL_NEW or min(excess(s.picture) for s in later) >= LASTING * here.excess
+
+
+def _restless(around: Sequence[_Seen]) -> float:
+    """How much is new in the second newest of the frames around one."""
+    return sorted([0.0, 0.0, *(s.new for s in around)])[-2]
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:
@@ -247,11 +262,11 @@ def _is_caption(seen: Sequence[_Seen], at: int, reach: int) -> bool:
 
 
 def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
-    """Mean of what a frame's change has in excess of all changes at the same place within `reach` frames."""
+    """Mean of what a frame's change has well above all changes at the same place within `reach` frames."""
     return float(_exceeding(seen, at, reach).mean())
 
 
 def _exceeding(seen: Sequence[_Seen], at: int, reach: int) -> FloatArray:
     around = [s.change for s in seen[max(0, at - reach) : at + reach + 1] if s is not seen[at]]
     most = np.maximum.reduce(around) if around else np.float32(0)
-    return np.asarray(np.maximum(seen[at].change - most - CODING, 0), np.float32)
+    return np.asarray(np.maximum(seen[at].change - TIMES_AROUND * most - CODING, 0), np.float32)

@@ -158,7 +158,8 @@ def steadied(frames: Iterable[Any]) -> Iterator[tuple[Any, Fraction]]:
         frame, at, length, own = ahead.popleft()
         most = statistics.median_low([own, *(other[3] for other in ahead)])
         agreed = len(ahead) >= _AHEAD // 2 and abs(own - most) <= _OFF_S
-        if shift is None or (agreed and abs(most - shift) > _OFF_S):
+        # stamps that jitter by _OFF_S to either side can differ by twice that: for less, nothing is left out
+        if shift is None or (agreed and not -2 * _OFF_S <= most - shift <= _OFF_S):
             shift = most if shift is None or most > shift - _SET_BACK_S else shift
         time = at + shift
         if end is not None and time < end:

@@ -147,24 +147,33 @@ class Lifter:
             person: whose each window is; all of a person's have one body, which `_BODY_WINDOWS` of them tell.
         """
 
-        def seen(i: int) -> FloatArray:
-            with _one_torch_thread():
-                return normalise_window(torch.from_numpy(mask_missing(windows[i]))[None])[0].numpy()
+        bodies = self.bodies(windows, lifted, person)
+        yield from self.fitted(windows, lifted, [bodies[who] for who in person])
+
+    def fitted(
+        self, windows: Sequence[FloatArray], lifted: Sequence[FloatArray], bodies: Sequence[FittedBody | None]
+    ) -> Iterator[FloatArray]:
+        """`refined` of windows each of which has its person's body, or None."""
+
+        def one(i: int) -> FloatArray:
+            return refine(lifted[i], _shown(windows[i]), body=bodies[i])
+
+        yield from _side_by_side(one, range(len(lifted)), self.threads or torch.get_num_threads())
+
+    def bodies(
+        self, windows: Sequence[FloatArray], lifted: Sequence[FloatArray], person: Sequence[int]
+    ) -> dict[int, FittedBody | None]:
+        """The body that `refined` gives to each person; None where each window finds its own."""
 
         def body_of(who: int) -> FittedBody | None:
             own = [i for i, whose in enumerate(person) if whose == who]
             if len(own) == 1:  # it finds the same itself
                 return None
             some = [own[k] for k in np.linspace(0, len(own) - 1, min(len(own), _BODY_WINDOWS)).round().astype(int)]
-            return fit_body([lifted[i] for i in some], [seen(i) for i in some])
+            return fit_body([lifted[i] for i in some], [_shown(windows[i]) for i in some])
 
-        def refined(i: int) -> FloatArray:
-            return refine(lifted[i], seen(i), body=bodies[person[i]])
-
-        threads = self.threads or torch.get_num_threads()
         people = sorted(set(person))
-        bodies = dict(zip(people, _side_by_side(body_of, people, threads), strict=True))
-        yield from _side_by_side(refined, range(len(lifted)), threads)
+        return dict(zip(people, _side_by_side(body_of, people, self.threads or torch.get_num_threads()), strict=True))
 
     @torch.inference_mode()
     def _lift(self, windows: list[FloatArray], *, later: bool = False) -> tuple[FloatArray, FloatArray | None]:
@@ -187,6 +196,12 @@ class Lifter:
                 lifted = lift_windows(self.model, batch, flip=self.flip, refined=refine_now)
             lifted[..., :2][hanging] *= -1
         return lifted.numpy(), None if widths is None else widths.numpy()
+
+
+def _shown(window: FloatArray) -> FloatArray:
+    """A window as refinement is shown it."""
+    with _one_torch_thread():
+        return normalise_window(torch.from_numpy(mask_missing(window))[None])[0].numpy()
 
 
 def _side_by_side(call: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:

@@ -11,6 +11,7 @@ from sasmamba.common.progress import Progress
 
 def lift_take(take: Take, lifter: Lifter, progress: Progress) -> None:
     """Everybody's poses, from the 2D of their whole life."""
+    take.model = lifter.name
     take.wide = lifter.wide or take.wide
     seen: dict[int, dict[int, FloatArray]] = {}
     for index in range(take.detection_frames[-1] + 1 if take.detection_frames else 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +13,19 @@ from sasmamba.app.weights.lifters import lifter_path
 
 if TYPE_CHECKING:
     from sasmamba.app.lifting.lifter import Lifter
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Leaves garbage where it lies: importing torch makes so many objects that looking for some takes a
+    seventh of that."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager
@@ -27,9 +41,10 @@ def lifter_beside(
     path = lifter_path(name)  # said at once, as is all that may be wrong with a file of one's own
 
     def load() -> Lifter:
-        from sasmamba.app.lifting.lifter import Lifter
+        with no_collection():
+            from sasmamba.app.lifting.lifter import Lifter
 
-        return Lifter.load(name, device, flip, refine=refine, threads=threads)
+            return Lifter.load(name, device, flip, refine=refine, threads=threads)
 
     pool = ThreadPoolExecutor(1, "lifter")
     try:

@@ -107,10 +107,15 @@ def lift_people(
     ]
     windows = [masked[part.person][part.start : part.end] for part in plan]
     frames = np.cumsum([0, *map(len, masked)])
-    answers: list[tuple[FloatArray, FloatArray | None]] = []
+    # one piece of memory, since many small ones would lie scattered among what the network needs and frees
+    rows = [slice(end - len(own), end) for own, end in zip(windows, np.cumsum([*map(len, windows)]), strict=True)]
+    whole = np.empty((sum(map(len, windows)), 17, 3), np.float32)
+    unsure = np.empty((*whole.shape[:2], 2), np.float32) if lifter.unsure else None
     with closing(lifter.many(windows, later=True)) as lifted:
-        for part, answer in zip(plan, lifted, strict=True):
-            answers.append(answer)
+        for part, row, (joints, widths) in zip(plan, rows, lifted, strict=True):
+            whole[row] = joints
+            if unsure is not None and widths is not None:
+                unsure[row] = widths
             if progress:
                 progress(int(frames[part.person]) + part.begin)
     out = [
@@ -120,14 +125,14 @@ def lift_people(
         )
         for xyc in masked
     ]
-    poses: Iterable[FloatArray] = [joints for joints, _ in answers]
+    poses: Iterable[FloatArray] = [whole[row] for row in rows]
     if lifter.refine:
         poses = lifter.refined(windows, [*poses], [part.person for part in plan])
-    for part, joints, (_, widths) in zip(plan, poses, answers, strict=True):
+    for part, row, joints in zip(plan, rows, poses, strict=True):
         own, now, since = out[part.person], slice(part.begin, part.end), part.begin - part.start
         _fade_in(own.joints[now], joints[since:])
-        if own.half_width_m is not None and widths is not None:
-            _fade_in(own.half_width_m[now], widths[since:])
+        if own.half_width_m is not None and unsure is not None:
+            _fade_in(own.half_width_m[now], unsure[row][since:])
     if progress:
         progress(int(frames[-1]))
     return out

@@ -124,6 +124,10 @@ class LiveLifting:
         self._newest = -1
         self._window_s = _SHORTEST_S  # what a window took the last time
 
+    def start_anew(self) -> None:
+        """Forgets everybody: a new shot begins with the next frame."""
+        self._lives = {}
+
     def push(self, frame: int, people: Iterable[Person2D]) -> None:
         """Takes one frame's tracked people; frames must come in order."""
         self.push_joints(frame, tracked_rows(people))

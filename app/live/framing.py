@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sasmamba.app.render.main_group import main_group
 from sasmamba.app.render.scene import Scene
 from sasmamba.common.arrays import FloatArray
 
@@ -19,8 +20,8 @@ class Framing:
         self._empty = True
 
     def follow(self, roots: dict[int, FloatArray]) -> bool:
-        """Whether the scene had to change for these pelvis positions."""
-        places = np.array([root[:2] for root in roots.values() if np.isfinite(root).all()]).reshape(-1, 2)
+        """Whether the scene had to change for these pelvis positions (3,); who is far behind the others has no say."""
+        places = main_group([root.reshape(1, 3) for root in roots.values()])[:, :2]
         if not len(places):
             return False
         away = np.linalg.norm(places - self.scene.centre, axis=1).max()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import time
 
-from sasmamba.app.live.gate import SEND_S
 from sasmamba.app.live.motion_feed import MotionFeed
+from sasmamba.app.serving.gate import SEND_S
 
 #: Clients are looked after so often where no motion comes, and pinged after so long without, so that a connection that
 #: broke is found out.

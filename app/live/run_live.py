@@ -15,7 +15,6 @@ from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import open_live
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.live.framing import Framing
-from sasmamba.app.live.gate import LOOPBACK
 from sasmamba.app.live.motion_feed import MotionFeed
 from sasmamba.app.live.page_server import Server
 from sasmamba.app.live.recording import Recorder
@@ -26,6 +25,7 @@ from sasmamba.app.motion.body import LiveBodies
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d import open_pose2d
 from sasmamba.app.render.renderer import RenderConfig, Renderer
+from sasmamba.app.serving.gate import LOOPBACK
 from sasmamba.app.tracking import Tracker
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
@@ -225,6 +225,7 @@ def run_live(
             LivePlacing(source.meta, settings.fov_deg),
             LiveBodies(settings.body, source.meta),
             feed.put,
+            cuts=source.edited,
         )
         picture = _Picture(session, renderer, framing, lifting.lookahead)
         alone = window_ is None and not servers and osc is None and watch is None

@@ -3,7 +3,8 @@
     source → [newest] → 2D and identities → [queue] → lifting and placing → [newest] → whoever draws
 
 Every queue is bounded. Where a stage is too slow the newest thing wins and what it replaced is counted; where that
-happens again and again, the 2D stage does less, see `governor`.
+happens again and again, the 2D stage does less, see `governor`. In a film every picture is looked at as it is captured,
+and a cut is known a moment later (`CutFinder.ahead`): nobody goes on from there, and nothing is held back for it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sasmamba.app.io.live_sources import LiveFrame, LiveSource
+from sasmamba.app.io.shot_cuts import CutFinder
 from sasmamba.app.live.carrying import Carrying
 from sasmamba.app.live.governor import LATE_S, Governor, Level, levels_of
 from sasmamba.app.live.newest import Newest
@@ -26,7 +28,7 @@ from sasmamba.app.motion.body import LiveBodies
 from sasmamba.app.motion.online_placing import LivePlacing
 from sasmamba.app.pose2d.protocol import Pose2D, Stepping
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Person2D, Pose3D
+from sasmamba.app.types import Cut, Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class Session:
         source, pose2d, tracker, lifting, placing: the stages; the session does not close them.
         bodies: says whose legs are left out; None: nobody's.
         listen: told of every result, before it is drawn and whether it is or not; it must not block.
+        cuts: look for cuts; the frame at which one is known begins a shot.
 
     Attributes:
         results: the newest frame with its poses; over when the source has ended.
@@ -92,10 +95,13 @@ class Session:
         placing: LivePlacing,
         bodies: LiveBodies | None = None,
         listen: Callable[[Shown], None] | None = None,
+        cuts: bool = False,
     ) -> None:
         self._source, self._pose2d, self._tracker = source, pose2d, tracker
         self._lifting, self._placing, self._bodies, self._listen = lifting, placing, bodies, listen
         self._captured: Newest[LiveFrame] = Newest()
+        self._cut_finder = CutFinder(source.meta.fps) if cuts else None
+        self._cuts: deque[Cut] = deque()  # found, and not yet told to the stages
         self._found: Queue[_Found | None] = Queue(_QUEUE)
         self.results: Newest[Shown] = Newest()
         self.paused = threading.Event()
@@ -162,6 +168,10 @@ class Session:
             if self._stop.is_set():
                 return
             self.captured += 1
+            if self._cut_finder is not None:
+                known = len(self._cut_finder.cuts)
+                self._cut_finder.watch(live.frame)
+                self._cuts.extend(self._cut_finder.cuts[known:])
             if not self.paused.is_set():
                 self._captured.put(live)
 
@@ -170,6 +180,9 @@ class Session:
         while (live := self._captured.get()) is not None and not self._stop.is_set():
             level = self.governor.level
             time_s = float(live.frame.time_s)
+            if self._cuts:
+                live = replace(live, frame=replace(live.frame, cut=self._cuts.popleft()))
+                carrying, seen_in = Carrying(), -1
             if live.frame.index - seen_in < level.every and seen_in >= 0:
                 self._hand_over(_Found(live, carrying.at(time_s), level, carried=True))
                 continue
@@ -217,6 +230,8 @@ class Session:
             begin = time.perf_counter()
             for found in came:
                 newest = found.live.frame.index
+                if found.live.frame.cut is not None:
+                    self._lifting.start_anew()
                 if not found.carried:  # to the lifter it is a frame that was dropped
                     self._lifting.push(newest, found.people)
             waiting += came

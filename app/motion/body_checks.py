@@ -63,6 +63,8 @@ _HUMAN = {
 _RATIO_MARGIN = 0.1
 #: A step counts from so long on, as a share of the leg; so many in a row tell a pace.
 _STEP, _STEPS = 0.35, 4
+#: Who walks swings a leg for a smaller part of a step than this: both feet are on the floor in between.
+_WALKS = 0.95
 _LIMBS = [H36M.LEFT_WRIST, H36M.RIGHT_WRIST, H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 
 
@@ -120,30 +122,53 @@ def _bones(who: Placed) -> NDArray:
     return np.full(len(who.time), 100 * max(beyond))
 
 
-def step_times(who: Placed) -> NDArray:
-    """(F,) seconds that steps take, the median of `_STEPS` in a row, in their frames; NaN where nobody walks so.
+def swings(who: Placed) -> tuple[NDArray, NDArray]:
+    """Seconds that legs swing and that steps take, (F,) each: medians of `_STEPS` in a row, in their frames; NaN where
+    nobody goes so.
 
-    A step is the time in which one foot is ahead of the other; it counts where it is about as long as steps of people
-    who walk on are: short ones may take any time.
+    A step is the time in which one foot is ahead of the other, and its swing goes from where that foot was farthest
+    behind to where it is farthest ahead. It counts where it is about as long as steps of people who walk on are: short
+    ones may take any time.
     """
     ahead = np.cross(who.world[:, H36M.LEFT_HIP] - who.world[:, H36M.RIGHT_HIP], [0.0, 0.0, 1.0])
     ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
-    apart = ((who.world[:, H36M.LEFT_ANKLE] - who.world[:, H36M.RIGHT_ANKLE]) * ahead).sum(1)
+    ankles = who.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]] - who.world[:, :1]
+    place = zero_phase(who.time, (ankles * ahead[:, None]).sum(-1).astype(float), _LIMB_S)
+    apart = place[:, 0] - place[:, 1]
     thigh, shank = (
         np.median(np.linalg.norm(who.world[:, b] - who.world[:, a], axis=1))
         for a, b in ((H36M.LEFT_HIP, H36M.LEFT_KNEE), (H36M.LEFT_KNEE, H36M.LEFT_ANKLE))
     )
-    crossings = np.flatnonzero(np.diff(np.sign(apart)) != 0)
-    out, steps = np.full(len(who.time), np.nan), list[tuple[int, int]]()
-    for a, b in pairwise(crossings.tolist()):
-        if np.abs(apart[a : b + 1]).max() < _STEP * (thigh + shank):
+    long = _STEP * (thigh + shank)
+    crossings = np.flatnonzero(np.diff(np.sign(apart)) != 0).tolist()
+    swung, took = np.full((2, len(who.time)), np.nan)
+    steps = list[tuple[int, float, float]]()
+    for a, b, c in zip(crossings, crossings[1:], crossings[2:], strict=False):
+        if min(np.abs(apart[a : b + 1]).max(), np.abs(apart[b : c + 1]).max()) < long:
             steps = []
             continue
-        steps.append((a, b))
+        foot = int(apart[b + 1 : c + 1].mean() < 0)
+        behind, front = a + int(place[a : b + 1, foot].argmin()), b + int(place[b : c + 1, foot].argmax())
+        steps.append((b, float(who.time[front] - who.time[behind]), float(who.time[c] - who.time[b])))
         if len(steps) >= _STEPS:
-            took = [float(who.time[q] - who.time[p]) for p, q in steps[-_STEPS:]]
-            out[steps[-_STEPS][0] : b + 1] = np.median(took)
-    return out
+            last = steps[-_STEPS:]
+            swung[last[0][0] : c + 1] = np.median([step[1] for step in last])
+            took[last[0][0] : c + 1] = np.median([step[2] for step in last])
+    return swung, took
+
+
+def _slow_swing(who: Placed) -> NDArray:
+    return swings(who)[0]
+
+
+def _fast_walk(who: Placed) -> NDArray:
+    swung, took = swings(who)
+    return np.where(swung < _WALKS * took, swung, np.nan)
+
+
+def _fast_run(who: Placed) -> NDArray:
+    swung, took = swings(who)
+    return np.where(swung < _WALKS * took, np.nan, swung)
 
 
 CHECKS = (
@@ -221,23 +246,34 @@ CHECKS = (
     Check(
         Rule(
             "slow_motion",
-            1.1,
+            0.75,
             0.0,
-            "takes long steps that last {value} s each (more than {threshold} s)",
-            "who walks so slowly takes short ones; is the film in slow motion?",
+            "swings a leg for {value} s at every long step (more than {threshold} s)",
+            "legs swing in 0.4 to 0.6 s however slowly people walk; is the film in slow motion, or its rate wrong?",
         ),
-        step_times,
+        _slow_swing,
     ),
     Check(
         Rule(
             "fast_motion",
-            0.17,
+            0.32,
             0.0,
-            "takes long steps that last {value} s each (less than {threshold} s)",
-            "the best sprinters take five a second; is the film speeded up, or its frame rate wrong?",
+            "swings a leg in {value} s at every long step of a walk (less than {threshold} s)",
+            "who is in a hurry takes 0.37 s, and then runs; is the film speeded up, or its rate wrong?",
             least=True,
         ),
-        step_times,
+        _fast_walk,
+    ),
+    Check(
+        Rule(
+            "fast_run",
+            0.22,
+            0.0,
+            "swings a leg in {value} s at every step of a run (less than {threshold} s)",
+            "sprinters take 0.26 s; is the film speeded up, or its rate wrong?",
+            least=True,
+        ),
+        _fast_run,
     ),
 )
 

@@ -30,8 +30,9 @@ NAMES = tuple(state.name.lower() for state in Certainty)
 NEAR_S = 1.0
 #: Sightings for less than this do not count there: a detector is now and then sure of what is not in the picture.
 _LASTING_S = 0.1
-#: A joint whose 95 % interval reaches farther than this to either side is unknown: that is more than a forearm's
-#: length, so the limb that ends there may point anywhere.
+#: A joint whose 95 % interval reaches farther than this to either side across the line of sight is unknown: that is
+#: more than a forearm's length, so the limb that ends there may point anywhere. One whose interval does so along it
+#: only is inferred: where it is in the picture was seen, how far away follows from the rest of the body.
 VAGUE_M = 0.3
 #: How much of a limb's colour goes, by what is known of it; who is not seen at all was always drawn as the inferred is.
 FAINT = {Certainty.UNKNOWN: 0.88, Certainty.INFERRED: 0.62, Certainty.SEEN: 0.0}
@@ -59,7 +60,8 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
 
     Legs that are left out, see `body`, are unknown. Of the others, seen: found in 2D in the frame, within the picture,
     or in both detection frames around it where the 2D stage passed it over. Inferred: not seen there, but for a while
-    within `NEAR_S`. Unknown: neither, or the lifter says that it cannot tell, see `VAGUE_M`.
+    within `NEAR_S`, or at a distance that the lifter cannot tell. Unknown: neither, or the lifter cannot tell the place
+    at all, see `VAGUE_M`.
     """
     frames = np.array(sorted(track.poses), int)
     if not len(frames):
@@ -83,7 +85,9 @@ def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
     states = np.where(seen, Certainty.SEEN, np.where(near, Certainty.INFERRED, Certainty.UNKNOWN)).astype(np.uint8)
     for k, f in enumerate(frames.tolist()):
         if (width := track.poses[f].half_width_m) is not None:
-            states[k, (width * take.wide > VAGUE_M).any(-1)] = Certainty.UNKNOWN
+            across, along = (width * take.wide > VAGUE_M).T
+            states[k] = np.where(along, np.minimum(states[k], Certainty.INFERRED), states[k])
+            states[k, across] = Certainty.UNKNOWN
     states[:, left_out(track.track_id in take.upper)[:17]] = Certainty.UNKNOWN
     return frames, states
 

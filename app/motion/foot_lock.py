@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, LEGS, Body, stances_of
-from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import H36M
 
@@ -272,31 +272,11 @@ def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     on_floor = np.asarray(planted.any(1))
     stay = np.gradient(time) / np.where(on_floor, _SETTLE_S, _HOLD_S) ** 2
     target = -(height * planted).sum(1) / np.maximum(planted.sum(1), 1)
-    out[:, 2] = _compromise(stay, target, 1 / np.diff(time), np.where(on_floor[1:], 0, move[:, 2]))
+    out[:, 2] = compromise(stay, target, 1 / np.diff(time), np.where(on_floor[1:], 0, move[:, 2]))
     return out
 
 
 def _held(time: NDArray, held: NDArray, move: NDArray) -> NDArray:
     """(F,) what follows `move` (F - 1,) for about _HOLD_S where it is held, and goes back to 0 elsewhere."""
     follow = np.where(held, 1, (_LET_GO_S / _HOLD_S) ** 2) / np.diff(time)
-    return _compromise(np.gradient(time) / _HOLD_S**2, np.zeros(len(time)), follow, move)
-
-
-def _compromise(stay: NDArray, target: NDArray, follow: NDArray, move: NDArray) -> NDArray:
-    """The x (F,) that minimises Σ stay·(x - target)² + Σ follow·(x[t + 1] - x[t] - move[t])²: a tridiagonal system."""
-    main = stay.copy()
-    main[1:] += follow
-    main[:-1] += follow
-    right = stay * target
-    right[1:] += follow * move
-    right[:-1] -= follow * move
-    # Thomas's algorithm, on lists: element by element they are faster than arrays
-    diagonal, x, beside = main.tolist(), right.tolist(), (-follow).tolist()
-    for t, off in enumerate(beside, 1):
-        share = off / diagonal[t - 1]
-        diagonal[t] -= share * off
-        x[t] -= share * x[t - 1]
-    x[-1] /= diagonal[-1]
-    for t in range(len(beside) - 1, -1, -1):
-        x[t] = (x[t] - beside[t] * x[t + 1]) / diagonal[t]
-    return np.array(x)
+    return compromise(np.gradient(time) / _HOLD_S**2, np.zeros(len(time)), follow, move)

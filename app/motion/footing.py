@@ -44,6 +44,8 @@ _JITTER_S = 0.06
 _FLAT_M = 0.05
 #: A planted foot so near to a floor stands on it.
 ON_FLOOR_M = 0.15
+#: Up is known within so many radians, and the height of a foot within that times how far away it is.
+_UP_SD = 0.05
 #: What a foot that is not planted has to say about the floor.
 _UNPLANTED = 0.2
 
@@ -127,16 +129,21 @@ def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:
 
 
 def floor_height(bodies: Sequence[Body], planted: Sequence[NDArray]) -> float:
-    """How high the floor under everybody is, for bodies in axes with z up; neither a jump nor a roof lifts it.
+    """How high the floor under everybody is, for bodies in axes with z up, the camera's place the origin, robustly:
+    neither a jump nor a roof lifts it, nor does somebody far away sink it.
 
-    Planted feet say most; the others, and hands and heads that are lower, say that no floor is above them.
+    Planted feet say most; the others, and hands and heads that are lower, say that no floor is above them. What is far
+    away says little: how high it is hangs on which way is up.
     """
     ankles, rest = np.concatenate([body.ankles for body in bodies]), np.concatenate(planted)
     frame, lower = np.arange(len(ankles)), ankles[..., 2].argmin(1)
     z = np.concatenate([body.underside for body in bodies])
     stands = rest[frame, lower] & (z == ankles[frame, lower, 2] - ANKLE_HEIGHT_M)
     trust = np.where(stands, 1, _UNPLANTED)
-    height = np.quantile(z, 0.1)  # from below: whoever is on the floor is lower than on a roof
+    trust = trust / (_FLAT_M**2 + (_UP_SD * np.linalg.norm(ankles[frame, lower, :2], axis=1)) ** 2)
+    rising = np.argsort(z)
+    # from below: whoever is on the floor is lower than on a roof
+    height = z[rising][np.searchsorted(np.cumsum(trust[rising]), 0.1 * trust.sum())]
     for _ in range(20):
         error = z - height
         # feet above the floor may be in the air or on something, feet below it cannot be: those count for more

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
+#: Depths are evened out over so many seconds first where this person's is seen best; where it is worth a tenth, over
+#: ten times as many.
+_BELIEVED_S = 0.1
 #: Where somebody is put of whom so little was seen that not even their size tells.
 UNKNOWN_DEPTH_M = 5.0
 #: A frame tells how far somebody is where their pose and its picture are at least so alike (cosine, from the pelvis).
@@ -142,7 +145,12 @@ def _smooth(time: NDArray, values: NDArray, trust: NDArray, kind: Sequence[int])
         weight = trust[:, of] / trust[:, of].max()
         known = weight > 1e-3
         filled = np.interp(time, time[known], values[known, k])
-        out[:, k] = zero_phase(time, filled, (_ACROSS_S, _DEPTH_S)[of], degree=1, weights=np.maximum(weight, 1e-3))
+        weight = np.maximum(weight, 1e-3)
+        if of == 1 and len(time) > 1:
+            # of whom little is seen for longer than smoothing reaches, what was seen before and after tells more
+            stay = weight**2 * np.gradient(time) / _BELIEVED_S**2
+            filled = compromise(stay, filled, 1 / np.diff(time), 0 * time[1:])
+        out[:, k] = zero_phase(time, filled, (_ACROSS_S, _DEPTH_S)[of], degree=1, weights=weight)
     return out
 
 
@@ -181,5 +189,6 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
         at[:, :free] += step.clip(-0.5, 0.5)
         variance = np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)
         information[:, 0] = 1 / variance[:, :2].sum(1)
-        information[:, 1] = 1 / variance[:, free - 1]
+        # what of a body is not seen the lifter makes up, and with it how large the rest is
+        information[:, 1] = (weight > 0).mean(1) ** 2 / variance[:, free - 1]
     return at, information

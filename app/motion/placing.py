@@ -96,6 +96,8 @@ def place(
         steady_feet: keep planted feet where they stand and all feet out of the floor, see `foot_lock.steadied`.
         known: what is known of the camera's pitch and roll.
 
+    What the user marked by hand, `Take.floor_marks` and `Take.upright_marks`, goes before all that is found or `known`.
+
     Who cannot be placed (no frame in which the pose looks like what was seen) is put where somebody of that size would
     be, has no say in where the floor is, and is named in `Placement.problems`.
 
@@ -125,7 +127,15 @@ def place(
                 problems.append(
                     f"Where person {i} stands is a guess: no frame shows enough of their body, or none fits the pose."
                 )
-        shots.append(settle([body for body, _ in found], [sure for _, sure in found], frames, known))
+        on_floor = [
+            (n, seen.index(mark.frame), 1 - mark.left)
+            for mark in take.floor_marks
+            for n, (i, seen) in enumerate(here)
+            if i == mark.track_id and mark.frame in seen
+        ]
+        marked = [KnownCamera(m.pitch_deg, m.roll_deg) for m in take.upright_marks if m.frame in frames]
+        known_here = marked[-1] if marked else known
+        shots.append(settle([body for body, _ in found], [sure for _, sure in found], frames, known_here, on_floor))
         whose += here
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
@@ -160,10 +170,12 @@ def place(
             "moves": motion is not None,
         },
         "people": statures,
-        "upright": _in_words(known),
+        "upright": _in_words(known) + ("; marked by hand in some shots" if take.upright_marks else ""),
         "shots": [shot.told() for shot in out.shots],
-        "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own",
-        "bones": f"constant per person, the {BONE_QUANTILE:.0%} quantile over the take, both sides alike",
+        "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own"
+        + ("; marked by hand in some shots" if take.floor_marks else ""),
+        "bones": "each of one length throughout, left as long as right: "
+        f"as long as it seems or shorter in {BONE_QUANTILE:.0%} of the frames",
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
     return replace(out, assumptions=assumptions, problems=tuple(problems))

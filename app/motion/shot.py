@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level
-from sasmamba.app.motion.footing import Body, floor_height, planted_feet, supported
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
 from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, upright
 from sasmamba.common.arrays import FloatArray
 
@@ -57,12 +57,20 @@ class Shot:
     levels: list[NDArray]
 
 
-def settle(bodies: Sequence[Body], sure: Sequence[bool], frames: range, known: KnownCamera | None = None) -> Shot:
+def settle(
+    bodies: Sequence[Body],
+    sure: Sequence[bool],
+    frames: range,
+    known: KnownCamera | None = None,
+    on_floor: Sequence[tuple[int, int, int]] = (),
+) -> Shot:
     """Finds up and the floor, and puts bodies, in the axes of the shot's first camera, there.
 
     Args:
         sure: of every body, whether its place was seen; guesses have no say unless there is nothing else.
         known: what the user knows of the camera.
+        on_floor: feet that stand on the floor, as the user says: body, row of its frames, 0 left or 1 right. Several
+            say it together, and nobody else has a say.
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
@@ -71,7 +79,10 @@ def settle(bodies: Sequence[Body], sure: Sequence[bool], frames: range, known: K
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
-    if flat:
+    if on_floor:
+        heights = [flat[n].ankles[row, foot, 2] for n, row, foot in on_floor]
+        floor = float(np.median(heights)) - ANKLE_HEIGHT_M
+    elif flat:
         floor = floor_height([flat[n] for n in heard], [resting[n] for n in heard])
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()

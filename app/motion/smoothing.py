@@ -118,6 +118,26 @@ def zero_phase(
     return out
 
 
+def compromise(stay: NDArray, target: NDArray, follow: NDArray, move: NDArray) -> NDArray:
+    """The x (F,) that minimises Σ stay·(x - target)² + Σ follow·(x[t + 1] - x[t] - move[t])²: a tridiagonal system."""
+    main = stay.copy()
+    main[1:] += follow
+    main[:-1] += follow
+    right = stay * target
+    right[1:] += follow * move
+    right[:-1] -= follow * move
+    # Thomas's algorithm, on lists: element by element they are faster than arrays
+    diagonal, x, beside = main.tolist(), right.tolist(), (-follow).tolist()
+    for t, off in enumerate(beside, 1):
+        share = off / diagonal[t - 1]
+        diagonal[t] -= share * off
+        x[t] -= share * x[t - 1]
+    x[-1] /= diagonal[-1]
+    for t in range(len(beside) - 1, -1, -1):
+        x[t] = (x[t] - beside[t] * x[t + 1]) / diagonal[t]
+    return np.array(x)
+
+
 def smooth_take(take: Take, sigma_s: float = POSE_S) -> None:
     """Smooths everybody's poses in place, each stretch without a gap by itself; 0 leaves them as they are."""
     if sigma_s <= 0:

@@ -59,6 +59,7 @@ def open_pose2d(
     input_px: tuple[int, int] | None = None,
     device: str = "cpu",
     live: bool = False,
+    soon: bool = False,
     threads: int | None = None,
 ) -> Pose2D:
     """The backend of that name, its models loaded (fetched first if they are not here).
@@ -77,6 +78,7 @@ def open_pose2d(
             manifest, under whatever name, which tells it.
         device: cpu or cuda; MoveNet and MediaPipe always run on the CPU.
         live: frames will not wait.
+        soon: the first frame of many is to be out soon; MoveNet then finds small people some frames later.
         threads: of MoveNet; None for as many as there are cores.
 
     Raises:
@@ -84,11 +86,11 @@ def open_pose2d(
         ValueError: an unknown name.
     """
     if backend == "auto":
-        return _auto(max_people, detector, device, live, threads)
+        return _auto(max_people, detector, device, live, soon, threads)
     if backend in ("movenet", "movenet-lightning"):
         if weights is not None:
             raise UserError(f"--pose2d {backend} has weights of its own; leave --pose2d-weights out.", exit_code=2)
-        return _movenet(max_people, lightning=backend == "movenet-lightning", live=live, threads=threads)[0]
+        return _movenet(max_people, lightning=backend == "movenet-lightning", live=live, soon=soon, threads=threads)[0]
     if backend == "mediapipe":
         return _mediapipe(max_people, weights)
     if backend == "hrnet":
@@ -108,7 +110,7 @@ def offline_choice() -> Backend2D:
     return next((backend for backend, files in _AUTO if weights.obtain(files) is not None), "mediapipe")
 
 
-def _auto(max_people: int, detector: DetectorName, device: str, live: bool, threads: int | None) -> Pose2D:
+def _auto(max_people: int, detector: DetectorName, device: str, live: bool, soon: bool, threads: int | None) -> Pose2D:
     from sasmamba.app import weights
 
     slow = live and device == "cpu"
@@ -119,7 +121,7 @@ def _auto(max_people: int, detector: DetectorName, device: str, live: bool, thre
         return pose2d
     why = _NO_HRNET_LIVE if slow else _NO_HRNET
     if weights.obtain(MOVENET) is not None:
-        movenet, network = _movenet(max_people, lightning=False, live=live, may_hurry=live, threads=threads)
+        movenet, network = _movenet(max_people, lightning=False, live=live, soon=soon, may_hurry=live, threads=threads)
         _log.info(f"2D: MoveNet {network}, because {why}.")
         return movenet
     mediapipe = _mediapipe(max_people, None)
@@ -131,7 +133,7 @@ def _auto(max_people: int, detector: DetectorName, device: str, live: bool, thre
 
 
 def _movenet(
-    max_people: int, *, lightning: bool, live: bool, may_hurry: bool = False, threads: int | None
+    max_people: int, *, lightning: bool, live: bool, soon: bool, may_hurry: bool = False, threads: int | None
 ) -> tuple[MoveNetPose2D, str]:
     """MoveNet, and which of its networks finds joints; one that may hurry can change it, and begins with one that is
     fast enough here."""
@@ -153,6 +155,7 @@ def _movenet(
         mirror=not live and not lightning,
         name="movenet-lightning" if lightning else "movenet",
         threads=threads or cores(),
+        soon=soon,
         waits=not live,
         others={"Thunder": open_thunder, "Lightning": open_lightning} if may_hurry else None,
         using=using,

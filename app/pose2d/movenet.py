@@ -60,6 +60,7 @@ class MoveNetPose2D(Closing):
         mirror: see `estimate`.
         name: what a report calls it.
         threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
+        soon: the first picture of all is to be out soon: small people are searched for in the frames after it.
         waits: for MultiPose, in the frame that it is shown. Live it must not hold up whom is followed already: whom it
             found is taken on in the frame by which it is done, from two threads on.
         others: networks that can take `network`'s place, opened when they are asked for; see `protocol.Stepping`.
@@ -78,6 +79,7 @@ class MoveNetPose2D(Closing):
         mirror: bool = False,
         name: str = "movenet",
         threads: int = 1,
+        soon: bool = False,
         waits: bool = True,
         others: Mapping[str, Callable[[], Network]] | None = None,
         using: str = "",
@@ -99,7 +101,7 @@ class MoveNetPose2D(Closing):
         self._rotation = Rotation()
         self._ways, self._searched_turned = (2, 1, 3), False
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
-        self._waits = waits
+        self._waits, self._soon = waits, soon
         self._searching: _Search | None = None
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
@@ -185,16 +187,18 @@ class MoveNetPose2D(Closing):
         turns = 0
         if early:
             full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
-            whole, tiles = [], () if full else self._rotation.turn(now_s, idle=not self._followers)
+            whole, tiles = [], self._rotation.overdue()
+            if not (tiles or full):
+                tiles = self._rotation.turn(now_s, idle=not self._followers)
         else:
             first, self._found_s = self._found_s == -np.inf, now_s
             # where most are not upright, newcomers may be so, too, or not
             turns = 0 if self._searched_turned else self._usual_turns()
             self._searched_turned = turns != 0
-            whole, tiles = [self._run(find_turned, self._finder, bgr, turns)], ()
+            whole, tiles = [self._run(find_turned, self._finder, bgr, turns)], self._rotation.overdue()
             if first:
-                tiles = self._rotation.begin(bgr, now_s)
-                tiles = tiles if self._waits else ()
+                tiles = self._rotation.begin(bgr, now_s, put_off=self._soon)
+                tiles, self._soon = tiles if self._waits else (), False
         if not (whole or tiles):
             return False
         small = [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles]
@@ -208,8 +212,11 @@ class MoveNetPose2D(Closing):
 
     def _other_ways(self, now_s: float) -> Iterator[int]:
         """By how many quarters the picture is to be turned and searched once more, for as long as nobody is followed:
-        all ways where a shot begins, then one a second; and there, too, as those stand who were found upright."""
+        all ways where a shot begins, then one a second; and there, too, as those stand who were found upright. Small
+        upright people are searched for before that."""
         first, early = self._turned_s == -np.inf, now_s - self._turned_s < FIND_TURNED_S
+        if self._rotation.puts_off:
+            return
         if first and self._usual_turns():
             yield self._usual_turns()
         if self._followers or early:

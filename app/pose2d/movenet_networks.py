@@ -33,9 +33,11 @@ Precision = Literal["auto", "float", "int8"]
 
 #: The crop's side in pixels of the networks that see one person.
 SIDES = {"thunder": 256, "lightning": 192}
-#: What may run in 8 bits. Lightning hardly gains by it and loses more (0.7 % of the crop), and MultiPose makes several
-#: people of one, since neighbouring cells are often equal then.
-QUANTISED = ("thunder",)
+#: What may run in 8 bits, and whether its heads do, too. Lightning hardly gains by it and loses more (0.7 % of the
+#: crop), and MultiPose makes several people of one where its heads do, since neighbouring cells are often equal then.
+QUANTISED = {"thunder": True, "multipose": False}
+#: Pictures that speed is measured on.
+_SIZES = {"thunder": (256, 256), "multipose": (288, 512)}
 #: The published graph stops at 6 people and its users at scores of 0.25; here more people, and less sure ones, are
 #: found, and whoever asks decides.
 MOST_PEOPLE, PERSON_SCORE = 20, 0.15
@@ -82,25 +84,26 @@ class MultiPoseNetwork:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def __call__(self, rgb: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
-        """A picture (H, W, 3) RGB to its people, the surest first; an empty one has none.
+    def __call__(self, bgr: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
+        """A picture (H, W, 3) BGR to its people, the surest first; an empty one has none.
 
         Returns:
             For each: joints (17, 3) x px, y px, score; box (4,) x0, y0, x1, y1 px, cut at the picture's edge; score.
         """
-        if not rgb.size:
+        if not bgr.size:
             return []
-        image, scale = fitted(rgb)
-        maps = [m[0] for m in self._session.run(None, {"image": image[None]})]
+        image, scale = fitted(bgr)
+        # colours change places in the small picture, which is much less to do than in the large one
+        maps = [m[0] for m in self._session.run(None, {"image": np.ascontiguousarray(image[None, ..., ::-1])})]
         size = np.array([image.shape[1], image.shape[0]], np.float32) / scale
-        edge = np.array([rgb.shape[1], rgb.shape[0]] * 2, np.float32)
+        edge = np.array([bgr.shape[1], bgr.shape[0]] * 2, np.float32)
         return [
             (joints * np.append(size, 1).astype(np.float32), np.clip(box * np.tile(size, 2), 0, edge), score)
             for joints, box, score in decode_people(*maps, most=MOST_PEOPLE, threshold=PERSON_SCORE)
         ]
 
 
-def fitted(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+def fitted(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """A picture as MultiPose gets it: of `MULTIPOSE_PIXELS` pixels, filled up with black to multiples of 32.
 
     Returns:
@@ -108,12 +111,12 @@ def fitted(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """
     import cv2
 
-    height, width = rgb.shape[:2]
+    height, width = picture.shape[:2]
     scale = math.sqrt(MULTIPOSE_PIXELS / (height * width))
     # a picture that is a thin strip must not become a stripe of no height
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # the former makes blocks of a small picture's pixels
-    small = cv2.resize(np.ascontiguousarray(rgb), (wide, high), interpolation=how)
+    small = cv2.resize(picture, (wide, high), interpolation=how)
     out = np.zeros((-(-high // STRIDE) * STRIDE, -(-wide // STRIDE) * STRIDE, 3), np.uint8)
     out[:high, :wide] = small
     return out, scale
@@ -144,16 +147,17 @@ def open_lightning(threads: int = 1) -> PoseNetwork:
     return PoseNetwork(_session("lightning", threads, "float"), SIDES["lightning"])
 
 
-def open_multipose(threads: int = 1) -> MultiPoseNetwork:
-    """MultiPose: everybody in a picture, roughly; always in float.
+def open_multipose(threads: int = 1, precision: Precision = "auto") -> MultiPoseNetwork:
+    """MultiPose: everybody in a picture, roughly.
 
     Args:
         threads: of one call.
+        precision: as of `open_thunder`.
 
     Raises:
         UserError: as `open_thunder`.
     """
-    return MultiPoseNetwork(_session("multipose", threads, "float"))
+    return MultiPoseNetwork(_session("multipose", threads, precision))
 
 
 def graph_files(bundle: Path, name: str) -> tuple[bytes, bytes]:
@@ -189,7 +193,7 @@ def _converted(name: str, precision: Precision) -> Path:
         raise UserError(f"{bundle} holds no MoveNet that can be used ({error}). Delete it and try again.") from error
     if precision == "int8":
         ranges = read_ranges(shipped_folder() / "movenet_ranges.json")
-        model = quantised(model, ranges[name])
+        model = quantised(model, ranges[name], heads=QUANTISED[name])
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
     return path
@@ -223,8 +227,7 @@ def _remembered(note: Path) -> dict[str, dict[str, Any]]:
 def _seconds(name: str, precision: Precision) -> float:
     """The fastest of a few calls on one thread, so that whatever else runs disturbs little."""
     session = _session(name, 1, precision)
-    side = SIDES[name]
-    image = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (1, *_SIZES[name], 3), np.uint8)
     best = math.inf
     for _ in range(6):
         begin = time.perf_counter()

@@ -24,10 +24,10 @@ SAME_PERSON = 0.5
 
 
 class Finder(Protocol):
-    """What `movenet_networks.MultiPoseNetwork` does: RGB (H, W, 3) uint8 to people, each joints (17, 3) x px, y px,
+    """What `movenet_networks.MultiPoseNetwork` does: BGR (H, W, 3) uint8 to people, each joints (17, 3) x px, y px,
     score; box (4,) x0, y0, x1, y1 in pixels; and a score of 0..1."""
 
-    def __call__(self, rgb: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]: ...
+    def __call__(self, bgr: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]: ...
 
 
 def find_people(network: Finder, bgr: NDArray[np.uint8]) -> list[tuple[Person2D, float]]:
@@ -36,7 +36,7 @@ def find_people(network: Finder, bgr: NDArray[np.uint8]) -> list[tuple[Person2D,
         return []
     height, width = bgr.shape[:2]
     found: list[tuple[Person2D, float]] = []
-    for joints, box, sure in sorted(network(np.ascontiguousarray(bgr[..., ::-1])), key=lambda f: -f[2]):
+    for joints, box, sure in sorted(network(bgr), key=lambda f: -f[2]):
         score = np.where(joints[:, 2] >= JOINT_SCORE, joints[:, 2], 0).astype(np.float32)
         inside = np.clip(box, 0, [width, height, width, height]).astype(np.float32)
         if sure < PERSON_SCORE or (inside[2:] - inside[:2] < 1).any():

@@ -27,6 +27,8 @@ LEAST_PX = 20
 #: Seconds from one tile to the next: all of 16 have had their turn after eight, which costs little beside the joints of
 #: those who are followed. While nobody is, there is nothing to be slowed down.
 EVERY_S, IDLE_S = 0.5, 0.2
+#: Where a film's first picture is to be out soon, so many of its tiles are searched in each of the frames after it.
+A_FRAME = 2
 #: People larger than this share of a tile's shorter side are left to the search in the whole picture: here they are
 #: cut, and their parts taken for people.
 LARGEST = 0.6
@@ -82,16 +84,28 @@ class Rotation:
     def __init__(self) -> None:
         self.tiles: tuple[Tile, ...] = ()
         self._next, self._turn_s = 0, -math.inf
+        self._put_off: tuple[Tile, ...] = ()
 
     @property
     def round_s(self) -> float:
         """Seconds in which every tile has its turn."""
         return EVERY_S * len(self.tiles)
 
-    def begin(self, bgr: NDArray[np.uint8], now_s: float) -> tuple[Tile, ...]:
-        """All tiles of a shot's first picture."""
+    @property
+    def puts_off(self) -> bool:
+        """Whether tiles of the first picture are still to be searched."""
+        return bool(self._put_off)
+
+    def begin(self, bgr: NDArray[np.uint8], now_s: float, *, put_off: bool = False) -> tuple[Tile, ...]:
+        """All tiles of a shot's first picture; none where they are put off, `overdue` then gives them bit by bit."""
         self.tiles, self._next, self._turn_s = tiles_of(bgr.shape[1], bgr.shape[0]), 0, now_s
-        return self.tiles
+        self._put_off = self.tiles if put_off else ()
+        return () if put_off else self.tiles
+
+    def overdue(self) -> tuple[Tile, ...]:
+        """The next of those that were put off."""
+        now, self._put_off = self._put_off[:A_FRAME], self._put_off[A_FRAME:]
+        return now
 
     def turn(self, now_s: float, *, idle: bool) -> tuple[Tile, ...]:
         """The tile to be searched now, where it is time for one; idle: nobody is followed."""

@@ -36,6 +36,9 @@ from sasmamba.app.render.text import draw_pill, draw_text
 from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.models.skeletons import H36M
 
+#: Who comes nearer to whoever looks at the 3D panel is not drawn in it.
+_NEAREST_M = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class RenderConfig:
@@ -197,6 +200,11 @@ class Renderer:
         guessed = feet_now(world)
         soles = np.stack([feet.get(p.track_id, own) for p, own in zip(poses, guessed, strict=True)])
         world = np.concatenate([world, soles], 1)
+        # the view is ruled by those who matter: somebody else may stand behind whoever looks at it
+        shown = np.asarray((self._camera(world)[1] > _NEAREST_M).all(1))
+        if not shown.any():
+            return []
+        world, poses = world[shown], tuple(p for p, is_so in zip(poses, shown, strict=True) if is_so)
         world[np.stack([left_out(p.track_id in upper) for p in poses])] = np.nan
         unsaid = {
             seen: np.full(len(H36M), FAINT[Certainty.SEEN if seen else Certainty.INFERRED]) for seen in (True, False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import R_WORLD_CAM
+from sasmamba.app.render.main_group import main_group
 from sasmamba.app.render.palette import BACK_BOTTOM, BACK_TOP, GLOW, GRID, Canvas
 
 #: Pelvis above the floor of a standing adult, where nobody has measured it.
@@ -51,10 +52,11 @@ class Scene:
 
     @classmethod
     def around(cls, roots: Iterable[NDArray], R_world_cam: NDArray = R_WORLD_CAM) -> Scene:
-        """The scene that holds these pelvis paths, each (T, 3) in world axes; the default scene if there are none."""
-        paths = [np.asarray(r, np.float32).reshape(-1, 3) for r in roots]
-        points = np.concatenate([np.zeros((0, 3), np.float32), *paths])
-        points = points[np.isfinite(points).all(-1)]
+        """The scene that holds these pelvis paths, each (T, 3) in world axes; the default scene if there are none.
+
+        Somebody who passes far behind the others is not held in it, see `main_group`.
+        """
+        points = main_group([np.asarray(r, np.float32).reshape(-1, 3) for r in roots])
         if not len(points):
             return cls(R_world_cam=R_world_cam)
         hull = cv2.convexHull(np.ascontiguousarray(points[:, :2])).reshape(-1, 2)
@@ -63,7 +65,7 @@ class Scene:
 
     @classmethod
     def of_shot(cls, roots: Mapping[int, Mapping[int, NDArray]], frames: range, R_world_cam: NDArray) -> Scene:
-        """The scene that holds where people are in these frames: places of other shots mean nothing in it.
+        """The scene that holds where those who matter are in these frames: places of other shots mean nothing in it.
 
         Args:
             roots: track id to frame to pelvis (3,), world axes.

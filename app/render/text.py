@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ _Layer = tuple[FloatArray, FloatArray]
 @lru_cache(maxsize=1)
 def font_folder() -> Path:
     """DejaVu, which comes with matplotlib: OpenCV's own letters are made of strokes and look it."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    package = find_spec("matplotlib")  # importing it takes longer than drawing the first pictures
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("matplotlib, whose letters are drawn")
+    return Path(package.origin).with_name("mpl-data") / "fonts" / "ttf"
 
 
 def _font_file(mono: bool) -> Path:

@@ -6,6 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from sasmamba.app.weights.download import Tell
 from sasmamba.app.weights.manifest import Entry, shipped_entries
 from sasmamba.app.weights.store import Status, Store
@@ -20,9 +22,7 @@ def cache_dir() -> Path:
     chosen = os.environ.get("SASMAMBA_WEIGHTS")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    import pooch
-
-    return Path(pooch.os_cache("sasmamba-demo"))
+    return user_cache_path("sasmamba-demo")
 
 
 def default_store(*, offline: bool | None = None) -> Store:

@@ -15,7 +15,7 @@ import pytest
 from helpers_cli import command, walk_clip, walker
 from helpers_motion import write_motion
 
-from sasmamba.models.skeletons import COCO_TO_H36M
+from sasmamba.models.skeletons import COCO_TO_H36M, H36M
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Those that use a video get the clip's first backend that needs no large download, whatever lies in the cache.
@@ -178,3 +178,70 @@ def test_opensim_ik(tmp_path: Path) -> None:
     lines = (tmp_path / "ik.mot").read_text().splitlines()
     assert lines[2] == "nRows=42"
     assert len(lines[7].split("\t")) == len(lines[6].split("\t"))
+
+
+def stick_robot(knee_deg: float) -> str:
+    """MJCF of a robot as large as `helpers_motion.walker`, ball joints throughout but for knees that bend so far."""
+
+    def limb(name: str, at: str, joint: str, inside: str) -> str:
+        return f'<body name="{name}" pos="{at}">{joint}<geom size=".04" type="sphere"/>{inside}</body>'
+
+    ball, knee = '<joint type="ball"/>', f'<joint name="NAME" axis="0 1 0" limited="true" range="0 {knee_deg}"/>'
+    legs = arms = ""
+    for side, sign in (("left", 1), ("right", -1)):
+        foot = limb(f"{side}_foot", "0 0 -.44", ball, '<geom type="box" size=".1 .03 .01" pos=".05 0 -.04"/>')
+        shin = limb(f"{side}_shin", "0 0 -.45", knee.replace("NAME", f"{side}_knee"), foot)
+        legs += limb(f"{side}_thigh", f"0 {0.13 * sign} 0", ball, shin)
+        hand = limb(f"{side}_hand", "0 0 -.25", "", "")
+        forearm = limb(f"{side}_lower_arm", "0 0 -.28", ball, hand)
+        arms += limb(f"{side}_upper_arm", f"0 {0.16 * sign} .45", ball, forearm)
+    torso = limb("torso", "0 0 0", ball, arms)
+    pelvis = limb("pelvis", "0 0 1", "<freejoint/>", torso + legs)
+    return f"<mujoco><worldbody>{pelvis}</worldbody></mujoco>"
+
+
+@pytest.mark.parametrize("knee_deg", [150, 10])
+def test_robot_retarget(tmp_path: Path, knee_deg: float) -> None:
+    """A robot of the person's own size does as the person does, as MuJoCo has it, and a knee only what it can."""
+    mujoco = pytest.importorskip("mujoco", reason="mujoco, whose robots these are, is not installed")
+    pytest.importorskip("mink", reason="mink, whose inverse kinematics this is, is not installed")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    from test_exports import scene, walking
+
+    from sasmamba.app.export.formats import export_motion
+
+    world = walking(45)
+    take, placement = scene({1: world}, gap=range(20, 23))
+    npz, motion_json = export_motion(take, placement, tmp_path / "clip", ["npz", "json"])
+    (tmp_path / "robot.xml").write_text(stick_robot(knee_deg))
+    said = example("robot_retarget.py", npz, "--robot", "robot.xml", "--out", "npz.csv", folder=tmp_path)
+    example("robot_retarget.py", motion_json, "--robot", "robot.xml", "--out", "json.csv", folder=tmp_path)
+    with (tmp_path / "npz.csv").open() as file:
+        names, *lines = csv.reader(file)
+    assert [names[0], names[1], names[7]] == ["time_s", "root_x", "root_qz"]
+    rows = np.array(lines, float)
+    assert rows.shape == (42, len(names))
+    with (tmp_path / "json.csv").open() as file:
+        assert np.abs(np.array(list(csv.reader(file))[1:], float) - rows).max() < 0.05
+
+    model = mujoco.MjModel.from_xml_path(str(tmp_path / "robot.xml"))
+    data = mujoco.MjData(model)
+    known = [f for f in range(45) if not 20 <= f < 23]
+    off, bent = [], []
+    for f, row in zip(known, rows, strict=True):
+        data.qpos = row[1:]
+        mujoco.mj_forward(model, data)
+        bent.append(max(np.degrees(data.joint(f"{side}_knee").qpos[0]) for side in ("left", "right")))
+        for side in ("left", "right"):
+            for body, joint in (("shin", "KNEE"), ("foot", "ANKLE"), ("lower_arm", "ELBOW"), ("hand", "WRIST")):
+                at = data.body(f"{side}_{body}").xpos - data.body("pelvis").xpos
+                off.append(np.linalg.norm(at - (world[f, H36M[f"{side.upper()}_{joint}"]] - world[f, 0])))
+    told = {line[:10].strip(): float(line[10:].split()[0]) for line in said.splitlines()[2:] if " cm  " in line}
+    assert told.keys() == {"pelvis", "knee", "ankle", "elbow", "wrist"}
+    if knee_deg == 150:
+        assert np.median(off) < 0.01
+        assert told["knee"] < 1
+    else:
+        assert max(bent) < 10.01
+        assert re.search(r"reached by .*knee", said), said
+        assert told["knee"] + told["pelvis"] > 1

@@ -132,6 +132,7 @@ class Unplugged:
     """A camera that is pulled out."""
 
     name = "Camera 0"
+    edited = False
     meta = VideoMeta(320, 240, Fraction(30), None)
 
     def frames(self, stop: threading.Event) -> Iterator[LiveFrame]:

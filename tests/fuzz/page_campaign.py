@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sasmamba.app.live import gate
 from sasmamba.app.live.page_server import Server
+from sasmamba.app.serving import gate
 
 #: Seconds in which everything must have come to its end.
 LONGEST_S = 10.0

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from page_campaign import LONGEST_S, campaign
 
-from sasmamba.app.live import gate
 from sasmamba.app.live.page_server import Server
+from sasmamba.app.serving import gate
 
 
 def test_a_hundred_requests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_exports import scene, walking
+from test_report import numbers
 
 from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.options import ExportOptions
@@ -90,14 +91,12 @@ def test_figures_have_no_legs(tmp_path: Path) -> None:
 
 
 def test_the_page_leaves_them_out(tmp_path: Path) -> None:
-    import base64
-
     from sasmamba.app.export.motion_table import motions
     from sasmamba.app.export.report.data import payload
 
     take, placement = scene({1: walking(30)}, fps=Fraction(30))
     take.upper = frozenset({1})
     told = payload(take, placement, motions(take, placement))
-    joints = np.frombuffer(base64.b64decode(told["people"][0]["joints"]), "<i2").reshape(-1, 21, 3)
+    joints = numbers(told["people"][0]["joints"], "<i2", (-1, 21, 3))
     missing = (joints == MISSING).all((0, 2))
     assert [told["joints"][k].partition("_")[2] in GONE for k in range(21)] == missing.tolist()

@@ -99,14 +99,21 @@ def test_half_a_face_and_one_hip_show_the_head_and_the_pelvis() -> None:
     assert (np.delete(states, hidden, 1) == SEEN).all()
 
 
-def test_a_joint_that_the_lifter_cannot_tell_is_unknown() -> None:
+@pytest.mark.parametrize(
+    ("wrist_m", "state"),
+    [
+        pytest.param((0.2, 0.2), UNKNOWN, id="place"),  # 0.39 m at 95 %
+        pytest.param((0.05, 0.2), INFERRED, id="distance"),
+    ],
+)
+def test_a_joint_that_the_lifter_cannot_tell(wrist_m: tuple[float, float], state: Certainty) -> None:
     take, _ = seen_take()
     width = np.full((17, 2), 0.02, np.float32)
-    width[H36M.LEFT_WRIST] = 0.05, 0.2  # 0.39 m at 95 %
+    width[H36M.LEFT_WRIST] = wrist_m
     for f, pose in take.tracks[1].poses.items():
         take.tracks[1].poses[f] = replace(pose, half_width_m=width)
     _, states = joint_states(take, take.tracks[1])
-    assert (states[:, H36M.LEFT_WRIST] == UNKNOWN).all()
+    assert (states[:, H36M.LEFT_WRIST] == state).all()
     assert (np.delete(states, H36M.LEFT_WRIST, 1) == SEEN).all()
     take.wide = (1.2, 1.2)
     assert (joint_states(take, take.tracks[1])[1] == SEEN).all()

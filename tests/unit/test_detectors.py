@@ -243,7 +243,7 @@ class TestChoice:
     @pytest.mark.parametrize("asked", ["auto", "multipose"])
     def test_multipose_where_yolox_is_not_here(self, asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         networks = ModuleType("movenet_networks")
-        networks.open_multipose = lambda threads: lambda rgb: []  # type: ignore[attr-defined]
+        networks.open_multipose = lambda threads: lambda bgr: []  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "sasmamba.app.pose2d.movenet_networks", networks)
         monkeypatch.setattr("sasmamba.app.weights.obtain", {"movenet": Path("movenet.zip")}.get)
         detector, name = open_detector(asked, max_people=1)

@@ -6,7 +6,8 @@ import csv
 import importlib.util
 import json
 import re
-from dataclasses import fields
+import sys
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sasmamba.app.motion.axes import R_WORLD_CAM
 from sasmamba.app.motion.body_checks import CHECKS
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.checks import Rule
+from sasmamba.app.motion.measure import GROUPS
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.run_report import Report
 from sasmamba.app.take import Take, Track
@@ -35,21 +37,42 @@ DOCS = ROOT / "docs"
 WORDS = set(re.findall(r"[\w-]+", (DOCS / "formats.md").read_text()))
 
 
-def commands_page() -> Any:
-    spec = importlib.util.spec_from_file_location("commands_page", ROOT / "tools" / "commands_page.py")
+def tool(name: str) -> Any:
+    """A program of tools/, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def test_every_command_and_option_is_on_its_page() -> None:
-    page = commands_page().page()
+    page = tool("commands_page").page()
     assert (DOCS / "commands.md").read_text() == page, "run python tools/commands_page.py"
     for line in ("sasmamba-demo run", "sasmamba-demo live", "sasmamba-demo weights fetch", "sasmamba.training convert"):
         assert line in page
     assert {"`--export`", "`--no-refine`"} <= set(page.replace(",", " ").split())
+
+
+def test_every_angle_is_drawn_as_it_is_defined() -> None:
+    drawings = tool("angle_drawings")
+    files = drawings.written()  # stops where the program finds another angle than is drawn
+    assert len(files) == len(ANGLES) + 1
+    for path, text in files.items():
+        assert path.read_text() == text, "run python tools/angle_drawings.py"
+    shown = drawings.DRAWINGS["knee_flexion"]
+    with pytest.raises(SystemExit, match=r"drawn is 70°, the program finds 60\.00°"):
+        drawings.checked("knee_flexion", replace(shown, bent=lambda a: replace(shown.bent(a), knee=max(a - 10, 0))))
+
+
+def test_every_stage_is_drawn_with_modules_that_there_are() -> None:
+    drawings = tool("stage_drawings")
+    how = (DOCS / "how.md").read_text()
+    for path, text in drawings.written().items():  # stops at a module that there is not
+        assert path.read_text() == text, "run python tools/stage_drawings.py"
+        assert f"](pictures/{path.name})" in how
+    assert how.count("![") == how.count("\n## ") + 1
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +91,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = place(take, 60.0).assumptions
     folder = tmp_path_factory.mktemp("documented")
     placement = Placement(np.asarray(R_WORLD_CAM, np.float32), {1: poses}, root, 60.0, told)
-    export_motion(take, placement, folder / "name", ["csv", "json", "npz", "angles", "trc"])
+    export_motion(take, placement, folder / "name", ["csv", "json", "npz", "angles", "measures", "trc"])
     return folder
 
 
@@ -81,7 +104,7 @@ def general(column: str) -> str:
     return re.sub(r"^(left|right)_foot", "SIDE_foot", column)
 
 
-@pytest.mark.parametrize("name", ["name.csv", "name_angles.csv"])
+@pytest.mark.parametrize("name", ["name.csv", "name_angles.csv", "name_measures.csv"])
 def test_every_column(exported: Path, name: str) -> None:
     with (exported / name).open(newline="", encoding="utf-8") as file:
         header = next(csv.reader(file))
@@ -102,6 +125,18 @@ def test_every_key(exported: Path) -> None:
     assert {"video", "people", "joints", "planted"} <= keys(whole)
     assert keys(whole) <= WORDS, keys(whole) - WORDS
     assert {"before", "after"} <= of_feet & WORDS
+
+
+def test_every_measure(exported: Path) -> None:
+    rows = json.loads((exported / "name_measures.json").read_text())["measures"]
+    assert keys(rows) <= WORDS
+    angles = tuple(f"{angle.name}_" for angle in ANGLES)
+    named = {
+        f"ANGLE_{name.removeprefix(next(a for a in angles if name.startswith(a)))}" if name.startswith(angles) else name
+        for name in (row["measure"] for row in rows)
+    }
+    assert {"cadence", "jump_height", "times_stood_up", "ANGLE_range"} <= named
+    assert named | set(GROUPS) <= WORDS, named - WORDS
 
 
 def test_every_array(exported: Path) -> None:

@@ -15,9 +15,10 @@ MB = 1_000_000
     [
         pytest.param(100 * MB, 0, 25 * MB, "  25 of 100 MB, 30 s left", id="from the beginning"),
         pytest.param(100 * MB, 80 * MB, 90 * MB, "  90 of 100 MB, 10 s left", id="what was here before counts not"),
-        pytest.param(1000 * MB, 0, 10 * MB, "  10 of 1000 MB, 16 min left", id="minutes"),
+        pytest.param(1000 * MB, 0, 30 * MB, "  30 of 1000 MB, 5 min left", id="minutes"),
+        pytest.param(1000 * MB, 0, 10 * MB, "  10 of 1000 MB", id="too little to tell from"),
         pytest.param(100 * MB, 80 * MB, 80 * MB, "  80 of 100 MB", id="nothing came"),
-        pytest.param(100 * MB, 0, 120 * MB, "  100 of 100 MB, 0 s left", id="more than all"),
+        pytest.param(100 * MB, 0, 120 * MB, "  100 of 100 MB, nearly done", id="more than all"),
         pytest.param(None, 0, 25 * MB, "  25 MB", id="of nobody knows how much"),
     ],
 )
@@ -32,3 +33,13 @@ def test_it_tells(monkeypatch: pytest.MonkeyPatch, size: int | None, have: int, 
     here(got)
     here(got)
     assert sentences == [told]
+
+
+def test_what_is_all_here_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, sentences = [0.0], list[str]()
+    monkeypatch.setattr(advance.time, "monotonic", lambda: now[0])
+    here = Advance(100 * MB, 0, sentences.append)
+    for _ in range(4):
+        now[0] += 10.0
+        here(100 * MB)
+    assert sentences == ["  100 of 100 MB, nearly done"]

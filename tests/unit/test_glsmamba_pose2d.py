@@ -26,7 +26,7 @@ from sasmamba.app.pose2d.foresight import with_foresight
 from sasmamba.app.pose2d.glsmamba_estimator import GLSMambaEstimator
 from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
 from sasmamba.app.pose2d.topdown import TopDownPose2D
-from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.app.types import Cut, Frame, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.timings import Timings
@@ -203,6 +203,22 @@ class TestSequences:
             [2, 3, 4, 5, 6],
             [3, 4, 5, 6, 6],
             [4, 5, 6, 6, 6],
+        ]
+
+    def test_a_cut_is_an_end(self) -> None:
+        eye = Eye()
+        watched = backend(None, eye)
+        film = [frame(i, picture(grey=10 * i)) for i in range(6)]
+        film[3] = replace(film[3], cut=Cut(3, film[3].time_s))
+        for shown in with_foresight(iter(film), watched):
+            watched(shown)
+        assert [[round(g / 10) for g in greys] for greys in eye.greys] == [
+            [0, 0, 0, 1, 2],
+            [0, 0, 1, 2, 2],
+            [0, 1, 2, 2, 2],
+            [3, 3, 3, 4, 5],
+            [3, 3, 4, 5, 5],
+            [3, 4, 5, 5, 5],
         ]
 
     def test_neighbours_are_those_of_the_video(self) -> None:

@@ -15,9 +15,9 @@ from email.message import Message
 import numpy as np
 import pytest
 
-from sasmamba.app.live import gate as gate_module
-from sasmamba.app.live.gate import MOST_CLIENTS, Gate
 from sasmamba.app.live.page_server import Server
+from sasmamba.app.serving import gate as gate_module
+from sasmamba.app.serving.gate import MOST_CLIENTS, Gate
 from sasmamba.common.errors import UserError
 
 pytestmark = pytest.mark.timing
@@ -262,7 +262,7 @@ def test_no_more_watch_than_may(server: Server) -> None:
 
 
 def test_who_does_not_read_delays_nobody_and_is_let_go(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sasmamba.app.live.page_server.SEND_S", 1.0)
+    monkeypatch.setattr("sasmamba.app.serving.http_listener.SEND_S", 1.0)
 
     def shown_s(pictures: int) -> float:
         begin = time.perf_counter()

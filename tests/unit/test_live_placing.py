@@ -108,3 +108,4 @@ def test_the_view_changes_only_when_somebody_leaves_it() -> None:
     assert stage.follow({1: np.array([0.0, 4.0, 1.0]), 2: np.array([3.0, 6.0, 1.0])})
     assert not stage.follow({2: np.array([3.0, 6.0, 1.0])})
     assert not stage.follow({1: np.array([np.nan, 0.0, 1.0])})
+    assert not stage.follow({1: np.array([0.0, 4.0, 1.0]), 2: np.array([3.0, 6.0, 1.0]), 3: np.array([9.0, 50.0, 1.0])})

@@ -32,19 +32,26 @@ META = VideoMeta(320, 240, Fraction(30), None)
 
 
 class Source:
-    """Frames at a rate, some of them, then an error perhaps."""
+    """Frames at a rate, some of them, then an error perhaps; cut at a frame to another scene."""
 
     name = "source"
     meta = META
+    edited = True
 
-    def __init__(self, frames: int, rate: float = 200.0, error: Exception | None = None) -> None:
-        self._frames, self._rate, self._error = frames, rate, error
+    def __init__(
+        self, frames: int, rate: float = 200.0, error: Exception | None = None, cut: int | None = None
+    ) -> None:
+        self._frames, self._rate, self._error, self._cut = frames, rate, error, frames if cut is None else cut
+        coarse = np.random.default_rng(1).integers(0, 255, (2, 12, 16, 3), np.uint8)
+        self._scenes = [np.zeros((240, 320, 3), np.uint8)] * 2
+        if cut is not None:
+            self._scenes = [np.kron(scene, np.ones((20, 20, 1), np.uint8)) for scene in coarse]
 
     def frames(self, stop: threading.Event) -> Iterator[LiveFrame]:
         for i in range(self._frames):
             if stop.wait(1 / self._rate):
                 return
-            picture = np.zeros((240, 320, 3), np.uint8)
+            picture = self._scenes[i >= self._cut]
             yield LiveFrame(Frame(i, Fraction(i, 30), picture), time.monotonic())
         if self._error:
             raise self._error
@@ -71,9 +78,9 @@ def lifter() -> Lifter:
     return Lifter.load(DEFAULT_LIFTER)
 
 
-def session(lifter: Lifter, source: Source, pose2d: Walker2D, lookahead: int = 0) -> Session:
+def session(lifter: Lifter, source: Source, pose2d: Walker2D, lookahead: int = 0, *, cuts: bool = False) -> Session:
     lifting = LiveLifting(lifter, lookahead=lookahead, window=27)
-    return Session(source, pose2d, Tracker(max_people=2), lifting, LivePlacing(META, 60))
+    return Session(source, pose2d, Tracker(max_people=2), lifting, LivePlacing(META, 60), cuts=cuts)
 
 
 def collect(session: Session) -> list[Shown]:
@@ -99,6 +106,18 @@ def test_every_frame_is_shown_or_counted(lifter: Lifter, lookahead: int) -> None
     assert all(len(s.poses) == 1 and s.poses[0].frame == s.live.frame.index for s in shown)
     assert all(s.roots.keys() == {1} for s in shown)
     assert running.stage_ms.keys() == {"2d", "3d"}
+
+
+@pytest.mark.parametrize(("cuts", "people"), [(True, [1, 2]), (False, [1])], ids=["film", "camera"])
+def test_nobody_goes_on_over_a_cut(lifter: Lifter, cuts: bool, people: list[int]) -> None:
+    """And nobody of the last shot is carried on into the next."""
+    with session(lifter, Source(60, rate=20, cut=30), Walker2D(), lookahead=3, cuts=cuts) as running:
+        shown = collect(running)
+    running.raise_failure()
+    where = {i: [s.live.frame.index for s in shown if i in s.roots] for i in (1, 2)}
+    assert sorted(i for i, frames in where.items() if frames) == people
+    assert not set(where[1]) & set(where[2])
+    assert max(where[people[0]]) == (59 if len(people) == 1 else pytest.approx(35, abs=5))
 
 
 def test_a_slow_stage_drops_frames_and_keeps_the_delay(lifter: Lifter) -> None:

@@ -22,8 +22,8 @@ class SlowFinder:
         self.may, self.asked = threading.Event(), threading.Event()
         self.may.set()
 
-    def __call__(self, rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
-        found = self._world.finder(rgb)
+    def __call__(self, bgr: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
+        found = self._world.finder(bgr)
         self.asked.set()
         assert self.may.wait(10)
         return found
@@ -99,7 +99,7 @@ def test_whom_the_search_saw_and_who_moved_on_meanwhile_is_no_newcomer(
 
 
 def test_an_error_of_the_search_comes_out(world: World) -> None:
-    def broken(rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
+    def broken(bgr: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
         raise RuntimeError("broken")
 
     with (

@@ -15,9 +15,12 @@ from helpers_movenet import CASES, figures
 
 from sasmamba.app import weights
 from sasmamba.app.pose2d import movenet_networks as networks
+from sasmamba.app.pose2d.multipose import find_people
+from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.common.errors import UserError
+from sasmamba.common.shipped_weights import shipped_folder
 from sasmamba.models.movenet_decode import decode_people, decode_person
-from sasmamba.models.movenet_int8 import activations, quantised
+from sasmamba.models.movenet_int8 import activations, quantised, read_ranges, widened
 from sasmamba.models.movenet_onnx import GraphError, read_weights, to_onnx
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "data" / "movenet_tfjs.json").read_text(encoding="utf-8"))
@@ -103,6 +106,20 @@ def test_people_are_told_in_pixels_of_the_picture(bundle: Path) -> None:
         assert (box[2:] <= [1280, 720]).all()
 
 
+def test_eight_bits_find_whom_float_finds(bundle: Path, shared: Path) -> None:
+    exact, small = (networks.open_multipose(precision=p) for p in ("float", "int8"))
+    sure, alike, more = 0, 0, 0
+    for path in sorted((shared / "images").glob("coco_*.jpg")):
+        picture = cv2.imread(str(path))
+        want, got = ([person for person, score in find_people(n, picture) if score > 0.25] for n in (exact, small))
+        sure += len(want)
+        alike += sum(any(joint_similarity(a, b, min_score=0.1) > 0.5 for b in got) for a in want)
+        more += sum(all(joint_similarity(a, b, min_score=0.1) <= 0.5 for a in want) for b in got)
+    assert sure > 10
+    assert alike >= 0.9 * sure
+    assert more <= 0.1 * sure
+
+
 def test_the_faster_precision_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SASMAMBA_WEIGHTS", str(tmp_path))
     calls: list[str] = []
@@ -170,6 +187,24 @@ def test_files_of_another_network_are_refused() -> None:
     with pytest.raises(GraphError, match="not a MoveNet"):
         to_onnx(b"\xff", b"")
     assert sum(t.size for t in read_weights(document, blob).values()) == 86 * 4
+
+
+def test_channels_of_zeros_change_no_answer(bundle: Path) -> None:
+    model = to_onnx(*networks.graph_files(bundle, "thunder"))
+    wide = widened(model)
+    sizes = [tensor.dims[0] for tensor in wide.graph.initializer if len(tensor.dims) == 4 and tensor.dims[1] == 1]
+    assert {size % 16 for size in sizes} == {0}, "every depthwise convolution has whole vectors"
+    ranges = read_ranges(shipped_folder() / "movenet_ranges.json")["thunder"]
+    image = figures(*CASES["thunder"][0])[None]
+    for narrow, wider in ((model, wide), (quantised(model, ranges, widen=False), quantised(model, ranges))):
+        answers = [
+            onnxruntime.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+                None, {"image": image}
+            )
+            for m in (narrow, wider)
+        ]
+        for a, b in zip(*answers, strict=True):
+            np.testing.assert_allclose(a, b, atol=0 if narrow is not model else 1e-4)
 
 
 def test_quantising_wants_a_range_for_every_tensor() -> None:

@@ -15,7 +15,7 @@ from sasmamba.app.pose2d.crop_network import crop_ms, estimate
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.multipose import MultiPoseDetector, find_people
 from sasmamba.app.pose2d.squares import Square
-from sasmamba.app.types import Frame, Person2D
+from sasmamba.app.types import Cut, Frame, Person2D
 from sasmamba.models.skeletons import COCO
 
 
@@ -121,7 +121,7 @@ class TestFollowing:
             frame = world.frame(t, ghost=400)
             world.people["ghost"] = replace(world.people["ghost"], score=np.full(17, 0.35, np.float32))
             if t > 5:
-                eyes._finder = lambda rgb: []
+                eyes._finder = lambda bgr: []
             counts.append(len(eyes(frame)))
         assert counts[:60] == [1] * 60
         assert counts[-1] == 0
@@ -131,6 +131,14 @@ class TestFollowing:
         eyes = backend(world)
         eyes(world.frame(50, a=200))
         assert xs(eyes(world.frame(0, b=800))) == pytest.approx([800], abs=3)
+
+    def test_a_new_shot_begins_anew(self) -> None:
+        """Everybody is looked for in its first frame, and nobody of the last shot."""
+        world = World()
+        eyes = backend(world)
+        eyes(world.frame(0, a=200))
+        shown = world.frame(1, b=800)
+        assert xs(eyes(replace(shown, cut=Cut(1, shown.time_s)))) == pytest.approx([800], abs=3)
 
     def test_results_repeat(self) -> None:
         runs = []
@@ -177,7 +185,7 @@ class TestWhatIsNotSeen:
     )
     def test_pictures_of_any_size(self, shape: tuple[int, int]) -> None:
         world = World()
-        eyes = MoveNetPose2D(world.network(), lambda rgb: [])
+        eyes = MoveNetPose2D(world.network(), lambda bgr: [])
         assert eyes(Frame(0, Fraction(0), np.zeros((*shape, 3), np.uint8))) == ()
 
 
@@ -270,7 +278,7 @@ def test_threads_change_nothing() -> None:
             joints[..., 2] = 0.8
             return joints
 
-    def finder(rgb: np.ndarray) -> list:
+    def finder(bgr: np.ndarray) -> list:
         people = []
         for x in (80.0, 240.0):
             joints = np.array([[x + 20 * (p % 3), 60 + 18 * (p // 3), 0.8] for p in range(17)], np.float32)

@@ -195,6 +195,15 @@ def test_who_stands_on_a_roof_stays_up_there_and_comes_down() -> None:
     assert np.median(height[2][78:]) == pytest.approx(0.95, abs=0.15)
 
 
+def test_somebody_far_below_does_not_sink_the_floor_of_the_others() -> None:
+    """On a street down the hill, say."""
+    below = stroll() + np.array([8.0, 35.0, -6.0])
+    alone, _ = scene({1: stroll()}, 5.0)
+    take, _ = scene({1: stroll(), 2: below}, 5.0)
+    height = [place(some, 60).shots[0].height_m for some in (alone, take)]
+    assert height[1] == pytest.approx(height[0], abs=0.15)
+
+
 def test_a_few_wrong_joints_do_not_move_anybody() -> None:
     take, _ = scene({1: stroll()}, 5.0)
     rng = np.random.default_rng(0)

@@ -240,6 +240,10 @@ def test_captions_only_when_asked(config: RenderConfig, hud: str | None, area: t
     assert not changed.any()
 
 
+def path(place: tuple[float, float], frames: int) -> np.ndarray:
+    return np.tile((*place, 0.9), (frames, 1))
+
+
 @pytest.mark.parametrize(
     ("paths", "centre", "radius"),
     [
@@ -247,10 +251,14 @@ def test_captions_only_when_asked(config: RenderConfig, hud: str | None, area: t
         ([np.array([[2.0, 1.0, 0.9]])], (2, 1), 0.85),
         ([np.array([[-3.0, 0, 0.9], [3, 0, 0.9]]), np.array([[0, 4.0, 0.9]])], (0, 2), 0.85 + np.hypot(3, 2)),
         ([np.array([[1.0, 0, 0.9], [np.nan, 0, 0]])], (1, 0), 0.85),
+        ([path((0, 5), 90), path((20, 60), 90)], (0, 5), 0.85),
+        ([path((0, 5), 90), path((0, 12), 4)], (0, 5), 0.85),
+        ([path((0, 5), 90), path((0, 8), 4)], (0, 6.5), 0.85 + 1.5),
+        ([path((0, 8), 90), path((0, 30), 90)], (0, 19), 0.85 + 11),
     ],
-    ids=["nobody", "one place", "two paths", "gap"],
+    ids=["nobody", "one place", "two paths", "gap", "far passer-by", "short visit", "visit nearby", "far opponent"],
 )
-def test_scene_holds_everybody(paths: list, centre: tuple[float, float], radius: float) -> None:
+def test_scene_holds_those_who_matter(paths: list, centre: tuple[float, float], radius: float) -> None:
     scene = Scene.around(paths)
     assert scene.centre == pytest.approx(centre)
     assert scene.radius_m == pytest.approx(radius, rel=1e-5)
@@ -277,6 +285,15 @@ def test_everybody_fits_into_the_panel(corners: list[tuple[float, float]]) -> No
     assert rows.min() > 3
     assert rows.max() < 716
     assert max(np.ptp(columns), np.ptp(rows)) > 360
+
+
+def test_who_stands_behind_the_viewer_is_not_drawn() -> None:
+    renderer = Renderer(META, RenderConfig(azimuth_deg=0), Scene(((0.0, 20.0),)))
+    poses, far = (standing(1), standing(2)), np.array([0.0, -30.0, 0.95])
+    alone = renderer.draw(grey_frame(), (), poses[:1], None, {1: np.array([0.0, 20.0, 0.95])}).copy()
+    np.testing.assert_array_equal(
+        renderer.draw(grey_frame(), (), poses, None, {1: np.array([0.0, 20.0, 0.95]), 2: far}), alone
+    )
 
 
 def test_capsule_is_the_hull_of_two_circles() -> None:

@@ -167,6 +167,7 @@ def test_sound_goes_on_whatever_its_stamps_say(stamps: list[int | None]) -> None
 
 @settings(deadline=None)
 @given(st.integers(0, 10**7), st.lists(st.integers(-19, 19), min_size=1, max_size=80))
+@example(0, [8, 8, 8, 8, 0, 8, -13, -13, -13])
 def test_jitter_moves_nothing(first: int, jitter: list[int]) -> None:
     """As far as no ear notices, the sound lies where most of its stamps say; none of it is left out."""
     times = times_ms([first + 20 * i + off for i, off in enumerate(jitter)])

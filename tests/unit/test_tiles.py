@@ -68,8 +68,8 @@ def across(box: np.ndarray) -> np.ndarray:
 
 
 def test_in_pixels_of_the_picture_and_only_the_small() -> None:
-    def network(rgb: np.ndarray) -> list:
-        assert rgb.shape == (100, 160, 3)
+    def network(bgr: np.ndarray) -> list:
+        assert bgr.shape == (100, 160, 3)
         small = np.array([20, 10, 50, 10 + LARGEST * 100 - 1], np.float32)
         large = np.array([20, 10, 50, 10 + LARGEST * 100 + 1], np.float32)
         return [(across(small), small, 0.9), (across(large)[::-1], large, 0.8)]
@@ -104,6 +104,19 @@ class TestInTheBackend:
             assert len(world.parts) == 4
             assert len(world.finds) == 1
 
+    def test_small_people_are_found_soon_after_a_first_frame_that_is_to_be_out_soon(self) -> None:
+        world = small_world(80)
+        with MoveNetPose2D(world.network(), world.finder, soon=True) as eyes:
+            assert len(eyes(world.frame(0, a=200, b=700))) == 0
+            assert (len(world.parts), len(world.finds)) == (0, 1)
+            found = [len(eyes(world.frame(t, a=200, b=700))) for t in range(1, 4)]
+            assert found[1:] == [2, 2]
+            assert len(world.parts) == 4
+            # a new shot is searched at once
+            world.parts.clear()
+            assert len(eyes(world.frame(0, a=200, b=700))) == 2
+            assert len(world.parts) == 4
+
     def test_a_newcomer_is_found_within_a_round(self) -> None:
         world = small_world(80)
         with MoveNetPose2D(world.network(), world.finder) as eyes:
@@ -123,11 +136,11 @@ class TestInTheBackend:
         world = World()
         whole = world.finder
 
-        def finder(rgb: np.ndarray) -> list:
-            found = whole(rgb)
-            if rgb.shape[0] > 400:
+        def finder(bgr: np.ndarray) -> list:
+            found = whole(bgr)
+            if bgr.shape[0] > 400:
                 return found
-            corner = rgb[0, 0, :2] * np.array([4, 2])
+            corner = bgr[0, 0, :0:-1] * np.array([4, 2])
             arm = np.array([470, 200, 500, 260], np.float32) - np.tile(corner, 2).astype(np.float32)
             return [*found, (across(arm), arm, 0.9)]
 

@@ -42,8 +42,8 @@ class Figures:
     """One person in figures.
 
     Attributes:
-        seen, carried, missing: frames with a sighting, with a pose carried by the frames around, and with none, from
-            the first pose to the last.
+        seen, filled_in, missing: frames with a sighting, with a pose filled in from the frames around, and with none,
+            from the first pose to the last.
         longest_gap_s: without a sighting.
         score: mean 2D score of shoulders, arms and legs where seen.
         height_px: median in the picture.
@@ -52,7 +52,7 @@ class Figures:
     """
 
     seen: int
-    carried: int
+    filled_in: int
     missing: int
     longest_gap_s: float
     score: float
@@ -78,7 +78,7 @@ def figures(take: Take, motion: PersonMotion) -> Figures:
     path, speed, top = _speeds(motion.times_s[pose], motion.joints[pose, 0, :2].astype(float))
     return Figures(
         seen=int((here & pose).sum()),
-        carried=int((pose & ~here).sum()),
+        filled_in=int((pose & ~here).sum()),
         missing=int((~pose).sum()),
         longest_gap_s=_longest(~here) / float(take.meta.fps),
         score=score,
@@ -174,7 +174,7 @@ def _of_person(take: Take, motion: PersonMotion) -> list[str]:
             )
         if told.height_px < SMALL_PX:
             out.append(f"small in the picture, {told.height_px:.0f} pixels high (less than {SMALL_PX}).")
-    unseen = (told.carried + told.missing) / max(frames, 1)
+    unseen = (told.filled_in + told.missing) / max(frames, 1)
     if unseen > GAP_SHARE or told.longest_gap_s > GAP_S:
         out.append(
             f"not seen in {unseen:.0%} of the frames between the first and the last, at most "

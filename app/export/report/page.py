@@ -14,8 +14,16 @@ from urllib.parse import quote
 
 from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report import sections
+from sasmamba.app.export.report.angle_section import angles
+from sasmamba.app.export.report.compare_section import comparison
 from sasmamba.app.export.report.data import payload, script_safe
+from sasmamba.app.export.report.events import events
+from sasmamba.app.export.report.markup import plain
+from sasmamba.app.export.report.measure_section import measure_tables
+from sasmamba.app.motion.measures import measures
+from sasmamba.app.motion.performance import view_of
 from sasmamba.app.motion.placing import Placement
+from sasmamba.app.motion.steps import steps_of
 from sasmamba.app.take import Take
 from sasmamba.common.files import atomic_path
 
@@ -23,6 +31,19 @@ from sasmamba.common.files import atomic_path
 EMBED_AT_MOST = 32_000_000
 #: So many bytes are turned into base64 at a time; a multiple of three, so that the pieces join.
 _CHUNK = 3 << 18
+#: In the order in which they build on each other.
+_SCRIPTS = (
+    "view.js",
+    "person.js",
+    "planes.js",
+    "player.js",
+    "plots.js",
+    "tables.js",
+    "other_take.js",
+    "compare.js",
+    "start.js",
+)
+_STYLES = ("page.css", "print.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +94,30 @@ def write_page(
         UserError: the disk refuses; nothing half-written is left.
     """
     render = _Render.of(outcome, embed_at_most)
-    script = f"\n{_part('view.js')}{_part('player.js')}"
-    beside = "" if render.inside or render.path is None else f", save the render, {sections.plain(render.path.name)}"
+    script = "\n" + "".join(map(_part, _SCRIPTS))
+    beside = "" if render.inside or render.path is None else f", save the render, {plain(render.path.name)}"
+    performed = {motion.track_id: motion.performance(view_of(take, placement, motion.track_id)) for motion in people}
+    measured = {person: measures(performance) for person, performance in performed.items()}
+    steps = {person: steps_of(performance) for person, performance in performed.items()}
+    told = payload(take, placement, people, events(take, people, outcome.findings, steps), steps)
+    # only names that a reader sees: the page is passed on
+    told |= {"title": outcome.title, "name": path.stem}
+    told["measures"] = [row.plain() for rows in measured.values() for row in rows]
     texts = {
         "POLICY": _policy(script, render),
-        "TITLE": sections.plain(outcome.title),
-        "STYLE": _part("page.css"),
+        "TITLE": plain(outcome.title),
+        "STYLE": "".join(map(_part, _STYLES)),
         "SUBTITLE": sections.subtitle(take, people, outcome),
         "SCRIPT": script.removeprefix("\n"),
         "EXCEPT": beside,
         "WARNINGS": sections.warning_list(take, placement, people, outcome),
-        "SUMMARY": sections.summary(take, placement, people, outcome),
-        "PLOTS": sections.plots(take, people, path.stem),
-        "DATA": script_safe(payload(take, placement, people)),
+        "PEOPLE": sections.people_table(take, people),
+        "ABOUT": sections.about_run(take, placement, people, outcome),
+        "MEASURES": measure_tables(people, measured),
+        "ANGLES": angles(take, people, measured),
+        "COMPARISON": comparison(people),
+        "WORDS": sections.words(),
+        "DATA": script_safe(told),
     }
     written: dict[str, Callable[[TextIO], None]] = {
         "RENDER": lambda out: _write_player(out, take, render, outcome.written),
@@ -130,13 +162,13 @@ def _write_player(out: TextIO, take: Take, render: _Render, written: int) -> Non
         render.write_to(out)
         out.write('"></details>\n')
     elif render.moving_picture:
-        note = f'The render is too large for this page: <a href="{render.link}">{sections.plain(render.path.name)}</a>.'
+        note = f'The render is too large for this page: <a href="{render.link}">{plain(render.path.name)}</a>.'
     else:
         source = "" if render.inside else f' src="{render.link}"'
         out.write(f'<video id="render" data-frames="{written}" playsinline preload="auto"{source} tabindex="-1"')
         out.write(' aria-label="The video with 2D skeletons, and beside it the people in 3D"></video>\n')
         if not render.inside:
-            note = f"The render is too large for this page and lies beside it: {sections.plain(render.path.name)}."
+            note = f"The render is too large for this page and lies beside it: {plain(render.path.name)}."
     if render.path is not None and written < take.frames:
         note += f" Drawing was stopped early: the render has {written} of {take.frames} frames."
     out.write(f'<p id="render-note" class="note" role="status"{"" if note else " hidden"}>{note.strip()}</p>')

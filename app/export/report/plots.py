@@ -27,7 +27,7 @@ _PAINT = {
     "ink": ("#010203", "currentColor"),
     "grid": ("#040506", "var(--grid)"),
     "gap": ("#070809", "var(--gap)"),
-    "carried": ("#0a0b0c", "var(--carried)"),
+    "filled": ("#0a0b0c", "var(--filled)"),
 }
 
 
@@ -41,7 +41,7 @@ class Curves:
         bands: (F,) each, half-widths of 95 % intervals, degrees; NaN where they are not known.
         inferred: (F,) bool each, where a joint of the angle was not seen: dashed.
         missing: (F,) bool, frames without a pose; shaded.
-        carried: (F,) bool, frames with a pose that was carried; shaded.
+        filled: (F,) bool, frames without a sighting, with a pose from the frames around; shaded.
         until_s: right end of the time axis, which begins at 0.
         name: whose they are, for those who listen to the page instead of looking at it.
     """
@@ -51,7 +51,7 @@ class Curves:
     bands: dict[str, NDArray]
     inferred: dict[str, NDArray]
     missing: NDArray
-    carried: NDArray
+    filled: NDArray
     until_s: float
     name: str
 
@@ -64,6 +64,8 @@ def angle_plots(curves: Curves) -> dict[str, str]:
 def _plot(angle: Angle, curves: Curves) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
 
     time, name, until_s = curves.time, curves.name, curves.until_s
     # no pyplot: it keeps figures alive and wants a display
@@ -71,9 +73,13 @@ def _plot(angle: Angle, curves: Curves) -> str:
         figure = Figure(figsize=SIZE, facecolor="none")
         axes = figure.add_axes(BOX, facecolor="none")
         half = (time[1] - time[0]) / 2 if len(time) > 1 else until_s / 2
-        for flags, paint in ((curves.missing, "gap"), (curves.carried, "carried")):
-            for begin, end in shaded(flags):
-                axes.axvspan(time[begin] - half, time[end - 1] + half, color=_PAINT[paint][0], linewidth=0)
+        for flags, paint in ((curves.missing, "gap"), (curves.filled, "filled")):
+            # one path, for whoever flickers is unseen a thousand times; an artist, which leaves the axes' limits alone
+            ends = [(time[begin] - half, time[end - 1] + half) for begin, end in shaded(flags)]
+            boxes = [Path([(a, 0), (a, 1), (b, 1), (b, 0), (a, 0)], closed=True) for a, b in ends]
+            if boxes:
+                all_boxes, across = Path.make_compound_path(*boxes), axes.get_xaxis_transform()
+                axes.add_artist(PathPatch(all_boxes, color=_PAINT[paint][0], linewidth=0, transform=across))
         told = []
         for series in angle.series:
             side = series.partition("_")[0] if angle.sides else "middle"
@@ -168,6 +174,8 @@ def _inlined(svg: str, label: str) -> str:
     body = re.sub(r'<g id="[^"]*">', "<g>", body)
     body = re.sub(r"<style.*?</style>", "", body, flags=re.S)  # it would style the whole page
     body = re.sub(r"font-family: [^;\"]*", "font-family: inherit", body)
+    # a hundredth of a point is finer than any screen
+    body = re.sub(r'(?<= (?:d|x|y)=")[^"]*', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), body)
     for color, name in _PAINT.values():
         body = body.replace(color, name)
     head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {view[0]} role="img" aria-label="{escape(label)}"'

@@ -57,13 +57,18 @@ def is_loopback(host: str) -> bool:
 class Gate:
     """Judges requests to a server that listens on `host`.
 
+    Args:
+        host: this machine's address.
+        writes: what is asked for changes something: then a request needs the token even where only this machine can
+            ask, since other users of it, and other programs, can.
+
     Attributes:
-        token: what a request must bring, as `?token=` or `Authorization: Bearer`; None where only this machine can ask.
+        token: what a request must bring, as `?token=` or `Authorization: Bearer`; None where none is needed.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, writes: bool = False) -> None:
         self._local = is_loopback(host)
-        self.token = None if self._local else secrets.token_urlsafe(24)
+        self.token = None if self._local and not writes else secrets.token_urlsafe(24)
         self._names = {"localhost"}
         if not self._local:
             here = socket.gethostname().lower()
@@ -119,8 +124,9 @@ class Gate:
         return any(secrets.compare_digest(token.encode(), value.encode("utf-8", "replace")) for value in given)
 
 
-def read_head(connection: socket.socket) -> bytes:
-    """What a client sends up to and with the first empty line; b"" from one that hangs up or says nothing.
+def read_head(connection: socket.socket) -> tuple[bytes, bytes]:
+    """What a client sends up to and with the first empty line, and what came with it of the rest; both b"" from one
+    that hangs up or says nothing.
 
     Raises:
         TimeoutError: it began, and did not end within HEAD_S.
@@ -138,13 +144,13 @@ def read_head(connection: socket.socket) -> bytes:
         except TimeoutError:
             if head:
                 raise
-            return b""
+            return b"", b""
         if not piece:
-            return b""
+            return b"", b""
         head += piece
         for mark in (b"\r\n\r\n", b"\n\n"):
             if 0 <= (at := head.find(mark)) <= MOST_HEAD_BYTES:
-                return head[: at + len(mark)]
+                return head[: at + len(mark)], head[at + len(mark) :]
         if len(head) > MOST_HEAD_BYTES:
             raise HeadTooLong
 

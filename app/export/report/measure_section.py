@@ -1,0 +1,109 @@
+"""The part of the page about what people measure: each with how sure it is, or why it cannot be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sasmamba.app.export.motion_table import PersonMotion
+from sasmamba.app.export.report.markup import (
+    Cell,
+    Column,
+    figure,
+    more_on_page,
+    plain,
+    save_button,
+    seek_button,
+    table,
+    term,
+)
+from sasmamba.app.export.report.words import WORDS
+from sasmamba.app.motion.measure import GROUPS, Group, Measure, Side
+
+#: Decimals by unit: as many as mean something.
+_DECIMALS = {"m": 2, "s": 2, "m/s": 2, "°": 0, "°/s": 0, "%": 0, "steps/min": 0, "": 0}
+#: So many rows of a group are printed (see print.css); the page has all.
+_PRINTED: Mapping[Group, int] = {"gait": 10, "jump": 3, "sit_to_stand": 3}
+_SIDES: Mapping[Side, str] = {"left": "Left", "right": "Right", "both": "Both"}
+#: Told in the table of angles.
+_ELSEWHERE: Group = "range_of_motion"
+
+
+def in_figures(row: Measure) -> str:
+    """A measure's value with its 95 % half-width and unit: "0.63 ± 0.04 m"; a dash where there is none."""
+    if row.value is None:
+        return "–"
+    decimals = _DECIMALS.get(row.unit, 2)
+    if row.half_width is None:
+        return figure(row.value, decimals, row.unit)
+    return f"{figure(row.value, decimals)} ± {figure(row.half_width, decimals, row.unit)}"
+
+
+def measure_tables(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
+    """Gait, jumps and standing up of everybody.
+
+    Args:
+        people: of the take.
+        measured: everybody's measures, by track id.
+    """
+    if not any(row.group != _ELSEWHERE for rows in measured.values() for row in rows):
+        return ""
+    parts = ['<section class="measures" aria-label="Measures"><h2>Measures</h2>']
+    for motion in people:
+        own = measured[motion.track_id]
+        groups = "".join(
+            _group(group, rows)
+            for group in GROUPS
+            if group != _ELSEWHERE and (rows := [row for row in own if row.group == group])
+        )
+        parts.append(
+            f'<div class="of-person" data-person="{motion.track_id}"><h3>Person {motion.track_id}</h3>{groups}</div>'
+        )
+    note = f"± is half the {term('95 % band')}; without it, it is not known how sure a figure is. (5): the mean of 5."
+    parts.append(f'<p class="fine">{note}</p><p class="choices">{save_button("measures", "measures")}</p></section>')
+    return "\n".join(parts)
+
+
+def _group(group: Group, rows: Sequence[Measure]) -> str:
+    """What is measured of a group as a table, each measure a row with a column for each side; and one sentence for
+    each reason for which others cannot be measured."""
+    known = [row for row in rows if row.value is not None]
+    sided = {side: head for side, head in _SIDES.items() if any(row.side == side for row in known)}
+    columns = [
+        Column(plain(GROUPS[group]), "measure"),
+        *(Column(head if len(sided) > 1 else "Value", side, True) for side, head in sided.items()),
+        Column("When", "when"),
+    ]
+    found: dict[tuple[str, float], dict[Side, Measure]] = {}
+    for row in known:  # one jump has the measures of the one before, at another time
+        alone = sum(row.name == other.name and row.side == other.side for other in known) > 1
+        found.setdefault((row.name, row.from_s if alone else -1), {})[row.side] = row
+
+    def cells() -> Iterator[tuple[str, list[Cell]]]:
+        for sides in found.values():
+            one = next(iter(sides.values()))
+            begin, end = min(row.from_s for row in sides.values()), max(row.to_s for row in sides.values())
+            when = seek_button(begin, f"{begin:.1f}–{end:.1f} s")
+            yield "", [Cell(_named(one.label)), *(Cell(_with_count(sides.get(side))) for side in sided), Cell(when)]
+
+    out = table(group, GROUPS[group], columns, cells()) + more_on_page(len(found) - _PRINTED[group]) if found else ""
+    for sentence in dict.fromkeys(row.sentence for row in rows if row.why_not):
+        those = [row for row in rows if row.sentence == sentence]
+        labels = "; ".join(dict.fromkeys(row.label for row in those))
+        what = plain(labels if known else GROUPS[group])
+        if len(those) == 1:
+            what += f" ({seek_button(those[0].from_s, f'{those[0].from_s:.1f}–{those[0].to_s:.1f} s')})"
+        out += f'<p class="fine">{what}: {plain(sentence)}.</p>'
+    return out
+
+
+def _named(label: str) -> str:
+    """A measure's label, with its meaning where it is a term."""
+    known = next((word for word in WORDS if label.lower().startswith(word.lower())), None)
+    return plain(label) if known is None else term(known, label)
+
+
+def _with_count(row: Measure | None) -> str:
+    if row is None:
+        return ""
+    count = f' <small title="mean of {row.count}">({row.count})</small>' if row.unit and row.count > 1 else ""
+    return in_figures(row) + count

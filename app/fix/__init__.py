@@ -1,0 +1,1 @@
+"""Corrections by hand: what somebody sets right in the 2D, over what is lifted and placed again."""

@@ -1,0 +1,76 @@
+"""Range of motion: how far every joint angle goes, to either end and on the whole, and how fast it turns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.measure import Measure, Side
+from sasmamba.app.motion.performance import Performance
+from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.common.runs import runs
+from sasmamba.models.angles import ANGLES, Angle
+
+#: An angle that is known for less than this is not measured: that is no movement yet.
+_LEAST_S = 0.5
+#: A greatest velocity is known so well, as a share of it: jitter makes slow movements fast, and smoothing fast ones
+#: slow. Found on other clips than are reported (benchmarks/measures.py).
+_VELOCITY_SHARE = 0.95
+#: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
+#: for longer than that tells.
+_VELOCITY_S = 0.08
+
+
+def ranges_of_motion(who: Performance) -> list[Measure]:
+    """Least, greatest, range, mean and greatest velocity of every angle, see `models.angles`."""
+    return [row for angle in ANGLES for series in angle.series for row in _of_angle(who, angle, series)]
+
+
+def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
+    side: Side = "both" if not angle.sides else "left" if series.startswith("left") else "right"
+    degrees, band = who.angles[series], who.bands[series]
+    known = np.isfinite(degrees)
+    when, n = who.time[known] if known.any() else who.time, int(known.sum())
+
+    def row(what: str, label: str, value: float | None, half: float | None, unit: str = "°", why: str = "") -> Measure:
+        name, words = f"{angle.name}_{what}", f"{angle.label}, {label}"
+        span = float(when[0]), float(when[-1])
+        return Measure(who.person, "range_of_motion", name, words, side, value, unit, half, *span, n, why)
+
+    kinds = [("min", "least"), ("max", "greatest"), ("range", "range"), ("mean", "mean")]
+    velocity = ("peak_velocity", "greatest velocity")
+    if why := _why_not(who, angle, known):
+        return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
+    low, high = int(np.nanargmin(degrees)), int(np.nanargmax(degrees))
+    values = degrees[low], degrees[high], degrees[high] - degrees[low], np.nanmean(degrees)
+    whole = np.sqrt(np.nanmean(band**2)) if np.isfinite(band).any() else np.nan
+    halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
+    out = [row(*k, float(v), _known(h)) for k, v, h in zip(kinds, values, halves, strict=True)]
+    fastest = peak_velocity(who.time, degrees)
+    return [*out, row(*velocity, fastest, _VELOCITY_SHARE * fastest, "°/s")]
+
+
+def _known(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
+
+
+def _why_not(who: Performance, angle: Angle, known: NDArray) -> str:
+    """Why an angle known in these frames (F,) cannot be measured; empty where it can."""
+    longest = max((float(who.time[b - 1] - who.time[a]) for a, b in runs(known)), default=0.0)
+    if longest >= _LEAST_S:
+        return ""
+    if angle.name == "ankle_dorsiflexion":
+        return "heel and toe were not seen (--pose2d mediapipe shows them)"
+    part = "limb" if angle.sides else "trunk"
+    return f"the {part} was seen for {longest:.1f} s at most, and {_LEAST_S:g} s are needed"
+
+
+def peak_velocity(time: NDArray, degrees: NDArray) -> float:
+    """The greatest speed of an angle (F,), degrees per second, over its stretches without a gap."""
+    best = 0.0
+    for a, b in runs(np.isfinite(degrees)):
+        if time[b - 1] - time[a] >= 4 * _VELOCITY_S:
+            whole = np.unwrap(degrees[a:b], period=360)
+            calm = zero_phase(time[a:b], whole, _VELOCITY_S)
+            best = max(best, float(np.abs(np.gradient(calm, time[a:b])).max()))
+    return best

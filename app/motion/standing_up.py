@@ -1,0 +1,120 @@
+"""Sit to stand: how often somebody stands up from a seat, and how long it takes.
+
+Who sits has the centre of mass behind the feet, where nobody can stand; who squats has it above them. That tells a
+chair from a squat without a picture of the chair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.centre_of_mass import centre_of_mass
+from sasmamba.app.motion.measure import WIDE, Measure
+from sasmamba.app.motion.performance import Performance
+from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.app.motion.steps import facing
+from sasmamba.common.runs import runs
+from sasmamba.models.skeletons import H36M
+
+_ANKLES = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
+#: The pelvis above the ankles as a share of the leg's length: less than the first is low, more than the second upright,
+#: and on a seat it is no lower than the third: that is the floor.
+_LOW, _UPRIGHT, _FLOOR = 0.8, 0.88, 0.25
+#: The centre of mass so far behind the ankles, or farther, is that of somebody who is held by a seat. A heel reaches
+#: 5 cm behind the ankle. On people who were filmed sitting it is 8 to 35 cm behind, on those who squat 2 to 12 ahead.
+_BEHIND_M = 0.06
+#: Nothing on a seat moves faster over the floor, pelvis or ankles, for so long: a kick or a landing leans back, too.
+_STILL_M_S, _SEATED_S = 0.35, 0.15
+#: Heights are smoothed by so much. Rising begins and ends at these shares of the way.
+_CALM_S, _ENDS = 0.08, (0.05, 0.95)
+#: Whoever comes up later than this after they were low has not stood up in one go.
+_LONGEST_S = 5.0
+#: Standard deviation of a time of rising (benchmarks/measures.py).
+_TIME_S = 0.13
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """When somebody begins to rise from a seat, and when they stand."""
+
+    from_s: float
+    to_s: float
+
+
+def standing_up(who: Performance) -> list[Measure]:
+    """How often somebody stood up from a seat, each time's duration, and the mean time from one to the next."""
+    span = float(who.time[0]), float(who.time[-1])
+
+    def row(
+        name: str,
+        label: str,
+        unit: str,
+        value: float | None,
+        sd: float | None,
+        when: tuple[float, float] = span,
+        n: int = 1,
+        why_not: str = "",
+    ) -> Measure:
+        half = None if sd is None else WIDE * sd
+        return Measure(who.person, "sit_to_stand", name, label, "both", value, unit, half, *when, n, why_not)
+
+    count, cycle = (
+        ("times_stood_up", "Times stood up", ""),
+        ("stand_up_cycle_time", "From one standing up to the next", "s"),
+    )
+    if not who.legs_known.any():
+        why_not = "the legs were not seen"
+        return [
+            row(*count, None, None, n=0, why_not=why_not),
+            row("rise_time", "Time to stand up", "s", None, None, n=0, why_not=why_not),
+            row(*cycle, None, None, n=0, why_not=why_not),
+        ]
+    rises = rises_of(who)
+    out = [row(*count, float(len(rises)), None, n=len(rises))]
+    out += [row("rise_time", "Time to stand up", "s", r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
+    if len(rises) > 1:
+        took = rises[-1].to_s - rises[0].to_s
+        n = len(rises) - 1
+        out.append(row(*cycle, took / n, np.sqrt(2) * _TIME_S / n, (rises[0].to_s, rises[-1].to_s), n))
+    return out
+
+
+def rises_of(who: Performance) -> list[Rise]:
+    """Every time that somebody whose legs are known stands up from a seat."""
+    out = []
+    for begin, end in runs(who.legs_known):
+        if end - begin > 4:
+            out += _rises_in(who.time[begin:end], who.joints[begin:end], who.leg_m)
+    return out
+
+
+def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
+    ankles = joints[:, _ANKLES].mean(1)
+    high = zero_phase(time, (joints[:, 0, 2] - ankles[:, 2]) / leg_m, _CALM_S)
+    ahead = ((centre_of_mass(joints) - ankles) * facing(joints, time)).sum(1)
+    ahead = zero_phase(time, ahead, _CALM_S, degree=1)
+    over = np.stack([joints[:, 0, :2], *(joints[:, ankle, :2] for ankle in _ANKLES)], 1)
+    speed = np.linalg.norm(np.gradient(zero_phase(time, over, _CALM_S, degree=1), time, axis=0), axis=-1).max(1)
+    seated = (high > _FLOOR) & (high < _LOW) & (ahead < -_BEHIND_M) & (speed < _STILL_M_S)
+    for begin, end in runs(seated):
+        seated[begin:end] = time[end - 1] - time[begin] >= _SEATED_S
+    out = []
+    lows = [*runs(high < _LOW).tolist(), [len(time), len(time)]]
+    for (begin, end), (after, _) in pairwise(lows):
+        upright = np.flatnonzero(high[end:after] > _UPRIGHT)
+        on_seat = seated[begin:end]
+        if not len(upright) or not on_seat.any() or time[end + upright[0]] - time[end - 1] > _LONGEST_S:
+            continue
+        # the last time on the seat, and how high they come before they go down again or for as long as rising may take
+        sits = begin + int(np.flatnonzero(on_seat)[-1])
+        up = slice(end, max(end + 1, min(after, int(np.searchsorted(time, time[end - 1] + _LONGEST_S)))))
+        seat, top = float(np.median(high[begin : sits + 1])), float(high[up].max())
+        low, full = (seat + share * (top - seat) for share in _ENDS)
+        start = begin + int(np.flatnonzero(np.append(True, high[begin:end] <= low))[-1]) - 1
+        stand = up.start + int(np.argmax(high[up] >= full))
+        out.append(Rise(float(time[max(begin, start)]), float(time[stand])))
+    return out

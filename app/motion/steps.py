@@ -1,0 +1,148 @@
+"""Steps of somebody who walks or runs: when feet pass each other, come down and leave the floor, and how far they go.
+
+Events follow from where ankles are ahead of the pelvis and behind it (Zeni, Richards, Higginson, Gait & Posture 27,
+2008: a foot comes down where it is farthest ahead, and leaves where it is farthest behind), so that they need no floor
+and no path: they are the same on a treadmill, and where a camera follows. Lengths are those between the places where
+feet stand, where the path is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.performance import Performance
+from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.common.runs import runs
+from sasmamba.models.skeletons import H36M
+
+_ANKLES = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
+#: Ankles are smoothed by so much before events are looked for, and the way the body faces by so much, since hips swing.
+_CALM_S, _FACING_S = 0.04, 0.35
+#: A step takes so long. Ankles come so far apart in one, as a share of the leg's length; in one of a turn a little.
+_STEP_S, _LONG, _SHORT = (0.15, 1.6), 0.25, 0.1
+#: So many long steps without a pause are walking: fewer are somebody who shifts their feet.
+LEAST_STEPS = 4
+#: A foot stands somewhere from so long before it is seen to come down until so long after.
+_COMES_S = (0.15, 0.35)
+#: Ankles are so much less apart, when a foot comes down, than the places are where feet stand: the other heel has
+#: risen. Measured on motion capture of four people (S1, S6, S7 and CMU 7; benchmarks/measures.py).
+_HEEL_RISEN = 0.89
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a foot, from when it passes the other until the other passes it.
+
+    Attributes:
+        foot: 0 left, 1 right.
+        walk: steps of one walk, without a pause, have one number.
+        begin_s: when it passes the other foot.
+        end_s: when the other passes it.
+        contact_s: when it comes to the floor; NaN where that was not seen.
+        other_off_s: when the other foot leaves the floor after that; NaN where that was not seen.
+        length_m: how far from where the other foot stands it comes down, in the direction the body faces.
+        stood: the length is one between places where feet stand, not of ankles at one moment.
+        along: share of the length that lies along the line of sight, 0 to 1.
+    """
+
+    foot: int
+    walk: int
+    begin_s: float
+    end_s: float
+    contact_s: float
+    other_off_s: float
+    length_m: float
+    stood: bool
+    along: float
+
+
+def steps_of(who: Performance) -> list[Step]:
+    """All steps of walks of at least `LEAST_STEPS`, in order of time."""
+    out: list[Step] = []
+    for begin, end in runs(who.legs_known):
+        if end - begin > 4:
+            out += _steps_in(who, slice(begin, end), out[-1].walk + 1 if out else 0)
+    return out
+
+
+def facing(joints: NDArray, time: NDArray) -> NDArray:
+    """(F, 3) unit vectors over the floor that say where bodies (F, 17, 3) face, across hips and shoulders."""
+    across = joints[:, H36M.LEFT_HIP] - joints[:, H36M.RIGHT_HIP]
+    shoulders = joints[:, H36M.LEFT_SHOULDER] - joints[:, H36M.RIGHT_SHOULDER]
+    across = across + np.where(np.isfinite(shoulders), shoulders, 0)
+    ahead = np.cross(across, [0.0, 0.0, 1.0])
+    ahead = zero_phase(time, ahead, _FACING_S, degree=1)
+    return np.asarray(ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9))
+
+
+def _steps_in(who: Performance, part: slice, number: int) -> list[Step]:
+    """Steps in a stretch in which legs are known; walks are counted from a number on."""
+    time, joints = who.time[part], who.joints[part]
+    ahead = facing(joints, time)
+    place = zero_phase(time, ((joints[:, _ANKLES] - joints[:, :1]) * ahead[:, None]).sum(-1), _CALM_S)
+    apart = place[:, 0] - place[:, 1]
+    passing = np.flatnonzero(np.diff(np.sign(apart)) != 0)
+    walks: list[list[tuple[int, int]]] = [[]]
+    for a, b in pairwise((passing + 1).tolist()):
+        far = np.abs(apart[a:b]).max() > _SHORT * who.leg_m
+        if far and _STEP_S[0] <= time[b] - time[a] <= _STEP_S[1]:
+            walks[-1].append((a, b))
+        else:
+            walks.append([])
+    out: list[Step] = []
+    long = _LONG * who.leg_m
+    for walk in walks:
+        if sum(np.abs(apart[a:b]).max() > long for a, b in walk) >= LEAST_STEPS:
+            out += [_step(who, part, place, ahead, number, *ends) for ends in walk]
+            number += 1
+    return out
+
+
+def _step(who: Performance, part: slice, place: NDArray, ahead: NDArray, number: int, a: int, b: int) -> Step:
+    """The step in which a foot is ahead in frames a to b (exclusive) of a stretch."""
+    time, apart = who.time[part], place[:, 0] - place[:, 1]
+    foot = int(apart[a:b].mean() < 0)
+    front, back = a + int(place[a:b, foot].argmax()), a + int(place[a:b, 1 - foot].argmin())
+    contact = _turn(time, place[:, foot], front) if a < front < b - 1 else float("nan")
+    off = _turn(time, place[:, 1 - foot], back) if a < back < b - 1 else float("nan")
+    here = ahead[front]
+    there, before = _stands(who, foot, time[front], 1), _stands(who, 1 - foot, time[front], -1)
+    length, stood = float(np.abs(apart[a:b]).max()) / _HEEL_RISEN, False
+    if who.view.path_known and there is not None and before is not None:
+        length, stood = float((there - before) @ here), True
+    along = abs(float(here @ who.sight_level[part][front]))
+    begin, end = (_crossing(time, apart, at) for at in (a, b))
+    return Step(foot, number, begin, end, contact, off, length / (1 - who.view.short * along**2), stood, along)
+
+
+def _stands(who: Performance, foot: int, contact_s: float, way: int) -> NDArray | None:
+    """Where (3,) a foot stands whose step ends at a contact (way 1), or from which the other's goes (way -1)."""
+    ankle, time = _ANKLES[foot], who.time
+    for begin, end in runs(who.planted[:, foot]):
+        first, last = time[begin], time[end - 1]
+        if way > 0:
+            fits = -_COMES_S[0] <= first - contact_s <= _COMES_S[1]
+        else:
+            fits = first < contact_s - _COMES_S[0] and last > contact_s - 2 * _COMES_S[1]
+            fits = fits and last < contact_s + 2 * _COMES_S[1]
+        if fits:
+            return np.asarray(np.nanmedian(who.joints[begin:end, ankle], 0))
+    return None
+
+
+def _crossing(time: NDArray, apart: NDArray, at: int) -> float:
+    """When feet pass each other, between frame `at` - 1 and `at`."""
+    share = apart[at - 1] / (apart[at - 1] - apart[at])
+    return float(time[at - 1] + share * (time[at] - time[at - 1]))
+
+
+def _turn(time: NDArray, values: NDArray, at: int) -> float:
+    """When values (F,) are at the extreme of the parabola through an extreme frame and its neighbours."""
+    a, b, c = values[at - 1 : at + 2]
+    bend = a - 2 * b + c
+    shift = 0.0 if bend == 0 else float(np.clip(0.5 * (a - c) / bend, -1, 1))
+    return float(np.interp(at + shift, np.arange(len(time)), time))
