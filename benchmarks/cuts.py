@@ -224,7 +224,8 @@ def blended(rng: Rng, clips: Clips, fps: float) -> Film:
 def dissolves(rng: Rng, clips: Clips, fps: float) -> Film:
     film, before = Film(), 0
     for i in range(4):  # every other shot may be of a video, so that none goes over into itself
-        mixed = round(rng.uniform(0.3, min(1.5, before / fps / 2 or 1.5)) * fps)
+        longest = min(1.5, max(0.3, before / fps / 2)) if before else 1.5
+        mixed = min(round(rng.uniform(0.3, longest) * fps), before or 1)
         shot = clips.shot(rng, rng.uniform(3.0, 4.5), fps, video=i % 2 == 0)
         film.fade_to(shot, mixed)
         before = len(shot)

@@ -59,6 +59,12 @@ def disk_errors_explained(path: Path | str, *others: Path | str) -> Iterator[Non
         raise UserError(f"{path} could not be written: {_ADVICE[error.errno]}.") from error
 
 
+def disk_error(said: str) -> OSError:
+    """The system's error that a library tells in words only; a fault of the disk where it names none."""
+    number = next((number for number in _ADVICE if os.strerror(number) in said), errno.EIO)
+    return OSError(number, os.strerror(number))
+
+
 def same_file(a: Path, b: Path) -> bool:
     """Whether two names lead to one file; a name that leads nowhere, or cannot, leads to no other."""
     try:

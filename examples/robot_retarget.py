@@ -24,10 +24,11 @@ from typing import Any, NamedTuple
 import mink  # type: ignore # an example need not have it
 import mujoco  # type: ignore
 import numpy as np
+from numpy.typing import NDArray
 
 from sasmamba import H36M
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[Any]
 #: By body part where it should be, (3,) metres, and how it should be turned, (3, 3); None: no matter.
 Goal = dict[str, tuple["Array | None", "Array | None"]]
 SIDES = ("left", "right")
@@ -139,7 +140,7 @@ class Body:
 
 
 def unit(v: Array) -> Array:
-    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+    return np.asarray(v / np.linalg.norm(v, axis=-1, keepdims=True))
 
 
 def axes(ahead: Array, up: Array) -> Array:
@@ -167,11 +168,11 @@ def targets(body: Body, motion: Motion, scale: float) -> list[Goal]:
     for f in range(len(motion.joints)):
 
         def moved(place: Array) -> Array:
-            return scale * (place - origin) + [0, 0, thick]
+            return np.asarray(scale * (place - origin) + [0, 0, thick])
 
         def bone(a: str, b: str, f: int = f) -> Array:
             name = a.partition("_")[2], b.partition("_")[2]
-            return body.length(*name) * unit(of[b][f] - of[a][f])
+            return np.asarray(body.length(*name) * unit(of[b][f] - of[a][f]))
 
         across = {joint: of[f"left_{joint}"][f] - of[f"right_{joint}"][f] for joint in ("hip", "shoulder")}
         turn = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -70,6 +72,8 @@ def write_c3d(path: Path, motion: PersonMotion, footage: Footage) -> None:
     with atomic_path(path) as temporary, TemporaryDirectory() as folder:
         plain = Path(folder) / "motion.c3d"
         file.write(str(plain))
+        if plain.stat().st_size < 4 * points.size:  # it does not say when the disk was full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         temporary.write_bytes(plain.read_bytes())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.angle_bands import angle_half_widths
+from sasmamba.app.motion.angle_bands import WIDER, angle_half_widths
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
@@ -107,7 +107,8 @@ class PersonMotion:
         if not np.isfinite(self.half_width_m).any():
             return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
         joints = self.told()[:, : len(JOINTS)]
-        return angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
+        widths = angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
+        return {series: WIDER.get(series, 1.0) * width for series, width in widths.items()}
 
     def measures(self, view: View) -> list[Measure]:
         """What people measure of it, see `measures`, and `performance`."""

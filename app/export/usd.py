@@ -15,7 +15,7 @@ from sasmamba.app.export.rigs import rig_named
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.render.palette import SIDE_COLORS
 from sasmamba.common.errors import UserError
-from sasmamba.common.files import atomic_path
+from sasmamba.common.files import atomic_path, disk_error
 
 
 def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
@@ -29,7 +29,7 @@ def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
         UserError: usd-core is not installed, or the disk refuses.
     """
     try:
-        from pxr import Gf, Kind, Sdf, Usd, UsdGeom, UsdShade
+        from pxr import Gf, Kind, Sdf, Tf, Usd, UsdGeom, UsdShade
     except ImportError as error:
         raise UserError("USD needs the package usd-core: pip install 'sasmamba-demo[usd]'.") from error
     layer = Sdf.Layer.CreateAnonymous(".usdc")
@@ -64,7 +64,10 @@ def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
         # the layer is written under a name of its own kind, and moved
         named = temporary.with_name(temporary.name + ".usdc")
         try:
-            layer.Export(str(named))
+            try:
+                layer.Export(str(named))
+            except Tf.ErrorException as error:
+                raise disk_error(str(error)) from error
             named.replace(temporary)
         finally:
             named.unlink(missing_ok=True)

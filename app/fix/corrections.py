@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
@@ -217,8 +216,8 @@ def _field(name: str, value: Any) -> Any:
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 (not a number)
         raise ValueError(f"{name} must be a number, not {value!r:.60}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
+    if not low <= value <= high:  # before it is made a float: whole numbers can be larger than any
+        raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value!r:.20}")
     return float(value)

@@ -10,6 +10,7 @@ from sasmamba.app.config import Settings
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.finishing import finish, placed
 from sasmamba.app.fix.applying import corrected
+from sasmamba.app.fix.carried_placement import carried_over
 from sasmamba.app.fix.corrections import Correction
 from sasmamba.app.fix.fixes_file import Fixes, write_fixes
 from sasmamba.app.fix.relifting import RememberingLifter
@@ -17,6 +18,9 @@ from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 from sasmamba.common.progress import Progress
+
+#: So many poses are placed at once, within a third of a second; more are shown first where they stood before.
+AT_ONCE = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Work:
         take, placement: lifted, smoothed and placed.
         problems: a sentence for each correction that does not apply.
         windows: how many the network lifted anew for it.
+        provisional: the placement is carried over from before the last correction; `Desk.settled` places anew.
     """
 
     corrections: tuple[Correction, ...]
@@ -35,6 +40,7 @@ class Work:
     placement: Placement
     problems: tuple[str, ...]
     windows: int
+    provisional: bool = False
 
 
 class Desk:
@@ -66,7 +72,7 @@ class Desk:
         self._guard = threading.RLock()
         self._undone: list[Correction] = []
         self.unsaved = bool(fixes.corrections)
-        self.work = self._worked(fixes.corrections, progress)
+        self.work = self._worked(fixes.corrections, None, progress)
 
     @property
     def can_redo(self) -> bool:
@@ -81,7 +87,7 @@ class Desk:
             UserError: the disk refuses the file of corrections; the correction stands all the same.
         """
         with self._guard:
-            now = self._worked((*self.work.corrections, correction))
+            now = self._worked((*self.work.corrections, correction), self.work)
             if len(now.problems) > len(self.work.problems):
                 raise ValueError(now.problems[-1])
             self._undone.clear()
@@ -93,7 +99,7 @@ class Desk:
             if not self.work.corrections:
                 return self.work
             *before, last = self.work.corrections
-            now = self._worked(tuple(before))
+            now = self._worked(tuple(before), self.work)
             self._undone.append(last)
             return self._taken(now)
 
@@ -102,9 +108,18 @@ class Desk:
         with self._guard:
             if not self._undone:
                 return self.work
-            now = self._worked((*self.work.corrections, self._undone[-1]))
+            now = self._worked((*self.work.corrections, self._undone[-1]), self.work)
             self._undone.pop()
             return self._taken(now)
+
+    def settled(self) -> Work:
+        """The work with everybody placed anew, where they only were carried over; others can go on meanwhile."""
+        while (work := self.work).provisional:
+            placement = placed(work.take, self.settings)
+            with self._guard:
+                if self.work is work:  # otherwise it is of a take that is no more
+                    self.work = replace(work, placement=placement, provisional=False)
+        return work
 
     def save(self, out: Path) -> Work:
         """Writes the corrected poses; everybody's bones are fitted anew first, as a new analysis would.
@@ -126,12 +141,28 @@ class Desk:
         return now
 
     def _worked(
-        self, corrections: tuple[Correction, ...], progress: Progress = lambda stage, done, total: None
+        self,
+        corrections: tuple[Correction, ...],
+        before: Work | None = None,
+        progress: Progress = lambda stage, done, total: None,
     ) -> Work:
-        before = self._lifter.lifted
+        """What corrections come to; after a long take's first time (`before`) with a provisional placement."""
+        windows = self._lifter.lifted
         done = corrected(self.original, corrections, self.start_s)
         take = done.take
         lift_take(take, self._lifter, progress)
         finish(take, self.settings)
-        placement = placed(take, self.settings)
-        return Work(corrections, take, placement, done.problems, self._lifter.lifted - before)
+        windows = self._lifter.lifted - windows
+        if (
+            before is not None
+            and _alike(before.take, take)
+            and sum(len(t.poses) for t in take.tracks.values()) > AT_ONCE
+        ):
+            placement = carried_over(before.take, before.placement, take)
+            return Work(corrections, take, placement, done.problems, windows, provisional=True)
+        return Work(corrections, take, placed(take, self.settings), done.problems, windows)
+
+
+def _alike(a: Take, b: Take) -> bool:
+    """Whether the user says the same of floor and upright."""
+    return (a.floor_marks, a.upright_marks) == (b.floor_marks, b.upright_marks)

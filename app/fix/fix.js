@@ -149,7 +149,7 @@ function take(fresh) {
 }
 
 // Changes go one after the other: what is done while another is under way waits for it.
-let waiting = 0, last = Promise.resolve();
+let waiting = 0, last = Promise.resolve(), sent = 0;
 
 function change(path, body) {
   waiting++;
@@ -163,10 +163,12 @@ function change(path, body) {
 
 async function send(path, body) {
   say("lifting again");
-  const begun = performance.now();
+  const begun = performance.now(), number = ++sent;
   try {
     const fresh = await ask(path, body);
     take(fresh);
+    // of a long take people are shown where they stood, until they are placed anew
+    if (fresh.provisional) ask("state").then(settled => { if (number === sent) take(settled); }, () => {});
     const windows = `${fresh.windows} window${fresh.windows === 1 ? "" : "s"} lifted again`;
     say(fresh.note || [`${windows}, ${Math.round(performance.now() - begun)} ms`, ...fresh.problems].join(". "), fresh.problems.length > 0);
   } catch (error) {

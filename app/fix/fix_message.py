@@ -50,6 +50,7 @@ def state(desk: Desk, work: Work | None = None, note: str = "") -> dict[str, Any
         "unsaved": desk.unsaved,
         "problems": list(work.problems),
         "windows": work.windows,
+        "provisional": work.provisional,
         "cameras": [[shot.pitch_deg, shot.roll_deg] for shot in work.placement.shots],
         "scene": _scene(work.placement),
         "seen": [_seen(track) for _, track in sorted(work.take.tracks.items())],

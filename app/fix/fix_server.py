@@ -86,7 +86,7 @@ class _FixHandler(Handler):
         elif path == "/about":
             self._tell(about(served.desk, served.video))
         elif path == "/state":
-            self._tell(state(served.desk))
+            self._tell(state(served.desk, served.desk.settled()))
         elif match := _FRAME.fullmatch(path):
             self._picture(int(match[1]))
         else:

@@ -17,6 +17,8 @@ from sasmamba.app.io.containers import open_container
 _COPIED = {"aac", "mp3"}
 #: What a decoder needs before the first sample that counts is never longer.
 _RUN_IN_S = Fraction(1, 10)
+#: Rates that AAC has, up to the highest that is needed.
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 #: Sound is moved where most of so many stamps in a row say that it is off by so much; more than most ears notice.
 _AHEAD, _OFF_S = 9, Fraction(1, 50)
 #: A clock that jumps back by more than this was set back, or a second recording follows the first.
@@ -61,7 +63,8 @@ class Sound:
         if copied:
             self._out = target.add_stream_from_template(self._stream)
         else:
-            self._out = target.add_stream("aac", rate=min(self._stream.rate, 48000))
+            rate = max((rate for rate in _AAC_RATES if rate <= self._stream.rate), default=min(_AAC_RATES))
+            self._out = target.add_stream("aac", rate=rate)
             self._out.layout = "mono" if self._stream.layout.nb_channels == 1 else "stereo"
         begins = Fraction((self._stream.start_time or 0) * self._stream.time_base)
         self._from = self._start

@@ -22,6 +22,9 @@ _TOLD_BY: dict[str, tuple[str, ...]] = {
     "trunk_forward_lean": _TRUNK,
     "trunk_right_lean": _TRUNK,
 }
+#: By how much 95 % bands of angles against gravity are wider than their joints alone make them: which way is up has an
+#: error of its own. Set on first takes of Human3.6M's S8, see benchmarks/measures.py --bands.
+WIDER = {"trunk_forward_lean": 1.8, "trunk_right_lean": 1.8}
 #: Joints that no angle is made of.
 _IDLE = {H36M.NOSE, H36M.HEAD_TOP}
 #: Joints are moved by so much, metres, to see what an angle does.

@@ -13,9 +13,12 @@ from sasmamba.models.angles import ANGLES, Angle
 
 #: An angle that is known for less than this is not measured: that is no movement yet.
 _LEAST_S = 0.5
+#: A greatest velocity is known so well, as a share of it: jitter makes slow movements fast, and smoothing fast ones
+#: slow. Found on other clips than are reported (benchmarks/measures.py).
+_VELOCITY_SHARE = 0.95
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
-_VELOCITY_S = 0.05
+_VELOCITY_S = 0.08
 
 
 def ranges_of_motion(who: Performance) -> list[Measure]:
@@ -43,7 +46,8 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     whole = np.sqrt(np.nanmean(band**2)) if np.isfinite(band).any() else np.nan
     halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
     out = [row(*k, float(v), _known(h)) for k, v, h in zip(kinds, values, halves, strict=True)]
-    return [*out, row(*velocity, float(peak_velocity(who.time, degrees)), None, "°/s")]
+    fastest = peak_velocity(who.time, degrees)
+    return [*out, row(*velocity, fastest, _VELOCITY_SHARE * fastest, "°/s")]
 
 
 def _known(number: float) -> float | None:

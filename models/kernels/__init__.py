@@ -1,6 +1,6 @@
 """The compiled CPU kernels: found or explained.
 
-The extension is built at install where there is g++ or clang, on Linux and macOS. It is called through ctypes, which
+The extension is built at install where there is g++ or clang, on Windows clang-cl. It is called through ctypes, which
 releases the GIL, so capture, inference and drawing can overlap.
 """
 
@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import torch
 
-_REBUILD = "install g++ or clang and reinstall sasmamba-demo from source"
+_COMPILER = "clang-cl (LLVM)" if sys.platform == "win32" else "g++ or clang"
+_REBUILD = f"install {_COMPILER} and reinstall sasmamba-demo from source"
 
 
 @functools.cache
@@ -22,8 +23,6 @@ def load() -> tuple[ctypes.CDLL | None, str]:
     """The kernel library, or None, with one sentence on what was found and what to do about it."""
     spec = importlib.util.find_spec("sasmamba.models.kernels._kernels")
     if spec is None or spec.origin is None:
-        if sys.platform == "win32":
-            return None, "native CPU kernels are not built on Windows, lifting is several times slower; WSL has them"
         return None, f"native CPU kernels were not built, lifting is several times slower; {_REBUILD}"
     try:
         library = ctypes.CDLL(spec.origin)

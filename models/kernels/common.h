@@ -7,7 +7,11 @@
 #include <thread>
 #include <vector>
 
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
 #define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
 
 namespace sasmamba {
 

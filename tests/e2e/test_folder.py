@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from helpers_cli import command, left_in, mounted_disk, one_sentence
 from helpers_video import write_sound_only, write_video
@@ -192,3 +194,43 @@ def test_models_that_cannot_be_had_are_said_once_and_before_all(
         assert result.code == 1
         assert one_sentence(result.err).startswith(f"{name} is not here, and fetching is switched off.")
     assert left_in(tmp_path) == ["clips"]
+
+
+def write_pan(path: Path, px_per_s: float, frames: int) -> None:
+    """A film of a wall with a pattern by a camera that turns to the right, or does not."""
+    wall = np.random.default_rng(0).integers(0, 255, (30, 90), np.uint8).repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=30, width=320, height=240, pix_fmt="yuv420p")
+        for f in range(frames):
+            x = round(px_per_s * f / 30)
+            picture = np.ascontiguousarray(wall[:, x : x + 320, None].repeat(3, 2))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("pans", "broken", "code"),
+    [
+        pytest.param(False, False, 0, id="all is well"),
+        pytest.param(True, False, 3, id="one is implausible"),
+        pytest.param(True, True, 1, id="one is implausible and one cannot be read"),
+    ],
+)
+def test_strict_over_a_folder(tmp_path: Path, pans: bool, broken: bool, code: int) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    write_pan(clips / "a.mp4", 0, 36)
+    write_pan(clips / "b.mp4", 40 * pans, 37)  # not as long as the other: twice the same film is done once
+    if broken:
+        (clips / "c.mp4").write_text("no video")
+    args = (clips, "--pose2d", "mediapipe", "--height", "64", "--jobs", "1", "--camera", "still")
+    first = command(*args, "--strict", "--json")
+    assert first.code == code, first.err
+    told = {v["video"]: {f["kind"] for f in v.get("findings", [])} for v in json.loads(first.out)["videos"]}
+    assert told["a.mp4"] == set()
+    assert told["b.mp4"] == ({"camera"} if pans else set())
+    assert {"a_3d.mp4", "b_3d.mp4"} <= set(left_in(tmp_path / "clips_3d"))
+    # what was done before keeps its findings, and so the exit code
+    again = command(*args, "--strict")
+    assert again.code == code
+    assert command(*args).code == (1 if broken else 0)

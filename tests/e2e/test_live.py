@@ -102,16 +102,24 @@ def test_watched_in_a_browser_and_used_as_a_source(clip: Path) -> None:
     assert len(frames_of(clip.with_name("second.mp4"))) == report.shown
 
 
+def wait_for_pictures(page: str, count: int) -> None:
+    """Returns when that page's stream has shown so many, which may take long on a busy machine."""
+    with urllib.request.urlopen(f"{page}stream", timeout=60) as stream:
+        while count:
+            count -= stream.readline().startswith(b"Content-Type: image/jpeg")
+
+
 def test_ctrl_c_ends_the_recording_whole(clip: Path) -> None:
     long = write_video(clip.with_name("long.mp4"), 3000, size=(320, 240), fps=30)
     out = clip.with_name("live.mp4")
     process = start("live", long, "--no-window", "-o", out, "--serve", 0, code=WALKER)
     try:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("Watch at http://127.0.0.1:")
-        time.sleep(4)
+        said = process.stderr.readline()
+        assert said.startswith("Watch at http://127.0.0.1:")
+        wait_for_pictures(said.split()[2], 20)  # some of them may be the same one again
         process.send_signal(signal.SIGINT)
-        printed, err = process.communicate(timeout=30)
+        printed, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, err

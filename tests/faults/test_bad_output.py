@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,25 @@ def test_a_disk_that_fails_after_some_frames(
     assert result.code == 1
     assert one_sentence(result.err).startswith(f"{tmp_path / 'r.mp4'} could not be written: ")
     assert left_in(tmp_path) == ["in"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limit of that kind")
+@pytest.mark.parametrize("form", ["usd", "c3d", "rrd", "glb", "bvh"])
+def test_libraries_that_write_say_what_the_system_said(
+    form: str, tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """USD's own error was a traceback of thirty lines."""
+    import resource
+
+    pytest.importorskip({"usd": "pxr", "c3d": "ezc3d", "rrd": "rerun"}.get(form, "json"))
+    monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
+    before, way = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        result = command(video, "--out", tmp_path / "out" / "r.mp4", "--export", form, "--quiet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, way)
+    assert result.code == 1
+    assert "could not be written: the " in one_sentence(result.err)
+    assert left_in(tmp_path / "out") == []

@@ -101,9 +101,13 @@ def campaign(kind: str, count: int, seed: int, keep: Path | None = None, tell: b
     outcome, worker = Outcome(), None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        whole = {"videos": seeds.video_seeds, "keypoints": seeds.keypoint_seeds, "weights": seeds.weight_seeds}[kind](
-            folder
-        )
+        made_by = {
+            "videos": seeds.video_seeds,
+            "keypoints": seeds.keypoint_seeds,
+            "weights": seeds.weight_seeds,
+            "takes": seeds.take_seeds,
+        }
+        whole = made_by[kind](folder)
         try:
             for number in range(count):
                 rng = random.Random(f"{seed} {kind} {number}")
@@ -156,7 +160,7 @@ def main() -> int:
     """Runs campaigns and prints a table; exit code 1 where there are findings."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    for kind, count in (("videos", 1000), ("keypoints", 1000), ("weights", 300)):
+    for kind, count in (("videos", 1000), ("keypoints", 1000), ("weights", 300), ("takes", 1000)):
         parser.add_argument(f"--{kind}", type=int, default=count)
     parser.add_argument("--keep", type=Path, help="folder for the inputs of findings")
     args = parser.parse_args()

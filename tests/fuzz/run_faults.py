@@ -242,7 +242,7 @@ def fault_of(ended: Ended, whole: dict[str, set[str]]) -> str:
         half = [] if told else half
         return "; ".join(filter(None, [*lines, *(f"not written: {n}" for n in missing), *half]))
     if half and "Note: " not in ended.err:
-        return f"not whole: {', '.join(half)}"
+        return f"not whole: {', '.join(f'{name} ({ended.files[name][:8]})' for name in half)}"
     if ended.code != 1 or len(lines) != 1 or not lines[0].startswith("Error: "):
         return f"exit code {ended.code}: {ended.err}"
     return ""
@@ -277,6 +277,7 @@ def campaign(folder: Path, every: int, tell: Callable[[str], None] = lambda line
             name: {one.files[name] for one in clean} if len({one.files[name] for one in clean}) == 1 else set()
             for name in clean[0].files
         }
+        tell(f"without a fault: {', '.join(sorted(whole))}; r.mp4 is {clean[0].files['r.mp4'][:8]}")
         for kind in KINDS:
             begin, ends = time.monotonic(), Counter[str]()
             moments = lengths(every) if kind == "length" else steps(server(kind, 0).calls, every)
@@ -286,7 +287,8 @@ def campaign(folder: Path, every: int, tell: Callable[[str], None] = lambda line
                 ends["wrong" if fault else {0: "well", 1: "in a sentence"}[ended.code]] += 1
                 if fault:
                     wrong.append(f"{kind}, {when}: {fault}")
-                    tell(f"--- {wrong[-1]}")
+                    lines = wrong[-1].strip().splitlines()
+                    tell("--- " + "\n    ".join(line[:300] for line in lines[: 1 + (len(lines) > 1)] + lines[-3:]))
             how = ", ".join(f"{n} {what}" for what, n in sorted(ends.items()))
             tell(f"{kind}: {len(moments)} runs, {how}; {time.monotonic() - begin:.0f} s")
     finally:

@@ -1,4 +1,4 @@
-"""Whole files to damage: six containers and five codecs with sound, keypoints, weights, a manifest."""
+"""Whole files to damage: six containers and five codecs with sound, keypoints, weights, a manifest, takes."""
 
 from __future__ import annotations
 
@@ -69,3 +69,25 @@ def weight_seeds(folder: Path) -> list[Path]:
     manifest = Path(__file__).parents[2] / "weights/manifest.toml"
     (folder / "manifest.toml").write_bytes(manifest.read_bytes())
     return [folder / "small.safetensors", folder / "manifest.toml"]
+
+
+def take_seeds(folder: Path) -> list[Path]:
+    """Writes saved poses and a file of corrections, one of each kind, and gives them."""
+    from helpers_fix import saved, walkers, whose
+
+    from sasmamba.app.fix import corrections as kinds
+    from sasmamba.app.fix.fixes_file import Fixes, write_fixes
+
+    take = walkers(12, every=2)
+    one, two = whose(take, 1, 4), whose(take, 2, 4)
+    fixes = (
+        kinds.MoveJoint(one, "left_wrist", (90.0, 60.0), 0.1),
+        kinds.HideJoint(one, "nose", 0.0, 0.2),
+        kinds.ExchangeSides(two, 0.1, 0.3),
+        kinds.ExchangePeople(one, two, 0.1, 0.3),
+        kinds.DeletePerson(two, 0.3, 0.4),
+        kinds.FootOnFloor(one, "left"),
+        kinds.CameraUpright(0.2, 5.0, 1.0),
+    )
+    write_fixes(Fixes("a.mp4", 320, 240, fixes), folder / "a.fixes.json")
+    return [saved(take, folder / "poses.npz"), folder / "a.fixes.json"]

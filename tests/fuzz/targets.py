@@ -72,4 +72,26 @@ def weights(path: Path) -> str:
     return f"{Lifter.load(str(path)).frames} frames"
 
 
-TARGETS: dict[str, Callable[[Path], str]] = {"videos": video, "keypoints": keypoints, "weights": weights}
+def take(path: Path) -> str:
+    """Reads saved poses and the settings in them, or corrections, and corrects."""
+    from helpers_fix import walkers
+
+    from sasmamba.app.config import Settings
+    from sasmamba.app.export.saved_take import read_take
+    from sasmamba.app.fix.applying import corrected
+    from sasmamba.app.fix.fixes_file import read_fixes
+
+    if path.suffix == ".json":
+        done = corrected(walkers(12), read_fixes(path).corrections)
+        return f"{len(done.take.tracks)} people, {len(done.problems)} corrections left out"
+    saved = read_take(path)
+    Settings.of_kept(saved.settings)
+    return f"{len(saved.tracks)} people"
+
+
+TARGETS: dict[str, Callable[[Path], str]] = {
+    "videos": video,
+    "keypoints": keypoints,
+    "weights": weights,
+    "takes": take,
+}

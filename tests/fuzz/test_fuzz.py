@@ -19,7 +19,7 @@ from campaign import LONGEST_S, MOST_MB, campaign
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="memory is told in another way there")
 
 
-@pytest.mark.parametrize("kind", ["videos", "keypoints", "weights"])
+@pytest.mark.parametrize("kind", ["videos", "keypoints", "weights", "takes"])
 def test_a_hundred(kind: str) -> None:
     outcome = campaign(kind, 100, seed=2026)
     assert outcome.findings == []
@@ -44,12 +44,23 @@ def test_a_bug_would_be_found(bug: str, finding: str, tmp_path: Path) -> None:
     (tmp_path / "targets.py").write_text(
         "from sasmamba.common.errors import UserError\n"
         f"def fails(path):\n    {bug}\n    return ''\n"
-        "TARGETS = dict.fromkeys(('videos', 'keypoints', 'weights'), fails)\n"
+        "TARGETS = dict.fromkeys(('videos', 'keypoints', 'weights', 'takes'), fails)\n"
     )
     for name in ("campaign.py", "mutations.py", "seeds.py"):
         (tmp_path / name).write_text((own / name).read_text().replace("parents[1]", "parent"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(own.parent), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, tmp_path / "campaign.py", "--videos", "0", "--keypoints", "2", "--weights", "0"]
+    command = [
+        sys.executable,
+        tmp_path / "campaign.py",
+        "--videos",
+        "0",
+        "--keypoints",
+        "2",
+        "--weights",
+        "0",
+        "--takes",
+        "0",
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert f"--- {finding}: keypoints 0" in done.stdout

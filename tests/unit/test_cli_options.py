@@ -34,7 +34,10 @@ CALLED = {
 PARSED = {"lifter", "pose2d_size", "intrinsics", "height_m", "export", "osc"}
 #: What says where, or how to print, or stands for two others (--level); no settings.
 NO_SETTINGS = {
-    run: {"video", "out", "save_poses", "jobs", "cluster", "level", "live_", "quiet", "as_json", "strict"},
+    run: {
+        *("video", "out", "save_poses", "from_poses", "fixes", "jobs", "cluster", "level", "live_", "quiet", "as_json"),
+        "strict",
+    },
     live: {"source", "out", "quiet", "as_json"},
 }
 HELP = "from sasmamba.app.cli.main import main; main()"

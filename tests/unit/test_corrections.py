@@ -80,6 +80,8 @@ PLAIN = {type(one): to_plain(one) for one in EACH}
         (PLAIN[MoveJoint] | {"to_px": [1, float("nan")]}, "to_px must be a number"),
         (PLAIN[MoveJoint] | {"to_px": [1, True]}, "to_px must be a number"),
         (PLAIN[MoveJoint] | {"to_px": [1, 1e9]}, "to_px must lie between"),
+        (PLAIN[MoveJoint] | {"to_px": [1, 10**400]}, "to_px must lie between"),
+        (PLAIN[MoveJoint] | {"to_px": [1, float("inf")]}, "to_px must lie between"),
         (PLAIN[MoveJoint] | {"spread_s": 60}, "spread_s must lie between 0 and 5"),
         (PLAIN[MoveJoint] | {"more": 1}, "want whose, joint, to_px, spread_s"),
         (PLAIN[MoveJoint] | {"whose": 1}, "whose must be an object"),

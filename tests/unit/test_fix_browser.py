@@ -13,6 +13,7 @@ import pytest
 from helpers_browser import Browser, browser, browser_here
 from test_fix_page import served_desk
 
+from sasmamba.app.fix import desk as desk_module
 from sasmamba.app.fix.corrections import ExchangePeople, ExchangeSides, FootOnFloor, MoveJoint
 from sasmamba.app.fix.desk import Desk
 from sasmamba.app.fix.fix_server import FixServer
@@ -125,6 +126,21 @@ def test_a_joint_is_dragged_and_the_3d_follows(tmp_path: Path) -> None:
         assert np.load(tmp_path / "out.npz")["keypoints_coco17"][0, 10, WRIST, 2] == 1
         assert window.complaints() == []
         assert all(address.startswith((server.url.split("?")[0], "data:")) for address in window.requests())
+
+
+def test_a_long_take_is_shown_at_once_and_placed_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path) as (window, server):
+        drag_joint(window, 1, WRIST, 60, -90)
+        corrections(window, 1)
+        placed_at_once = in_3d(window, 1)
+        press(window, CONTROL, "z")
+        corrections(window, 0)
+        monkeypatch.setattr(desk_module, "AT_ONCE", 0)
+        drag_joint(window, 1, WRIST, 60, -90)
+        corrections(window, 1)
+        window.until("return !state.provisional", 20)
+        assert not server.desk.work.provisional
+        np.testing.assert_allclose(in_3d(window, 1), placed_at_once, atol=0.01)
 
 
 def test_a_click_chooses_and_changes_nothing(tmp_path: Path) -> None:

@@ -271,7 +271,9 @@ def test_the_page_lists_findings_with_times_to_go_to(tmp_path: Path) -> None:
     found = self_checks(take, placement)
     page = written(tmp_path, take, placement, Outcome("clip.mp4", findings=found))
     buttons = [given["data-seek"] for tag, given in page.elements if tag == "button" and "data-seek" in given]
-    assert [float(seek or "") for seek in buttons] == [pytest.approx(finding.from_s) for finding in found]
+    times = np.array([float(seek or "") for seek in buttons])  # events of walking have theirs, too
+    assert found
+    assert all(np.abs(times - finding.from_s).min() < 1e-5 for finding in found)
     assert "has a limb that points" in page.visible
     clean = written(tmp_path, *well(), Outcome("clip.mp4"))
     assert "has a limb that points" not in clean.visible

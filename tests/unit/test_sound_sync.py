@@ -23,7 +23,13 @@ IN_SYNC_S = 0.02
 
 
 def write_flash_and_click(
-    path: Path, codec: str, *, starts_s: Fraction = Fraction(0), picture_from_s: float = 0.0, sound_from_s: float = 0.0
+    path: Path,
+    codec: str,
+    *,
+    starts_s: Fraction = Fraction(0),
+    picture_from_s: float = 0.0,
+    sound_from_s: float = 0.0,
+    rate: int = RATE,
 ) -> None:
     """Black pictures with a white one at 2 s and silence with a click there; each may begin later than the other.
 
@@ -33,7 +39,7 @@ def write_flash_and_click(
         video: Any = out.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         video.codec_context.gop_size = 13
-        sound: Any = out.add_stream(codec, rate=RATE, layout="mono")
+        sound: Any = out.add_stream(codec, rate=rate, layout="mono")
         packets: list[Any] = []
         for i in range(FRAMES):
             white = i == round(FLASH_S * FPS)
@@ -42,16 +48,16 @@ def write_flash_and_click(
             packets += video.encode(picture)
         packets += video.encode(None)
         packets = [p for p in packets if p.pts * p.time_base >= picture_from_s]
-        wave = np.zeros(RATE * FRAMES // FPS, np.float32)
-        click = round(FLASH_S * RATE)
+        wave = np.zeros(rate * FRAMES // FPS, np.float32)
+        click = round(FLASH_S * rate)
         wave[click : click + 960] = 0.8 * np.sin(np.arange(960) * 0.3)
         resampler = av.AudioResampler(
-            sound.format, sound.layout, RATE, frame_size=sound.codec_context.frame_size or 960
+            sound.format, sound.layout, rate, frame_size=sound.codec_context.frame_size or 960
         )
         pieces: list[Any] = []
-        for start in range(round(sound_from_s * RATE), len(wave), 960):
+        for start in range(round(sound_from_s * rate), len(wave), 960):
             piece = av.AudioFrame.from_ndarray(wave[None, start : start + 960], format="flt", layout="mono")
-            piece.sample_rate, piece.pts, piece.time_base = RATE, start, Fraction(1, RATE)
+            piece.sample_rate, piece.pts, piece.time_base = rate, start, Fraction(1, rate)
             pieces += resampler.resample(piece)
         for piece in [*pieces, *resampler.resample(None)]:
             packets += sound.encode(piece)
@@ -116,6 +122,14 @@ class Piece:
 
     def __init__(self, pts: int | None) -> None:
         self.pts = pts
+
+
+@pytest.mark.parametrize("rate", [4000, 12345, 44099, 47999, 96000])
+def test_rates_that_aac_does_not_have(tmp_path: Path, rate: int) -> None:
+    """The encoder refused them after all the work: "Invalid argument"."""
+    write_flash_and_click(tmp_path / "v.mkv", "pcm_s16le", rate=rate)
+    flash, click = rendered(tmp_path / "v.mkv", tmp_path / "r.mp4")
+    assert abs(flash - click) <= IN_SYNC_S
 
 
 def times_ms(stamps: list[int | None]) -> list[float]:
