@@ -8,7 +8,7 @@ from sasmamba.app.cli import console
 SIX = (
     ("see it", "sasmamba-demo video.mp4"),
     ("animate", "sasmamba-demo video.mp4 --export bvh --rig mixamo"),
-    ("measure", "sasmamba-demo video.mp4 --export html,angles,trc"),
+    ("measure", "sasmamba-demo video.mp4 --export html,measures,trc"),
     ("live", "sasmamba-demo 0"),
     ("many", "sasmamba-demo clips/ --out renders/"),
     ("program", "sasmamba-demo video.mp4 --export json,npz"),

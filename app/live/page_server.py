@@ -43,6 +43,7 @@ class Server:
         url: the page.
         stream_url: the picture alone.
         motion_url: the WebSocket.
+        query: what each of them needs to be answered, with the token, or nothing.
         viewers: how many watch the picture.
 
     Raises:
@@ -61,9 +62,9 @@ class Server:
         self.gate = Gate(host)
         self._listener = _Listener(host, port, self.gate, _Handler, option)
         self._listener.page = self
-        base, query = f"{self._listener.address}/", self._listener.query
-        self.url, self.stream_url = f"http://{base}{query}", f"http://{base}stream{query}"
-        self.motion_url = f"ws://{base}{query}"
+        base, self.query = f"{self._listener.address}/", self._listener.query
+        self.url, self.stream_url = f"http://{base}{self.query}", f"http://{base}stream{self.query}"
+        self.motion_url = f"ws://{base}{self.query}"
 
     def __enter__(self) -> Self:
         self._listener.listen()

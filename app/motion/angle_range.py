@@ -13,6 +13,18 @@ from sasmamba.models.angles import ANGLES, Angle
 
 #: An angle that is known for less than this is not measured: that is no movement yet.
 _LEAST_S = 0.5
+#: Half-widths where the lifter does not say how sure it is, degrees: what 95 of 100 ranges were off on first takes of
+#: Human3.6M's S8 (benchmarks/measures.py --set tune).
+_USUAL_DEG = {
+    "hip_flexion": 20.0,
+    "hip_abduction": 14.0,
+    "knee_flexion": 15.0,
+    "shank_inclination": 14.0,
+    "shoulder_elevation": 24.0,
+    "elbow_flexion": 45.0,
+    "trunk_forward_lean": 12.0,
+    "trunk_right_lean": 9.0,
+}
 #: A greatest velocity is known so well, as a share of it: jitter makes slow movements fast, and smoothing fast ones
 #: slow. Found on other clips than are reported (benchmarks/measures.py).
 _VELOCITY_SHARE = 0.95
@@ -45,13 +57,12 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     values = degrees[low], degrees[high], degrees[high] - degrees[low], np.nanmean(degrees)
     whole = np.sqrt(np.nanmean(band**2)) if np.isfinite(band).any() else np.nan
     halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
-    out = [row(*k, float(v), _known(h)) for k, v, h in zip(kinds, values, halves, strict=True)]
+    usual = _USUAL_DEG.get(angle.name)
+    out = [
+        row(*k, float(v), float(h) if np.isfinite(h) else usual) for k, v, h in zip(kinds, values, halves, strict=True)
+    ]
     fastest = peak_velocity(who.time, degrees)
     return [*out, row(*velocity, fastest, _VELOCITY_SHARE * fastest, "°/s")]
-
-
-def _known(number: float) -> float | None:
-    return float(number) if np.isfinite(number) else None
 
 
 def _why_not(who: Performance, angle: Angle, known: NDArray) -> str:

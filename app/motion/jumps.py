@@ -101,8 +101,8 @@ def flights_of(who: Performance, steps: Sequence[Step] = ()) -> list[Flight]:
 def _flights_in(time: NDArray, joints: NDArray, up_m: float) -> list[Flight]:
     """Jumps of bodies (F, 17, 3) in one stretch; ankles off the floor are so much higher than when they stand."""
     low = zero_phase(time, joints[:, _ANKLES, 2].min(1), _CALM_S)
-    near = [(time >= t - _GROUND_S) & (time <= t + _GROUND_S) for t in time]
-    floor = np.array([low[beside].min() for beside in near])
+    near = np.searchsorted(time, time - _GROUND_S), np.searchsorted(time, time + _GROUND_S, side="right")
+    floor = np.array([low[a:b].min() for a, b in zip(*near, strict=True)])
     out = []
     for begin, end in runs(low > floor + up_m / 2):
         if begin == 0 or end == len(time):

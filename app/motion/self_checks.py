@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sasmamba.app.motion.body_checks import CHECKS, Placed, implausible
 from sasmamba.app.motion.checks import CheckFinding, Rule
@@ -67,6 +68,9 @@ SMALL = Rule(
     "a forearm of eight pixels hardly has a direction; film from nearer, or in more pixels",
     least=True,
 )
+#: Bones, floor and limbs of people who are less high than this, pixels, are not looked at: a pixel is 2 cm of them, and
+#: half their limbs are not found.
+_TOO_SMALL = 75.0
 #: People are the same from one sighting to the next if joints move by less than so much of the person's size, and so
 #: much more for every second between: a sprinter's body goes six heights a second, arms and legs some more.
 _LEAP, _LEAP_PER_S, _LEAP_S, _LEAP_JOINTS = 0.35, 8.0, 0.5, 6
@@ -75,8 +79,11 @@ _SIDES_S = 3.0
 
 
 def self_checks(take: Take, placement: Placement) -> list[CheckFinding]:
-    """What every check finds, in order of time; people whose place is a guess are not checked for where they are."""
+    """What every check finds, in order of time; people whose place is a guess, or who are so small that all is, are not
+    checked for where they are."""
     guessed = {i for i, told in placement.assumptions.get("people", {}).items() if "place" in told}
+    small = [i for i, track in take.tracks.items() if track.people and np.median(_heights(track)) < _TOO_SMALL]
+    guessed |= set(map(str, small))
     out = implausible([_placed(take, placement, i) for i, p in placement.poses.items() if p and str(i) not in guessed])
     for i, track in sorted(take.tracks.items()):
         if i in placement.poses and str(i) not in guessed:
@@ -171,6 +178,9 @@ def _over_cuts(take: Take, track: Track) -> list[CheckFinding]:
 
 
 def _small(take: Take, track: Track) -> list[CheckFinding]:
-    frames = sorted(track.people)
-    height = np.array([track.people[f].box_px[3] - track.people[f].box_px[1] for f in frames], float)
-    return SMALL.findings(track.track_id, take.seconds(frames), height)
+    return SMALL.findings(track.track_id, take.seconds(sorted(track.people)), _heights(track))
+
+
+def _heights(track: Track) -> NDArray:
+    """(S,) pixels, of somebody's sightings in order of time."""
+    return np.array([track.people[f].box_px[3] - track.people[f].box_px[1] for f in sorted(track.people)], float)

@@ -60,12 +60,30 @@ class Step:
     along: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Walker:
+    """What is the same for all steps of somebody, found once: an hour has thousands of them.
+
+    Attributes:
+        who: the motion.
+        leg_m: as in `Performance`.
+        sight: (F, 3) as `Performance.sight_level`.
+        stances: of the left and the right foot, (n, 2) where they begin and end (exclusive).
+    """
+
+    who: Performance
+    leg_m: float
+    sight: NDArray
+    stances: tuple[NDArray, NDArray]
+
+
 def steps_of(who: Performance) -> list[Step]:
     """All steps of walks of at least `LEAST_STEPS`, in order of time."""
     out: list[Step] = []
+    walker = _Walker(who, who.leg_m, who.sight_level, (runs(who.planted[:, 0]), runs(who.planted[:, 1])))
     for begin, end in runs(who.legs_known):
         if end - begin > 4:
-            out += _steps_in(who, slice(begin, end), out[-1].walk + 1 if out else 0)
+            out += _steps_in(walker, slice(begin, end), out[-1].walk + 1 if out else 0)
     return out
 
 
@@ -79,65 +97,68 @@ def facing(joints: NDArray, time: NDArray) -> NDArray:
     return np.asarray(ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9))
 
 
-def _steps_in(who: Performance, part: slice, number: int) -> list[Step]:
+def _steps_in(walker: _Walker, part: slice, number: int) -> list[Step]:
     """Steps in a stretch in which legs are known; walks are counted from a number on."""
-    time, joints = who.time[part], who.joints[part]
+    time, joints = walker.who.time[part], walker.who.joints[part]
     ahead = facing(joints, time)
     place = zero_phase(time, ((joints[:, _ANKLES] - joints[:, :1]) * ahead[:, None]).sum(-1), _CALM_S)
     apart = place[:, 0] - place[:, 1]
     passing = np.flatnonzero(np.diff(np.sign(apart)) != 0)
     walks: list[list[tuple[int, int]]] = [[]]
     for a, b in pairwise((passing + 1).tolist()):
-        far = np.abs(apart[a:b]).max() > _SHORT * who.leg_m
+        far = np.abs(apart[a:b]).max() > _SHORT * walker.leg_m
         if far and _STEP_S[0] <= time[b] - time[a] <= _STEP_S[1]:
             walks[-1].append((a, b))
         else:
             walks.append([])
     out: list[Step] = []
-    long = _LONG * who.leg_m
+    long = _LONG * walker.leg_m
     for walk in walks:
         if sum(np.abs(apart[a:b]).max() > long for a, b in walk) >= LEAST_STEPS:
-            out += [_step(who, part, place, ahead, number, *ends) for ends in walk]
+            out += [_step(walker, part, place, ahead, number, *ends) for ends in walk]
             number += 1
     return out
 
 
-def _step(who: Performance, part: slice, place: NDArray, ahead: NDArray, number: int, a: int, b: int) -> Step:
+def _step(walker: _Walker, part: slice, place: NDArray, ahead: NDArray, number: int, a: int, b: int) -> Step:
     """The step in which a foot is ahead in frames a to b (exclusive) of a stretch."""
-    time, apart = who.time[part], place[:, 0] - place[:, 1]
-    foot = int(apart[a:b].mean() < 0)
+    who, time = walker.who, walker.who.time[part]
+    apart = place[a - 1 : b + 1, 0] - place[a - 1 : b + 1, 1]  # with a frame before and one after
+    foot = int(apart[1:-1].mean() < 0)
     front, back = a + int(place[a:b, foot].argmax()), a + int(place[a:b, 1 - foot].argmin())
     contact = _turn(time, place[:, foot], front) if a < front < b - 1 else float("nan")
     off = _turn(time, place[:, 1 - foot], back) if a < back < b - 1 else float("nan")
     here = ahead[front]
-    there, before = _stands(who, foot, time[front], 1), _stands(who, 1 - foot, time[front], -1)
-    length, stood = float(np.abs(apart[a:b]).max()) / _HEEL_RISEN, False
+    there, before = _stands(walker, foot, time[front], 1), _stands(walker, 1 - foot, time[front], -1)
+    length, stood = float(np.abs(apart[1:-1]).max()) / _HEEL_RISEN, False
     if who.view.path_known and there is not None and before is not None:
         length, stood = float((there - before) @ here), True
-    along = abs(float(here @ who.sight_level[part][front]))
-    begin, end = (_crossing(time, apart, at) for at in (a, b))
+    along = abs(float(here @ walker.sight[part][front]))
+    begin, end = _crossing(time[a - 1 : a + 1], apart[:2]), _crossing(time[b - 1 : b + 1], apart[-2:])
     return Step(foot, number, begin, end, contact, off, length / (1 - who.view.short * along**2), stood, along)
 
 
-def _stands(who: Performance, foot: int, contact_s: float, way: int) -> NDArray | None:
+def _stands(walker: _Walker, foot: int, contact_s: float, way: int) -> NDArray | None:
     """Where (3,) a foot stands whose step ends at a contact (way 1), or from which the other's goes (way -1)."""
-    ankle, time = _ANKLES[foot], who.time
-    for begin, end in runs(who.planted[:, foot]):
+    ankle, time, stances = _ANKLES[foot], walker.who.time, walker.stances[foot]
+    # none that ended earlier fits, and none that begins later
+    for begin, end in stances[np.searchsorted(time[stances[:, 1] - 1], contact_s - 2 * _COMES_S[1]) :]:
         first, last = time[begin], time[end - 1]
+        if first > contact_s + _COMES_S[1]:
+            break
         if way > 0:
             fits = -_COMES_S[0] <= first - contact_s <= _COMES_S[1]
         else:
             fits = first < contact_s - _COMES_S[0] and last > contact_s - 2 * _COMES_S[1]
             fits = fits and last < contact_s + 2 * _COMES_S[1]
         if fits:
-            return np.asarray(np.nanmedian(who.joints[begin:end, ankle], 0))
+            return np.asarray(np.nanmedian(walker.who.joints[begin:end, ankle], 0))
     return None
 
 
-def _crossing(time: NDArray, apart: NDArray, at: int) -> float:
-    """When feet pass each other, between frame `at` - 1 and `at`."""
-    share = apart[at - 1] / (apart[at - 1] - apart[at])
-    return float(time[at - 1] + share * (time[at] - time[at - 1]))
+def _crossing(time: NDArray, apart: NDArray) -> float:
+    """When feet pass each other, between two frames (2,)."""
+    return float(time[0] + apart[0] / (apart[0] - apart[1]) * (time[1] - time[0]))
 
 
 def _turn(time: NDArray, values: NDArray, at: int) -> float:
@@ -145,4 +166,4 @@ def _turn(time: NDArray, values: NDArray, at: int) -> float:
     a, b, c = values[at - 1 : at + 2]
     bend = a - 2 * b + c
     shift = 0.0 if bend == 0 else float(np.clip(0.5 * (a - c) / bend, -1, 1))
-    return float(np.interp(at + shift, np.arange(len(time)), time))
+    return float(np.interp(at + shift, [at - 1, at, at + 1], time[at - 1 : at + 2]))

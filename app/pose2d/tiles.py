@@ -2,7 +2,8 @@
 
 MultiPose gets about 512 × 288 pixels, whatever the picture, and finds people from about 50 of those on: of a picture of
 1080 lines those of 180 and more. So such a picture is searched in overlapping tiles, too, all of them where a shot
-begins and then one now and then, in turn: that finds people of 60 lines (benchmarks/small_people.py).
+begins (or, of a long film's first, in the frames after it) and then one now and then, in turn: that finds people of 60
+lines (benchmarks/small_people.py).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ ODD = ("0", "-1", "1" + "0" * 30, "1e300", "nan", "inf", "-inf")
 CALLS = {
     "run": ["clip.mp4"],
     "live": ["clip.mp4", "--no-window"],
+    "fix": ["clip.mp4", "poses.npz"],
     "export-onnx": ["sasmamba-lean", "lifter.onnx"],
     "train": ["--config", "lean"],
     "train-2d": ["--backbone", "none"],
@@ -36,6 +37,7 @@ RIGHT = {
     ("live", "--serve", "0"),
     ("live", "--ws", "0"),
     ("live", "--patience", "0"),
+    ("fix", "--port", "0"),
     ("train", "--seed", "0"),
     ("train", "--threads", "0"),
     ("train-2d", "--seed", "0"),
@@ -84,7 +86,12 @@ def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def begin(*_: object, **__: object) -> None:
         raise WorkBegan
 
-    for work in ("pipeline.analyse", "live.run_live.open_pose2d", "batch.run_batch._open_executor"):
+    for work in (
+        "pipeline.analyse",
+        "live.run_live.open_pose2d",
+        "batch.run_batch._open_executor",
+        "fix.run_fix.read_take",
+    ):
         monkeypatch.setattr(f"sasmamba.app.{work}", begin)
     monkeypatch.setattr("sasmamba.training.loop.train", begin)
     monkeypatch.setattr("sasmamba.training.video_training.open_backbone", begin)

@@ -185,3 +185,13 @@ def test_every_page_is_reached() -> None:
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", (ROOT / page).read_text()):
         assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page", [path.relative_to(ROOT).as_posix() for path in (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))]
+)
+def test_tables_stand_by_themselves(page: str) -> None:
+    """A table right below a paragraph or a block of code is a line of text to the site's Markdown."""
+    lines = (ROOT / page).read_text().splitlines()
+    heads = [i - 1 for i, line in enumerate(lines) if re.fullmatch(r"\|( *:?-+:? *\|)+", line)]
+    assert [lines[i] for i in heads if i > 0 and lines[i - 1] and not lines[i - 1].startswith("#")] == []

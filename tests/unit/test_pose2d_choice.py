@@ -79,7 +79,7 @@ def movenet(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         setattr(networks, f"open_{name}", opens(name))
     monkeypatch.setitem(sys.modules, "sasmamba.app.pose2d.movenet_networks", networks)
     monkeypatch.setattr(weights, "obtain", {"movenet": Path("movenet.zip")}.get)
-    monkeypatch.setattr("sasmamba.app.pose2d.movenet.crop_ms", lambda network: 10.0)
+    monkeypatch.setattr("sasmamba.app.pose2d.crop_network.crop_ms", lambda network: 10.0)
     return names
 
 
@@ -139,7 +139,7 @@ class TestAuto:
     def test_live_on_a_slow_machine(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, movenet: list[str]
     ) -> None:
-        monkeypatch.setattr("sasmamba.app.pose2d.movenet.crop_ms", lambda network: 60.0)
+        monkeypatch.setattr("sasmamba.app.pose2d.crop_network.crop_ms", lambda network: 60.0)
         backend, said = opened(caplog, live=True)
         assert backend.name == "movenet-lightning"
         assert movenet == ["thunder", "lightning", "multipose"]

@@ -108,11 +108,11 @@ class UpsideDown(World):
         frame = super().frame(index, fps, **{n: WIDTH - x for n, x in places.items()})
         return replace(frame, bgr=np.ascontiguousarray(frame.bgr[::-1, ::-1]))
 
-    def finder(self, rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
-        if rgb.shape[:2] != (HEIGHT, WIDTH) or rgb[0, 0, 0] > 5:
+    def finder(self, bgr: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
+        if bgr.shape[:2] != (HEIGHT, WIDTH) or bgr[0, 0, 2] > 5:
             return []
         self.turned += 1
-        return super().finder(rgb)
+        return super().finder(bgr)
 
     def joints_in_crop(self, crop: np.ndarray) -> FloatArray:
         there = crop[..., 2] > 250
