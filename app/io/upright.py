@@ -50,6 +50,7 @@ class _Upright:
     flip_y: bool
     #: One for all pictures: swscale takes seconds to prepare for high dynamic range, and then is quick.
     _tone_mapper: VideoReformatter = field(default_factory=VideoReformatter, repr=False, compare=False)
+    _usual: VideoReformatter = field(default_factory=VideoReformatter, repr=False, compare=False)
     _alone: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -97,7 +98,9 @@ class _Upright:
                 return mapped.to_ndarray()
             except (av.FFmpegError, OSError, ValueError):  # tags that contradict each other: as if there were none
                 pass
-        return picture.reformat(**target, src_colorspace=_matrix(picture)).to_ndarray()
+        with self._alone:
+            # a picture's own reformatter starts threads, which live as long as the picture does
+            return self._usual.reformat(picture, **target, src_colorspace=_matrix(picture)).to_ndarray()
 
     def _opaque(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
         bgra = self._scaled(picture, "bgra")

@@ -14,6 +14,7 @@ from helpers_video import corner_of
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from sasmamba.app.io.upright import upright
 from sasmamba.app.io.video_file import VideoFile
 
 PQ, HLG, BT2020, BT709, BT601 = 16, 18, 9, 1, 5
@@ -139,3 +140,14 @@ def test_side_data_without_a_name() -> None:
     assert SideDataType(31).value == SideDataType(31).value == 31
     assert SideDataType(SideDataType.DISPLAYMATRIX.value) is SideDataType.DISPLAYMATRIX
     assert SideDataType(9999) is not SideDataType.DISPLAYMATRIX
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in another way there")
+def test_pictures_that_are_kept_keep_no_threads() -> None:
+    """Each kept two, hundreds in a live run."""
+    pictures = [av.VideoFrame.from_ndarray(np.zeros((360, 640, 3), np.uint8), format="rgb24") for _ in range(20)]
+    upright(pictures[0], None)
+    before = len(list(Path("/proc/self/task").iterdir()))
+    kept = [(picture, upright(picture, None)) for picture in pictures]
+    assert len(list(Path("/proc/self/task").iterdir())) <= before + 2
+    assert len(kept) == 20
