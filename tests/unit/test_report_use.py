@@ -188,7 +188,9 @@ def extremes(values: NDArray) -> list[str]:
 
 def near(found: list[str], expected: list[str]) -> bool:
     """As told, or one degree beside it: the page's angles are rounded to tenths."""
-    numbers = [[int(text.strip("°").replace("−", "-")) for text in texts[:4]] for texts in (found, expected)]
+    numbers = [
+        [int(text.partition(" ±")[0].strip("°").replace("−", "-")) for text in texts[:4]] for texts in (found, expected)
+    ]
     return bool(np.abs(np.subtract(*numbers)).max() <= 1)
 
 
