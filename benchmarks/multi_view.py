@@ -29,13 +29,17 @@ from xml.etree import ElementTree
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import sasmamba
+from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.gravity import up_of
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.angles import joint_angles
 from sasmamba.models.geometry import facing_rotation
 from sasmamba.models.skeletons import COCO, H36M
+from sasmamba.training.metrics import procrustes
 
 _LIMBS = [
     f"{side}_{joint}" for joint in ("SHOULDER", "ELBOW", "WRIST", "HIP", "KNEE", "ANKLE") for side in ("LEFT", "RIGHT")
@@ -47,7 +51,6 @@ _ENDS = [_LIMBS.index(name) for name in ("LEFT_WRIST", "LEFT_ANKLE")]
 #: A view counts in which the joint lies within this share of the person's height of where the others have it.
 _AGREES = 0.03
 _LEAST_SCORE = 0.2
-_TO_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -107,15 +110,9 @@ def triangulated(cameras: list[Camera], seen: list[NDArray], height_px: list[flo
     return out
 
 
-def fitted(found: NDArray, truth: NDArray, *, turn: bool) -> NDArray:
-    """`found` (N, D) scaled, and turned if asked for, onto `truth`, both about their own middle if turned (Umeyama)."""
-    if not turn:
-        return np.asarray(found * (found * truth).sum() / (found * found).sum())
-    a, b = found - found.mean(0), truth - truth.mean(0)
-    U, S, Vt = np.linalg.svd(a.T @ b)
-    sign = np.ones(len(S))
-    sign[-1] = np.sign(np.linalg.det(U @ Vt))
-    return np.asarray(a @ (U * sign) @ Vt * (S * sign).sum() / (a * a).sum() + truth.mean(0))
+def turned_onto(found: NDArray, truth: NDArray) -> NDArray:
+    """`found` (..., N, D) turned, scaled and shifted onto `truth`."""
+    return procrustes(torch.from_numpy(found), torch.from_numpy(truth)).numpy()
 
 
 def analysed(video: Path, keep: Path | None) -> sasmamba.Analysis:
@@ -159,8 +156,14 @@ def views(people: list[sasmamba.AnalysedPerson], frame: int) -> tuple[list[NDArr
     return joints, heights
 
 
-def figures(camera: Camera, person: sasmamba.AnalysedPerson, truth: dict[int, NDArray], take: sasmamba.Analysis) -> str:
-    """One view's figures as a line of the table."""
+def figures(
+    camera: Camera,
+    person: sasmamba.AnalysedPerson,
+    truth: dict[int, NDArray],
+    take: sasmamba.Analysis,
+    wide: float,
+) -> str:
+    """One view's figures as a line of the table; 95 % intervals are `wide` times as wide as those of 68 %."""
     rows = np.array(list(truth)) - int(person.frame[0])
     points = np.stack(list(truth.values()))
     pixels = np.stack([camera.pixels(p) for p in points])
@@ -171,18 +174,14 @@ def figures(camera: Camera, person: sasmamba.AnalysedPerson, truth: dict[int, ND
     in_camera = (points - camera.centre) @ camera.R.T
     true = about_hips(in_camera @ facing_rotation(in_camera[:, _HIPS].mean(1)).swapaxes(1, 2))
     found = about_hips(person.joints3d[rows][:, _H36M].astype(float) * 1000)
-    scaled = np.stack([fitted(a, b, turn=False) for a, b in zip(found, true, strict=True)])
-    turned = np.stack([fitted(a, b, turn=True) for a, b in zip(found, true, strict=True)])
-    wide = person.half_width_m[rows][:, _H36M, :1] * 1000
-    inside = [
-        100 * np.mean((np.abs(scaled - true)[..., :2] <= k * wide)[np.isfinite(wide[..., 0])]) for k in (1, _TO_95)
-    ]
-    walked = fitted(
-        100 * person.world_m[rows][:, _H36M][:, _HIPS, :2].mean(1).astype(float),
-        points[:, _HIPS].mean(1)[:, :2] / 10,
-        turn=True,
-    )
-    path = np.linalg.norm(walked - points[:, _HIPS].mean(1)[:, :2] / 10, axis=1).mean()
+    scaled = found * ((found * true).sum((1, 2)) / (found * found).sum((1, 2)))[:, None, None]
+    turned = turned_onto(found, true)
+    width = person.half_width_m[rows][:, _H36M, :1] * 1000
+    known = np.isfinite(width[..., 0])
+    inside = [100 * np.mean((np.abs(scaled - true)[..., :2] <= k * width)[known]) for k in (1, wide)]
+    walk = points[:, _HIPS].mean(1)[:, :2] / 10
+    walked = turned_onto(100 * person.world_m[rows][:, _H36M][:, _HIPS, :2].mean(1).astype(float), walk)
+    path = np.linalg.norm(walked - walk, axis=1).mean()
     size = np.ptp(person.keypoints[rows][..., 1], axis=1)[:, None] / 100
     return (
         f"{np.median(off / size):7.1f}{np.percentile(off / size, 90):6.1f}{100 * np.mean(exchanged):7.1f}"
@@ -226,6 +225,8 @@ def main() -> None:
     cameras = read_cameras(next((args.demo / "calibration").glob("*.qca.txt")))
     videos = sorted((args.demo / "videos").glob("cam*.mp4"))
     takes = [analysed(video, args.keep) for video in videos]
+    wide = Lifter.load(DEFAULT_LIFTER).wide
+    assert wide is not None, "the default lifter tells how sure it is"
     print("found", *(f"{v.stem}: {len(t.people)}" for v, t in zip(videos, takes, strict=True)))
     print("person view   2D %  90 %  sides      N     P  angle  in 68  in 95    up  path")
     for n, ids in enumerate(same_people(cameras, takes), 1):
@@ -235,7 +236,7 @@ def main() -> None:
             if (seen := views(people, f)) is not None and np.isfinite(points := triangulated(cameras, *seen)).all():
                 truth[f] = points
         for video, camera, person, take in zip(videos, cameras, people, takes, strict=True):
-            print(f"{n:6} {video.stem:5}" + figures(camera, person, truth, take), f"  ({len(truth)} frames)")
+            print(f"{n:6} {video.stem:5}" + figures(camera, person, truth, take, wide[0]), f"  ({len(truth)} frames)")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def mpjpe(predicted: Tensor, target: Tensor) -> float:
 
 
 def procrustes(predicted: Tensor, target: Tensor) -> Tensor:
-    """`predicted` (..., 17, 3) after the similarity (rotation, scale, translation) that brings it nearest to `target`.
+    """`predicted` (..., N, D) after the similarity (rotation, scale, translation) that brings it nearest to `target`.
 
     Source: Umeyama 1991; reflections are not allowed.
     """
@@ -32,7 +32,7 @@ def procrustes(predicted: Tensor, target: Tensor) -> Tensor:
     p, t = (predicted - mu_p).double(), (target - mu_t).double()
     U, S, Vh = torch.linalg.svd(p.transpose(-1, -2) @ t)
     sign = torch.ones_like(S)
-    sign[..., 2] = torch.linalg.det(U @ Vh).sign()
+    sign[..., -1] = torch.linalg.det(U @ Vh).sign()
     R = (U * sign[..., None, :]) @ Vh
     scale = (S * sign).sum(-1) / p.square().sum((-1, -2)).clamp(min=1e-12)
     return (scale[..., None, None] * (p @ R)).to(predicted.dtype) + mu_t

@@ -94,6 +94,14 @@ def test_procrustes_does_not_mirror() -> None:
     assert p_mpjpe(mirrored, target) > 50
 
 
+def test_procrustes_in_the_plane() -> None:
+    """A quarter turn, three times the size, elsewhere; and no mirror image."""
+    target = torch.tensor([[0.0, 0], [1, 0], [0, 2], [3, 1]])
+    moved = 3 * target.flip(-1) * torch.tensor([-1.0, 1]) + torch.tensor([5.0, -2])
+    assert (procrustes(moved, target) - target).abs().max() < 1e-5
+    assert (procrustes(target * torch.tensor([-1.0, 1]), target) - target).norm(dim=-1).mean() > 0.3
+
+
 def test_procrustes_is_the_best_similarity() -> None:
     """No small turn or scaling of the aligned pose comes nearer (least squares)."""
     target, other = pose(1).double(), pose(1).double()
