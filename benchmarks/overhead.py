@@ -8,7 +8,6 @@ much is the upper arm's elevation off there? Median, in degrees, and with its si
 from __future__ import annotations
 
 import argparse
-import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.angles import joint_angles
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.training.cameras import rig_from
-from sasmamba.training.evaluation import KINDS, model_lift, windows
+from sasmamba.training.evaluation import KINDS, model_lift, windows, z_up
 from sasmamba.training.loop import find_weights
 from sasmamba.training.motion import load_motion
 from sasmamba.training.simulate import body_lengths, retargeted
@@ -33,8 +32,7 @@ _LEVEL, _AROUND = 90.0, 30
 
 def elevations(poses: torch.Tensor) -> NDArray:
     """(2, T) degrees of the left and the right upper arm of poses (T, 17, 3), camera axes."""
-    z_up = torch.stack([poses[..., 0], poses[..., 2], -poses[..., 1]], -1)
-    found = joint_angles(z_up.numpy())
+    found = joint_angles(z_up(poses).numpy())
     return np.stack([found[f"{side}_shoulder_elevation"] for side in ("left", "right")])
 
 
@@ -56,8 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     motion = load_motion([args.data])
-    named = [any(fnmatch.fnmatch(str(name), clip) for clip in CLIPS) for name in motion.name]
-    motion = retargeted(motion.select(np.array(named)), body_lengths(load_motion([args.bodies])).mean(0))
+    motion = retargeted(motion.select(np.isin(motion.name, CLIPS)), body_lengths(load_motion([args.bodies])).mean(0))
     rig = rig_from(args.cameras)
     shown = {kind: windows(motion, rig, "", _FRAMES, _PER_CLIP, kind) for kind in KINDS}
     print(f"{'':34}{'peaks':>7}{'off':>7}{'signed':>8}{'within 8°':>11}")

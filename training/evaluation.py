@@ -177,7 +177,7 @@ def angle_errors(y: Tensor, w: Windows) -> dict[str, float]:
     Returns:
         "knee MAE", "knee RMSE" and so on for hip, elbow, shoulder, and "all MAE", "all RMSE": the mean of the four.
     """
-    found, true = (joint_angles(_z_up(p).flatten(0, 1).numpy()) for p in (y, w.target))
+    found, true = (joint_angles(z_up(p).flatten(0, 1).numpy()) for p in (y, w.target))
     out: dict[str, float] = {}
     for name, series in _ANGLES.items():
         sides = [f"{side}_{series}" for side in ("left", "right")]
@@ -189,7 +189,7 @@ def angle_errors(y: Tensor, w: Windows) -> dict[str, float]:
     return out
 
 
-def _z_up(poses: Tensor) -> Tensor:
+def z_up(poses: Tensor) -> Tensor:
     """Camera axes (x right, y down, z forward) as right-handed axes with z up."""
     return torch.stack([poses[..., 0], poses[..., 2], -poses[..., 1]], -1)
 
