@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import os
 import random
 import signal
@@ -202,8 +203,6 @@ def wait(process: subprocess.Popen[str]) -> bool:
 
 def records(out: Path) -> list[dict[str, Any]]:
     """The journal's whole lines."""
-    import json
-
     found = []
     with suppress(FileNotFoundError):
         for line in (out / ".sasmamba-batch.jsonl").read_bytes().splitlines():
