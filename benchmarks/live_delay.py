@@ -56,6 +56,21 @@ def to_and_fro(source: Path, path: Path, seconds: float, height: int = 720) -> N
             out.mux(packet)
 
 
+def played_on(source: Path, folder: Path, seconds: float) -> Path:
+    """A clip `to_and_fro` of that length, by a process of its own: the pictures it holds must not count as this one's.
+
+    Raises:
+        SystemExit: it failed, and has said why.
+    """
+    clip = folder / "to_and_fro.mp4"
+    making = multiprocessing.get_context("spawn").Process(target=to_and_fro, args=(source, clip, seconds))
+    making.start()
+    making.join()
+    if making.exitcode:
+        sys.exit(1)
+    return clip
+
+
 def resident_mb() -> float:
     """Memory this process holds now; NaN where the system does not tell."""
     try:
@@ -120,13 +135,7 @@ def main() -> None:
     args = parser.parse_args()
     seconds = args.minutes * 60
     with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "to_and_fro.mp4"
-        # in a process of its own: the pictures it holds must not count as live mode's memory
-        making = multiprocessing.get_context("spawn").Process(target=to_and_fro, args=(args.video, clip, seconds + 5))
-        making.start()
-        making.join()
-        if making.exitcode:
-            sys.exit(1)
+        clip = played_on(args.video, Path(folder), seconds + 5)
         if not args.json:
             heads = ("fps", "delay ms", "95 % ms", "not shown %", "memory MB", "CPU ms")
             span = "minute" if args.every == 60 else "span"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import socket
 import struct
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from live_delay import to_and_fro
+from live_delay import played_on
 from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_server import BlockingOSCUDPServer
 from websockets.exceptions import ConnectionClosed
@@ -119,13 +118,8 @@ def main() -> None:
     args = parser.parse_args()
     seconds = 60 * args.minutes
     with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "to_and_fro.mp4"
-        making = multiprocessing.get_context("spawn").Process(target=to_and_fro, args=(args.video, clip, seconds + 5))
-        making.start()
-        making.join()
-        if making.exitcode:
-            sys.exit(1)
-        reports = {"nobody listens": played(clip, seconds, "--serve", str(free_port()))}
+        clip = played_on(args.video, Path(folder), seconds + 5)
+        reports = {"nobody listens": played(clip, seconds, "--serve", "0")}
         port = free_port()
         receivers = Receivers(port)
         reports["listened to"] = played(clip, seconds, "--ws", str(port), "--osc", f"127.0.0.1:{receivers.osc_port}")
