@@ -3,12 +3,12 @@
     python benchmarks/measures.py --data-root ../shared/data/mocap              # held out: what is reported
     python benchmarks/measures.py --data-root ../shared/data/mocap --set tune   # what constants were set on
 
-Held out are the second takes of Human3.6M's S8 (the first ones calibrate lifters' uncertainty and set these measures'
-half-widths) and the jumps of CMU's subject 14, none of which a lifter was trained on. Standing up is on two takes of S8
-and, trained on, on CMU 14. Clips are eight seconds, seen by benchmarks/footing.py's made cameras with MoveNet's noise;
-people's heights are given. Truth: steps from recorded heels and toes (near the floor and at rest; a step's length is
-between heels at rest), flights from when the lowest of them is 25 mm above where it stands, angles from recorded
-joints, standing up by the same rule on recorded joints, counted by hand.
+Held out are the second takes of Human3.6M's S8 (the first ones set these measures' half-widths) and the jumps of CMU's
+subject 14, none of which a lifter was trained on. Standing up is on two takes of S8 and, trained on, on CMU 14. Clips
+are eight seconds, seen by benchmarks/footing.py's made cameras with MoveNet's noise; people's heights are given. Truth:
+steps from recorded heels and toes (near the floor and at rest; a step's length is between heels at rest), flights from
+when the lowest of them is 25 mm above where it stands, angles from recorded joints, standing up by the same rule on
+recorded joints, counted by hand.
 
 Of every measure: how many, mean error, mean of its absolute value, how many are within the goal, and in how many of 100
 cases the truth is within the 95 % half-width. --bands counts frames instead: in how many per cent the 95 % band of each
