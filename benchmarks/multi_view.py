@@ -77,7 +77,7 @@ def read_cameras(path: Path) -> list[Camera]:
     """The cameras of a Qualisys calibration: lengths of the sensor in 64ths of a pixel, the camera looks along -z."""
     cameras = []
     for camera in ElementTree.parse(path).getroot().iter("camera"):
-        told = {}
+        told: dict[str, float] = {}
         for part in ("transform", "intrinsic", "fov_video"):
             told |= {k: float(v) for k, v in camera.find(part).attrib.items()}  # type: ignore[union-attr] # always there
         u, v = told["centerPointU"] / 64 - told["left"], told["centerPointV"] / 64 - told["top"]
