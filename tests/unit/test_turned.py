@@ -84,8 +84,8 @@ class TestLeadingBack:
         person = leaning(-90 * turns)  # upright in the picture before it was turned, and so to the finder
         bgr = np.zeros((600, 1000, 3), np.uint8)
 
-        def finder(rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
-            high, wide = rgb.shape[:2]
+        def finder(shown: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
+            high, wide = shown.shape[:2]
             assert (wide, high) == ((600, 1000) if turns % 2 else (1000, 600))
             ways = ((lambda x, y: (x, y)), (lambda x, y: (y, 1000 - x)), (lambda x, y: (1000 - x, 600 - y)))
             way = (*ways, lambda x, y: (600 - y, x))[turns]
