@@ -57,7 +57,7 @@ class MoveNetPose2D(Closing):
         network: finds joints in crops.
         finder: finds people; see `movenet_networks`.
         max_people: at most so many are followed at once, 1 or more.
-        mirror: see `estimate`.
+        mirror: see `crop_network.estimate`.
         name: what a report calls it.
         threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
         soon: the first picture of all is to be out soon: small people are searched for in the frames after it.
@@ -178,6 +178,10 @@ class MoveNetPose2D(Closing):
         each = map if self._pool is None else self._pool.map
         return estimates(each, self._network, bgr, squares, mirror=self._mirror)
 
+    def _see(self, bgr: NDArray[np.uint8], square: Square, fewest: int) -> Person2D | None:
+        """Whoever is in one square."""
+        return _person(self._estimate(bgr, [square])[0], bgr, fewest)
+
     def _begin_search(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
         """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
         soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
@@ -234,7 +238,7 @@ class MoveNetPose2D(Closing):
             turns = other_turns(follower.person, square.turns)
             if follower.lost or turns == square.turns or now_s - follower.asked_s < TURN_AGAIN_S:
                 continue
-            seen = _person(self._estimate(bgr, [replace(square, turns=turns)])[0], bgr, STAY)
+            seen = self._see(bgr, replace(square, turns=turns), STAY)
             if seen is not None and _is_better(seen, follower.person):
                 follower.turn(seen, turns)
             else:
@@ -246,13 +250,13 @@ class MoveNetPose2D(Closing):
         """Whoever is in a square, as it is turned or, if that shows them better, otherwise; how it is turned then; and
         whether they were seen in that one only."""
         turns = square.turns
-        person = _person(self._estimate(bgr, [square])[0], bgr, fewest)
+        person = self._see(bgr, square, fewest)
         other = (turns + 2) % 4 if person is None else other_turns(person, turns)
         if other == turns or (person is None and now_s - self._asked_s < TURN_AGAIN_S):
             return person, turns, False
         if person is None:
             self._asked_s = now_s
-        seen = _person(self._estimate(bgr, [replace(square, turns=other)])[0], bgr, fewest)
+        seen = self._see(bgr, replace(square, turns=other), fewest)
         if seen is None or (person is not None and not _is_better(seen, person)):
             return person, turns, False
         return seen, other, person is None
