@@ -184,25 +184,23 @@ class MoveNetPose2D(Closing):
 
     def _begin_search(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
         """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
-        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
-        early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
         if self._searching is not None:
             return False
-        turns = 0
-        if early:
-            full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
-            whole, tiles = [], self._rotation.overdue()
-            if not (tiles or full):
-                tiles = self._rotation.turn(now_s, idle=not self._followers)
-        else:
+        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
+        early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
+        full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
+        whole, turns, tiles = [], 0, self._rotation.overdue()
+        if not early:
             first, self._found_s = self._found_s == -np.inf, now_s
             # where most are not upright, newcomers may be so, too, or not
             turns = 0 if self._searched_turned else self._usual_turns()
             self._searched_turned = turns != 0
-            whole, tiles = [self._run(find_turned, self._finder, bgr, turns)], self._rotation.overdue()
+            whole = [self._run(find_turned, self._finder, bgr, turns)]
             if first:
-                tiles = self._rotation.begin(bgr, now_s, put_off=self._soon)
-                tiles, self._soon = tiles if self._waits else (), False
+                every = self._rotation.begin(bgr, now_s, put_off=self._soon)
+                tiles, self._soon = every if self._waits else (), False
+        elif not (tiles or full):
+            tiles = self._rotation.turn(now_s, idle=not self._followers)
         if not (whole or tiles):
             return False
         small = [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles]
@@ -293,19 +291,18 @@ class MoveNetPose2D(Closing):
                 continue
             square = replace(square, turns=upright_turns(rough, search.turns))
             person, turns, turned = self._look(bgr, square, JOIN_SMALL if small else JOIN, now_s)
-            if person is not None and (small or turned or search.turns) and not _is_distinct(person):
+            if person is None or ((small or turned or search.turns) and not _is_distinct(person)):
                 continue
             # The crop's own joints may show somebody else, who stands in the middle of it, or a part of them.
-            if person is not None and not any(
-                same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers
-            ):
-                if not small:
-                    self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
-                if giving_way in self._followers:
-                    self._followers.remove(giving_way)
-                self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None, turns))
-                shown.append((self._followers[-1], rough if not self._waits else person))
-                self._changed_s = now_s
+            if any(same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers):
+                continue
+            if not small:
+                self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
+            if giving_way in self._followers:
+                self._followers.remove(giving_way)
+            self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None, turns))
+            shown.append((self._followers[-1], rough if not self._waits else person))
+            self._changed_s = now_s
 
 
 @dataclass(slots=True)
