@@ -95,14 +95,18 @@ class MoveNetPose2D(Closing):
         self._network: Network | None = network
         self._finder = finder
         self._max_people, self._mirror = max_people, mirror
-        self._followers: list[CropFollower] = []
         self._last: Frame | None = None
-        self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
         self._rotation = Rotation()
-        self._ways, self._searched_turned = (2, 1, 3), False
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
         self._waits, self._soon = waits, soon
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forgets everybody: nothing before tells anything of what comes."""
+        self._followers: list[CropFollower] = []
         self._searching: _Search | None = None
+        self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
+        self._ways, self._searched_turned = (2, 1, 3), False
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -112,8 +116,7 @@ class MoveNetPose2D(Closing):
         """
         last, self._last = self._last, frame
         if last is not None and begins_anew(frame, last):
-            self._followers, self._searching = [], None
-            self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
+            self._begin()
         if self._coming is not None and self._coming.done():
             self._network, self._coming = self._coming.result(), None
         now_s = float(frame.time_s)
