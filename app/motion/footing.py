@@ -106,7 +106,7 @@ def underside_of(height: NDArray) -> NDArray:
 
 def bears(body: Body, foot: int, frames: slice) -> bool:
     """Whether a foot is under somebody in these frames, and not held up in the air; in axes with z up."""
-    return bool(np.median(body.pelvis[frames, 2] - body.ankles[frames, foot, 2]) > _BEARS_M)
+    return bool(np.median(body.joints[frames, _ANKLES[foot], 2]) < -_BEARS_M)  # joints are from the pelvis
 
 
 def planted_feet(body: Body) -> NDArray:
