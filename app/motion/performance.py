@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.footing import LEGS
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.self_checks import CAMERA
 from sasmamba.app.take import Take
-from sasmamba.models.skeletons import H36M
+from sasmamba.common.runs import runs
 
 #: What one picture does not show, depth, a lifter guesses too small: by so much steps towards the camera come out short
 #: (S1, S6 and S7 with a detector's noise; benchmarks/measures.py).
@@ -21,7 +21,8 @@ _SHORT = 0.075
 _EARLY_M = 0.03
 #: Adults' heights, men's and women's together, spread by so much (ANSUR II); one that was said, by so much.
 _STATURE, _SAID = 0.055, 0.01
-_LEGS = [H36M[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("HIP", "KNEE", "ANKLE")]
+#: A stretch has to be longer than so many frames for a path in it to be smoothed and to have turns.
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,12 @@ class Performance:
     @property
     def legs_known(self) -> NDArray:
         """(F,) bool: hips, knees and ankles of both legs are known."""
-        return np.asarray(np.isfinite(self.joints[:, _LEGS]).all((1, 2)))
+        return np.asarray(np.isfinite(self.joints[:, np.ravel(LEGS)]).all((1, 2)))
+
+    @property
+    def stretches(self) -> list[slice]:
+        """Frames from where legs begin to be known until they are not, in order; too short ones left out."""
+        return [slice(begin, end) for begin, end in runs(self.legs_known).tolist() if end - begin > _FEW]
 
     @property
     def sight_level(self) -> NDArray:
@@ -94,8 +100,8 @@ class Performance:
         known = self.joints[self.legs_known]
         if not len(known):
             return float("nan")
-        bones = [np.linalg.norm(known[:, b] - known[:, a], axis=1).mean() for a, b in pairwise(_LEGS)]
-        return float(bones[0] + bones[1] + bones[3] + bones[4]) / 2
+        bones = [(a, b) for hip, knee, ankle in LEGS for a, b in ((hip, knee), (knee, ankle))]
+        return float(sum(np.linalg.norm(known[:, b] - known[:, a], axis=1).mean() for a, b in bones)) / 2
 
 
 def view_of(take: Take, placement: Placement, track_id: int) -> View:

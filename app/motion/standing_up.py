@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.centre_of_mass import centre_of_mass
+from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.measure import WIDE, Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.motion.steps import facing
 from sasmamba.common.runs import runs
-from sasmamba.models.skeletons import H36M
 
-_ANKLES = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 #: The pelvis above the ankles as a share of the leg's length: less than the first is low, more than the second upright,
 #: and on a seat it is no lower than the third: that is the floor.
 _LOW, _UPRIGHT, _FLOOR = 0.8, 0.88, 0.25
@@ -85,19 +84,16 @@ def standing_up(who: Performance) -> list[Measure]:
 
 def rises_of(who: Performance) -> list[Rise]:
     """Every time that somebody whose legs are known stands up from a seat."""
-    out = []
-    for begin, end in runs(who.legs_known):
-        if end - begin > 4:
-            out += _rises_in(who.time[begin:end], who.joints[begin:end], who.leg_m)
-    return out
+    leg_m = who.leg_m
+    return [rise for part in who.stretches for rise in _rises_in(who.time[part], who.joints[part], leg_m)]
 
 
 def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
-    ankles = joints[:, _ANKLES].mean(1)
+    ankles = joints[:, ANKLES].mean(1)
     high = zero_phase(time, (joints[:, 0, 2] - ankles[:, 2]) / leg_m, _CALM_S)
     ahead = ((centre_of_mass(joints) - ankles) * facing(joints, time)).sum(1)
     ahead = zero_phase(time, ahead, _CALM_S, degree=1)
-    over = np.stack([joints[:, 0, :2], *(joints[:, ankle, :2] for ankle in _ANKLES)], 1)
+    over = np.stack([joints[:, 0, :2], *(joints[:, ankle, :2] for ankle in ANKLES)], 1)
     speed = np.linalg.norm(np.gradient(zero_phase(time, over, _CALM_S, degree=1), time, axis=0), axis=-1).max(1)
     seated = (high > _FLOOR) & (high < _LOW) & (ahead < -_BEHIND_M) & (speed < _STILL_M_S)
     for begin, end in runs(seated):
