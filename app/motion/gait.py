@@ -11,7 +11,7 @@ import numpy as np
 
 from sasmamba.app.motion.measure import WIDE, Measure, Side
 from sasmamba.app.motion.performance import Performance, View
-from sasmamba.app.motion.steps import LEAST_STEPS, Step, steps_of
+from sasmamba.app.motion.steps import LEAST_STEPS, Step
 
 #: Standard deviations on lifted motion, of other clips than are reported (benchmarks/measures.py): of when feet pass
 #: each other, against when they come down; of when a foot comes down, or leaves; of a step's length seen from the side,
@@ -46,9 +46,8 @@ class _Mean:
     count: int
 
 
-def gait(who: Performance) -> list[Measure]:
-    """Measures of walking and running, of all walks of a person together."""
-    steps = steps_of(who)
+def gait(who: Performance, steps: Sequence[Step]) -> list[Measure]:
+    """Measures of walking and running, of all walks of a person together, by their steps, see `steps_of`."""
     why_not = _why_not(who, steps)
     span = (steps[0].begin_s, steps[-1].end_s) if steps else (float(who.time[0]), float(who.time[-1]))
     walked = _Walked(steps, who.view)

@@ -12,7 +12,7 @@ from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.measure import WIDE, Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
-from sasmamba.app.motion.steps import Step, steps_of
+from sasmamba.app.motion.steps import Step
 from sasmamba.common.runs import runs
 
 _G = 9.81
@@ -41,8 +41,8 @@ class Flight:
     drop_m: float
 
 
-def jumps(who: Performance) -> list[Measure]:
-    """How many jumps there are, and of each flight time and height."""
+def jumps(who: Performance, steps: Sequence[Step]) -> list[Measure]:
+    """How many jumps there are that are no steps of a run, and of each flight time and height."""
     span = float(who.time[0]), float(who.time[-1])
     why_not = "" if who.view.path_known else who.view.why_not
     if not who.legs_known.any():
@@ -53,7 +53,7 @@ def jumps(who: Performance) -> list[Measure]:
             Measure(who.person, "jump", name, label, "both", None, unit, None, *span, 0, why_not)
             for name, label, unit in named
         ]
-    flights = flights_of(who, steps_of(who))
+    flights = flights_of(who, steps)
     out = [Measure(who.person, "jump", "jumps", "Jumps", "both", float(len(flights)), "", None, *span, len(flights))]
     frame_s = float(np.median(np.diff(who.time))) if len(who.time) > 1 else 0.0
     # an even spread over a frame has its twelfth part squared, at either end
@@ -88,7 +88,7 @@ def _rows(person: int, flight: Flight, sd: float) -> list[Measure]:
     ]
 
 
-def flights_of(who: Performance, steps: Sequence[Step] = ()) -> list[Flight]:
+def flights_of(who: Performance, steps: Sequence[Step]) -> list[Flight]:
     """Jumps of somebody whose legs are known, those between steps of a run left out, in order of time."""
     out = []
     for part in who.stretches:
