@@ -148,10 +148,9 @@ def true_performance(
         planted = planted_feet(Body(time, world - world[:, :1], world[:, 0]))
     angles = joint_angles(world)
     nothing = {name: np.full(len(time), np.nan) for name in angles}
-    feet, unseen = np.full((len(time), 4, 3), np.nan), np.zeros((len(time), 2), bool)
     sight = world[:, 0] - recorded.clip.position
     sight = np.nan_to_num(sight / np.linalg.norm(sight, axis=1, keepdims=True))
-    return Performance(1, time, world, feet, unseen, planted, angles, nothing, sight, view or View(height_given=True))
+    return Performance(1, time, world, planted, angles, nothing, sight, view or View(height_given=True))
 
 
 def walks_of(who: Performance) -> list[tuple[float, float]]:

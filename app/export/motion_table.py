@@ -117,14 +117,10 @@ class PersonMotion:
     def performance(self, view: View) -> Performance:
         """What measures are taken of, as far as points are `told`; of what a view leaves open see
         `performance.view_of`."""
-        points = self.told().astype(np.float64)
-        joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
         return Performance(
             self.track_id,
             self.times_s,
-            joints,
-            feet,
-            self.feet_seen,
+            self.told()[:, : len(JOINTS)].astype(np.float64),
             self.planted,
             self.angles(),
             self.angle_bands(),

@@ -58,8 +58,6 @@ class Performance:
         person: track id.
         time: (F,) seconds.
         joints: (F, 17, 3) world axes, metres, floor at z = 0.
-        feet: (F, 4, 3) heels and toes in the order of `FOOT`, as `joints`.
-        feet_seen: (F, 2) bool, left and right: from heel and toe in the 2D.
         planted: (F, 2) bool, left and right: at rest.
         angles: (F,) degrees by the names of `Angle.series`.
         bands: (F,) half-widths of 95 % intervals of the angles, NaN where not known.
@@ -70,8 +68,6 @@ class Performance:
     person: int
     time: NDArray
     joints: NDArray
-    feet: NDArray
-    feet_seen: NDArray
     planted: NDArray
     angles: Mapping[str, NDArray]
     bands: Mapping[str, NDArray]
