@@ -44,10 +44,7 @@ class Flight:
 def jumps(who: Performance, steps: Sequence[Step]) -> list[Measure]:
     """How many jumps there are that are no steps of a run, and of each flight time and height."""
     span = float(who.time[0]), float(who.time[-1])
-    why_not = "" if who.view.path_known else who.view.why_not
-    if not who.legs_known.any():
-        why_not = "the legs were not seen"
-    if why_not:
+    if why_not := who.why_no_legs or who.view.why_not:
         named = (("jumps", "Jumps", ""), ("flight_time", "Flight time", "s"), ("jump_height", "Jump height", "m"))
         return [
             Measure(who.person, "jump", name, label, "both", None, unit, None, *span, 0, why_not)

@@ -30,19 +30,22 @@ class View:
     """What a video leaves open about lengths and paths.
 
     Attributes:
-        path_known: False where the camera was carried about, moved though it was said to be still, or where the
-            person's place is a guess: then paths over the floor are not to be trusted, and neither is what is up.
-        why_not: for people, why the path is not known; empty where it is.
+        why_not: for people, why the path is not known: the camera was carried about, moved though it was said to be
+            still, or the person's place is a guess. Empty where it is known.
         height_given: the person's height was said; else lengths are those of an average adult.
         short: by which share lengths along the line of sight come out too short; 0 of motion that was not lifted.
         early_m: by so much ankles that leave the floor or come back are seen too high; 0 of motion that was not lifted.
     """
 
-    path_known: bool = True
     why_not: str = ""
     height_given: bool = False
     short: float = 0.0
     early_m: float = 0.0
+
+    @property
+    def path_known(self) -> bool:
+        """Without it paths over the floor are not to be trusted, and neither is what is up."""
+        return not self.why_not
 
     @property
     def size_sd(self) -> float:
@@ -80,6 +83,11 @@ class Performance:
         return np.asarray(np.isfinite(self.joints[:, np.ravel(LEGS)]).all((1, 2)))
 
     @property
+    def why_no_legs(self) -> str:
+        """For people, why nothing of legs can be measured; empty where they are ever known."""
+        return "" if self.legs_known.any() else "the legs were not seen"
+
+    @property
     def stretches(self) -> list[slice]:
         """Frames from where legs begin to be known until they are not, in order; too short ones left out."""
         return [slice(begin, end) for begin, end in runs(self.legs_known).tolist() if end - begin > _FEW]
@@ -110,4 +118,4 @@ def view_of(take: Take, placement: Placement, track_id: int) -> View:
         why_not = "the camera moved though it was said to be still"
     elif "place" in person:
         why_not = "where the person stands is a guess"
-    return View(not why_not, why_not, bool(person.get("given")), _SHORT, _EARLY_M)
+    return View(why_not, bool(person.get("given")), _SHORT, _EARLY_M)

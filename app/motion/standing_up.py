@@ -61,20 +61,16 @@ def standing_up(who: Performance) -> list[Measure]:
         half = None if sd is None else WIDE * sd
         return Measure(who.person, "sit_to_stand", name, label, "both", value, unit, half, *when, n, why_not)
 
-    count, cycle = (
+    count, time, cycle = (
         ("times_stood_up", "Times stood up", ""),
+        ("rise_time", "Time to stand up", "s"),
         ("stand_up_cycle_time", "From one standing up to the next", "s"),
     )
-    if not who.legs_known.any():
-        why_not = "the legs were not seen"
-        return [
-            row(*count, None, None, n=0, why_not=why_not),
-            row("rise_time", "Time to stand up", "s", None, None, n=0, why_not=why_not),
-            row(*cycle, None, None, n=0, why_not=why_not),
-        ]
+    if why_not := who.why_no_legs:
+        return [row(*named, None, None, n=0, why_not=why_not) for named in (count, time, cycle)]
     rises = rises_of(who)
     out = [row(*count, float(len(rises)), None, n=len(rises))]
-    out += [row("rise_time", "Time to stand up", "s", r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
+    out += [row(*time, r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
     if len(rises) > 1:
         took = rises[-1].to_s - rises[0].to_s
         n = len(rises) - 1
