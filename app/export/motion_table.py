@@ -139,7 +139,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
         motion = PersonMotion(
             i,
             frame,
-            np.array([float(take.times_s[f]) for f in frame]),
+            take.seconds(frame),
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
