@@ -316,7 +316,7 @@ def table(title: str, errors: Errors, fine: bool) -> None:
 
 def bands(recorded: Recorded, who: PersonMotion, out: dict[str, list[NDArray]]) -> None:
     """Adds to each angle, frame by frame, whether its 95 % band holds the truth."""
-    true, told, half = joint_angles(recorded.clip.world), who.angles(), who.angle_bands()
+    true, told, half = joint_angles(recorded.clip.world), who.angles(), who.angle_bands
     frames = np.searchsorted(recorded.time, who.times_s - 1e-6)
     for angle in ANGLES:
         for series in angle.series:

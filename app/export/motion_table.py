@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ _UNEVEN = 0.1
 _HOLE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PersonMotion:
     """One person's motion.
 
@@ -102,6 +103,7 @@ class PersonMotion:
         points = self.told(keep_inferred)
         return joint_angles(points[:, : len(JOINTS)], points[:, len(JOINTS) :], self.feet_seen)
 
+    @cached_property
     def angle_bands(self) -> dict[str, NDArray[np.float64]]:
         """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
         if not np.isfinite(self.half_width_m).any():
@@ -123,7 +125,7 @@ class PersonMotion:
             self.told()[:, : len(JOINTS)].astype(np.float64),
             self.planted,
             self.angles(),
-            self.angle_bands(),
+            self.angle_bands,
             self.sight,
             view,
         )

@@ -124,7 +124,7 @@ def _curves(take: Take, motion: PersonMotion, time: NDArray, until_s: float) -> 
         return out
 
     angles = {name: whole(values, np.nan) for name, values in motion.angles().items()}
-    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands().items()}
+    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands.items()}
     inferred = {name: whole(s == Certainty.INFERRED, False) for name, s in angle_states(motion.states).items()}
     missing, filled = whole(~motion.posed, True), whole(~sighted(take, motion), False)
     name = f"person {motion.track_id}"
