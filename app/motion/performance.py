@@ -13,6 +13,7 @@ from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.self_checks import CAMERA
 from sasmamba.app.take import Take
 from sasmamba.common.runs import runs
+from sasmamba.models.geometry import unit
 
 #: What one picture does not show, depth, a lifter guesses too small: by so much steps towards the camera come out short
 #: (S1, S6 and S7 with a detector's noise; benchmarks/measures.py).
@@ -95,8 +96,7 @@ class Performance:
     @property
     def sight_level(self) -> NDArray:
         """(F, 3) unit vectors of the line of sight over the floor."""
-        level = self.sight * [1, 1, 0]
-        return np.asarray(level / np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9))
+        return unit(self.sight * [1, 1, 0])
 
     @property
     def leg_m(self) -> float:

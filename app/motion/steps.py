@@ -18,6 +18,7 @@ from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.runs import runs
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 #: Ankles are smoothed by so much before events are looked for, and the way the body faces by so much, since hips swing.
@@ -92,8 +93,7 @@ def facing(joints: NDArray, time: NDArray) -> NDArray:
     shoulders = joints[:, H36M.LEFT_SHOULDER] - joints[:, H36M.RIGHT_SHOULDER]
     across = across + np.where(np.isfinite(shoulders), shoulders, 0)
     ahead = np.cross(across, [0.0, 0.0, 1.0])
-    ahead = zero_phase(time, ahead, _FACING_S, degree=1)
-    return np.asarray(ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9))
+    return unit(zero_phase(time, ahead, _FACING_S, degree=1))
 
 
 def _steps_in(walker: _Walker, part: slice, number: int) -> list[Step]:
