@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ _UNEVEN = 0.1
 _HOLE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PersonMotion:
     """One person's motion.
 
@@ -102,6 +103,7 @@ class PersonMotion:
         points = self.told(keep_inferred)
         return joint_angles(points[:, : len(JOINTS)], points[:, len(JOINTS) :], self.feet_seen)
 
+    @cached_property
     def angle_bands(self) -> dict[str, NDArray[np.float64]]:
         """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
         if not np.isfinite(self.half_width_m).any():
@@ -117,17 +119,13 @@ class PersonMotion:
     def performance(self, view: View) -> Performance:
         """What measures are taken of, as far as points are `told`; of what a view leaves open see
         `performance.view_of`."""
-        points = self.told().astype(np.float64)
-        joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
         return Performance(
             self.track_id,
             self.times_s,
-            joints,
-            feet,
-            self.feet_seen,
+            self.told()[:, : len(JOINTS)].astype(np.float64),
             self.planted,
             self.angles(),
-            self.angle_bands(),
+            self.angle_bands,
             self.sight,
             view,
         )
@@ -143,7 +141,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
         motion = PersonMotion(
             i,
             frame,
-            np.array([float(take.times_s[f]) for f in frame]),
+            take.seconds(frame),
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),

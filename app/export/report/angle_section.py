@@ -37,7 +37,7 @@ def angles(take: Take, people: list[PersonMotion], measured: Mapping[int, Sequen
     if not people:
         return ""
     until_s = float(take.times_s[-1]) + 1 / float(take.meta.fps)
-    time, box = np.array([float(t) for t in take.times_s]), ",".join(map(str, BOX))
+    time, box = take.seconds(), ",".join(map(str, BOX))
     parts = [
         '<section class="angles" aria-label="Joint angles"><h2>Joint angles</h2>'
         '<fieldset class="choices" id="angle-stretch"><legend>Table over this time</legend></fieldset>'
@@ -124,7 +124,7 @@ def _curves(take: Take, motion: PersonMotion, time: NDArray, until_s: float) -> 
         return out
 
     angles = {name: whole(values, np.nan) for name, values in motion.angles().items()}
-    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands().items()}
+    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands.items()}
     inferred = {name: whole(s == Certainty.INFERRED, False) for name, s in angle_states(motion.states).items()}
     missing, filled = whole(~motion.posed, True), whole(~sighted(take, motion), False)
     name = f"person {motion.track_id}"

@@ -50,7 +50,7 @@ def payload(
     scene = Scene.around(roots, placement.R_world_cam)
     return {
         "format": "sasmamba-report/2",
-        "times": _base64(np.array([float(t) for t in take.times_s]).astype("<f8").tobytes()),
+        "times": _base64(take.seconds().astype("<f8").tobytes()),
         "fps": float(take.meta.fps),
         "joints": [*JOINTS, *FEET],
         "edges": [[e.a, e.b, e.side] for e in (*H36M_EDGES, *FOOT_EDGES)],
