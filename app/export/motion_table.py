@@ -105,18 +105,25 @@ class PersonMotion:
     def angle_bands(self) -> dict[str, NDArray[np.float64]]:
         """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
         if not np.isfinite(self.half_width_m).any():
-            return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
+            return self._no_bands()
         joints = self.told()[:, : len(JOINTS)]
         widths = angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
         return {series: WIDER.get(series, 1.0) * width for series, width in widths.items()}
+
+    def _no_bands(self) -> dict[str, NDArray[np.float64]]:
+        return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
 
     def measures(self, view: View) -> list[Measure]:
         """What people measure of it, see `measures`, and `performance`."""
         return measures(self.performance(view))
 
-    def performance(self, view: View) -> Performance:
-        """What measures are taken of, as far as points are `told`; of what a view leaves open see
-        `performance.view_of`."""
+    def performance(self, view: View, *, banded: bool = True) -> Performance:
+        """What measures are taken of, as far as points are `told`.
+
+        Args:
+            view: what the video leaves open, see `performance.view_of`.
+            banded: find bands of angles, too, which takes longest by far; otherwise they are not known.
+        """
         points = self.told().astype(np.float64)
         joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
         return Performance(
@@ -127,7 +134,7 @@ class PersonMotion:
             self.feet_seen,
             self.planted,
             self.angles(),
-            self.angle_bands(),
+            self.angle_bands() if banded else self._no_bands(),
             self.sight,
             view,
         )
