@@ -261,7 +261,7 @@ def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
 
 def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
     """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
-    nearest = _nearest(motion.times_s, times)
+    nearest = nearest_known(motion.times_s, times)
     return replace(
         motion,
         frame=motion.frame[nearest],
@@ -290,8 +290,8 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
     return mixed.astype(np.float32)
 
 
-def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
-    """(G,) index of the known time that is nearest to each."""
+def nearest_known(known_s: NDArray, times: NDArray) -> NDArray:
+    """(G,) index of the known time (F,) that is nearest to each time (G,), the later of two as near."""
     if len(known_s) == 1:
         return np.zeros(len(times), int)
     after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)
