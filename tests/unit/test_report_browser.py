@@ -155,10 +155,8 @@ def test_in_a_browser_on_a_phone_and_in_the_dark(tmp_path: Path, window: Browser
     outcome = replace(render_of(take, tmp_path / "clip.mp4"), title="a" * 120)
     window.open(export_motion(take, placement, tmp_path / "clip", ["html"], outcome)[0])
     window.until("return ready")
-    window.devtools("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
-    try:
-        for scheme, dark in (("light", False), ("dark", True)):
-            window.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    for scheme, dark in (("light", False), ("dark", True)):
+        with window.screen(360, 740, scheme, ratio=2):
             wide = window.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0
             ground = window.picture()[5, 5].mean()
@@ -170,12 +168,10 @@ def test_in_a_browser_on_a_phone_and_in_the_dark(tmp_path: Path, window: Browser
             for line in window.run("""const s = getComputedStyle(document.documentElement);
                 return ["--left", "--right", "--middle"].map(n => s.getPropertyValue(n).trim())"""):
                 assert contrast(line, paper) >= 3  # WCAG 2.2, 1.4.11: what is drawn
-        unnamed = window.run("""const all = document.querySelectorAll("button, input, select, canvas, video, svg");
-            return [...all].filter(e => !(e.getAttribute("aria-label") || e.textContent.trim() || e.closest("label")))
-                .map(e => e.outerHTML)""")
-        assert unnamed == []
-    finally:
-        window.devtools("Emulation.clearDeviceMetricsOverride")
+            unnamed = window.run("""const all = document.querySelectorAll("button, input, select, canvas, video, svg");
+                return [...all].filter(e => !(e.getAttribute("aria-label") || e.textContent.trim()
+                    || e.closest("label"))).map(e => e.outerHTML)""")
+            assert unnamed == []
 
 
 def contrast(a: str, b: str) -> float:
