@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.contacts import contacts, strides
-from sasmamba.app.export.motion_table import FEET, JOINTS, PersonMotion
+from sasmamba.app.export.motion_table import FEET, JOINTS, PersonMotion, nearest_known
 from sasmamba.app.export.report.events import KINDS, Event
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.motion.placing import Placement
@@ -98,10 +98,7 @@ def facing(motion: PersonMotion, fps: float) -> NDArray[np.float64]:
     told = np.flatnonzero(np.linalg.norm(mean, axis=1) > 0.1)
     if not len(told):
         return np.zeros(len(ahead))
-    frames = np.arange(len(ahead))
-    after = np.searchsorted(told, frames).clip(1, max(len(told) - 1, 1)) if len(told) > 1 else np.zeros_like(frames)
-    before = (after - 1).clip(0)
-    nearest = np.where(np.abs(told[after] - frames) < np.abs(told[before] - frames), told[after], told[before])
+    nearest = told[nearest_known(told, np.arange(len(ahead)))]
     return np.asarray(np.degrees(np.arctan2(mean[nearest, 1], mean[nearest, 0])))
 
 
