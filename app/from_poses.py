@@ -38,7 +38,7 @@ def check_belongs(take: Take, poses: Path, video: VideoFile) -> None:
     if same and has.frames is not None:
         of_video, of_poses = f"{has.frames} frames", f"{take.frames}"
         missing = take.frames - has.frames
-        missing = missing if take.settings.get("cut_short") else abs(missing)
+        missing = missing if take.cut_short else abs(missing)
         same = missing <= max(_FRAMES, _SHARE * take.frames)
     if not same:
         raise UserError(
