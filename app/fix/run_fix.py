@@ -56,9 +56,10 @@ class FixJob:
                 raise UserError(f"Poses are kept as .npz, not {path.name!r}.", exit_code=2)
         if self.apply is not None and self.fixes is not None:
             raise UserError("--apply names the file of corrections already; leave --fixes out.", exit_code=2)
-        for path, option in ((self.written, "--out"), (self.kept, "--fixes")):
-            for source in (self.poses, self.video):
-                if path == source or same_file(path, source):
+        read = (self.poses, self.video)
+        for path, option, others in ((self.written, "--out", read), (self.kept, "--fixes", (*read, self.written))):
+            for other in others:
+                if path == other or same_file(path, other):
                     raise UserError(f"{path} would be overwritten; choose another {option}.", exit_code=2)
 
     @property

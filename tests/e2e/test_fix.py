@@ -100,6 +100,7 @@ def test_corrections_for_a_new_number_and_those_that_do_not_apply(tmp_path: Path
         (["clip.mp4", "poses.npz", "--apply", "bad.json", "--fixes", "a.json"], "leave --fixes out", 2),
         (["clip.mp4", "poses.npz", "--out", "poses.npz"], "poses.npz would be overwritten; choose another --out", 2),
         (["clip.mp4", "poses.npz", "--fixes", "clip.mp4"], "clip.mp4 would be overwritten; choose another --fixes", 2),
+        (["clip.mp4", "poses.npz", "--fixes", "poses_fixed.npz"], "overwritten; choose another --fixes", 2),
         (["clip.mp4", "poses.npz", "--out", "a.json"], "Poses are kept as .npz, not 'a.json'", 2),
         (["clip.mp4", "none.npz"], "none.npz does not exist", 2),
         (["clip.mp4", "old.npz"], "old.npz lacks keypoints_coco17", 1),
