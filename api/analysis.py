@@ -143,7 +143,7 @@ def analyse(
                 m.track_id: _person(m, take.tracks[m.track_id], view_of(take, placement, m.track_id))
                 for m in motions(take, placement)
             },
-            times_s=np.array([float(t) for t in take.times_s]),
+            times_s=take.seconds(),
             fps=take.meta.fps,
             width=take.meta.width,
             height=take.meta.height,

@@ -13,7 +13,6 @@ from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.take import Take
 from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
-from sasmamba.common.progress import Progress
 
 if TYPE_CHECKING:
     from sasmamba.app.lifting.lifter import Lifter
@@ -31,20 +30,18 @@ def check_belongs(take: Take, poses: Path, video: VideoFile) -> None:
         UserError: it has another size, rate or number of frames (exit code 2).
     """
     has, wanted = video.meta, take.meta
-    of_video, of_poses = f"{has.width}×{has.height} pixels", f"{wanted.width}×{wanted.height}"
-    same = of_video == f"{of_poses} pixels"
-    if same and abs(has.fps - wanted.fps) > _RATE * wanted.fps:
-        of_video, of_poses, same = f"{float(has.fps):.4g} frames a second", f"{float(wanted.fps):.4g}", False
-    if same and has.frames is not None:
+    missing = 0 if has.frames is None else take.frames - has.frames
+    if (has.width, has.height) != (wanted.width, wanted.height):
+        of_video, of_poses = f"{has.width}×{has.height} pixels", f"{wanted.width}×{wanted.height}"
+    elif abs(has.fps - wanted.fps) > _RATE * wanted.fps:
+        of_video, of_poses = f"{float(has.fps):.4g} frames a second", f"{float(wanted.fps):.4g}"
+    elif (missing if take.cut_short else abs(missing)) > max(_FRAMES, _SHARE * take.frames):
         of_video, of_poses = f"{has.frames} frames", f"{take.frames}"
-        missing = take.frames - has.frames
-        missing = missing if take.settings.get("cut_short") else abs(missing)
-        same = missing <= max(_FRAMES, _SHARE * take.frames)
-    if not same:
-        raise UserError(
-            f"{poses} is not of {video.path}: the video has {of_video}, the poses are of one with {of_poses}.",
-            exit_code=2,
-        )
+    else:
+        return
+    raise UserError(
+        f"{poses} is not of {video.path}: the video has {of_video}, the poses are of one with {of_poses}.", exit_code=2
+    )
 
 
 def correction(job: Job, video: VideoFile, problems: list[str]) -> Callable[[Take], Take]:
@@ -76,10 +73,3 @@ def lifter_of(settings: Settings) -> Lifter:
 
     device = resolve_device(settings.device)
     return Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine, threads=settings.threads)
-
-
-def lift_saved(take: Take, lifter: Lifter, progress: Progress) -> None:
-    """Lifts the people of saved poses again."""
-    from sasmamba.app.lifting.lives import lift_take  # as `lifter_of`
-
-    lift_take(take, lifter, progress)

@@ -21,7 +21,7 @@ from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.export.poses import save_poses
 from sasmamba.app.export.saved_take import read_take
 from sasmamba.app.finishing import finish, placed
-from sasmamba.app.from_poses import check_belongs, correction, lift_saved, lifter_of
+from sasmamba.app.from_poses import check_belongs, correction, lifter_of
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.renders import open_render
 from sasmamba.app.io.video_file import VideoFile
@@ -170,11 +170,15 @@ def analyse(
     with timings("sides"):
         mend_sides_of(take)
     take = correct(take)
+    _lift(take, lifter, timings, progress)
+    return take
+
+
+def _lift(take: Take, lifter: Lifter, timings: Timings, progress: Progress) -> None:
     with timings("lift"):
         from sasmamba.app.lifting.lives import lift_take  # brings torch, as the lifter has
 
         lift_take(take, lifter, progress)
-    return take
 
 
 def watch_camera(video: VideoFile, settings: Settings) -> CameraWatch:
@@ -307,8 +311,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             own_lifter = lifter_of(settings)
             started, cpu_before_s = time.perf_counter(), time.process_time()
             take = correct(saved)
-            with timings("lift"):
-                lift_saved(take, own_lifter, progress)
+            _lift(take, own_lifter, timings, progress)
             seen_by, how_small = str(saved.settings.get("seen_by", "")), ""
         problems += [*video.remarks, *video.problems]
         video.problems.clear()  # the second reading would only tell the same again
@@ -362,7 +365,7 @@ def run(job: Job, settings: Settings, progress: Progress = lambda stage, done, t
             model=take.model,
             pose2d=seen_by,
             problems=problems,
-            interrupted=take.cut_short or (stop.asked and written < take.frames),
+            interrupted=stop.asked and (take.cut_short or written < take.frames),
             side_repairs=take.side_repairs,
             cuts=take.cuts,
             upper=sorted(take.upper),

@@ -315,7 +315,7 @@ def _mocap_clip(
     if length < 2:
         return
     cam = (path - still.position) @ still.R_world_cam
-    times = np.array([float(t) for t in still.take.times_s])
+    times = still.take.seconds()
     camera = follow_camera(cam, times, picture.shape[1::-1], seed, (META.width, META.height))
     found = follow(camera, lambda i: picture, lambda i: [])
     view, moving = camera.intrinsics, seen_by(still, camera, lifter, seed)

@@ -128,7 +128,7 @@ def lifted(data: Path) -> None:
         to_level = turn @ clip.R_world_cam @ level(clip.R_world_cam[2]).T
         truth, true_joints = feet[frames] @ to_level, joints[frames] @ to_level
         mine, my_joints = found.points - world[:, :1], world - world[:, :1]
-        on = at_rest(np.array([float(clip.take.times_s[f]) for f in frames]), clip.world[frames])
+        on = at_rest(clip.take.seconds(frames), clip.world[frames])
         own = (mine[:, 1::2] - my_joints[:, _ANKLES]) - (truth[:, 1::2] - true_joints[:, _ANKLES])
         by_ankle.append(np.linalg.norm(own, axis=-1)[on])
         by_pelvis.append(np.linalg.norm(mine[:, 1::2] - truth[:, 1::2], axis=-1)[on])

@@ -264,7 +264,7 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
         return None
     track = next(iter(placed.poses))
     frames, world = placed.world(track)
-    true, times = clip.world[frames], np.array([float(clip.take.times_s[f]) for f in frames])
+    true, times = clip.world[frames], clip.take.seconds(frames)
     up, told = placed.R_world_cam[2], placed.shots[0].sd_deg
     still = standing(true, times)
     # the true pose in axes that are level and head where the camera looks, as the found ones do

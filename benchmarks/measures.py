@@ -128,30 +128,20 @@ def lifted(recorded: Recorded) -> tuple[PersonMotion, list[Measure], list[tuple[
     found = motions(clip.take, placement)
     if not found:
         return None
-    who, view = found[0], view_of(clip.take, placement, found[0].track_id)
-    points = who.told().astype(float)
-    performance = true_performance(recorded, points[:, :17], who.times_s, who.planted, view)
-    return who, who.measures(view), walks_of(performance)
+    who = found[0]
+    performance = who.performance(view_of(clip.take, placement, who.track_id))
+    return who, measures(performance), walks_of(performance)
 
 
-def true_performance(
-    recorded: Recorded,
-    joints: NDArray | None = None,
-    time: NDArray | None = None,
-    planted: NDArray | None = None,
-    view: View | None = None,
-) -> Performance:
-    """The recorded joints, or others, as measures are taken of them."""
-    world = recorded.clip.world.astype(float) if joints is None else joints
-    time = recorded.time if time is None else time
-    if planted is None:
-        planted = planted_feet(Body(time, world - world[:, :1], world[:, 0]))
+def true_performance(recorded: Recorded) -> Performance:
+    """The recorded joints as measures are taken of them."""
+    world, time = recorded.clip.world.astype(float), recorded.time
+    planted = planted_feet(Body(time, world - world[:, :1], world[:, 0]))
     angles = joint_angles(world)
     nothing = {name: np.full(len(time), np.nan) for name in angles}
-    feet, unseen = np.full((len(time), 4, 3), np.nan), np.zeros((len(time), 2), bool)
     sight = world[:, 0] - recorded.clip.position
     sight = np.nan_to_num(sight / np.linalg.norm(sight, axis=1, keepdims=True))
-    return Performance(1, time, world, feet, unseen, planted, angles, nothing, sight, view or View(height_given=True))
+    return Performance(1, time, world, planted, angles, nothing, sight, View(height_given=True))
 
 
 def walks_of(who: Performance) -> list[tuple[float, float]]:
@@ -317,7 +307,7 @@ def table(title: str, errors: Errors, fine: bool) -> None:
 
 def bands(recorded: Recorded, who: PersonMotion, out: dict[str, list[NDArray]]) -> None:
     """Adds to each angle, frame by frame, whether its 95 % band holds the truth."""
-    true, told, half = joint_angles(recorded.clip.world), who.angles(), who.angle_bands()
+    true, told, half = joint_angles(recorded.clip.world), who.angles(), who.angle_bands
     frames = np.searchsorted(recorded.time, who.times_s - 1e-6)
     for angle in ANGLES:
         for series in angle.series:

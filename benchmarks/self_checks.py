@@ -25,6 +25,7 @@ from sasmamba.app import pipeline
 from sasmamba.app.config import Settings
 from sasmamba.app.export.motion_table import about
 from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.motion.body import without_legs
 from sasmamba.app.motion.body_checks import Placed, swings
 from sasmamba.app.motion.checks import sentences
 from sasmamba.app.motion.placing import Placement, place
@@ -36,7 +37,7 @@ from sasmamba.app.types import Cut
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.timings import Timings
-from sasmamba.models.skeletons import COCO, H36M
+from sasmamba.models.skeletons import H36M
 from sasmamba.training.motion import load_motion
 
 #: Motion that is checked: file, and words of which one is in the clip's name or subject.
@@ -71,7 +72,7 @@ def _poses(change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[
     def spoil(take: Take) -> None:
         track = take.tracks[1]
         frames = sorted(track.poses)
-        time = np.array([float(take.times_s[f]) for f in frames])
+        time = take.seconds(frames)
         for f, joints in zip(frames, change(np.stack([track.poses[f].joints for f in frames]), time), strict=True):
             track.poses[f] = replace(track.poses[f], joints=joints.astype(np.float32))
 
@@ -132,9 +133,7 @@ def _small(take: Take) -> None:
 def _hide_legs(take: Take) -> None:
     """Knees and ankles are never found."""
     for f, person in take.tracks[1].people.items():
-        score = person.score.copy()
-        score[[COCO[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("KNEE", "ANKLE")]] = 0
-        take.tracks[1].people[f] = replace(person, score=score, feet=None)
+        take.tracks[1].people[f] = without_legs(person)
 
 
 def _two_people(take: Take) -> None:
@@ -223,7 +222,7 @@ def findings_of(clip: Clip, failure: Failure | None = None) -> list[str]:
 def walks(clip: Clip) -> bool:
     """Whether there are steps to tell a pace by."""
     frames, world = place(clip.take, 60.0, intrinsics=clip.camera).world(1)
-    time, still = np.array([float(clip.take.times_s[f]) for f in frames]), np.zeros((len(frames), 2), bool)
+    time, still = clip.take.seconds(frames), np.zeros((len(frames), 2), bool)
     return bool(np.isfinite(swings(Placed(1, time, world, still, np.zeros(len(frames))))[0]).any())
 
 

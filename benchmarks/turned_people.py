@@ -50,8 +50,7 @@ class Upright(MoveNetPose2D):
     def _look(
         self, bgr: NDArray[np.uint8], square: Square, fewest: int, now_s: float
     ) -> tuple[Person2D | None, int, bool]:
-        seen = self._estimate(bgr, [replace(square, turns=0)])[0]
-        return movenet._person(seen, bgr, fewest), 0, False
+        return self._see(bgr, replace(square, turns=0), fewest), 0, False
 
 
 def rotated(truth: Truth, turns: int) -> Truth:

@@ -1,4 +1,4 @@
-"""Geometry of poses that every floor needs, on NumPy arrays and on tensors alike: facing axes, bones."""
+"""Geometry that every floor needs: facing axes and bones, on NumPy arrays and on tensors alike, and unit vectors."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def facing_rotation(pelvis: Array) -> Array:
     s = 1 / (1 + z)
     rows = [1 - x * x * s, -x * y * s, -x, -x * y * s, 1 - y * y * s, -y, x, y, z]
     return _stacked(rows, -1).reshape(*x.shape, 3, 3)
+
+
+def unit(vectors: NDArray) -> NDArray:
+    """Vectors (..., n) at length 1; one without length stays 0."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
 
 
 def bones_of(joints: Array) -> Array:

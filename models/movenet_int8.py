@@ -124,11 +124,9 @@ def _equally_wide(model: Any) -> dict[str, str]:
     for node in model.graph.node:
         if node.op_type == "Conv":
             join([node.output[0], *([node.input[0]] if _depthwise(node) else [])])
-        elif node.op_type in _PASSED_ON:
-            join([node.input[0], node.output[0]])
         elif node.op_type == "Add":
             join([*node.input, node.output[0]])
-        elif node.op_type == "Identity":  # the heads, which are the graph's outputs under names of their own
+        elif node.op_type in (*_PASSED_ON, "Identity"):  # the latter gives heads the names of the graph's outputs
             join([node.input[0], node.output[0]])
     return group_of
 

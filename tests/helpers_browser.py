@@ -96,9 +96,10 @@ class Browser:
         self.call(f"/element/{name}/value", {"text": str(path.resolve())})
 
     @contextmanager
-    def screen(self, width: int, height: int, scheme: str = "light") -> Iterator[None]:
-        """A screen of that size in that colour scheme ("light" or "dark"); a phone's if it is narrow."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    def screen(self, width: int, height: int, scheme: str = "light", ratio: int = 1) -> Iterator[None]:
+        """A screen of that size in that colour scheme ("light" or "dark"), `ratio` of its pixels to one of CSS; a
+        phone's if it is narrow."""
+        size = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": width < 600}
         self.devtools("Emulation.setDeviceMetricsOverride", **size)
         self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         try:

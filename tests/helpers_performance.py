@@ -115,8 +115,6 @@ def performance(time: NDArray, joints: NDArray, heading_deg: float = 0.0, view: 
         1,
         time,
         world,
-        np.full((len(time), 4, 3), np.nan),
-        np.zeros((len(time), 2), bool),
         planted_feet(Body(time, world - world[:, :1], world[:, 0])),
         angles,
         {name: np.full(len(time), np.nan) for name in angles},

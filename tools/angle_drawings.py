@@ -77,12 +77,8 @@ def figure(bend: Bend) -> tuple[NDArray, NDArray]:
         stands = b is not bend
         thigh = down if stands else turn(turn(down, "y", -b.hip + b.lean), "x", -b.out)
         shank = down if stands else turn(turn(down, "y", -b.hip + b.lean + b.knee), "x", -b.out)
-        foot = (
-            np.array([1.0, 0, 0])
-            if stands
-            else turn(turn(np.array([1.0, 0, 0]), "y", -b.hip + b.lean + b.knee), "x", 0)
-        )
-        foot = foot if stands else turn(foot, "y", -b.ankle)
+        level = np.array([1.0, 0, 0])
+        foot = level if stands else turn(level, "y", -b.hip + b.lean + b.knee - b.ankle)
         knee, ankle = hip + 0.45 * thigh, hip + 0.45 * thigh + 0.43 * shank
         shoulder = thorax + trunk(np.array([0, 0.18 * sign, -0.03]))
         arm = trunk(turn(turn(down, "y", -b.ahead), "x", -b.shoulder))

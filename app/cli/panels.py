@@ -7,16 +7,14 @@ from typing import Any
 
 #: Headings in their order, and the options under each; an option means the same in every command that has it.
 PANELS = {
-    "Files of motion": (
-        *("save_poses", "from_poses", "fixes", "rig", "bvh_scale", "markers", "keep_inferred"),
-    ),
+    "Files of motion": ("save_poses", "from_poses", "fixes", "rig", "bvh_scale", "markers", "keep_inferred"),
     "The camera and the people": ("fov", "intrinsics", "camera", "level", "pitch", "roll", "height_m", "body"),
     "Showing and sending": ("window", "serve", "serve_host", "ws", "osc", "lookahead", "patience"),
     "The picture that is drawn": ("height", "numbers"),
     "Finding people (2D)": ("pose2d", "pose2d_weights", "pose2d_size", "detector", "pose2d_every", "cuts", "stream"),
     "Lifting to 3D": ("lifter", "flip", "refine", "smooth"),
     "Folders, and the machine": ("jobs", "cluster", "threads", "device", "strict"),
-}  # fmt: skip
+}
 
 
 def put_under_headings(commands: Mapping[str, Any]) -> None:

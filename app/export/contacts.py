@@ -69,7 +69,7 @@ def strides(steps: Sequence[Step], rests: Sequence[Contact]) -> list[Stride]:
     """
     out = []
     if steps:
-        for side, foot in zip(_SIDES, range(2), strict=True):
+        for foot, side in enumerate(_SIDES):
             for a, b in pairwise(step for step in steps if step.foot == foot):
                 if a.walk == b.walk and a.contact_s < b.contact_s:  # False where one was not seen, which is NaN
                     out.append(Stride(side, a.contact_s, b.contact_s))

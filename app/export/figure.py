@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.export.rig_motion import RigMotion, unit
+from sasmamba.app.export.rig_motion import RigMotion
 from sasmamba.app.motion.feet import HEEL, TIP, TOE
 from sasmamba.app.render.bodies import RADIUS_M
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import FOOT, H36M
 
 #: Edges around a capsule, and rings of each of its round ends.

@@ -124,9 +124,7 @@ def export_motion(
     """
     formats = parse_formats(",".join(formats))
     people = {motion.track_id: motion for motion in motions(take, placement)}
-    footage = Footage(
-        np.array([float(t) for t in take.times_s]), take.meta.fps, about(take, placement), options or ExportOptions()
-    )
+    footage = Footage(take.seconds(), take.meta.fps, about(take, placement), options or ExportOptions())
     files = _planned(list(people), base_path, formats)
     for form in dict.fromkeys(file.form for file in files):
         paths = {file.path: file.person for file in files if file.form == form}

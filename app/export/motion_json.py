@@ -39,7 +39,7 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
         out.write(head.removesuffix("\n}") + ',\n "people": [')
         for p, person in enumerate(people):
             rests = contacts(person)
-            walked = strides(steps_of(person.performance(View())), rests)
+            walked = strides(steps_of(person.performance(View(), banded=False)), rests)
             whole = {"contacts": list(map(asdict, rests)), "strides": list(map(asdict, walked))}
             out.write(
                 ("," if p else "") + f'\n  {{"track_id": {person.track_id}, {json.dumps(whole)[1:-1]}, "frames": ['

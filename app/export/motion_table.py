@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ _UNEVEN = 0.1
 _HOLE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PersonMotion:
     """One person's motion.
 
@@ -102,32 +103,36 @@ class PersonMotion:
         points = self.told(keep_inferred)
         return joint_angles(points[:, : len(JOINTS)], points[:, len(JOINTS) :], self.feet_seen)
 
+    @cached_property
     def angle_bands(self) -> dict[str, NDArray[np.float64]]:
         """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
         if not np.isfinite(self.half_width_m).any():
-            return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
+            return self._no_bands()
         joints = self.told()[:, : len(JOINTS)]
         widths = angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
         return {series: WIDER.get(series, 1.0) * width for series, width in widths.items()}
+
+    def _no_bands(self) -> dict[str, NDArray[np.float64]]:
+        return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
 
     def measures(self, view: View) -> list[Measure]:
         """What people measure of it, see `measures`, and `performance`."""
         return measures(self.performance(view))
 
-    def performance(self, view: View) -> Performance:
-        """What measures are taken of, as far as points are `told`; of what a view leaves open see
-        `performance.view_of`."""
-        points = self.told().astype(np.float64)
-        joints, feet = points[:, : len(JOINTS)], points[:, len(JOINTS) :]
+    def performance(self, view: View, *, banded: bool = True) -> Performance:
+        """What measures are taken of, as far as points are `told`.
+
+        Args:
+            view: what the video leaves open, see `performance.view_of`.
+            banded: find bands of angles, too, which takes longest by far; otherwise they are not known.
+        """
         return Performance(
             self.track_id,
             self.times_s,
-            joints,
-            feet,
-            self.feet_seen,
+            self.told()[:, : len(JOINTS)].astype(np.float64),
             self.planted,
             self.angles(),
-            self.angle_bands(),
+            self.angle_bands if banded else self._no_bands(),
             self.sight,
             view,
         )
@@ -143,7 +148,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
         motion = PersonMotion(
             i,
             frame,
-            np.array([float(take.times_s[f]) for f in frame]),
+            take.seconds(frame),
             np.full((len(frame), 17, 3), np.nan, np.float32),
             np.zeros((len(frame), 17), np.float32),
             np.zeros(len(frame), bool),
@@ -254,7 +259,7 @@ def _even_times(times_s: NDArray, fps: Fraction) -> NDArray:
 
 def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
     """The motion at other times (G,), on straight lines; beyond its ends it stays as it is there."""
-    nearest = _nearest(motion.times_s, times)
+    nearest = nearest_known(motion.times_s, times)
     return replace(
         motion,
         frame=motion.frame[nearest],
@@ -283,8 +288,8 @@ def _between(times: NDArray, known_s: NDArray, joints: NDArray) -> FloatArray:
     return mixed.astype(np.float32)
 
 
-def _nearest(known_s: NDArray, times: NDArray) -> NDArray:
-    """(G,) index of the known time that is nearest to each."""
+def nearest_known(known_s: NDArray, times: NDArray) -> NDArray:
+    """(G,) index of the known time (F,) that is nearest to each time (G,), the later of two as near."""
     if len(known_s) == 1:
         return np.zeros(len(times), int)
     after = np.searchsorted(known_s, times).clip(1, len(known_s) - 1)

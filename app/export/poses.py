@@ -82,7 +82,7 @@ def save_poses(
             "state": state,
             "states": np.array(NAMES),
             "track_id": np.array([t.track_id for t in tracks], np.int64),
-            "times_s": np.array([float(t) for t in take.times_s]),
+            "times_s": take.seconds(),
             "fps": np.array(float(take.meta.fps)),
             "width": np.array(take.meta.width),
             "height": np.array(take.meta.height),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.export.rigs import Node, heel, toe
 from sasmamba.app.motion.feet import leg_axes
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 
@@ -163,11 +164,6 @@ def _rest(nodes: Sequence[Node], points: NDArray) -> tuple[NDArray, NDArray]:
                 far = node.share * length(above.at, node.at)
             offsets[n] = far * unit(np.array(node.rest))
     return offsets, ends
-
-
-def unit(v: NDArray) -> NDArray:
-    """Vectors (..., 3) of length 1; one without length stays."""
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
 def shortest_turn(rest: NDArray, direction: NDArray) -> NDArray:

@@ -200,7 +200,7 @@ def _log_2d(recording: RecordingStream, take: Take, motion: PersonMotion) -> Non
     style = rr.Points2D.from_fields(radii=rr.Radius.ui_points(_POINT_RADIUS_PX), class_ids=motion.track_id)
     recording.log(entity, style, static=True)
     columns = rr.Points2D.columns(positions=np.concatenate(points), keypoint_ids=np.concatenate(numbers))
-    times = np.array([float(take.times_s[f]) for f in frames])
+    times = take.seconds(frames)
     recording.send_columns(entity, _times(frames, times), columns.partition(counts))
 
 

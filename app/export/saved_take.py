@@ -83,6 +83,7 @@ def _take(arrays: Mapping[str, NDArray]) -> Take:
             take.tracks[i].people[f] = Person2D(i, boxes[p, f], joints[p, f, :, :2], joints[p, f, :, 2], toes)
     take.camera_motion = _camera_motion(arrays, F)
     take.settings = _json(arrays, "settings")
+    take.cut_short = bool(take.settings.get("cut_short"))
     marks = _json(arrays, "marks")
     take.floor_marks = [FloorMark(int(m["frame"]), int(m["track_id"]), bool(m["left"])) for m in marks["floor"]]
     take.upright_marks = [

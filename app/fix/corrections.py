@@ -119,14 +119,9 @@ _WORDS = {kind: word for word, kind in KINDS.items()}
 assert set(KINDS.values()) == set(get_args(Correction))
 
 
-def word_of(correction: Correction) -> str:
-    """The word of its kind."""
-    return _WORDS[type(correction)]
-
-
 def to_plain(correction: Correction) -> dict[str, Any]:
     """As JSON has it."""
-    return {"kind": word_of(correction), **asdict(correction)}
+    return {"kind": _WORDS[type(correction)], **asdict(correction)}
 
 
 def from_plain(value: object) -> Correction:

@@ -49,7 +49,7 @@ class Desk:
     Args:
         take: as it was analysed, see `read_take`.
         settings: what it is lifted and placed by.
-        lifter: a memory of windows.
+        lifter: a memory of windows, empty as yet.
         fixes: corrections to begin with; they can be undone.
         start_s: where in its file the take begins.
         autosave: every change is written here, whole or not at all.
@@ -73,6 +73,7 @@ class Desk:
         self._undone: list[Correction] = []
         self.unsaved = bool(fixes.corrections)
         self.work = self._worked(fixes.corrections, None, progress)
+        self._fitted = self.work  # the last for which everybody's bones were fitted to all of their windows
 
     @property
     def can_redo(self) -> bool:
@@ -122,14 +123,15 @@ class Desk:
         return work
 
     def save(self, out: Path) -> Work:
-        """Writes the corrected poses; everybody's bones are fitted anew first, as a new analysis would.
+        """Writes the corrected poses; everybody's bones are fitted as a new analysis would, anew after changes.
 
         Raises:
             UserError: the disk refuses.
         """
         with self._guard:
-            self._lifter.forget_bodies()
-            self.work = self._worked(self.work.corrections)
+            if self.work is not self._fitted:
+                self._lifter.forget_bodies()
+                self.work = self._fitted = self._worked(self.work.corrections)
             save_poses(self.work.take, out, keep_inferred=self.settings.keep_inferred)
             self.unsaved = False
             return self.work

@@ -9,7 +9,7 @@ const plain = name => name.replaceAll("_", " ");
 let about = null, state = null, view = null, busy = false;
 let frame = 0, chosen = 0, joint = null, playing = 0;
 let stretch = null; // [first, last] frame that was marked, or null: this frame
-let seen = [], people = [];
+let seen = [], people = [], corrected = []; // the last: frames of corrections
 const pictures = new Map();
 
 async function ask(path, body) {
@@ -103,14 +103,8 @@ function mark() {
     parts.push(one);
   };
   if (stretch) add(...stretch, "stretch");
-  for (const { time_s } of state.corrections) add(frameAt(time_s));
+  for (const at of corrected) add(at);
   byId("marks").replaceChildren(...parts);
-}
-
-function frameAt(time_s) {
-  let best = 0;
-  for (let i = 1; i < about.times.length; i++) if (Math.abs(about.times[i] - time_s) < Math.abs(about.times[best] - time_s)) best = i;
-  return best;
 }
 
 // Takes over what corrections have come to.
@@ -137,9 +131,10 @@ function take(fresh) {
     button.addEventListener("click", () => exchange(id));
     byId("others").append(button);
   }
-  byId("corrections").replaceChildren(...fresh.corrections.map(({ told, time_s }) => {
+  corrected = fresh.corrections.map(({ time_s }) => nearest(about.times, time_s));
+  byId("corrections").replaceChildren(...fresh.corrections.map(({ told }, i) => {
     const item = document.createElement("li"), button = Object.assign(document.createElement("button"), { type: "button", textContent: told });
-    button.addEventListener("click", () => show(frameAt(time_s)));
+    button.addEventListener("click", () => show(corrected[i]));
     item.append(button);
     return item;
   }));

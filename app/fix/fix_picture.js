@@ -4,6 +4,13 @@
 // A joint is taken within so many pixels of a mouse, of a finger; the picture is enlarged so many times at most.
 const MOUSE_PX = 14, FINGER_PX = 26, CLOSEST = 40;
 
+// The index of the value that lies nearest to one, the first of those as near.
+function nearest(values, to) {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (Math.abs(values[i] - to) < Math.abs(values[best] - to)) best = i;
+  return best;
+}
+
 // One person in 3D, as the view asks for them.
 class Placed {
   constructor(told, color) {
@@ -59,10 +66,7 @@ class Seen {
 
   // Who they are, for a correction: by where they are in this frame, or in the nearest one that shows them.
   whose(at) {
-    let best = 0;
-    for (let i = 1; i < this.frames.length; i++) {
-      if (Math.abs(this.frames[i] - at) < Math.abs(this.frames[best] - at)) best = i;
-    }
+    const best = nearest(this.frames, at);
     return { person: this.id, time_s: about.times[this.frames[best]], at_px: Array.from(this.middles.subarray(2 * best, 2 * best + 2)) };
   }
 }

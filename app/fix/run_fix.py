@@ -51,14 +51,15 @@ class FixJob:
     apply: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.poses.suffix.lower() != ".npz" or self.written.suffix.lower() != ".npz":
-            wrong = self.poses if self.poses.suffix.lower() != ".npz" else self.written
-            raise UserError(f"Poses are kept as .npz, not {wrong.name!r}.", exit_code=2)
+        for path in (self.poses, self.written):
+            if path.suffix.lower() != ".npz":
+                raise UserError(f"Poses are kept as .npz, not {path.name!r}.", exit_code=2)
         if self.apply is not None and self.fixes is not None:
             raise UserError("--apply names the file of corrections already; leave --fixes out.", exit_code=2)
-        for path, option in ((self.written, "--out"), (self.kept, "--fixes")):
-            for source in (self.poses, self.video):
-                if path == source or same_file(path, source):
+        read = (self.poses, self.video)
+        for path, option, others in ((self.written, "--out", read), (self.kept, "--fixes", (*read, self.written))):
+            for other in others:
+                if path == other or same_file(path, other):
                     raise UserError(f"{path} would be overwritten; choose another {option}.", exit_code=2)
 
     @property
@@ -157,7 +158,7 @@ def run_fix(
                     time.sleep(_TURN_S)
         if desk.unsaved or job.apply is not None:
             save()
-        report.again = _again(job, settings)
+        report.again = _again(job)
         return report
 
 
@@ -174,7 +175,7 @@ def _part(video: Path, settings: Settings, start_s: Fraction | None = None) -> V
     )
 
 
-def _again(job: FixJob, settings: Settings) -> str:
+def _again(job: FixJob) -> str:
     """The command that draws the corrected poses; those options that the poses were made with are in their file."""
     render = default_out(job.video)
     return shlex.join(

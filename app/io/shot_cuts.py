@@ -182,12 +182,13 @@ class CutFinder:
         now_s = float(here.time_s)
         while self._usual and now_s - self._usual[0][0] > USUAL_S:
             self._usual.popleft()
-        if self._may_be_cut(here, seen[max(0, at - self.ahead) : at], seen[at + 1 :]):
+        before, after = seen[max(0, at - self.ahead) : at], seen[at + 1 :]
+        restless = _restless([*before, *after])
+        if self._may_be_cut(here, before, after, restless):
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
-            around = _restless(seen[max(0, at - self.ahead) : at] + seen[at + 1 :])
-            least = (TIMES_USUAL_WHERE_NEW if here.new > TIMES_NEW * around else TIMES_USUAL) * (usual + ALWAYS)
+            least = (TIMES_USUAL_WHERE_NEW if here.new > TIMES_NEW * restless else TIMES_USUAL) * (usual + ALWAYS)
             if here.excess >= least and not _is_caption(seen, at, self.ahead) and self._stays(seen, at, least):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
@@ -199,11 +200,10 @@ class CutFinder:
         seen = self._seen[-1 - self._undecided]
         self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.new, self.cuts, self.ahead))
 
-    def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
+    def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen], restless: float) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
-        restless = _restless([*before, *after])
         if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
             return False  # a whip pan, say
         if here.passed_over:

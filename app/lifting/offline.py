@@ -149,16 +149,15 @@ def lift_tracks(
 
     Poses in frames that are not given, carried by those around, are marked `observed=False`.
     """
-    lives = []
-    for rows in tracks.values():
-        first = min(rows)
+    begins, lives = [min(rows) for rows in tracks.values()], []
+    for first, rows in zip(begins, tracks.values(), strict=True):
         lives.append(np.zeros((max(rows) + 1 - first, 17, 3), np.float32))
         lives[-1][[frame - first for frame in rows]] = list(rows.values())
     lifted = lift_people(lifter, lives, fps=fps, progress=progress)
-    for (track_id, rows), own in zip(tracks.items(), lifted, strict=True):
+    for (track_id, rows), first, own in zip(tracks.items(), begins, lifted, strict=True):
         for i, joints in enumerate(own.joints):
             if np.isfinite(joints).all():
-                frame, width = min(rows) + i, None if own.half_width_m is None else own.half_width_m[i].copy()
+                frame, width = first + i, None if own.half_width_m is None else own.half_width_m[i].copy()
                 yield Pose3D(frame, track_id, joints.copy(), observed=frame in rows, half_width_m=width)
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.certainty import Certainty
 from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 #: What tells each angle: joints of its own side, and of the middle.
@@ -56,8 +57,7 @@ def angle_half_widths(joints: NDArray, half_width_m: NDArray, sight: NDArray) ->
         sight: (F, 3) unit vectors of the line of sight.
     """
     p = np.asarray(joints, np.float64)
-    aside = np.cross(sight, np.eye(3)[np.abs(np.nan_to_num(sight)).argmin(-1)])
-    aside /= np.maximum(np.linalg.norm(aside, axis=-1, keepdims=True), 1e-9)
+    aside = unit(np.cross(sight, np.eye(3)[np.abs(np.nan_to_num(sight)).argmin(-1)]))
     here = joint_angles(p)
     variance = {name: np.zeros(len(p)) for name in here}
     for joint in H36M:

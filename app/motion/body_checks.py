@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,7 @@ from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.models.skeletons import H36M
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Placed:
     """One person's placed motion.
 
@@ -40,6 +41,11 @@ class Placed:
     def lowest_m(self) -> NDArray:
         """(F,) height above the floor at z = 0 of the lower sole, or of what else is clearly lower."""
         return underside_of(self.world[..., 2])
+
+    @cached_property
+    def swings(self) -> tuple[NDArray, NDArray]:
+        """Seconds that legs swing and that steps take, (F,) each, see `swings`."""
+        return swings(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +164,16 @@ def swings(who: Placed) -> tuple[NDArray, NDArray]:
 
 
 def _slow_swing(who: Placed) -> NDArray:
-    return swings(who)[0]
+    return who.swings[0]
 
 
 def _fast_walk(who: Placed) -> NDArray:
-    swung, took = swings(who)
+    swung, took = who.swings
     return np.where(swung < _WALKS * took, swung, np.nan)
 
 
 def _fast_run(who: Placed) -> NDArray:
-    swung, took = swings(who)
+    swung, took = who.swings
     return np.where(swung < _WALKS * took, np.nan, swung)
 
 

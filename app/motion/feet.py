@@ -21,6 +21,7 @@ from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.runs import runs
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
 #: Heel and toe above the floor of somebody who stands: the bones' height in a foot, not the sole's.
@@ -79,7 +80,7 @@ def feet_now(joints: NDArray) -> FloatArray:
     joints = np.asarray(joints, np.float64)
     down = 1 - ((joints[..., _LEGS[:, 2], 2] - ANKLE_HEIGHT_M - 0.03) / 0.05).clip(0, 1)
     ankle_m = _room(joints, ANKLE_HEIGHT_M - SOLE_M)
-    direction = _unit(_level(joints, by_leg(joints), down * _upright(joints), ankle_m))
+    direction = unit(_level(joints, by_leg(joints), down * _upright(joints), ankle_m))
     return _points(joints, direction, ankle_m)
 
 
@@ -110,7 +111,7 @@ def foot_points(
                 own[begin:end, k] = zero_phase(time[begin:end], own[begin:end, k], _STANDING_S, degree=1)
     direction = _level(joints, own, standing * _upright(joints), ankle_m)
     direction = zero_phase(time, direction, _CALM_S, degree=1) if len(time) > 1 else direction
-    return _points(joints, _unit(direction), ankle_m)
+    return _points(joints, unit(direction), ankle_m)
 
 
 def leg_axes(joints: NDArray) -> NDArray:
@@ -119,12 +120,12 @@ def leg_axes(joints: NDArray) -> NDArray:
     Forward and down span the plane in which the knee bends; the straighter the knee, the more the hips' line tells it.
     """
     hip, knee, ankle = (joints[..., _LEGS[:, j], :] for j in range(3))
-    thigh, shank = _unit(knee - hip), _unit(ankle - knee)
-    hips = _unit(joints[..., H36M.LEFT_HIP, :] - joints[..., H36M.RIGHT_HIP, :])[..., None, :]
+    thigh, shank = unit(knee - hip), unit(ankle - knee)
+    hips = unit(joints[..., H36M.LEFT_HIP, :] - joints[..., H36M.RIGHT_HIP, :])[..., None, :]
     bent = np.cross(thigh, shank)
     # a knee that seems bent the wrong way is a straight one and an error
     left = bent - np.minimum((bent * hips).sum(-1, keepdims=True), 0) * hips + _HIPS * hips
-    left = _unit(left - (left * shank).sum(-1, keepdims=True) * shank)
+    left = unit(left - (left * shank).sum(-1, keepdims=True) * shank)
     return np.stack([np.cross(left, -shank), shank, left * _OUTWARDS], -2)
 
 
@@ -135,7 +136,7 @@ def by_leg(joints: NDArray) -> NDArray:
 
 def _upright(joints: NDArray) -> NDArray:
     """(..., 2) how much the shanks say that a foot on the floor is flat: all upright, nothing lying or kneeling."""
-    shank = _unit(joints[..., _LEGS[:, 2], :] - joints[..., _LEGS[:, 1], :])
+    shank = unit(joints[..., _LEGS[:, 2], :] - joints[..., _LEGS[:, 1], :])
     low, high = _UPRIGHT
     return ((-shank[..., 2] - low) / (high - low)).clip(0, 1)
 
@@ -158,7 +159,7 @@ def _level(joints: NDArray, direction: NDArray, flat: NDArray, ankle_m: NDArray)
     arm = np.hypot(ankle_m, ahead)
     pitch = np.arcsin((rise / arm).clip(-1, 1)) - np.arctan2(ankle_m, ahead)
     along = direction * [1, 1, 0]
-    on_floor = np.cos(pitch)[..., None] * _unit(along) - np.sin(pitch)[..., None] * [0, 0, 1]
+    on_floor = np.cos(pitch)[..., None] * unit(along) - np.sin(pitch)[..., None] * [0, 0, 1]
     # a foot that points straight down or up tells no way to lie
     flat = (flat * (np.linalg.norm(along, axis=-1) / 0.3).clip(0, 1))[..., None]
     return np.asarray((1 - flat) * direction + flat * on_floor)
@@ -172,14 +173,14 @@ def _points(joints: NDArray, direction: NDArray, ankle_m: NDArray) -> FloatArray
     ankle, length = joints[..., _LEGS[:, 2], :], _shank_m(joints)[..., None]
     left, arms = leg_axes(joints)[..., 2, :] * _OUTWARDS, np.array([-HEEL, TOE])
     for _ in range(3):
-        across = _unit(np.cross(left, direction))  # down through the sole
+        across = unit(np.cross(left, direction))  # down through the sole
         both = (ankle + ankle_m[..., None] * across)[..., None, :] + (length * arms)[..., None] * direction[
             ..., None, :
         ]
         sunk = (SOLE_M - both[..., 2]).clip(min=0)
         # what is in the floor turns out of it; where both ends are, turning does not help
         tilt = np.where(sunk.min(-1) > 0, 0, (sunk / (length * arms)).sum(-1))
-        direction = _unit(direction + tilt[..., None] * [0, 0, 1])
+        direction = unit(direction + tilt[..., None] * [0, 0, 1])
     both[..., 2] += sunk.max(-1, keepdims=True)
     return both.reshape(*joints.shape[:-2], len(FOOT), 3).astype(np.float32)
 
@@ -251,8 +252,4 @@ def combined(prior: NDArray, shown: NDArray, rays: NDArray) -> NDArray:
     A[..., 2] = -rays
     normal = np.swapaxes(A, -1, -2) @ A / _SEEN_RAD**2 + np.eye(3) / _MODEL_RAD**2
     right = np.einsum("...ki,...k->...i", A, shown) / _SEEN_RAD**2 + prior / _MODEL_RAD**2
-    return _unit(np.linalg.solve(normal, right[..., None])[..., 0])
-
-
-def _unit(v: NDArray) -> NDArray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+    return unit(np.linalg.solve(normal, right[..., None])[..., 0])

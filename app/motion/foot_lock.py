@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, LEGS, Body, stances_of
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.common.runs import runs
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 #: How long a planted foot holds the path against what 2D says, and how fast the path goes back to it without one.
@@ -238,23 +239,19 @@ def _legs_to(body: Body, target: NDArray) -> NDArray:
     joints = body.joints.copy()
     across = joints[:, H36M.LEFT_HIP] - joints[:, H36M.RIGHT_HIP]
     trunk = joints[:, H36M.THORAX] - joints[:, H36M.PELVIS]
-    forward = _unit(np.cross(across, trunk))
+    forward = unit(np.cross(across, trunk))
     for foot, (hip, knee, ankle) in enumerate(LEGS):
         thigh, shank = _leg_lengths(joints, hip, knee, ankle)
         way = target[:, foot] - body.pelvis - joints[:, hip]
         distance = np.linalg.norm(way, axis=1).clip(np.abs(thigh - shank) + 1e-4, _STRETCHED**0.5 * (thigh + shank))
-        axis = _unit(way)
+        axis = unit(way)
         bend = joints[:, knee] - joints[:, hip] + _FORWARD_M * forward
-        bend = _unit(bend - (bend * axis).sum(1, keepdims=True) * axis)
+        bend = unit(bend - (bend * axis).sum(1, keepdims=True) * axis)
         along = (thigh**2 - shank**2 + distance**2) / (2 * distance)
         out = np.sqrt((thigh**2 - along**2).clip(0))
         joints[:, knee] = joints[:, hip] + along[:, None] * axis + out[:, None] * bend
         joints[:, ankle] = joints[:, hip] + distance[:, None] * axis
     return joints
-
-
-def _unit(v: NDArray) -> NDArray:
-    return v / np.linalg.norm(v, axis=-1, keepdims=True).clip(1e-9)
 
 
 def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:

@@ -33,7 +33,7 @@ _CLEARLY_LOWER_M = 0.1
 #: A foot bears somebody whose pelvis is so much above the ankle.
 _BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
-_ANKLES = [ankle for _, _, ankle in LEGS]
+ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
 _PLANTED_M_S, _PLANTED_S = 0.45, 0.15
 #: A stance does not go on where nothing is known for so long.
@@ -77,7 +77,7 @@ class Body:
     @property
     def ankles(self) -> NDArray:
         """(F, 2, 3) left and right, in the axes of `pelvis`."""
-        return self.joints[:, _ANKLES] + self.pelvis[:, None]
+        return self.joints[:, ANKLES] + self.pelvis[:, None]
 
     @property
     def underside(self) -> NDArray:
@@ -99,14 +99,14 @@ def underside_of(height: NDArray) -> NDArray:
     Args:
         height: (..., 17) of the joints.
     """
-    sole = height[..., _ANKLES].min(-1) - ANKLE_HEIGHT_M
+    sole = height[..., ANKLES].min(-1) - ANKLE_HEIGHT_M
     other = (height[..., list(_ABOVE_GROUND_M)] - np.array([*_ABOVE_GROUND_M.values()])).min(-1)
     return np.asarray(np.where(other < sole - _CLEARLY_LOWER_M, other, sole))
 
 
 def bears(body: Body, foot: int, frames: slice) -> bool:
     """Whether a foot is under somebody in these frames, and not held up in the air; in axes with z up."""
-    return bool(np.median(body.pelvis[frames, 2] - body.ankles[frames, foot, 2]) > _BEARS_M)
+    return bool(np.median(body.joints[frames, ANKLES[foot], 2]) < -_BEARS_M)  # joints are from the pelvis
 
 
 def planted_feet(body: Body) -> NDArray:

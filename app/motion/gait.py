@@ -11,7 +11,7 @@ import numpy as np
 
 from sasmamba.app.motion.measure import WIDE, Measure, Side
 from sasmamba.app.motion.performance import Performance, View
-from sasmamba.app.motion.steps import LEAST_STEPS, Step, steps_of
+from sasmamba.app.motion.steps import LEAST_STEPS, Step
 
 #: Standard deviations on lifted motion, of other clips than are reported (benchmarks/measures.py): of when feet pass
 #: each other, against when they come down; of when a foot comes down, or leaves; of a step's length seen from the side,
@@ -46,30 +46,20 @@ class _Mean:
     count: int
 
 
-def gait(who: Performance) -> list[Measure]:
-    """Measures of walking and running, of all walks of a person together."""
-    steps = steps_of(who)
-    why_not = _why_not(who, steps)
+def gait(who: Performance, steps: Sequence[Step]) -> list[Measure]:
+    """Measures of walking and running, of all walks of a person together, by their steps, see `steps_of`."""
+    why_not = who.why_no_legs or ("" if steps else f"nobody walked: {LEAST_STEPS} long steps in a row are needed")
     span = (steps[0].begin_s, steps[-1].end_s) if steps else (float(who.time[0]), float(who.time[-1]))
     walked = _Walked(steps, who.view)
     out = []
     for name, label, side, unit, found in _ROWS:
-        mean = found(walked) if not why_not or (name == "steps" and who.legs_known.any()) else None
+        mean = found(walked) if not why_not or (name == "steps" and not who.why_no_legs) else None
         told = "" if mean is not None else why_not or "too few whole strides were seen"
         value, half, count = (
             (None, None, 0) if mean is None else (mean.value, WIDE * float(mean.sd) or None, mean.count)
         )
         out.append(Measure(who.person, "gait", name, label, side, value, unit, half, *span, count, told))
     return out
-
-
-def _why_not(who: Performance, steps: Sequence[Step]) -> str:
-    """Why there is no gait to measure; empty where there is."""
-    if not who.legs_known.any():
-        return "the legs were not seen"
-    if not steps:
-        return f"nobody walked: {LEAST_STEPS} long steps in a row are needed"
-    return ""
 
 
 def _of_side(walked: _Walked, foot: int | None) -> list[Step]:

@@ -225,11 +225,11 @@ def _floor(
     """
     feet, whose = [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
-        raised = body.turned(R, np.zeros(3))
+        raised, ankles = body.turned(R, np.zeros(3)), body.ankles
         for foot, begin, end in stances_of(rest):
             if not bears(raised, foot, slice(begin, end)):
                 continue
-            feet.append(body.ankles[begin:end, foot].mean(0) @ R.T)
+            feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)

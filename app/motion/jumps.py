@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.measure import WIDE, Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
-from sasmamba.app.motion.steps import Step, steps_of
+from sasmamba.app.motion.steps import Step
 from sasmamba.common.runs import runs
-from sasmamba.models.skeletons import H36M
 
-_ANKLES = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 _G = 9.81
 #: When toes leave the floor and when they come back the ankle is so far above where it stands: the heel has risen.
 #: Measured on jumps of five people who wore markers, see benchmarks/measures.py.
@@ -42,19 +41,16 @@ class Flight:
     drop_m: float
 
 
-def jumps(who: Performance) -> list[Measure]:
-    """How many jumps there are, and of each flight time and height."""
+def jumps(who: Performance, steps: Sequence[Step]) -> list[Measure]:
+    """How many jumps there are that are no steps of a run, and of each flight time and height."""
     span = float(who.time[0]), float(who.time[-1])
-    why_not = "" if who.view.path_known else who.view.why_not
-    if not who.legs_known.any():
-        why_not = "the legs were not seen"
-    if why_not:
+    if why_not := who.why_no_legs or who.view.why_not:
         named = (("jumps", "Jumps", ""), ("flight_time", "Flight time", "s"), ("jump_height", "Jump height", "m"))
         return [
             Measure(who.person, "jump", name, label, "both", None, unit, None, *span, 0, why_not)
             for name, label, unit in named
         ]
-    flights = flights_of(who, steps_of(who))
+    flights = flights_of(who, steps)
     out = [Measure(who.person, "jump", "jumps", "Jumps", "both", float(len(flights)), "", None, *span, len(flights))]
     frame_s = float(np.median(np.diff(who.time))) if len(who.time) > 1 else 0.0
     # an even spread over a frame has its twelfth part squared, at either end
@@ -89,18 +85,17 @@ def _rows(person: int, flight: Flight, sd: float) -> list[Measure]:
     ]
 
 
-def flights_of(who: Performance, steps: Sequence[Step] = ()) -> list[Flight]:
+def flights_of(who: Performance, steps: Sequence[Step]) -> list[Flight]:
     """Jumps of somebody whose legs are known, those between steps of a run left out, in order of time."""
     out = []
-    for begin, end in runs(who.legs_known):
-        if end - begin > 4:
-            out += _flights_in(who.time[begin:end], who.joints[begin:end], _HEEL_UP_M + who.view.early_m)
+    for part in who.stretches:
+        out += _flights_in(who.time[part], who.joints[part], _HEEL_UP_M + who.view.early_m)
     return [f for f in out if not any(s.begin_s < f.off_s and f.down_s < s.end_s for s in steps)]
 
 
 def _flights_in(time: NDArray, joints: NDArray, up_m: float) -> list[Flight]:
     """Jumps of bodies (F, 17, 3) in one stretch; ankles off the floor are so much higher than when they stand."""
-    low = zero_phase(time, joints[:, _ANKLES, 2].min(1), _CALM_S)
+    low = zero_phase(time, joints[:, ANKLES, 2].min(1), _CALM_S)
     near = np.searchsorted(time, time - _GROUND_S), np.searchsorted(time, time + _GROUND_S, side="right")
     floor = np.array([low[a:b].min() for a, b in zip(*near, strict=True)])
     out = []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
+from sasmamba.models.geometry import unit
 
 
 def rotations(take: Take, placement: Placement, frames: Sequence[int]) -> NDArray[np.float64]:
@@ -39,7 +40,7 @@ def positions(placement: Placement, frames: Sequence[int]) -> NDArray[np.float64
 def lines_of_sight(placement: Placement, frames: Sequence[int], places: NDArray) -> NDArray[np.float64]:
     """Unit vectors (F, 3), world axes, from the camera to places (F, 3) in these frames (F,)."""
     away = np.asarray(places, np.float64) - positions(placement, frames)
-    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9))
+    return unit(away)
 
 
 def pictured(take: Take, placement: Placement, track_id: int) -> tuple[list[int], NDArray] | None:

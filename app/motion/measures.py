@@ -8,6 +8,7 @@ from sasmamba.app.motion.jumps import jumps
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.standing_up import standing_up
+from sasmamba.app.motion.steps import steps_of
 
 
 def measures(who: Performance) -> list[Measure]:
@@ -15,4 +16,5 @@ def measures(who: Performance) -> list[Measure]:
 
     A group that cannot be measured at all has its rows, too, each with the reason.
     """
-    return [*gait(who), *jumps(who), *standing_up(who), *ranges_of_motion(who)]
+    steps = steps_of(who)
+    return [*gait(who, steps), *jumps(who, steps), *standing_up(who), *ranges_of_motion(who)]

@@ -116,6 +116,7 @@ def _limb_directions(take: Take, placement: Placement, track: Track) -> list[Che
     if looked is None:
         return []
     frames, pixels = looked
+    time = take.seconds(frames)
     seen, score = np.full(pixels.shape, np.nan), np.zeros(pixels.shape[:2])
     for k, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
@@ -137,11 +138,11 @@ def _limb_directions(take: Take, placement: Placement, track: Track) -> list[Che
         cross = flat[:, 0] * told[:, 1] - flat[:, 1] * told[:, 0]
         beside = np.degrees(np.abs(np.arctan2(cross, (flat * told).sum(-1))))
         # each limb by itself: two that are wrong for a moment each are no lasting error
-        own = LIMB_DIRECTION.findings(track.track_id, take.seconds(frames), np.where(clear, beside, np.nan))
+        own = LIMB_DIRECTION.findings(track.track_id, time, np.where(clear, beside, np.nan))
         for finding in own:
-            inside = (take.seconds(frames) >= finding.from_s) & (take.seconds(frames) <= finding.to_s)
+            inside = (time >= finding.from_s) & (time <= finding.to_s)
             worst[inside] = np.fmax(worst[inside], finding.value)
-    return LIMB_DIRECTION.findings(track.track_id, take.seconds(frames), worst)
+    return LIMB_DIRECTION.findings(track.track_id, time, worst)
 
 
 def _sides(take: Take, track: Track) -> list[CheckFinding]:

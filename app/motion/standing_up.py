@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.centre_of_mass import centre_of_mass
+from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.measure import WIDE, Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.motion.steps import facing
 from sasmamba.common.runs import runs
-from sasmamba.models.skeletons import H36M
 
-_ANKLES = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 #: The pelvis above the ankles as a share of the leg's length: less than the first is low, more than the second upright,
 #: and on a seat it is no lower than the third: that is the floor.
 _LOW, _UPRIGHT, _FLOOR = 0.8, 0.88, 0.25
@@ -62,20 +61,16 @@ def standing_up(who: Performance) -> list[Measure]:
         half = None if sd is None else WIDE * sd
         return Measure(who.person, "sit_to_stand", name, label, "both", value, unit, half, *when, n, why_not)
 
-    count, cycle = (
+    count, time, cycle = (
         ("times_stood_up", "Times stood up", ""),
+        ("rise_time", "Time to stand up", "s"),
         ("stand_up_cycle_time", "From one standing up to the next", "s"),
     )
-    if not who.legs_known.any():
-        why_not = "the legs were not seen"
-        return [
-            row(*count, None, None, n=0, why_not=why_not),
-            row("rise_time", "Time to stand up", "s", None, None, n=0, why_not=why_not),
-            row(*cycle, None, None, n=0, why_not=why_not),
-        ]
+    if why_not := who.why_no_legs:
+        return [row(*named, None, None, n=0, why_not=why_not) for named in (count, time, cycle)]
     rises = rises_of(who)
     out = [row(*count, float(len(rises)), None, n=len(rises))]
-    out += [row("rise_time", "Time to stand up", "s", r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
+    out += [row(*time, r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
     if len(rises) > 1:
         took = rises[-1].to_s - rises[0].to_s
         n = len(rises) - 1
@@ -85,19 +80,16 @@ def standing_up(who: Performance) -> list[Measure]:
 
 def rises_of(who: Performance) -> list[Rise]:
     """Every time that somebody whose legs are known stands up from a seat."""
-    out = []
-    for begin, end in runs(who.legs_known):
-        if end - begin > 4:
-            out += _rises_in(who.time[begin:end], who.joints[begin:end], who.leg_m)
-    return out
+    leg_m = who.leg_m
+    return [rise for part in who.stretches for rise in _rises_in(who.time[part], who.joints[part], leg_m)]
 
 
 def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
-    ankles = joints[:, _ANKLES].mean(1)
+    ankles = joints[:, ANKLES].mean(1)
     high = zero_phase(time, (joints[:, 0, 2] - ankles[:, 2]) / leg_m, _CALM_S)
     ahead = ((centre_of_mass(joints) - ankles) * facing(joints, time)).sum(1)
     ahead = zero_phase(time, ahead, _CALM_S, degree=1)
-    over = np.stack([joints[:, 0, :2], *(joints[:, ankle, :2] for ankle in _ANKLES)], 1)
+    over = np.stack([joints[:, 0, :2], *(joints[:, ankle, :2] for ankle in ANKLES)], 1)
     speed = np.linalg.norm(np.gradient(zero_phase(time, over, _CALM_S, degree=1), time, axis=0), axis=-1).max(1)
     seated = (high > _FLOOR) & (high < _LOW) & (ahead < -_BEHIND_M) & (speed < _STILL_M_S)
     for begin, end in runs(seated):

@@ -14,12 +14,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.runs import runs
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
-_ANKLES = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 #: Ankles are smoothed by so much before events are looked for, and the way the body faces by so much, since hips swing.
 _CALM_S, _FACING_S = 0.04, 0.35
 #: A step takes so long. Ankles come so far apart in one, as a share of the leg's length; in one of a turn a little.
@@ -81,9 +82,8 @@ def steps_of(who: Performance) -> list[Step]:
     """All steps of walks of at least `LEAST_STEPS`, in order of time."""
     out: list[Step] = []
     walker = _Walker(who, who.leg_m, who.sight_level, (runs(who.planted[:, 0]), runs(who.planted[:, 1])))
-    for begin, end in runs(who.legs_known):
-        if end - begin > 4:
-            out += _steps_in(walker, slice(begin, end), out[-1].walk + 1 if out else 0)
+    for part in who.stretches:
+        out += _steps_in(walker, part, out[-1].walk + 1 if out else 0)
     return out
 
 
@@ -93,15 +93,14 @@ def facing(joints: NDArray, time: NDArray) -> NDArray:
     shoulders = joints[:, H36M.LEFT_SHOULDER] - joints[:, H36M.RIGHT_SHOULDER]
     across = across + np.where(np.isfinite(shoulders), shoulders, 0)
     ahead = np.cross(across, [0.0, 0.0, 1.0])
-    ahead = zero_phase(time, ahead, _FACING_S, degree=1)
-    return np.asarray(ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-9))
+    return unit(zero_phase(time, ahead, _FACING_S, degree=1))
 
 
 def _steps_in(walker: _Walker, part: slice, number: int) -> list[Step]:
     """Steps in a stretch in which legs are known; walks are counted from a number on."""
     time, joints = walker.who.time[part], walker.who.joints[part]
     ahead = facing(joints, time)
-    place = zero_phase(time, ((joints[:, _ANKLES] - joints[:, :1]) * ahead[:, None]).sum(-1), _CALM_S)
+    place = zero_phase(time, ((joints[:, ANKLES] - joints[:, :1]) * ahead[:, None]).sum(-1), _CALM_S)
     apart = place[:, 0] - place[:, 1]
     passing = np.flatnonzero(np.diff(np.sign(apart)) != 0)
     walks: list[list[tuple[int, int]]] = [[]]
@@ -140,7 +139,7 @@ def _step(walker: _Walker, part: slice, place: NDArray, ahead: NDArray, number: 
 
 def _stands(walker: _Walker, foot: int, contact_s: float, way: int) -> NDArray | None:
     """Where (3,) a foot stands whose step ends at a contact (way 1), or from which the other's goes (way -1)."""
-    ankle, time, stances = _ANKLES[foot], walker.who.time, walker.stances[foot]
+    ankle, time, stances = ANKLES[foot], walker.who.time, walker.stances[foot]
     # none that ended earlier fits, and none that begins later
     for begin, end in stances[np.searchsorted(time[stances[:, 1] - 1], contact_s - 2 * _COMES_S[1]) :]:
         first, last = time[begin], time[end - 1]

@@ -57,7 +57,7 @@ class MoveNetPose2D(Closing):
         network: finds joints in crops.
         finder: finds people; see `movenet_networks`.
         max_people: at most so many are followed at once, 1 or more.
-        mirror: see `estimate`.
+        mirror: see `crop_network.estimate`.
         name: what a report calls it.
         threads: so many crops are looked at, and MultiPose beside them, at the same time; the answers are the same.
         soon: the first picture of all is to be out soon: small people are searched for in the frames after it.
@@ -95,14 +95,18 @@ class MoveNetPose2D(Closing):
         self._network: Network | None = network
         self._finder = finder
         self._max_people, self._mirror = max_people, mirror
-        self._followers: list[CropFollower] = []
         self._last: Frame | None = None
-        self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
         self._rotation = Rotation()
-        self._ways, self._searched_turned = (2, 1, 3), False
         self._pool = ThreadPoolExecutor(threads, "movenet") if threads > 1 else None
         self._waits, self._soon = waits, soon
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forgets everybody: nothing before tells anything of what comes."""
+        self._followers: list[CropFollower] = []
         self._searching: _Search | None = None
+        self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
+        self._ways, self._searched_turned = (2, 1, 3), False
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -112,8 +116,7 @@ class MoveNetPose2D(Closing):
         """
         last, self._last = self._last, frame
         if last is not None and begins_anew(frame, last):
-            self._followers, self._searching = [], None
-            self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
+            self._begin()
         if self._coming is not None and self._coming.done():
             self._network, self._coming = self._coming.result(), None
         now_s = float(frame.time_s)
@@ -178,27 +181,29 @@ class MoveNetPose2D(Closing):
         each = map if self._pool is None else self._pool.map
         return estimates(each, self._network, bgr, squares, mirror=self._mirror)
 
+    def _see(self, bgr: NDArray[np.uint8], square: Square, fewest: int) -> Person2D | None:
+        """Whoever is in one square."""
+        return _person(self._estimate(bgr, [square])[0], bgr, fewest)
+
     def _begin_search(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
         """Lets MultiPose find people, if it is time and it is not at it, beside the networks of the crops."""
-        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
-        early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
         if self._searching is not None:
             return False
-        turns = 0
-        if early:
-            full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
-            whole, tiles = [], self._rotation.overdue()
-            if not (tiles or full):
-                tiles = self._rotation.turn(now_s, idle=not self._followers)
-        else:
+        soon = now_s - self._changed_s < SOON_FOR_S or not self._followers or any(f.lost for f in self._followers)
+        early = now_s - self._found_s < (FIND_SOON_S if soon else FIND_S) - 1e-6
+        full = len(self._followers) >= self._max_people and not any(f.small for f in self._followers)
+        whole, turns, tiles = [], 0, self._rotation.overdue()
+        if not early:
             first, self._found_s = self._found_s == -np.inf, now_s
             # where most are not upright, newcomers may be so, too, or not
             turns = 0 if self._searched_turned else self._usual_turns()
             self._searched_turned = turns != 0
-            whole, tiles = [self._run(find_turned, self._finder, bgr, turns)], self._rotation.overdue()
+            whole = [self._run(find_turned, self._finder, bgr, turns)]
             if first:
-                tiles = self._rotation.begin(bgr, now_s, put_off=self._soon)
-                tiles, self._soon = tiles if self._waits else (), False
+                every = self._rotation.begin(bgr, now_s, put_off=self._soon)
+                tiles, self._soon = every if self._waits else (), False
+        elif not (tiles or full):
+            tiles = self._rotation.turn(now_s, idle=not self._followers)
         if not (whole or tiles):
             return False
         small = [self._run(find_small_people, self._finder, bgr, tile) for tile in tiles]
@@ -234,7 +239,7 @@ class MoveNetPose2D(Closing):
             turns = other_turns(follower.person, square.turns)
             if follower.lost or turns == square.turns or now_s - follower.asked_s < TURN_AGAIN_S:
                 continue
-            seen = _person(self._estimate(bgr, [replace(square, turns=turns)])[0], bgr, STAY)
+            seen = self._see(bgr, replace(square, turns=turns), STAY)
             if seen is not None and _is_better(seen, follower.person):
                 follower.turn(seen, turns)
             else:
@@ -246,13 +251,13 @@ class MoveNetPose2D(Closing):
         """Whoever is in a square, as it is turned or, if that shows them better, otherwise; how it is turned then; and
         whether they were seen in that one only."""
         turns = square.turns
-        person = _person(self._estimate(bgr, [square])[0], bgr, fewest)
+        person = self._see(bgr, square, fewest)
         other = (turns + 2) % 4 if person is None else other_turns(person, turns)
         if other == turns or (person is None and now_s - self._asked_s < TURN_AGAIN_S):
             return person, turns, False
         if person is None:
             self._asked_s = now_s
-        seen = _person(self._estimate(bgr, [replace(square, turns=other)])[0], bgr, fewest)
+        seen = self._see(bgr, replace(square, turns=other), fewest)
         if seen is None or (person is not None and not _is_better(seen, person)):
             return person, turns, False
         return seen, other, person is None
@@ -289,19 +294,18 @@ class MoveNetPose2D(Closing):
                 continue
             square = replace(square, turns=upright_turns(rough, search.turns))
             person, turns, turned = self._look(bgr, square, JOIN_SMALL if small else JOIN, now_s)
-            if person is not None and (small or turned or search.turns) and not _is_distinct(person):
+            if person is None or ((small or turned or search.turns) and not _is_distinct(person)):
                 continue
             # The crop's own joints may show somebody else, who stands in the middle of it, or a part of them.
-            if person is not None and not any(
-                same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers
-            ):
-                if not small:
-                    self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
-                if giving_way in self._followers:
-                    self._followers.remove(giving_way)
-                self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None, turns))
-                shown.append((self._followers[-1], rough if not self._waits else person))
-                self._changed_s = now_s
+            if any(same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers):
+                continue
+            if not small:
+                self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
+            if giving_way in self._followers:
+                self._followers.remove(giving_way)
+            self._followers.append(CropFollower(person, now_s, self._rotation.round_s if small else None, turns))
+            shown.append((self._followers[-1], rough if not self._waits else person))
+            self._changed_s = now_s
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ SIDES = {"thunder": 256, "lightning": 192}
 #: crop), and MultiPose makes several people of one where its heads do, since neighbouring cells are often equal then.
 QUANTISED = {"thunder": True, "multipose": False}
 #: Pictures that speed is measured on.
-_SIZES = {"thunder": (256, 256), "multipose": (288, 512)}
+_SIZES = {"thunder": (SIDES["thunder"], SIDES["thunder"]), "multipose": (288, 512)}
 #: The published graph stops at 6 people and its users at scores of 0.25; here more people, and less sure ones, are
 #: found, and whoever asks decides.
 MOST_PEOPLE, PERSON_SCORE = 20, 0.15

@@ -63,9 +63,9 @@ def other_turns(person: Person2D, turns: int) -> int:
     return wanted
 
 
-def sureness(person: Person2D | None) -> float:
-    """The mean score of all joints, 0 of nobody."""
-    return 0.0 if person is None else float(person.score.mean())
+def sureness(person: Person2D) -> float:
+    """The mean score of all joints."""
+    return float(person.score.mean())
 
 
 def find_turned(network: Finder, bgr: NDArray[np.uint8], turns: int) -> list[tuple[Person2D, float]]:

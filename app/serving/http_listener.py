@@ -10,6 +10,7 @@ import socketserver
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -127,7 +128,7 @@ def _hang_up(request: socket.socket) -> None:
         request.shutdown(socket.SHUT_RDWR)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler, ABC):
     """Reads one request within the limits and asks the gate; whoever passes gets to `respond`.
 
     Attributes:
@@ -143,9 +144,9 @@ class Handler(BaseHTTPRequestHandler):
     command = ""
     head = rest = b""
 
+    @abstractmethod
     def respond(self, path: str) -> None:
         """Answers a request for a path, without its query, that the gate has let in."""
-        raise NotImplementedError
 
     def handle(self) -> None:
         try:

@@ -17,6 +17,7 @@ from helpers_cli import command, left_in, one_sentence, start, walker_2d
 from helpers_fix import clip_and_poses, saved, walkers, whose
 from helpers_video import write_video
 
+from sasmamba.app.export.poses import save_poses
 from sasmamba.app.export.saved_take import read_take
 from sasmamba.app.fix.corrections import DeletePerson, ExchangeSides, FootOnFloor, MoveJoint, Whose, to_plain
 from sasmamba.app.fix.fixes_file import new_fixes, read_fixes, write_fixes
@@ -99,6 +100,7 @@ def test_corrections_for_a_new_number_and_those_that_do_not_apply(tmp_path: Path
         (["clip.mp4", "poses.npz", "--apply", "bad.json", "--fixes", "a.json"], "leave --fixes out", 2),
         (["clip.mp4", "poses.npz", "--out", "poses.npz"], "poses.npz would be overwritten; choose another --out", 2),
         (["clip.mp4", "poses.npz", "--fixes", "clip.mp4"], "clip.mp4 would be overwritten; choose another --fixes", 2),
+        (["clip.mp4", "poses.npz", "--fixes", "poses_fixed.npz"], "overwritten; choose another --fixes", 2),
         (["clip.mp4", "poses.npz", "--out", "a.json"], "Poses are kept as .npz, not 'a.json'", 2),
         (["clip.mp4", "none.npz"], "none.npz does not exist", 2),
         (["clip.mp4", "old.npz"], "old.npz lacks keypoints_coco17", 1),
@@ -194,6 +196,21 @@ def test_poses_that_were_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_fixes(new_fixes(video, take.meta, corrections_of(take)), tmp_path / "a.json")
     assert command("fix", video, tmp_path / "r.npz", "--apply", tmp_path / "a.json", "-q").code == 0
     assert np.isfinite(np.load(tmp_path / "r_fixed.npz")["joints3d"]).all()
+
+
+def test_poses_of_a_run_that_was_stopped(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip.mp4", 2 * FRAMES, size=(320, 240), fps=25)
+    take = walkers(FRAMES)
+    first = saved(take, tmp_path / "poses.npz")
+    take.settings["cut_short"] = True
+    save_poses(take, first)
+    again = tmp_path / "again.npz"
+    result = command(video, "--from-poses", first, "--save-poses", again, "-o", tmp_path / "r.mp4", "-q")
+    assert result.code == 0, result.err  # it is not this run that was stopped
+    write_fixes(new_fixes(video, take.meta, corrections_of(take)), tmp_path / "a.json")
+    result = command("fix", video, again, "--apply", tmp_path / "a.json")
+    assert result.code == 0, result.err
+    assert json.loads(str(np.load(tmp_path / "again_fixed.npz")["settings"]))["cut_short"]
 
 
 def test_nobody_to_correct(tmp_path: Path) -> None:

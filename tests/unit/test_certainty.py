@@ -273,7 +273,7 @@ def test_plots_of_unseen_legs_are_blank_and_bands_are_there_only_where_the_lifte
     take, placement = seen_take(120)
     without_legs(take, range(30, 120))
     (motion,) = motions(take, placement)
-    assert np.isnan(motion.angle_bands()["left_elbow_flexion"]).all()
+    assert np.isnan(motion.angle_bands["left_elbow_flexion"]).all()
     knee = motion.angles()["left_knee_flexion"]
     assert np.isfinite(knee[:59]).all()
     assert np.isnan(knee[61:]).all()
@@ -285,6 +285,6 @@ def test_plots_of_unseen_legs_are_blank_and_bands_are_there_only_where_the_lifte
     for f, pose in take.tracks[1].poses.items():
         take.tracks[1].poses[f] = replace(pose, half_width_m=np.full((17, 2), 0.01, np.float32))
     (motion,) = motions(take, placement)
-    band = motion.angle_bands()
+    band = motion.angle_bands
     assert np.isfinite(band["left_elbow_flexion"]).all()
     assert np.isnan(band["left_knee_flexion"][61:]).all()

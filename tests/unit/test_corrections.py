@@ -34,7 +34,7 @@ from sasmamba.app.fix.fixes_file import Fixes, read_fixes, write_fixes
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.lives import lift_take
 from sasmamba.app.motion.placing import place
-from sasmamba.app.take import Take
+from sasmamba.app.take import Take, Track
 from sasmamba.app.types import FloorMark, UprightMark, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import COCO, COCO_MIRROR
@@ -224,7 +224,7 @@ def test_one_who_got_two_numbers_is_one_again() -> None:
     take = walkers(11)
     later = {f: replace(p, track_id=3) for f, p in take.tracks[1].people.items() if f > 6}
     take.tracks[1].people = {f: p for f, p in take.tracks[1].people.items() if f < 5}
-    take.tracks[3] = type(take.tracks[1])(3, later)
+    take.tracks[3] = Track(3, later)
     done = after(take, ExchangePeople(whose(take, 1, 4), whose(take, 3, 8), 0.2, 0.4))
     assert sorted(done.tracks) == [1, 2]
     assert list(done.tracks[1].people) == [0, 1, 2, 3, 4, 7, 8, 9, 10]
@@ -239,10 +239,8 @@ def test_a_person_is_deleted() -> None:
 def test_a_new_analysis_may_number_people_otherwise() -> None:
     take, other = walkers(11), walkers(11, seed=1)
     other.tracks = {
-        {1: 7, 2: 4}[i]: type(track)(
-            {1: 7, 2: 4}[i], {f: replace(p, track_id={1: 7, 2: 4}[i]) for f, p in track.people.items()}
-        )
-        for i, track in other.tracks.items()
+        new: Track(new, {f: replace(p, track_id=new) for f, p in other.tracks[i].people.items()})
+        for i, new in ((1, 7), (2, 4))
     }
     assert sorted(after(other, DeletePerson(whose(take, 2, 5), 0, 9)).tracks) == [7]
 

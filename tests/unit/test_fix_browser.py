@@ -271,4 +271,3 @@ def test_a_server_that_has_ended_is_told(tmp_path: Path) -> None:
         server.__exit__(None, None, None)
         press(window, "s")
         window.until("return /has ended/.test(document.getElementById('status').textContent)", 20)
-        server._listener.shutdown = lambda: None  # type: ignore[method-assign]

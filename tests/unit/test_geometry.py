@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers_motion import walker
 
-from sasmamba.models.geometry import bones_of, facing_rotation, joints_of
+from sasmamba.models.geometry import bones_of, facing_rotation, joints_of, unit
 from sasmamba.models.skeletons import H36M, H36M_PARENTS, coco17_to_h36m17
 
 KINDS = [pytest.param(np.asarray, id="arrays"), pytest.param(torch.from_numpy, id="tensors")]
@@ -64,3 +64,9 @@ def test_joints_are_derived_alike_from_arrays_and_tensors(dims: int) -> None:
     np.testing.assert_array_equal(got_score.numpy(), want_score)
     with pytest.raises(ValueError, match="want"):
         coco17_to_h36m17(torch.zeros(3, 16, 2), torch.zeros(3, 16))
+
+
+def test_unit_vectors() -> None:
+    vectors = np.array([[3.0, 0, 4], [0, 0, 0], [np.nan, 0, 1]])
+    np.testing.assert_allclose(unit(vectors), [[0.6, 0, 0.8], [0, 0, 0], [np.nan] * 3])
+    assert unit(vectors.astype(np.float32)).dtype == np.float32

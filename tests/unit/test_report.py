@@ -1,4 +1,4 @@
-"""The page of a clip: parsed by a plain HTML parser, its data against the take, and used in a real browser."""
+"""The page of a clip: parsed by a plain HTML parser, and its data against the take."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import hashlib
 import json
 import os
 import signal
-import time
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers_browser import Browser, browser, browser_here
 from helpers_cli import Walker2D, command, left_in, walker_2d
 from helpers_video import write_video
 from numpy.typing import NDArray
@@ -27,18 +23,15 @@ from test_exports import scene, tumbling, walking
 from sasmamba.app.config import Job, Settings
 from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import Outcome, motions
-from sasmamba.app.export.report import findings, page
+from sasmamba.app.export.report import page
 from sasmamba.app.export.report.plots import lone, shaded, thinned, unwound
 from sasmamba.app.io.gif import GifSink
 from sasmamba.app.io.mp4 import Mp4Sink
-from sasmamba.app.motion.footing import Footing
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.pipeline import run
 from sasmamba.app.take import Take
-from sasmamba.app.types import Person2D
 from sasmamba.common.errors import UserError
 from sasmamba.models.angles import ANGLES, joint_angles
-from sasmamba.models.skeletons import H36M
 
 WICKED = "</script><script>alert(1)</script>\"'&<b>\n\u202e.mp4"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -229,84 +222,6 @@ def test_a_full_disk_leaves_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert left_in(tmp_path) == ["clip.mp4"]
 
 
-def person_2d(**change: object) -> Person2D:
-    """Somebody in the middle of a picture of 640×480, 200 pixels high, every joint found."""
-    joints = np.stack([np.linspace(280, 360, 17), np.linspace(140, 340, 17)], 1).astype(np.float32)
-    person = Person2D(1, np.array([280, 140, 360, 340], np.float32), joints, np.full(17, 0.9, np.float32))
-    return replace(person, **change)  # type: ignore[arg-type]
-
-
-def all_seen(world: NDArray, person: Person2D | None = None) -> tuple[Take, Placement]:
-    take, placement = scene({1: world}, fps=Fraction(30))
-    take.tracks[1].people = dict.fromkeys(range(len(world)), person or person_2d())
-    take.detection_frames = list(range(take.frames))
-    return take, replace(placement, before=Footing(10, 0, 0.5), after=Footing(5, 0, 0.5))
-
-
-def sitting(frames: int) -> NDArray:
-    """Somebody on a chair: thighs level, shanks hanging. `walking` faces +x."""
-    world = walking(frames)
-    for side in ("LEFT", "RIGHT"):
-        hip = world[:, H36M[f"{side}_HIP"]]
-        world[:, H36M[f"{side}_KNEE"]] = hip + np.array([0.45, 0, 0])
-        world[:, H36M[f"{side}_ANKLE"]] = hip + np.array([0.45, 0, -0.44])
-    return world
-
-
-def cases() -> dict[str, tuple[Take, Placement, str]]:
-    low = np.full(17, 0.4, np.float32)
-    wrist = np.full(17, 0.9, np.float32)
-    wrist[9] = 0.1
-    edge = person_2d().joints_px.copy()
-    edge[15] = [300, 479]
-    gone = all_seen(walking(60))
-    for f in range(20, 40):
-        del gone[0].tracks[1].people[f]
-    tilt = np.radians(40)
-    steep = np.array([[1, 0, 0], [0, -np.sin(tilt), np.cos(tilt)], [0, -np.cos(tilt), -np.sin(tilt)]], np.float32)
-    fine = all_seen(walking(60))
-    return {
-        "low scores": (*all_seen(walking(60), person_2d(score=low)), "2D joints are unsure in 100% of the frames"),
-        "a lost joint": (*all_seen(walking(60), person_2d(score=wrist)), "left wrist in 100% of the frames"),
-        "cropped": (*all_seen(walking(60), person_2d(joints_px=edge)), "cut off by the picture's edge in 100%"),
-        "small": (*all_seen(walking(60), person_2d(box_px=np.array([0, 0, 9, 60], np.float32))), "60 pixels high"),
-        "gap": (*gone, "not seen in 33% of the frames between the first and the last, at most 0.7 s on end"),
-        "brief": (*all_seen(walking(12)), "seen for only 0.4 s (less than 1 s)"),
-        "sitting": (*all_seen(sitting(60)), "sits or squats in 100% of the frames"),
-        "steep": (fine[0], replace(fine[1], R_world_cam=steep), "The camera looks down by 40° (more than 30°)"),
-        "no standing": (fine[0], replace(fine[1], after=Footing(0, 0, 0.02)), "A foot stands in only 2% of the frames"),
-        "skating": (fine[0], replace(fine[1], after=Footing(31, 0, 0.5)), "Planted feet slide by 31 cm/s"),
-    }
-
-
-@pytest.mark.parametrize("name", cases())
-def test_what_is_warned_of(name: str) -> None:
-    take, placement, sentence = cases()[name]
-    (found,) = findings.warnings(take, placement, motions(take, placement))
-    assert sentence in found
-
-
-def test_nothing_is_warned_of_without_cause(tmp_path: Path) -> None:
-    take, placement = all_seen(walking(60))
-    assert findings.warnings(take, placement, motions(take, placement)) == []
-    assert "None of the checks found cause to" in written(tmp_path, take, placement).visible
-
-
-def test_figures_of_an_even_walk() -> None:
-    """1.5 m/s along a line, seen in every third frame, and not at all for five detection frames."""
-    world = np.repeat(walking(1), 91, 0)
-    world[..., 0] += (np.arange(91) * 1.5 / 30)[:, None]
-    take, placement = all_seen(world)
-    take.pose2d_every, take.detection_frames = 3, list(range(0, 91, 3))
-    take.tracks[1].people = {f: person_2d() for f in take.detection_frames if not 30 <= f <= 42}
-    (motion,) = motions(take, placement)
-    told = findings.figures(take, motion)
-    assert (told.seen, told.filled_in, told.missing) == (91 - 17, 17, 0)  # frames 28 to 44
-    assert told.longest_gap_s == pytest.approx(17 / 30)
-    assert (told.speed_m_s, told.top_m_s, told.path_m) == pytest.approx((1.5, 1.5, 4.5))
-    assert (told.score, told.height_px) == pytest.approx((0.9, 200))
-
-
 def test_long_curves_keep_their_peaks_and_gaps() -> None:
     t = np.arange(100_000) / 30
     values = np.sin(t)
@@ -384,174 +299,3 @@ def test_ctrl_c_while_drawing_keeps_a_shorter_render_and_a_page(clip: Path) -> N
     told = Page(clip.with_name("r.html").read_text())
     assert f"the render has {report.written} of 20 frames" in told.visible
     assert len(seconds(told)) == 20
-
-
-needs_browser = pytest.mark.skipif(not browser_here(), reason="chromium and its chromedriver are not installed")
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    with browser() as window:
-        yield window
-
-
-def drawn(window: Browser) -> NDArray:
-    """The 3D view's pixels, small, after it has been drawn."""
-    return np.array(
-        window.run("""
-        view.paint();
-        const small = document.createElement("canvas");
-        small.width = 160; small.height = 90;
-        const pen = small.getContext("2d");
-        pen.drawImage(document.getElementById("view"), 0, 0, 160, 90);
-        return Array.from(pen.getImageData(0, 0, 160, 90).data);
-    """)
-    ).reshape(90, 160, 4)[..., :3]
-
-
-def differ(a: NDArray, b: NDArray) -> float:
-    """Share of pixels that differ."""
-    return float((np.abs(a - b).max(-1) > 24).mean())
-
-
-@needs_browser
-def test_in_a_browser(tmp_path: Path, window: Browser) -> None:
-    take, placement = scene({1: walking(60), 2: walking(60) + np.array([0, 1.5, 0])}, fps=Fraction(30))
-    outcome = replace(render_of(take, tmp_path / "clip.mp4"), title=WICKED)
-    (path,) = export_motion(take, placement, tmp_path / "<i> & 100%#", ["html"], outcome)
-    (tmp_path / "clip.mp4").unlink()  # the page holds it
-    window.requests(), window.complaints()
-    window.open(path)
-    window.until("return ready && video && video.readyState >= 3")
-    at_first = drawn(window)
-
-    # turning, by mouse, by finger, by key; zoom; away with one person
-    window.drag("#view", 120, 0)
-    turned = drawn(window)
-    assert differ(at_first, turned) > 0.01
-    window.drag("#view", -90, 30, finger=True)
-    by_finger = drawn(window)
-    assert differ(turned, by_finger) > 0.01
-    window.run("document.getElementById('view').focus()")
-    window.press("\ue012")  # arrow to the left
-    by_key = drawn(window)
-    assert differ(by_finger, by_key) > 0.002
-    window.press("+")
-    assert differ(by_key, drawn(window)) > 0.002
-    window.press("0")
-    assert differ(at_first, drawn(window)) == 0
-    window.run("document.querySelector('#people input').click()")
-    assert differ(at_first, drawn(window)) > 0.002
-    window.run("document.querySelector('#people input').click()")
-
-    # a frame sought is the frame shown, in the video, too: its grey says which
-    for frame in (17, 59, 3):
-        window.run(
-            "const s = document.getElementById('scrub'); s.value = arguments[0];s.dispatchEvent(new Event('input'))",
-            frame,
-        )
-        window.until("return !video.seeking && video.readyState >= 2")
-        grey = window.run("""const c = document.createElement("canvas"); c.width = c.height = 8;
-            const p = c.getContext("2d"); p.drawImage(video, 0, 0, 8, 8); return p.getImageData(4, 4, 1, 1).data[0]""")
-        assert abs(grey - grey_of(frame)) <= 8
-        assert window.run("return frame") == frame
-        # a plot in view tells its angle there; those out of view are left alone
-        angles = [joint_angles(walking(60))[f"{side}_knee_flexion"][frame] for side in ("left", "right")]
-        window.run("document.querySelectorAll('figure output')[2].scrollIntoView()")
-        window.until(
-            "return document.querySelectorAll('figure output')[2].textContent === "
-            + json.dumps("left {:.0f}°, right {:.0f}°".format(*angles), ensure_ascii=False)
-        )
-
-    # playing moves both, in step, and stops at the end
-    still = drawn(window)
-    window.press(" ")
-    assert window.until("return frame >= 20 ? [frame, Math.floor(video.currentTime * 30 + .01)] : null")
-    window.run("stop()")
-    shown, played = window.run("show(video.currentTime); return [frame, Math.floor(video.currentTime * 30 + .001)]")
-    assert abs(shown - played) <= 1
-    assert differ(still, drawn(window)) > 0.005
-    window.press(" ")
-    window.until("return !playing && frame === 59")
-
-    # a click in a plot goes there
-    window.run("document.querySelector('.plot').scrollIntoView({block: 'center'})")
-    window.drag(".plot", 0, 0)
-    assert abs(window.run("return frame") - 60 * (0.5 - 0.1) / 0.88) <= 1.5
-
-    addresses = window.requests()
-    assert addresses[0] == path.resolve().as_uri()
-    assert [a for a in addresses[1:] if not a.startswith(("blob:", "data:"))] == []
-    assert window.complaints() == []
-    assert window.run("return document.title").startswith("</script><script>alert(1)")
-
-
-@needs_browser
-def test_in_a_browser_without_a_whole_video(tmp_path: Path, window: Browser) -> None:
-    """The render ends early, lies beside the page, or is missing: the 3D view plays on, by its own clock."""
-    take, placement = scene({1: walking(30)}, fps=Fraction(30))
-    outcome = render_of(take, tmp_path / "a b#ü.mp4", 10)
-    page.write_page(tmp_path / "p.html", take, placement, motions(take, placement), outcome, embed_at_most=10)
-    window.complaints()
-    window.open(tmp_path / "p.html")
-    window.until("return ready && video && video.readyState >= 3")
-    window.run("play()")
-    window.until("return !playing && frame === 29")
-    assert window.complaints() == []
-    outcome.render.unlink()  # type: ignore[union-attr]
-    window.open(tmp_path / "p.html")
-    window.until("return ready && video === null")
-    assert "cannot be played" in window.run("return document.getElementById('render-note').textContent")
-    begin = time.monotonic()
-    window.run("document.getElementById('speed').value = '2'; play()")
-    window.until("return !playing && frame === 29")
-    assert time.monotonic() - begin > 0.4
-    window.complaints()  # the missing file
-    take.tracks.clear()
-    nobody = Placement(placement.R_world_cam, {}, {}, 60.0)
-    window.open(export_motion(take, nobody, tmp_path / "none", ["html"])[0])
-    window.until("return ready")
-    window.run("play()")
-    window.until("return !playing && frame === 29")
-    assert window.complaints() == []
-
-
-@needs_browser
-def test_in_a_browser_on_a_phone_and_in_the_dark(tmp_path: Path, window: Browser) -> None:
-    take, placement = scene({i: walking(30) for i in range(1, 6)}, fps=Fraction(30))
-    outcome = replace(render_of(take, tmp_path / "clip.mp4"), title="a" * 120)
-    window.open(export_motion(take, placement, tmp_path / "clip", ["html"], outcome)[0])
-    window.until("return ready")
-    window.devtools("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
-    try:
-        for scheme, dark in (("light", False), ("dark", True)):
-            window.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-            wide = window.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0
-            ground = window.picture()[5, 5].mean()
-            assert (ground < 60) == dark
-            ink, paper, accent = window.run("""const s = getComputedStyle(document.documentElement);
-                return ["--dim", "--card", "--accent"].map(n => s.getPropertyValue(n).trim())""")
-            assert contrast(ink, paper) >= 4.5
-            assert contrast(paper, accent) >= 4.5  # letters on the play button
-            for line in window.run("""const s = getComputedStyle(document.documentElement);
-                return ["--left", "--right", "--middle"].map(n => s.getPropertyValue(n).trim())"""):
-                assert contrast(line, paper) >= 3  # WCAG 2.2, 1.4.11: what is drawn
-        unnamed = window.run("""const all = document.querySelectorAll("button, input, select, canvas, video, svg");
-            return [...all].filter(e => !(e.getAttribute("aria-label") || e.textContent.trim() || e.closest("label")))
-                .map(e => e.outerHTML)""")
-        assert unnamed == []
-    finally:
-        window.devtools("Emulation.clearDeviceMetricsOverride")
-
-
-def contrast(a: str, b: str) -> float:
-    """Contrast of two colours, #rrggbb (WCAG 2.2, relative luminance)."""
-
-    def luminance(color: str) -> float:
-        parts = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)

@@ -155,11 +155,11 @@ class TestInTheBackend:
         whole, network = world.finder, world.network()
         small = figure(485, 255, 80)
 
-        def finder(rgb: np.ndarray) -> list:
-            if rgb.shape[0] > 400:
-                found = whole(rgb)
+        def finder(bgr: np.ndarray) -> list:
+            if bgr.shape[0] > 400:
+                found = whole(bgr)
                 return [] if late and len(world.finds) == 1 else found
-            corner = rgb[0, 0, :2] * np.array([4, 2])
+            corner = bgr[0, 0, :0:-1] * np.array([4, 2])
             # a box so wide that it alone tells nothing
             box = small.box_px + np.float32([-70, 0, 70, 0]) - np.tile(corner, 2)
             return [(np.column_stack([small.joints_px - corner, small.score]), box, 0.9)] if box.min() > 0 else []

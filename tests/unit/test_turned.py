@@ -13,7 +13,7 @@ from sasmamba.app.pose2d import movenet
 from sasmamba.app.pose2d.movenet import FIND_TURNED_S, MoveNetPose2D
 from sasmamba.app.pose2d.squares import Square, turned_back
 from sasmamba.app.pose2d.turned import LEANS_DEG, POOR, find_turned, other_turns, upright_turns
-from sasmamba.app.types import Frame, Person2D
+from sasmamba.app.types import Cut, Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
 
@@ -84,8 +84,8 @@ class TestLeadingBack:
         person = leaning(-90 * turns)  # upright in the picture before it was turned, and so to the finder
         bgr = np.zeros((600, 1000, 3), np.uint8)
 
-        def finder(rgb: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
-            high, wide = rgb.shape[:2]
+        def finder(shown: np.ndarray) -> list[tuple[FloatArray, FloatArray, float]]:
+            high, wide = shown.shape[:2]
             assert (wide, high) == ((600, 1000) if turns % 2 else (1000, 600))
             ways = ((lambda x, y: (x, y)), (lambda x, y: (y, 1000 - x)), (lambda x, y: (1000 - x, 600 - y)))
             way = (*ways, lambda x, y: (600 - y, x))[turns]
@@ -167,3 +167,14 @@ class TestStage:
         turned = [turns for turns in searched if turns]
         assert turned[:3] == [2, 1, 3]
         assert len(turned) == pytest.approx(3 + seconds / FIND_TURNED_S, abs=1)
+
+    def test_every_shot_is_searched_in_the_same_order(self, searched: list[int]) -> None:
+        """It began with whichever way was the next when the shot before it ended."""
+        world = World()
+        eyes = MoveNetPose2D(world.network(), world.finder)
+        for t in range(40):  # a second and a bit, in which one more way had its turn
+            eyes(world.frame(t))
+        searched.clear()
+        shown = world.frame(40)
+        eyes(replace(shown, cut=Cut(40, shown.time_s)))
+        assert searched == [0, 2, 1, 3]

@@ -16,6 +16,7 @@ from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.angle_bands import angle_states
 from sasmamba.app.motion.certainty import Certainty
 from sasmamba.app.motion.measure import Measure, Side
+from sasmamba.app.motion.performance import Performance
 from sasmamba.app.take import Take
 from sasmamba.models.angles import ANGLES, Angle
 
@@ -26,25 +27,31 @@ _FEET_UNSEEN = (
 )
 
 
-def angles(take: Take, people: list[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
+def angles(
+    take: Take,
+    people: list[PersonMotion],
+    performed: Mapping[int, Performance],
+    measured: Mapping[int, Sequence[Measure]],
+) -> str:
     """The joint angles of everybody, as a table and over time, and buttons that save them.
 
     Args:
         take: what they are of.
         people: of the take.
+        performed: everybody's angles and their bands, by track id.
         measured: everybody's measures, by track id.
     """
     if not people:
         return ""
     until_s = float(take.times_s[-1]) + 1 / float(take.meta.fps)
-    time, box = np.array([float(t) for t in take.times_s]), ",".join(map(str, BOX))
+    time, box = take.seconds(), ",".join(map(str, BOX))
     parts = [
         '<section class="angles" aria-label="Joint angles"><h2>Joint angles</h2>'
         '<fieldset class="choices" id="angle-stretch"><legend>Table over this time</legend></fieldset>'
     ]
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
-        drawn = angle_plots(_curves(take, motion, time, until_s))
+        drawn = angle_plots(_curves(take, motion, performed[motion.track_id], time, until_s))
         shown = [a for a in ANGLES if a.name != "ankle_dorsiflexion" or motion.feet_seen.any()]
         plots = "\n".join(
             f'<figure data-person="{motion.track_id}" data-angle="{ANGLES.index(angle)}"><figcaption>'
@@ -117,14 +124,14 @@ def _legend(motion: PersonMotion) -> str:
     return f'<p class="legend">{legend}</p>'
 
 
-def _curves(take: Take, motion: PersonMotion, time: NDArray, until_s: float) -> Curves:
+def _curves(take: Take, motion: PersonMotion, performed: Performance, time: NDArray, until_s: float) -> Curves:
     def whole(values: NDArray, empty: float | bool) -> NDArray:
         out = np.full(take.frames, empty)
         out[motion.frame] = values
         return out
 
-    angles = {name: whole(values, np.nan) for name, values in motion.angles().items()}
-    bands = {name: whole(values, np.nan) for name, values in motion.angle_bands().items()}
+    angles = {name: whole(values, np.nan) for name, values in performed.angles.items()}
+    bands = {name: whole(values, np.nan) for name, values in performed.bands.items()}
     inferred = {name: whole(s == Certainty.INFERRED, False) for name, s in angle_states(motion.states).items()}
     missing, filled = whole(~motion.posed, True), whole(~sighted(take, motion), False)
     name = f"person {motion.track_id}"

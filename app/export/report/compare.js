@@ -41,6 +41,11 @@ function averaged(cycles) {
   return { mean, sd, n };
 }
 
+// From where to where a mean goes, for people.
+function rangeOf({ mean }) {
+  return `${told(Math.min(...mean))}° to ${told(Math.max(...mean))}°`;
+}
+
 function drawing(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -58,7 +63,7 @@ function cyclePlot(label, both) {
   const x = k => left + (width - left - right) * k / 100, y = v => top + (height - top - bottom) * (high - v) / (high - low);
   const path = row => row.map((v, k) => `${k ? "L" : "M"}${x(k).toFixed(1)} ${y(v).toFixed(1)}`).join("");
   const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "cycle",
-    "aria-label": `${label}: ${both.map((one, k) => `${k ? "second" : "first"} ${one ? `${told(Math.min(...one.mean))}° to ${told(Math.max(...one.mean))}°` : "unknown"}`).join(", ")}` });
+    "aria-label": `${label}: ${both.map((one, k) => `${k ? "second" : "first"} ${one ? rangeOf(one) : "unknown"}`).join(", ")}` });
   for (let v = low; v <= high; v += step) {
     svg.append(drawing("line", { x1: left, x2: width - right, y1: y(v), y2: y(v), class: "grid" }),
       drawing("text", { x: left - 5, y: y(v) + 4, "text-anchor": "end" }, `${told(v)}°`));
@@ -185,8 +190,7 @@ class Comparison {
       row.append(head);
       const differences = a && b ? PERCENT.map(k => b.mean[k] - a.mean[k]) : null;
       const worst = differences && differences.reduce((at, d, k) => Math.abs(d) > Math.abs(differences[at]) ? k : at, 0);
-      const range = one => one ? `${told(Math.min(...one.mean))}° to ${told(Math.max(...one.mean))}°` : "–";
-      for (const text of [range(a), range(b),
+      for (const text of [a ? rangeOf(a) : "–", b ? rangeOf(b) : "–",
         differences ? `${told(differences.reduce((x, y) => x + y, 0) / differences.length, 1)}°` : "–",
         differences ? `${told(differences[worst], 1)}°` : "–", differences ? `${worst} %` : "–"]) {
         const td = row.insertCell();

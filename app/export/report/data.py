@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.contacts import contacts, strides
-from sasmamba.app.export.motion_table import FEET, JOINTS, PersonMotion
+from sasmamba.app.export.motion_table import FEET, JOINTS, PersonMotion, nearest_known
 from sasmamba.app.export.report.events import KINDS, Event
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.motion.placing import Placement
@@ -50,7 +50,7 @@ def payload(
     scene = Scene.around(roots, placement.R_world_cam)
     return {
         "format": "sasmamba-report/2",
-        "times": _base64(np.array([float(t) for t in take.times_s]).astype("<f8").tobytes()),
+        "times": _base64(take.seconds().astype("<f8").tobytes()),
         "fps": float(take.meta.fps),
         "joints": [*JOINTS, *FEET],
         "edges": [[e.a, e.b, e.side] for e in (*H36M_EDGES, *FOOT_EDGES)],
@@ -98,10 +98,7 @@ def facing(motion: PersonMotion, fps: float) -> NDArray[np.float64]:
     told = np.flatnonzero(np.linalg.norm(mean, axis=1) > 0.1)
     if not len(told):
         return np.zeros(len(ahead))
-    frames = np.arange(len(ahead))
-    after = np.searchsorted(told, frames).clip(1, max(len(told) - 1, 1)) if len(told) > 1 else np.zeros_like(frames)
-    before = (after - 1).clip(0)
-    nearest = np.where(np.abs(told[after] - frames) < np.abs(told[before] - frames), told[after], told[before])
+    nearest = told[nearest_known(told, np.arange(len(ahead)))]
     return np.asarray(np.degrees(np.arctan2(mean[nearest, 1], mean[nearest, 0])))
 
 

@@ -7,7 +7,6 @@ const NO_TAKE = "Choose a page that sasmamba-demo wrote, or a .json of --export 
 class OwnPerson {
   constructor(person, times) {
     this.name = `Person ${person.id}`;
-    this.id = person.id;
     this.person = person;
     this.times = times.slice(person.first, person.first + person.seen.length);
     this.strides = person.strides;
@@ -21,7 +20,6 @@ class OwnPerson {
 class FilePerson {
   constructor(told) {
     this.name = `Person ${told.track_id}`;
-    this.id = told.track_id;
     this.times = Float64Array.from(told.frames, row => row.time_s);
     this.angles = told.frames.map(row => row.angles);
     this.strides = told.strides.map(({ side, from_s, to_s }) => ({ side, from: from_s, to: to_s }));

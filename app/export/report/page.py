@@ -114,7 +114,7 @@ def write_page(
         "PEOPLE": sections.people_table(take, people),
         "ABOUT": sections.about_run(take, placement, people, outcome),
         "MEASURES": measure_tables(people, measured),
-        "ANGLES": angles(take, people, measured),
+        "ANGLES": angles(take, people, performed, measured),
         "COMPARISON": comparison(people),
         "WORDS": sections.words(),
         "DATA": script_safe(told),

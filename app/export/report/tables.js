@@ -93,8 +93,7 @@ class AngleTables {
     this.cells = [...document.querySelectorAll('table[data-table="angle_ranges"] tbody tr')].map(row => ({
       person: people.find(p => p.id === Number(row.dataset.person)), series: row.dataset.series,
       cells: [...row.querySelectorAll("[data-what]")] }));
-    for (const row of this.cells) for (const td of row.cells) td.dataset.first = td.innerHTML;
-    for (const row of this.cells) for (const td of row.cells) td.dataset.firstValue = td.dataset.value;
+    for (const { cells } of this.cells) for (const td of cells) Object.assign(td.dataset, { first: td.innerHTML, firstValue: td.dataset.value });
     const box = byId("angle-stretch");
     if (box) this.stretch = new Stretch(box, "of the table of angles", () => this.update());
   }
