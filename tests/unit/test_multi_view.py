@@ -45,10 +45,9 @@ def test_two_views_are_not_enough() -> None:
 
 def test_a_fit_takes_away_scale_turn_and_place_and_nothing_else() -> None:
     turned = 0.5 * POINTS @ cv2.Rodrigues(np.array([0.4, -0.7, 1.2]))[0] + 100
-    np.testing.assert_allclose(multi_view.fitted(turned, POINTS, turn=True), POINTS, atol=1e-6)
+    np.testing.assert_allclose(multi_view.turned_onto(turned, POINTS), POINTS, atol=1e-6)
     mirrored = turned * [-1, 1, 1]
-    assert np.abs(multi_view.fitted(mirrored, POINTS, turn=True) - POINTS).max() > 50
-    np.testing.assert_allclose(multi_view.fitted(0.5 * POINTS, POINTS, turn=False), POINTS, atol=1e-6)
+    assert np.abs(multi_view.turned_onto(mirrored, POINTS) - POINTS).max() > 50
 
 
 def test_a_qualisys_camera(tmp_path: Path) -> None:
