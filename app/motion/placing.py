@@ -139,7 +139,7 @@ def place(
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
-    floors = [floor_below(rest, level) for rest, level in zip(planted, levels, strict=True)]
+    floors = [floor_below(*one) for one in zip(bodies, planted, levels, strict=True)]
     if steady_feet:
         bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
     out = Placement(
