@@ -73,7 +73,7 @@ def test_three_js_plays_it(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with browser(1000, 700) as window:
             window.call("/url", {"url": f"http://127.0.0.1:{server.server_port}/page.html"})
-            window.until("return window.ready", 30)
+            window.until("return window.ready")
             for frame in range(10, 70, 10):
                 found = window.run("return at(arguments[0])", frame / 30)
                 assert len(found) == 2
