@@ -89,7 +89,8 @@ class Square:
         dx, dy = (left - self.x0) * scale + fx / 2 - 0.5, (top - self.y0) * scale + fy / 2 - 0.5
         move = np.array([[fx, 0, dx], [0, fy, dy]])
         cv2.warpAffine(part, move, (out_px, out_px), dst=out, borderMode=cv2.BORDER_CONSTANT)
-        return np.ascontiguousarray(np.rot90(out, self.turns)[..., ::-1])
+        turned = np.ascontiguousarray(np.rot90(out, self.turns))
+        return np.asarray(cv2.cvtColor(turned, cv2.COLOR_BGR2RGB), np.uint8)
 
     def to_picture(self, points: FloatArray) -> FloatArray:
         """(..., 2) x, y in fractions of the crop to pixels of the picture."""
