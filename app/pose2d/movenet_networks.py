@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app import weights
+from sasmamba.app.io.resizing import averaged
 from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
 from sasmamba.app.pose2d.multipose import MULTIPOSE_PIXELS
 from sasmamba.common.arrays import FloatArray
@@ -130,8 +131,8 @@ def fitted(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     scale = math.sqrt(MULTIPOSE_PIXELS / (height * width))
     # a picture that is a thin strip must not become a stripe of no height
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # the former makes blocks of a small picture's pixels
-    small = cv2.resize(picture, (wide, high), interpolation=how)
+    # averaging would make blocks of a small picture's pixels
+    small = averaged(picture, (wide, high)) if scale < 1 else cv2.resize(picture, (wide, high))
     out = np.zeros((-(-high // STRIDE) * STRIDE, -(-wide // STRIDE) * STRIDE, 3), np.uint8)
     out[:high, :wide] = small
     return out, scale
