@@ -1,4 +1,4 @@
-"""GLB in a real browser: three.js finds the joints where the take has them, and others' characters play it by the names."""
+"""GLB in a real browser: three.js finds joints where the take has them; others' characters play it by the names."""
 
 from __future__ import annotations
 
