@@ -29,9 +29,9 @@ def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     Node `person_ID` holds a person's joints, by the names and in the axes of `ExportOptions.rig`; `figure_ID` is the
     figure that they carry, which at rest stands in a T above the origin, facing +z. Animation `motion` turns the joints
     and moves the root; its keys are the video's own frames, seconds from the video's first frame on, none where
-    somebody has no pose; the person's `extras` say from when to when they are there, and of which joints when they are `inferred` or
-    `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and after, and where
-    there is none the rest pose.
+    somebody has no pose; the person's `extras` say from when to when they are there, and of which joints when they are
+    `inferred` or `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and after,
+    and where there is none the rest pose.
 
     Raises:
         UserError: pygltflib is not installed, or the disk refuses.

@@ -22,9 +22,9 @@ def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     """Writes everybody into one stage: metres, right-handed, y up, x right, z towards the camera, floor at y = 0.
 
     `/World/person_ID` is a SkelRoot with the skeleton (joints by the names and in the axes of `ExportOptions.rig`,
-    bound in a T above the origin, facing +z), its animation and the figure. Time codes are the video's frames at its average
-    rate, counted from its first frame; a variable rate gives codes between whole numbers, frames without a pose have no
-    sample.
+    bound in a T above the origin, facing +z), its animation and the figure. Time codes are the video's frames at its
+    average rate, counted from its first frame; a variable rate gives codes between whole numbers, frames without a pose
+    have no sample.
 
     Raises:
         UserError: usd-core is not installed, or the disk refuses.

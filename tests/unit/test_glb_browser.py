@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from helpers_browser import Browser, browser, browser_here
 from test_exports import scene, tumbling, walking
-from test_rigs import HERE, LIMB_ENDS
+from test_rigs import LIMB_ENDS, x_bot
 
 from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import R_YUP_WORLD, motions
@@ -136,9 +136,7 @@ def served(folder: Path, page: str, *packages: str) -> Iterator[Browser]:
 
 def character() -> list[dict[str, object]]:
     """Mixamo's X Bot as it is bound: bones by the names that three.js gives them, turned in their parents' axes."""
-    bound = {
-        name: np.reshape(r, (3, 3)) for name, r in json.loads((HERE / "data/mixamo_xbot.json").read_text()).items()
-    }
+    bound = x_bot()
     out: list[dict[str, object]] = []
     for n, node in enumerate(RIGS["mixamo"]):
         above = RIGS["mixamo"][node.parent].name if node.parent >= 0 else ""
