@@ -30,8 +30,8 @@ def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     figure that they carry, which at rest stands in a T above the origin, facing +z. Animation `motion` turns the joints
     and moves the root; its keys are the video's own frames, seconds from the video's first frame on, none where
     somebody has no pose; the person's `extras` say from when to when they are there, and of which joints when they are
-    `inferred` or `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and after,
-    and where there is none the rest pose.
+    `inferred` or `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and
+    after, and where there is none the rest pose.
 
     Raises:
         UserError: pygltflib is not installed, or the disk refuses.

@@ -106,16 +106,16 @@ LIMB_ENDS = {
 
 
 def x_bot() -> dict[str, NDArray]:
-    """How the bones of Mixamo's X Bot are turned in its bind pose, (3, 3) by name: columns are a bone's own axes, y along
-    it, in axes with y up that it faces +z of."""
+    """How the bones of Mixamo's X Bot, which faces +z, are turned in its bind pose, (3, 3) by name: columns are a bone's
+    own axes, y along it."""
     told = json.loads((HERE / "data" / "mixamo_xbot.json").read_text())
     return {name: np.reshape(entries, (3, 3)) for name, entries in told.items()}
 
 
 @pytest.mark.parametrize("move", [walking, tumbling])
 def test_mixamo_s_own_character_plays_it_by_the_names(move) -> None:
-    """Limbs of the X Bot point where the person's do, whether a program copies rotations by the names, as three.js does,
-    or turns bones away from their rest as far as ours are turned from theirs."""
+    """Limbs of the X Bot point where the person's do, whether a program copies rotations by the names, as three.js
+    does, or turns bones away from their rest as far as ours are turned from theirs."""
     bound, nodes = x_bot(), RIGS["mixamo"]
     points = placed("mixamo", move)[2].points.astype(float) @ R_YUP_WORLD.T
     motion = rig_motion(nodes, points)
