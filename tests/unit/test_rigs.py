@@ -106,8 +106,8 @@ LIMB_ENDS = {
 
 
 def x_bot() -> dict[str, NDArray]:
-    """How the bones of Mixamo's X Bot, which faces +z, are turned in its bind pose, (3, 3) by name: columns are a bone's
-    own axes, y along it."""
+    """How the bones of Mixamo's X Bot, which faces +z, are turned in its bind pose, (3, 3) by name: columns are a
+    bone's own axes, y along it."""
     told = json.loads((HERE / "data" / "mixamo_xbot.json").read_text())
     return {name: np.reshape(entries, (3, 3)) for name, entries in told.items()}
 
