@@ -87,7 +87,7 @@ def test_the_c_locale(tmp_path: Path, formats: str, raw: bytes, coding: str) -> 
     environment = {"LC_ALL": "C", "PYTHONUTF8": coding, "PYTHONCOERCECLOCALE": "0"}
     asked = ("--save-poses", tmp_path / f"{name}.npz", "--export", formats, "--height", 120, "--quiet")
     process = start(tmp_path / f"{name}.mp4", *asked, code=SEEING.format(tests=TESTS), **environment)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert left_in(tmp_path) == written(name)
 
