@@ -110,8 +110,8 @@ def chosen(motion: Motion, words: tuple[str, ...]) -> list[int]:
     return out
 
 
-def seen_clip(motion: Motion, c: int, lifter: Lifter, kind: str, seed: int) -> Clip:
-    """A clip as a camera drawn by the seed sees it, with MoveNet's noise, lifted and smoothed."""
+def seen_clip(motion: Motion, c: int, lifter: Lifter, kind: str, seed: int, *, pitch_deg: float | None = None) -> Clip:
+    """A clip as a camera drawn by the seed, or of that pitch, sees it, with MoveNet's noise, lifted and smoothed."""
     g = torch.Generator().manual_seed(seed)
     rng = np.random.default_rng(seed)
     fps = float(motion.fps[c])
@@ -120,7 +120,8 @@ def seen_clip(motion: Motion, c: int, lifter: Lifter, kind: str, seed: int) -> C
     first = max(0.0, (int(motion.length[c]) - 1 - frames / rate * fps) * 0.3)
     joints, root = motion.at(torch.tensor([c]), (first + torch.arange(frames) * fps / rate)[None])
     world = joints[0] + root[0][:, None]
-    pitch, roll, yaw = rng.uniform(-3, 18), rng.normal(0, 2), rng.uniform(0, 360)
+    drawn, roll, yaw = rng.uniform(-3, 18), rng.normal(0, 2), rng.uniform(0, 360)
+    pitch = drawn if pitch_deg is None else pitch_deg
     turn = torch.tensor(
         [
             [np.cos(np.radians(yaw)), -np.sin(np.radians(yaw)), 0],

@@ -141,6 +141,19 @@ def test_ctrl_c_ends_the_recording_whole(long: Path, tmp_path: Path) -> None:
     assert left_in(tmp_path) == ["live.mp4"]
 
 
+@pytest.mark.usefixtures("free_2d")
+@pytest.mark.parametrize(("option", "people"), [("--cuts", 2), ("--no-cuts", 1)])
+def test_nobody_goes_on_over_a_cut_unless_told_to(tmp_path: Path, option: str, people: int) -> None:
+    film = tmp_path / "film.mp4"
+    scenes = np.random.default_rng(1).integers(0, 255, (2, 12, 16, 3), np.uint8)
+    with Mp4Sink(film, 320, 240, Fraction(30)) as sink:
+        for f in range(60):
+            sink.write(np.kron(scenes[f // 30], np.ones((20, 20, 1), np.uint8)), Fraction(f, 30))
+    result = command(film, "--realtime", "--no-window", option, "-o", tmp_path / "live.mp4", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["people"] == people
+
+
 class Unplugged:
     """A camera that is pulled out."""
 
