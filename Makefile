@@ -37,9 +37,9 @@ demo: $(VENV)/.run
 	$(BIN)/sasmamba-demo demo_videos/park.mp4 --pose2d $$eyes --out demo_videos/park_3d.mp4
 	@echo "Watch it: $(CURDIR)/demo_videos/park_3d.mp4"
 
-# Types and the wheel are looked at beside the tests: each keeps one core busy and leaves another idle for a while.
+# Types, then the wheel, are looked at beside the tests.
 test: lint
-	$(MAKE) --jobs=3 types wheel-check beside
+	$(MAKE) --jobs=2 beside types wheel-check
 	$(MAKE) alone
 
 lint: $(READY)
