@@ -37,9 +37,9 @@ demo: $(VENV)/.run
 	$(BIN)/sasmamba-demo demo_videos/park.mp4 --pose2d $$eyes --out demo_videos/park_3d.mp4
 	@echo "Watch it: $(CURDIR)/demo_videos/park_3d.mp4"
 
-# Types and the wheel are looked at beside the tests: each keeps one core busy and leaves another idle for a while.
+# Types, then the wheel, are looked at beside the tests.
 test: lint
-	$(MAKE) --jobs=3 types wheel-check beside
+	$(MAKE) --jobs=2 beside types wheel-check
 	$(MAKE) alone
 
 lint: $(READY)
@@ -60,9 +60,9 @@ beside: $(READY)
 		--cov --cov-report= --cov-fail-under=0
 	$(BIN)/python tools/coverage_table.py
 
-# Those that measure time: nothing beside them, and nobody counts lines meanwhile.
+# Those that measure time: nothing beside them, and nobody counts lines meanwhile. Only files with such are looked into.
 alone: $(READY)
-	$(BIN)/python -m pytest -m timing
+	$(BIN)/python -m pytest -m timing $$(grep -rl mark.timing tests --include='test_*.py')
 
 # The wheel, installed away from the checkout, must run too.
 wheel-check: $(READY)

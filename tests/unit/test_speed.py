@@ -97,7 +97,7 @@ def test_a_change_that_doubles_the_drawing_is_noticed(
     from sasmamba.app.render.renderer import Renderer
 
     def ratio() -> float:
-        costs = yardsticks.stage_costs(demo_clip, frames=12, rounds=2, settings=Settings(pose2d="mediapipe"))
+        costs = yardsticks.stage_costs(demo_clip, frames=8, rounds=1, settings=Settings(pose2d="mediapipe"))
         return costs.ms["draw"] / costs.ms[REENCODED]
 
     before = ratio()
