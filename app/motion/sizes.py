@@ -23,8 +23,10 @@ from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of
 from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, up_of
 
 #: Logarithm of the factor by which somebody is larger than the lifter makes them: standard deviation of adults, the
-#: lifter's own error in it; the mean stature and the spread of children, and how many are children.
-_ADULT_SD, _CHILD_M, _CHILD_SD, _CHILDREN = 0.065, 1.3, 0.18, 0.04
+#: lifter's own error in it; the mean stature and the spread of children.
+_ADULT_SD, _CHILD_M, _CHILD_SD = 0.065, 1.3, 0.18
+#: How many are children, in most films and where there are children; and how likely each kind of film is.
+_CHILDREN = ((0.05, 0.9), (0.4, 0.1))
 #: The same of somebody whose stature the user told.
 _TOLD_SD = 0.01
 #: A standing foot's height above the floor: its own error, and as a share of how far it is below the camera.
@@ -35,8 +37,8 @@ _MOST_STANCES = 12.0
 _ABOVE, _BELOW, _ELSEWHERE_M = 0.1, 0.01, 1.0
 #: Heights of cameras above the floor, before anything is seen: the median, and the logarithm's standard deviation.
 _CAMERA_M, _CAMERA_SD = 1.6, 1.0
-#: Heights that are tried are so far apart, as a factor.
-_APART = 1.04
+#: Heights that are tried are so far apart, as a factor: at first, and then within so much of the best.
+_APART, _NEAR, _NEARER = 1.08, 1.12, 1.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,10 @@ class _Prior:
 
 @dataclass(frozen=True, slots=True)
 class _TriedHeight:
-    """One height of the camera tried: how well it explains what is seen (a logarithm), the sizes that follow, and who
-    stands on that floor."""
+    """One height of the camera tried: how well it explains what is seen (a logarithm), the sizes that follow, who
+    stands on that floor, and the correction of pitch and roll."""
 
+    height: float
     worth: float
     log_size: NDArray
     on_floor: NDArray
@@ -114,22 +117,29 @@ def sizes_on_one_floor(
     if len(bodies) < 2:
         return sizes
     seen, covariance = standing_evidence(bodies, known)
-    prior, precision, angles = _prior(np.array(stature), np.array(told)), np.linalg.inv(covariance), seen
+    priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
+    precision, angles = np.linalg.inv(covariance), seen
+    heights = list[float]()
     for _ in range(2):  # heights change with up as along a straight line nearly, not quite
         stances = _stances(bodies, planted, level(up_of(*angles)))
         if len(np.unique(stances.owner)) < 2 or not (stances.low > 0).any():
             return sizes
-        tried = [_tried(stances, prior, h, precision, angles - seen) for h in _heights(stances)]
-        best = max(tried, key=lambda fit: fit.worth)
+        tried = [
+            _tried(stances, prior, height, precision, angles - seen, math.log(film))
+            for prior, film in priors
+            for height in heights or _heights(stances)
+        ]
+        best = max(tried, key=lambda one: one.worth)
         angles = angles + best.tilt
+        heights = _spread(best.height / _NEAR, best.height * _NEAR, _NEARER)
     sizes[best.on_floor] = np.exp(best.log_size[best.on_floor])
     return sizes
 
 
-def _prior(stature: NDArray, told: NDArray) -> _Prior:
+def _prior(stature: NDArray, told: NDArray, children: float) -> _Prior:
     mean = np.stack([0 * stature, np.where(told, 0, np.log(_CHILD_M / stature))])
     sd = np.where(told, _TOLD_SD, np.array([[_ADULT_SD], [_CHILD_SD]]))
-    share = np.where(told, [[1.0], [0.0]], [[1 - _CHILDREN], [_CHILDREN]])
+    share = np.where(told, [[1.0], [0.0]], [[1 - children], [children]])
     return _Prior(mean, sd, share)
 
 
@@ -154,20 +164,27 @@ def _heights(stances: _Stances) -> list[float]:
     """Heights of the camera to try: all at which somebody stands, and between."""
     below = stances.low[stances.low > 0]
     least, most = max(0.1, 0.5 * float(below.min())), max(0.2, 1.5 * float(below.max()))
-    return np.geomspace(least, most, 2 + math.ceil(math.log(most / least) / math.log(_APART))).tolist()
+    return _spread(least, most, _APART)
 
 
-def _tried(s: _Stances, prior: _Prior, height: float, precision: NDArray, strayed: NDArray) -> _TriedHeight:
+def _spread(least: float, most: float, apart: float) -> list[float]:
+    return np.geomspace(least, most, 2 + math.ceil(math.log(most / least) / math.log(apart))).tolist()
+
+
+def _tried(
+    s: _Stances, prior: _Prior, height: float, precision: NDArray, strayed: NDArray, worth: float
+) -> _TriedHeight:
     """The likeliest sizes and correction of up if the camera is so high: Gauss-Newton, feet on other things counting
     little.
 
     Args:
         precision: (2, 2) of pitch and roll before the floor is looked at.
         strayed: (2,) by how much they were corrected already.
+        worth: of the prior, a logarithm.
     """
     tilt, on_floor = np.zeros(2), np.ones(len(s.usual_low))
     log_size = np.where(s.usual_low > 0, np.log(height / np.maximum(s.usual_low, 1e-3)), 0).clip(-0.8, 0.3)
-    for _ in range(12):
+    for _ in range(10):
         looks = height * np.exp(-log_size)
         error = s.low + s.slope @ tilt - looks[s.owner]
         weight = s.share / s.sd**2 / (1 + (error / (2 * s.sd)) ** 2)
@@ -186,9 +203,9 @@ def _tried(s: _Stances, prior: _Prior, height: float, precision: NDArray, straye
         here, elsewhere = _likely(s, prior, height, log_size, tilt, diagonal)
         on_floor = here / (here + elsewhere)
     off = tilt + strayed
-    worth = float(np.log(here + elsewhere).sum()) - 0.5 * float(off @ precision @ off)
+    worth += float(np.log(here + elsewhere).sum()) - 0.5 * float(off @ precision @ off)
     worth -= 0.5 * (math.log(height / _CAMERA_M) / _CAMERA_SD) ** 2
-    return _TriedHeight(worth, log_size, (s.summed(s.share) > 0) & (on_floor > 0.5), tilt)
+    return _TriedHeight(height, worth, log_size, (s.summed(s.share) > 0) & (on_floor > 0.5), tilt)
 
 
 def _likely(
