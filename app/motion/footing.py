@@ -90,6 +90,10 @@ class Body:
         """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
         return replace(self, joints=joints, pelvis=self.pelvis if pelvis is None else pelvis)
 
+    def sized(self, factor: float) -> Body:
+        """So much larger, and so much farther from the origin: from there it looks the same."""
+        return replace(self, joints=self.joints * factor, pelvis=self.pelvis * factor)
+
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
         return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift)

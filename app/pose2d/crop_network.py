@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +44,7 @@ def estimates(
     """
     crops = [square.cut(bgr, network.side) for square in squares]
     if mirror:
-        crops += [crop[:, ::-1] for crop in crops]
+        crops += [np.asarray(cv2.flip(crop, 1), np.uint8) for crop in crops]
     answers = list(each(lambda crop: network(crop[None])[0], crops))
     if mirror:
         straight, mirrored = answers[: len(squares)], answers[len(squares) :]

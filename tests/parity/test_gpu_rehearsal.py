@@ -16,7 +16,6 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu.py"
 PARTS = ("agreement", "one scan", "lifter", "HRNet-W32", "the whole command", "training steps")
 
 
-@pytest.mark.timing  # a minute of a core, which others would wait for
 @pytest.mark.usefixtures("demo_clip")
 def test_every_part_runs_and_agrees() -> None:
     if tuple(map(int, version("triton").split(".")[:2])) < (3, 7) and np.lib.NumpyVersion(np.__version__) >= "2.4.0":

@@ -91,7 +91,6 @@ def test_torch_is_asked_for_a_gpu_only_where_one_may_be(
     assert device.resolve_device("cuda") == "cuda"
 
 
-@pytest.mark.timing
 def test_the_first_frame_of_each_kind_comes(demo_clip: Path, tmp_path: Path) -> None:
     clip = walk_clip(demo_clip, tmp_path / "clip.mp4", frames=20)
     times = start_up(clip, "mediapipe", tmp_path, rounds=1)
