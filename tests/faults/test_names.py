@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -71,6 +72,9 @@ def test_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, formats: str,
     result = command(*asked, "--", f"{name}.mp4")
     assert result.code == 0, result.err
     assert left_in(folder) == written(name)
+    lines = [line for line in result.out.split("\n") if line.startswith("written ")]
+    assert len(lines) == len(written(name)) - 1, "each on one line"
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", result.out), "nothing that a terminal would obey"
     header = Path(f"{name}_3d_1.trc").read_text(encoding="utf-8").split("\n")
     assert header[0] == f"PathFileType\t4\t(X/Y/Z)\t{printable(name)}_3d_1.trc"
     assert header[1].startswith("DataRate\t")
