@@ -110,7 +110,14 @@ def resolve(python: str, under: Iterable[str], work: Path) -> dict[str, str]:
 def suite(constraints: Path, python: str) -> bool:
     """Installs every extra under a constraints file into the environment `python` is of; whether `make test` passes."""
     venv = Path(python).parents[1]
-    command = ["make", "test", f"VENV={venv}", f"CONSTRAINTS={constraints}", f"EXTRAS={','.join(extras())}"]
+    command = [
+        "make",
+        "test",
+        f"VENV={venv}",
+        f"CONSTRAINTS={constraints}",
+        f"EXTRAS={','.join(extras())}",
+        "COVERAGE=yes",
+    ]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
