@@ -66,6 +66,7 @@ class SharedSettings:
         pose2d_px: width and height of the crops its model was trained on, where that is HRNet's and does not say.
         detector: what finds people for it.
         max_people: how many people at most.
+        cuts: look for cuts, and let nobody's identity, pose or place go on across one; a camera of one's own has none.
         lifter: a shipped lifter's name or a checkpoint's path.
         device: auto, cpu or cuda, for the lifter and the 2D stage (MediaPipe always runs on the CPU).
         fov_deg: assumed field of view along the picture's longer side, for where people stand.
@@ -82,6 +83,7 @@ class SharedSettings:
     pose2d_px: tuple[int, int] | None = None
     detector: DetectorName = "auto"
     max_people: int = 8
+    cuts: bool = True
     lifter: str = DEFAULT_LIFTER
     device: str = "auto"
     fov_deg: float = 60.0
@@ -125,7 +127,6 @@ class Settings(SharedSettings):
         max_frames: do at most so many frames; None for all.
         stream: number of the video stream to read, None for the longest and largest.
         pose2d_every: the 2D stage runs in every so many frames (detection frames); the lifter fills in those between.
-        cuts: look for cuts, and let nobody's identity, pose or place go on across one.
         camera: what the camera does; auto: the background decides. Still costs next to nothing.
         person: of those found, save and draw only this identity; None for all.
         flip: average with the mirrored input.
@@ -146,7 +147,6 @@ class Settings(SharedSettings):
     max_frames: int | None = None
     stream: int | None = None
     pose2d_every: int = 1
-    cuts: bool = True
     camera: CameraChoice = "auto"
     person: int | None = None
     flip: bool = True

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 from footing import Clip, seen_clip
 from numpy.typing import NDArray
 
@@ -32,6 +33,7 @@ from sasmamba.app.export.motion_table import PersonMotion, motions
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.angle_range import peak_velocity
 from sasmamba.app.motion.bones import stature_of
+from sasmamba.app.motion.foot_passing import facing
 from sasmamba.app.motion.footing import Body, planted_feet
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.measures import measures
@@ -39,7 +41,7 @@ from sasmamba.app.motion.performance import Performance, View, view_of
 from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.motion.standing_up import rises_of
-from sasmamba.app.motion.steps import facing, steps_of
+from sasmamba.app.motion.steps import steps_of
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.runs import runs
 from sasmamba.models.angles import ANGLES, joint_angles
@@ -96,10 +98,12 @@ class Recorded:
     time: NDArray
 
 
-def windows(root: Path, which: str, group: str, lifter: Lifter) -> Iterator[Recorded]:
-    """The windows of a set's group, seen and lifted."""
+def windows(
+    root: Path, clips: Iterable[tuple[str, str, tuple[float, ...]]], lifter: Lifter, source: str = "movenet"
+) -> Iterator[Recorded]:
+    """The windows of clips as `SETS` has them, seen and lifted; all sources of 2D but MoveNet see heels and toes."""
     loaded: dict[str, tuple[Motion, NDArray]] = {}
-    for file, name, starts in SETS[which][group]:
+    for file, name, starts in clips:
         if file not in loaded:
             own = root / f"{file}_feet.npz"
             feet = np.load(own if own.exists() else root / f"{file}.npz")["feet"]
@@ -114,7 +118,8 @@ def windows(root: Path, which: str, group: str, lifter: Lifter) -> Iterator[Reco
                 continue
             part = replace(motion, start=motion.start.clone(), length=motion.length.clone())
             part.start[c], part.length[c] = begin, count
-            clip = seen_clip(part, c, lifter, file, sum(map(ord, name)) + 7 * int(second))
+            known = None if source == "movenet" else torch.from_numpy(feet.astype(np.float32) / 1e4)
+            clip = seen_clip(part, c, lifter, file, sum(map(ord, name)) + 7 * int(second), source, known)
             frames = clip.take.frames
             rows = slice(begin, begin + frames)
             heels = feet[rows] / 1e4 + motion.root[rows].numpy()[:, None]
@@ -330,7 +335,7 @@ def main() -> None:
     held: dict[str, list[NDArray]] = defaultdict(list)
     for group in ["range_of_motion"] if args.bands else args.groups:
         truly, seen = defaultdict(list), defaultdict(list)
-        for recorded in windows(args.data_root, args.set, group, lifter):
+        for recorded in windows(args.data_root, SETS[args.set][group], lifter):
             if (found := lifted(recorded)) is None:
                 continue
             who, rows, walks = found

@@ -48,6 +48,7 @@ def live(
     start: options.Start = None,
     patience: Annotated[float, typer.Option(help="Wait so many seconds for a lost camera or stream.")] = 60.0,
     max_people: options.MaxPeople = 2,
+    cuts: options.Cuts = True,
     lifter: options.Lifter = "",
     device: options.Device = "auto",
     pose2d: options.Pose2D = "auto",
@@ -83,6 +84,7 @@ def live(
         pose2d_px=options.crop_size(pose2d_size),
         detector=detector,  # type: ignore[arg-type]
         max_people=max_people,
+        cuts=cuts,
         lifter=lifter or DEFAULT_LIFTER,
         device=device,
         fov_deg=fov,

@@ -75,6 +75,7 @@ Detector = Annotated[
         "faster-rcnn."
     ),
 ]
+Cuts = Annotated[bool, typer.Option(help="Look for cuts; nobody goes on from one shot into the next.")]
 MaxPeople = Annotated[int, typer.Option(help="Follow at most so many people.")]
 FieldOfView = Annotated[float, typer.Option(help="Field of view along the picture's longer side, degrees.")]
 Body = Annotated[

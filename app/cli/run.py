@@ -71,7 +71,7 @@ def run(
     pose2d_every: Annotated[
         int, typer.Option(help="Find joints in every so many frames only (1 to 10): faster, less exact.")
     ] = 1,
-    cuts: Annotated[bool, typer.Option(help="Look for cuts; nobody goes on from one shot into the next.")] = True,
+    cuts: options.Cuts = True,
     camera: Annotated[
         str,
         typer.Option(help="What the camera does: still, rotating (pans, tilts, zooms, shakes), or auto to find out."),

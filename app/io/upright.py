@@ -115,10 +115,18 @@ _latest = threading.local()
 
 
 def upright(picture: av.VideoFrame, pixel_aspect: Fraction | None) -> NDArray[np.uint8]:
-    """A decoded picture as displayed: (height, width, 3) uint8 BGR, rotated and with square pixels."""
-    way = _Upright.of(picture, pixel_aspect)
-    if getattr(_latest, "way", None) != way:  # the one before has what it prepared, where pictures are alike
-        _latest.way = way
+    """A decoded picture as displayed: (height, width, 3) uint8 BGR, rotated and with square pixels.
+
+    Whether a stream's pictures are mirrored is read anew where their size or rotation changes.
+    """
+    told = picture.width, picture.height, picture.rotation, pixel_aspect
+    if getattr(_latest, "told", None) != told:
+        # Not of every picture: one whose side data was asked for points to itself (PyAV), and then lies in memory until
+        # Python looks for such circles, which it does by their number and not by their size.
+        way = _Upright.of(picture, pixel_aspect)
+        if getattr(_latest, "way", None) != way:  # the one before has what it prepared, where pictures are alike
+            _latest.way = way
+        _latest.told = told
     return _latest.way(picture)
 
 

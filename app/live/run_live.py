@@ -225,7 +225,7 @@ def run_live(
             LivePlacing(source.meta, settings.fov_deg),
             LiveBodies(settings.body, source.meta),
             feed.put,
-            cuts=source.edited,
+            cuts=settings.cuts and source.edited,
         )
         picture = _Picture(session, renderer, framing, lifting.lookahead)
         alone = window_ is None and not servers and osc is None and watch is None

@@ -124,12 +124,7 @@ def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCame
     if not bodies:
         up = up_of(math.radians(known.pitch_deg or 0), math.radians(known.roll_deg or 0))
         return Upright(up.astype(np.float32), 0.0, 0.0, 0, ())
-    stands = [_standing(body) for body in bodies]
-    precision, weighted = np.zeros((2, 2)), np.zeros(2)
-    for stand in stands:
-        if stand is not None:
-            precision += stand.information
-            weighted += stand.information @ stand.angles
+    stands, precision, weighted = _evidence(bodies)
     angles, covariance = _posterior(precision, weighted, known)
     so_far = np.linalg.inv(covariance)
     stances = 0
@@ -141,6 +136,23 @@ def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCame
     seconds = sum(stand.seconds for stand in stands if stand is not None)
     bodies_upright = tuple(_set_upright(stand, angles) for stand in stands)
     return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, bodies_upright)
+
+
+def standing_evidence(bodies: Sequence[Body], known: KnownCamera | None = None) -> tuple[NDArray, NDArray]:
+    """Pitch and roll (2,), radians, and their covariance (2, 2), as told by how bodies stand, without the floor."""
+    _, precision, weighted = _evidence(bodies)
+    return _posterior(precision, weighted, known or KnownCamera())
+
+
+def _evidence(bodies: Sequence[Body]) -> tuple[list[_Stand | None], NDArray, NDArray]:
+    """How each body stands; the information (2, 2) of all, and that times pitch and roll (2,)."""
+    stands = [_standing(body) for body in bodies]
+    precision, weighted = np.zeros((2, 2)), np.zeros(2)
+    for stand in stands:
+        if stand is not None:
+            precision += stand.information
+            weighted += stand.information @ stand.angles
+    return stands, precision, weighted
 
 
 def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:

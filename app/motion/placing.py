@@ -20,15 +20,11 @@ from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_b
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import (
-    Body,
-    Footing,
-    floor_below,
-    measure_footing,
-)
+from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
-from sasmamba.app.motion.locating import guessed_path, pelvis_path, sightings
+from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
 from sasmamba.app.motion.shot import Shot, ShotCamera, settle
+from sasmamba.app.motion.sizes import sizes_on_one_floor
 from sasmamba.app.take import Take
 from sasmamba.app.types import Pose3D
 from sasmamba.common.arrays import FloatArray
@@ -85,6 +81,7 @@ def place(
     intrinsics: Intrinsics | None = None,
     height_m: float | Mapping[int, float] | None = None,
     steady_feet: bool = True,
+    one_floor: bool = True,
     known: KnownCamera | None = None,
 ) -> Placement:
     """Places everybody of a take; an empty take gives an empty placement seen by a level camera.
@@ -94,6 +91,8 @@ def place(
         intrinsics: the camera, if it is known; then fov_deg is not used.
         height_m: how tall people are, all of them or by track id; the others are as tall as the lifter makes them.
         steady_feet: keep planted feet where they stand and all feet out of the floor, see `foot_lock.steadied`.
+        one_floor: people of whom nobody told how tall they are get the size at which they stand on one floor with the
+            others, see app/motion/sizes.py; False: everybody is as tall as the lifter makes them.
         known: what is known of the camera's pitch and roll.
 
     What the user marked by hand, `Take.floor_marks` and `Take.upright_marks`, goes before all that is found or `known`.
@@ -116,31 +115,31 @@ def place(
             stature = stature_of(poses)
             facing[i] = poses * np.float32(heights.get(i, stature) / stature)
             statures[str(i)] = {"height_m": round(heights.get(i, stature), 3), "given": i in heights}
-    whose: list[tuple[int, list[int]]] = []  # track id and frames of every body
+    spans = take.shots or [range(0)]
+    located = [[_located(take, i, span, facing[i], camera, motion) for i in _who(take, facing, span)] for span in spans]
+    knowns = [_known_here(take, span, known) for span in spans]
+    if one_floor:
+        located = _sized(located, statures, knowns)
     shots: list[Shot] = []
-    for frames in take.shots or [range(0)]:
-        here = [(i, seen) for i in facing if (seen := [f for f in sorted(take.tracks[i].poses) if f in frames])]
-        found = [_located(take, i, seen, facing[i], camera, motion) for i, seen in here]
-        for (i, _), (_, sure) in zip(here, found, strict=True):
-            if not sure and "place" not in statures[str(i)]:
-                statures[str(i)]["place"] = "guessed"
+    for span, found, known_here in zip(spans, located, knowns, strict=True):
+        for one in found:
+            if not one.sure and "place" not in statures[str(one.track_id)]:
+                statures[str(one.track_id)]["place"] = "guessed"
                 problems.append(
-                    f"Where person {i} stands is a guess: no frame shows enough of their body, or none fits the pose."
+                    f"Where person {one.track_id} stands is a guess: no frame shows enough of their body, or none fits "
+                    "the pose."
                 )
         on_floor = [
-            (n, seen.index(mark.frame), 1 - mark.left)
+            (n, one.frames.index(mark.frame), 1 - mark.left)
             for mark in take.floor_marks
-            for n, (i, seen) in enumerate(here)
-            if i == mark.track_id and mark.frame in seen
+            for n, one in enumerate(found)
+            if one.track_id == mark.track_id and mark.frame in one.frames
         ]
-        marked = [KnownCamera(m.pitch_deg, m.roll_deg) for m in take.upright_marks if m.frame in frames]
-        known_here = marked[-1] if marked else known
-        shots.append(settle([body for body, _ in found], [sure for _, sure in found], frames, known_here, on_floor))
-        whose += here
+        shots.append(settle([one.body for one in found], [one.sure for one in found], span, known_here, on_floor))
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
-    floors = [floor_below(rest, level) for rest, level in zip(planted, levels, strict=True)]
+    floors = [floor_below(*one) for one in zip(bodies, planted, levels, strict=True)]
     if steady_feet:
         bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
     out = Placement(
@@ -154,9 +153,11 @@ def place(
         floor_m={i: {} for i in facing},
         shots=tuple(shot.camera for shot in shots),
     )
-    for (i, seen), body, rest, below in zip(whose, bodies, planted, floors, strict=True):
+    whose = [one for found in located for one in found]
+    for one, body, rest, below in zip(whose, bodies, planted, floors, strict=True):
+        i = one.track_id
         joints, pelvis = (body.joints @ out.R_world_cam).astype(np.float32), body.pelvis.astype(np.float32)
-        for f, pose, at, feet, under in zip(seen, joints, pelvis, rest, below.tolist(), strict=True):
+        for f, pose, at, feet, under in zip(one.frames, joints, pelvis, rest, below.tolist(), strict=True):
             out.poses[i][f] = replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
             out.roots[i][f], out.planted[i][f], out.floor_m[i][f] = at, feet, under
     assumptions = {
@@ -190,14 +191,43 @@ def _in_words(known: KnownCamera | None) -> str:
     return (evidence, f"{told}; the rest {evidence}", told)[len(given)]
 
 
+def _who(take: Take, facing: Mapping[int, FloatArray], span: range) -> list[int]:
+    """The track ids of those who have poses in a shot."""
+    return [i for i in facing if any(f in span for f in take.tracks[i].poses)]
+
+
+def _known_here(take: Take, span: range, known: KnownCamera | None) -> KnownCamera | None:
+    """What is known of the camera in a shot: the last mark by hand in it, or what is known of all."""
+    marked = [KnownCamera(m.pitch_deg, m.roll_deg) for m in take.upright_marks if m.frame in span]
+    return marked[-1] if marked else known
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """Somebody in one shot.
+
+    Attributes:
+        track_id: who.
+        frames: with a pose.
+        body: in the axes of the camera as it stood in the first frame of the shot.
+        sure: whether its place was seen, or is a guess.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found.
+    """
+
+    track_id: int
+    frames: list[int]
+    body: Body
+    sure: bool
+    feet_seen: NDArray
+
+
 def _located(
-    take: Take, track_id: int, frames: list[int], facing: FloatArray, camera: Intrinsics, motion: CameraMotion | None
-) -> tuple[Body, bool]:
-    """Somebody in some frames, in the axes of the camera as it stood in the first frame of the shot; and whether that
-    was seen, or is a guess."""
+    take: Take, track_id: int, span: range, facing: FloatArray, camera: Intrinsics, motion: CameraMotion | None
+) -> _Located:
     track = take.tracks[track_id]
-    inside = np.isin(sorted(track.poses), frames)
-    poses = facing[inside]
+    every = sorted(track.poses)
+    frames = [f for f in every if f in span]
+    poses = facing[np.isin(every, frames)]
     time = take.seconds(frames)
     rays, score = sightings(track, frames, camera)
     turned = None
@@ -208,7 +238,35 @@ def _located(
     joints = from_facing(poses, pelvis)
     if motion is not None:
         joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
-    return Body(time, joints, pelvis), path is not None
+    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, score[:, ANKLES] > MIN_SCORE)
+
+
+def _sized(
+    located: list[list[_Located]], statures: dict[str, dict[str, Any]], knowns: list[KnownCamera | None]
+) -> list[list[_Located]]:
+    """Everybody at the size that the floor tells, where it does, which is entered into `statures`."""
+    found: dict[int, list[float]] = {}
+    for people, known in zip(located, knowns, strict=True):
+        sure = [one for one in people if one.sure]
+        own = [statures[str(one.track_id)] for one in sure]
+        sizes = sizes_on_one_floor(
+            [one.body for one in sure],
+            [planted_feet(one.body) & one.feet_seen for one in sure],
+            [told["height_m"] for told in own],
+            [told["given"] for told in own],
+            known,
+        )
+        for one, size, told in zip(sure, sizes.tolist(), own, strict=True):
+            if size != 1 and not told["given"]:
+                found.setdefault(one.track_id, []).append(size)
+    sizes_of = {i: float(np.mean(sizes)) for i, sizes in found.items()}
+    for i, size in sizes_of.items():
+        told = statures[str(i)]
+        told["height_m"], told["by_floor"] = round(told["height_m"] * size, 3), True
+    return [
+        [replace(one, body=one.body.sized(sizes_of[i])) if (i := one.track_id) in sizes_of else one for one in people]
+        for people in located
+    ]
 
 
 def check_heights(height_m: float | Mapping[int, float] | None) -> None:

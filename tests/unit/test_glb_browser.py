@@ -129,7 +129,7 @@ def served(folder: Path, page: str, *packages: str) -> Iterator[Browser]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with browser(1000, 700) as window:
             window.call("/url", {"url": f"http://127.0.0.1:{server.server_port}/page.html"})
-            window.until("return window.ready", 30)
+            window.until("return window.ready")
             yield window
         server.shutdown()
 

@@ -45,6 +45,8 @@ def _camera(camera: Mapping[str, Any]) -> str:
 def _people(people: Mapping[str, Mapping[str, Any]]) -> str:
     def one(name: str, person: Mapping[str, Any]) -> str:
         source = "as given" if person["given"] else "estimated, about an average adult's"
+        if "by_floor" in person:
+            source = "estimated, by the floor that they share with others"
         guess = "; where they stand is a guess" if "place" in person else ""
         return f"person {name} {person['height_m']:.2f} m ({source}{guess})"
 
