@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.models import kernels
+from sasmamba.models.fitted_body import BELONGS, PARENTS, PROPORTION_OF, FittedBody, proportioned
 from sasmamba.models.refining_kernel import refine_step
-from sasmamba.models.skeletons import H36M, H36M_MIRROR, H36M_PARENTS, SEEN_JOINTS
+from sasmamba.models.skeletons import H36M, SEEN_JOINTS
 
 #: How far a lifter is usually off, metres: across the picture and in depth.
 _OFF_M = np.array([0.03, 0.03, 0.04])
@@ -57,27 +58,10 @@ _ROUNDING = 1e-5
 #: A spine so near the middle of the trunk, as a share of it, was put there; whole pixels may have moved it.
 _HALF_WAY = 0.01
 
-_PARENTS = np.array(H36M_PARENTS)
-#: Which proportion each bone has. Bones are named by the joint they lead to, from 1.
-_PROPORTION_OF = np.unique(np.minimum(np.arange(17), H36M_MIRROR), return_inverse=True)[1][1:] - 1
-_BELONGS = np.eye(int(_PROPORTION_OF.max()) + 1)[_PROPORTION_OF]  # (16, proportions)
 #: Unknowns: coordinates of joints 1 to 16 in each frame, and what all frames share:
-_OWN, _N = 48, _BELONGS.shape[1]
+_OWN, _N = 48, BELONGS.shape[1]
 #: proportions, lengths and κ.
 _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
-
-
-@dataclass(frozen=True, slots=True)
-class FittedBody:
-    """A person as the refinement knows them, for each of ten bones or pairs of bones: `_BELONGS` tells which.
-
-    Attributes:
-        proportions: (10,) p, the share by which each is longer than the lifter has it.
-        lengths: (10,) L, metres.
-    """
-
-    proportions: NDArray
-    lengths: NDArray
 
 
 def refine(
@@ -86,6 +70,7 @@ def refine(
     joints: Sequence[int] | None = None,
     *,
     body: FittedBody | None = None,
+    iterations: int = _ITERATIONS,
     reference: bool = False,
 ) -> NDArray[np.float32]:
     """Poses of a window moved towards what was seen.
@@ -96,20 +81,21 @@ def refine(
         joints: which of them were seen themselves; the others are left out. None: all, or those that a detector sees
             where the spine lies half-way between pelvis and thorax, as in joints derived from COCO's.
         body: the person's, where it is known (`fit_body`); None: that of this window alone.
+        iterations: steps; with a body that is known the first does nearly all.
         reference: compute every step with numpy, even where the compiled kernel could.
 
     Frames that lie straight between their neighbours were filled in, and count for nothing.
 
     Returns:
         (T, 17, 3) metres relative to the pelvis. Windows too short, or too empty, to say how noisy what was seen is
-        come back as they are.
+        come back as they are, but for a known body's proportions.
     """
     fit = _prepared(lifted, seen, joints, reference)
     if fit is None:
-        return lifted.astype(np.float32)
+        return lifted.astype(np.float32) if body is None else proportioned(lifted, body.proportions)
     if body is not None:
         fit.shared[_P], fit.shared[_L] = body.proportions, body.lengths
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         _step([fit], body_known=body is not None)
     return fit.poses().astype(np.float32)
 
@@ -240,16 +226,16 @@ class _Fit:
         self.near = np.stack([1 - (place - self.knot), place - self.knot])  # (2, T) shares of that one and the next
         self.correction = np.zeros((self.knots, _OWN))
         self.stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
-        bones = lifted[:, 1:] - lifted[:, _PARENTS[1:]]
+        bones = lifted[:, 1:] - lifted[:, PARENTS[1:]]
         length = np.linalg.norm(bones, axis=-1).mean(0)
-        self.share = length @ _BELONGS / length.sum().clip(1e-6)  # of all lengths
+        self.share = length @ BELONGS / length.sum().clip(1e-6)  # of all lengths
         # what proportions do to each joint: it hangs on a chain of bones
         hangs = np.zeros((T, 17, 3, _N))
         for joint in range(1, 17):  # parents come before their children in this order
-            hangs[:, joint] = hangs[:, _PARENTS[joint]] + bones[:, joint - 1, :, None] * _BELONGS[joint - 1]
+            hangs[:, joint] = hangs[:, PARENTS[joint]] + bones[:, joint - 1, :, None] * BELONGS[joint - 1]
         self.hangs = np.ascontiguousarray(hangs[:, 1:].reshape(T, _OWN, -1))
         self.shared = np.zeros(_SHARED)
-        self.shared[_L], self.shared[_K] = length @ _BELONGS / _BELONGS.sum(0), _NEARNESS
+        self.shared[_L], self.shared[_K] = length @ BELONGS / BELONGS.sum(0), _NEARNESS
 
     def poses(self) -> NDArray:
         """(T, 17, 3) as they are now."""
@@ -301,7 +287,7 @@ class _Fit:
         """`system` by the compiled kernel."""
         self.worth = np.array(self.worth, float, order="C")  # the kernel renews it in place
         return refine_step(
-            (np.array(self.joints), self.knot, _PARENTS, _PROPORTION_OF),
+            (np.array(self.joints), self.knot, PARENTS, PROPORTION_OF),
             np.array([self.noise, _FAR, _BONE_M, self.stiff, *_OFF_M**-2]),
             (self.poses(), self.hangs, self.unit, self.weight, self.near, self.correction, self.shared),
             self.worth,
@@ -335,16 +321,16 @@ class _Fit:
     def _bones(self, Y: NDArray) -> tuple[NDArray, NDArray]:
         """A bone keeps its length."""
         T = len(Y)
-        bones = Y[:, 1:] - Y[:, _PARENTS[1:]]
+        bones = Y[:, 1:] - Y[:, PARENTS[1:]]
         length = np.linalg.norm(bones, axis=-1)
         along = bones / np.maximum(length, 1e-6)[..., None]
         J, each = np.zeros((T, 16, 17, 3)), np.arange(16)
         J[:, each, each + 1] = along
-        J[:, each, _PARENTS[1:]] -= along
+        J[:, each, PARENTS[1:]] -= along
         own = J[:, :, 1:].reshape(T, 16, _OWN)
         by = np.zeros((T, 16, _OWN + _SHARED))
-        by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -_BELONGS
-        error = length - _BELONGS @ self.shared[_L]
+        by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -BELONGS
+        error = length - BELONGS @ self.shared[_L]
         worth = _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)  # as above: where a pose is lost, so are its bones
         weighted = (by * worth[..., None]).swapaxes(1, 2)
         return weighted @ by, (weighted @ error[..., None])[..., 0]

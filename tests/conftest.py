@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -10,19 +11,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from helpers_coco import Annotated
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# A shell starts jobs in the background with SIGINT ignored, which processes hand on to those that they start: here, and
+# so in everything that tests start, Ctrl-C is what it is on a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples every time, so that a change is judged by what it changes (tests/fuzz looks for others), and no
+# complaints about a busy machine.
+settings.register_profile(
+    "tests",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
+
 #: Real pictures and motion; SASMAMBA_TEST_DATA names the folder, by default one beside the repository.
 SHARED = Path(os.environ.get("SASMAMBA_TEST_DATA") or Path(__file__).parents[2] / "shared")
 
 
+#: A test that measures time is tried so often before it fails.
+TRIES = 3
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Measures again what failed to hold while time was measured: a neighbour on the machine is there for a while,
+    whereas what has become slower is slow every time."""
+    if pyfuncitem.get_closest_marker("timing") is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for left in reversed(range(TRIES)):
+        try:
+            pyfuncitem.obj(**arguments)
+            break
+        except AssertionError:
+            if not left:
+                raise
+    return True
+
+
 @pytest.fixture(autouse=True)
 def _threads() -> None:
+    import torch
+
     # two processes that fight for two cores are far slower than one thread each
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -46,7 +46,7 @@ class Browser:
         """The value of a script's return; a promise is waited for."""
         return self.call("/execute/sync", {"script": script, "args": list(arguments)})
 
-    def until(self, script: str, seconds: float = 8.0) -> Any:
+    def until(self, script: str, seconds: float = 60.0) -> Any:
         """Waits until a script returns something true, and returns it."""
         end = time.monotonic() + seconds
         while not (value := self.run(script)):
@@ -145,7 +145,7 @@ def browser(width: int = 1280, height: int = 1000) -> Iterator[Browser]:
     }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
     try:
-        made = _ask(url, {"capabilities": {"alwaysMatch": wanted}}, patience=20)
+        made = _ask(url, {"capabilities": {"alwaysMatch": wanted}}, patience=60)
         session = f"{url}/{made['sessionId']}"
         try:
             yield Browser(session)
@@ -153,7 +153,7 @@ def browser(width: int = 1280, height: int = 1000) -> Iterator[Browser]:
             _ask(session, method="DELETE")
     finally:
         driver.terminate()
-        driver.wait(10)
+        driver.wait(60)
 
 
 def _ask(url: str, body: dict[str, Any] | None = None, method: str = "", patience: float = 0.0) -> Any:

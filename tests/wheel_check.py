@@ -26,6 +26,7 @@ NOT_SOURCE = (
     "runs",
     "demo_videos",
     "__pycache__",
+    ".hypothesis",
     ".*_cache",
     "*.egg-info",
     "*.so",

@@ -186,6 +186,9 @@ def evaluate(
     per_joint: Annotated[bool, typer.Option("--per-joint", help="Also the error of each joint.")] = False,
     per_action: Annotated[bool, typer.Option("--per-action", help="Also the errors of each action.")] = False,
     robust: Annotated[bool, typer.Option("--robust/--no-robust", help="Also what damaged 2D costs.")] = True,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Draw whether its intervals hold what they state, into this PNG.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also what every column means.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -211,6 +214,7 @@ def evaluate(
             robust=robust,
             bodies=bodies,
             watch=watch,
+            calibration=calibration,
         )
     if as_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sasmamba.common.errors import UserError
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.tensorfile import CheckpointError
+from sasmamba.training.calibration_plot import check_picture, draw_calibration
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import KINDS, Windows, angle_errors, by_action, by_joint, figures, model_lift, windows
 from sasmamba.training.loop import find_weights
@@ -38,6 +40,7 @@ def evaluate_file(
     robust: bool = True,
     bodies: Path | None = None,
     watch: Callable[[int, int], None] | None = None,
+    calibration: Path | None = None,
 ) -> dict[str, Any]:
     """Measures weights on motion files.
 
@@ -47,6 +50,7 @@ def evaluate_file(
         refine: fit what comes out to the 2D, see `models.refining`; all windows of a clip have one body.
         bodies: motion file whose people's mean bone lengths replace those of the clips; see `simulate.retargeted`.
         watch: told how many windows are lifted, and of how many.
+        calibration: PNG to draw of how well the stated intervals hold, see `calibration_plot`.
 
     Returns:
         "about": what was measured; "kinds": of each kind of 2D (`evaluation.KINDS`, and "detected" where the files are
@@ -55,12 +59,21 @@ def evaluate_file(
         head; "robustness": of the kinds "coco" and "movenet", see `robustness`.
 
     Raises:
-        UserError: weights or data that cannot be used, or no clip that matches.
+        UserError: weights or data that cannot be used, no clip that matches, or a picture asked of a lifter that does
+            not say how sure it is.
     """
     try:
         model = load_lifter(find_weights(weights), device)
     except CheckpointError as error:
         raise UserError(f"These weights cannot be evaluated: {error}.") from error
+    if calibration:
+        if model.config.uncertainty is None:
+            raise UserError(
+                f"{weights} does not say how sure it is, so there is nothing to draw; give it an uncertainty first "
+                "(`python -m sasmamba.training uncertainty`), or leave out --calibration.",
+                exit_code=2,
+            )
+        check_picture(calibration)
     motion = load_motion(data)
     named = np.array([fnmatch.fnmatch(str(n), clips) for n in motion.name], bool)
     chosen = motion.select(named & ((motion.subject == subject) | (subject == "")))
@@ -92,19 +105,23 @@ def evaluate_file(
     lift = model_lift(model, flip, refined=refine, told=told, per_person=per_clip)
     kinds: dict[str, Any] = {}
     covered: dict[str, Any] = {}
+    sure: dict[str, tuple[Tensor, Tensor]] = {}
     damage: dict[str, Any] = {}
     for kind, w in inputs.items():
         if model.config.uncertainty is None:
             y = lift(w.xyc)
         else:
             y, width = lift_and_width(model, w.xyc, per_clip, flip=flip, refined=refine, told=told)
-            covered[kind] = shares(*errors_of(y, width, w), model.config.uncertainty.wide)
+            sure[kind] = errors_of(y, width, w)
+            covered[kind] = shares(*sure[kind], model.config.uncertainty.wide)
         kinds[kind] = {"all": figures(y, w), "joints": by_joint(y, w), "actions": by_action(y, w)}
         kinds[kind]["angles"] = angle_errors(y, w)
         if robust and kind == "coco":
             damage[kind] = robustness(lift, w, y)
         if robust and kind == "movenet":
             damage[kind] = shuffled_scores(lift, w, y)
+    if calibration and model.config.uncertainty is not None:
+        draw_calibration(sure, model.config.uncertainty.wide, calibration)
     return {
         "about": {
             "weights": weights,

@@ -11,7 +11,7 @@ import numpy as np
 
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.refining import FittedBody
+from sasmamba.models.fitted_body import FittedBody
 
 #: Windows that are remembered beside those of the last take: enough to undo and redo without lifting.
 _BESIDE = 256

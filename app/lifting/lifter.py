@@ -17,9 +17,10 @@ from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
+from sasmamba.models.fitted_body import FittedBody
 from sasmamba.models.lift import lift_windows, lift_with_uncertainty
 from sasmamba.models.normalise import mask_missing, normalise_window, upside_down
-from sasmamba.models.refining import FittedBody, fit_body, refine
+from sasmamba.models.refining import fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.scan import Backend, resolve
 from sasmamba.models.tensorfile import CheckpointError
@@ -170,10 +171,18 @@ class Lifter:
             if len(own) == 1:  # it finds the same itself
                 return None
             some = [own[k] for k in np.linspace(0, len(own) - 1, min(len(own), _BODY_WINDOWS)).round().astype(int)]
-            return fit_body([lifted[i] for i in some], [_shown(windows[i]) for i in some])
+            return self.body([windows[i] for i in some], [lifted[i] for i in some])
 
         people = sorted(set(person))
         return dict(zip(people, _side_by_side(body_of, people, self.threads or torch.get_num_threads()), strict=True))
+
+    def body(self, windows: Sequence[FloatArray], lifted: Sequence[FloatArray]) -> FittedBody | None:
+        """The body of one person, all of whose windows these are, as `many` got and lifted them; None if none tells."""
+        return fit_body(lifted, [_shown(window) for window in windows])
+
+    def quickly_refined(self, window: FloatArray, lifted: FloatArray, body: FittedBody) -> FloatArray:
+        """As `fitted` gives it, nearly, in a third of the time."""
+        return refine(lifted, _shown(window), body=body, iterations=1)
 
     @torch.inference_mode()
     def _lift(self, windows: list[FloatArray], *, later: bool = False) -> tuple[FloatArray, FloatArray | None]:

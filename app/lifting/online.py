@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sasmamba.app.lifting.lifter import Lifter
+from sasmamba.app.lifting.live_body import LiveBody
 from sasmamba.app.lifting.offline import tracked_rows
 from sasmamba.app.motion.smoothing import OneEuro
 from sasmamba.app.types import Person2D, Pose3D
@@ -53,6 +54,7 @@ class _Life:
     estimate: FloatArray | None = None
     half_width_m: FloatArray | None = None
     calm: OneEuro = field(default_factory=OneEuro)
+    body: LiveBody = field(default_factory=LiveBody)
 
     @property
     def estimate_end(self) -> int:
@@ -98,6 +100,7 @@ class LiveLifting:
         window: frames per window; a window's cost grows with it. At least lookahead + 2.
         fps: frames per second that the numbers of frames count.
         smooth: take out the jitter between one window and the next, with the 1-Euro filter.
+        fit: fit poses to each person's own body, as far as it is known by then, and to what was seen.
         max_gap: a person unseen for more frames than this starts anew.
     """
 
@@ -109,6 +112,7 @@ class LiveLifting:
         window: int = 81,
         fps: float = 30.0,
         smooth: bool = True,
+        fit: bool = True,
         max_gap: int = 30,
     ) -> None:
         limit = lifter.model.config.frames
@@ -119,7 +123,7 @@ class LiveLifting:
         if not fps > 0:
             raise ValueError(f"fps: want above 0, got {fps}")
         self.lifter, self.lookahead, self.window = lifter, lookahead, window
-        self.fps, self.smooth, self.max_gap = fps, smooth, max_gap
+        self.fps, self.smooth, self.fit, self.max_gap = fps, smooth, fit, max_gap
         self._lives: dict[int, _Life] = {}
         self._newest = -1
         self._window_s = _SHORTEST_S  # what a window took the last time
@@ -173,10 +177,19 @@ class LiveLifting:
         turn = waiting[: max(1, int(min(budget_s / self._window_s, len(waiting))))]
         begin = time.perf_counter()
         # one thread: the others belong to the 2D stage, which works meanwhile
-        lifted = self.lifter.many([np.stack(life.rows) for life in turn], threads=1)
-        for life, (estimate, widths) in zip(turn, lifted, strict=True):
-            life.estimate, life.half_width_m, life.estimate_first = estimate, widths, life.first
+        windows = [np.stack(life.rows) for life in turn]
+        for life, window, (lifted, widths) in zip(turn, windows, self.lifter.many(windows, threads=1), strict=True):
+            life.estimate, life.half_width_m, life.estimate_first = lifted, widths, life.first
+            if self.fit:
+                self._fit(life, window, lifted)
         self._window_s = max(_SHORTEST_S, (time.perf_counter() - begin) / len(turn))
+
+    def _fit(self, life: _Life, window: FloatArray, lifted: FloatArray) -> None:
+        """Fits a window's newest poses to whose they are, who is known the better the longer they were seen."""
+        end = life.first + len(window)
+        life.estimate = life.body.fitted(self.lifter, window, lifted, self.lookahead + 1, end / self.fps)
+        if len(window) == self.window:
+            life.body.learn(self.lifter, window, lifted, end)
 
     def poses(self, frame: int) -> tuple[Pose3D, ...]:
         """Everybody's pose in a frame, `lookahead` or more frames behind the newest for the accuracy that promises.

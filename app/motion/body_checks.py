@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.checks import CheckFinding, Rule
+from sasmamba.app.motion.foot_passing import passing
 from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.models.skeletons import H36M
@@ -132,34 +133,25 @@ def swings(who: Placed) -> tuple[NDArray, NDArray]:
     """Seconds that legs swing and that steps take, (F,) each: medians of `_STEPS` in a row, in their frames; NaN where
     nobody goes so.
 
-    A step is the time in which one foot is ahead of the other, and its swing goes from where that foot was farthest
-    behind to where it is farthest ahead. It counts where it is about as long as steps of people who walk on are: short
-    ones may take any time.
+    A swing goes from where a foot is farthest behind, while the other is ahead, to where it is farthest ahead itself.
+    It counts where both steps are about as long as those of people who walk on: short ones may take any time.
     """
-    ahead = np.cross(who.world[:, H36M.LEFT_HIP] - who.world[:, H36M.RIGHT_HIP], [0.0, 0.0, 1.0])
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
-    ankles = who.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]] - who.world[:, :1]
-    place = zero_phase(who.time, (ankles * ahead[:, None]).sum(-1).astype(float), _LIMB_S)
-    apart = place[:, 0] - place[:, 1]
-    thigh, shank = (
-        np.median(np.linalg.norm(who.world[:, b] - who.world[:, a], axis=1))
+    long = _STEP * sum(
+        float(np.median(np.linalg.norm(who.world[:, b] - who.world[:, a], axis=1)))
         for a, b in ((H36M.LEFT_HIP, H36M.LEFT_KNEE), (H36M.LEFT_KNEE, H36M.LEFT_ANKLE))
     )
-    long = _STEP * (thigh + shank)
-    crossings = np.flatnonzero(np.diff(np.sign(apart)) != 0).tolist()
     swung, took = np.full((2, len(who.time)), np.nan)
     steps = list[tuple[int, float, float]]()
-    for a, b, c in zip(crossings, crossings[1:], crossings[2:], strict=False):
-        if min(np.abs(apart[a : b + 1]).max(), np.abs(apart[b : c + 1]).max()) < long:
+    for last, one in pairwise(passing(who.time, who.world.astype(float)).advances):
+        if min(last.apart_m, one.apart_m) < long:
             steps = []
             continue
-        foot = int(apart[b + 1 : c + 1].mean() < 0)
-        behind, front = a + int(place[a : b + 1, foot].argmin()), b + int(place[b : c + 1, foot].argmax())
-        steps.append((b, float(who.time[front] - who.time[behind]), float(who.time[c] - who.time[b])))
+        swing, whole = who.time[one.front] - who.time[last.back], who.time[one.end] - who.time[one.begin]
+        steps.append((last.begin, float(swing), float(whole)))
         if len(steps) >= _STEPS:
-            last = steps[-_STEPS:]
-            swung[last[0][0] : c + 1] = np.median([step[1] for step in last])
-            took[last[0][0] : c + 1] = np.median([step[2] for step in last])
+            of = steps[-_STEPS:]
+            swung[of[0][0] : one.end] = np.median([step[1] for step in of])
+            took[of[0][0] : one.end] = np.median([step[2] for step in of])
     return swung, took
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, LEGS, Body, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, LEGS, LONGEST_FLIGHT_S, Body, stances_of
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.common.runs import runs
 from sasmamba.models.geometry import unit
@@ -37,8 +37,8 @@ _BLEND_S, _STEP_S = 0.25, 0.8
 _STRETCHED, _GIVE_S = 0.998, 0.06
 #: A knee bends forward by at least so little, where its plane is to be told from noise.
 _FORWARD_M = 0.03
-#: Nobody flies for less, a step of running hardly does, or for more. It is free fall within so much, root mean square.
-_FLIGHT_S, _LONGEST_FLIGHT_S, _FALL_M = 0.18, 1.2, 0.03
+#: Nobody flies for less, a step of running hardly does. It is free fall within so much, root mean square.
+_FLIGHT_S, _FALL_M = 0.18, 0.03
 #: The lower ankle is so far above where it stands in the middle of a flight.
 _OFF_M = 0.05
 #: What a flight asks of the path is taken up by so much before and after.
@@ -180,11 +180,11 @@ def _flights(time: NDArray, height: NDArray, low: NDArray) -> list[tuple[int, in
     taken = np.zeros(len(time), bool)
     if len(time) < 4:
         return out
-    longest = min(len(time), int(_LONGEST_FLIGHT_S / float(np.median(np.diff(time)))) + 1)
+    longest = min(len(time), int(LONGEST_FLIGHT_S / float(np.median(np.diff(time)))) + 1)
     for width in range(longest, 3, -1):
         t, z, high, used = (np.lib.stride_tricks.sliding_window_view(x, width) for x in (time, height, low, taken))
         seconds = t[:, -1] - t[:, 0]
-        fits = (seconds >= _FLIGHT_S) & (seconds <= _LONGEST_FLIGHT_S)
+        fits = (seconds >= _FLIGHT_S) & (seconds <= LONGEST_FLIGHT_S)
         fits &= high[:, width // 2] > ANKLE_HEIGHT_M + _OFF_M
         if not fits.any():
             continue

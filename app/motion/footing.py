@@ -38,6 +38,8 @@ ANKLES = [ankle for _, _, ankle in LEGS]
 _PLANTED_M_S, _PLANTED_S = 0.45, 0.15
 #: A stance does not go on where nothing is known for so long.
 _GAP_S = 0.25
+#: Nobody flies for longer.
+LONGEST_FLIGHT_S = 1.2
 #: Motion within so long (Gaussian) is jitter: of ankles whose speed is asked for, and of what is done to them.
 _JITTER_S = 0.06
 #: How well a foot on the floor is known to be there; one that is higher counts ever less.
@@ -215,21 +217,35 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     return planted, level
 
 
-def floor_below(planted: NDArray, level: NDArray) -> NDArray:
+def floor_below(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     """(F,) how high what somebody stands on is, or stood on last or will stand on next, whichever is higher.
 
     Args:
+        body: in world axes, floor at z = 0.
         planted: (F, 2) bool.
         level: (F, 2), see `supported`.
     """
     stands = np.flatnonzero(planted.any(1))
     if not len(stands):
-        return np.zeros(len(planted))
+        return np.full(len(planted), _landed_at(body))
     under = np.where(planted, level, -np.inf).max(1)
     frame = np.arange(len(planted))
     before = stands[(np.searchsorted(stands, frame, side="right") - 1).clip(0)]
     after = stands[np.searchsorted(stands, frame).clip(max=len(stands) - 1)]
     return np.asarray(np.maximum(under[before], under[after]))
+
+
+def _landed_at(body: Body) -> float:
+    """How high that is on which somebody lands again and again whose feet never rest, of jumping jacks on a roof; 0
+    where they come down to no one height."""
+    time, sole = body.time, body.ankles[..., 2].min(1) - ANKLE_HEIGHT_M
+    begins = np.flatnonzero(time <= time[-1] - LONGEST_FLIGHT_S)
+    if not len(begins) or time[begins[-1]] - time[0] < LONGEST_FLIGHT_S:
+        return 0.0
+    ends = np.searchsorted(time, time[begins] + LONGEST_FLIGHT_S, side="right")
+    lows = np.array([sole[begin:end].min() for begin, end in zip(begins, ends, strict=True)])
+    low = float(np.median(lows))
+    return low if np.ptp(lows) < ON_FLOOR_M < low else 0.0
 
 
 def _levels(heights: list[float]) -> list[float]:

@@ -3,8 +3,8 @@
 Every shot has a world of its own: gravity and floor are settled in it once, for everybody. Assumptions, all told in
 `Placement.assumptions`: the camera stands, or turns and zooms as `Take.camera_motion` says, and has the given field of
 view or intrinsics; people are as tall as said or, unsaid, of the size at which they stand on one floor with others
-(app/motion/sizes.py), and alone of the size the lifter learned (an average adult); the floor is flat. Which way is up,
-see app/motion/gravity.py.
+(app/motion/sizes.py), or of the size the lifter learned (an average adult); the floor is flat. Which way is up, see
+app/motion/gravity.py.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def place(
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
-    floors = [floor_below(rest, level) for rest, level in zip(planted, levels, strict=True)]
+    floors = [floor_below(*one) for one in zip(bodies, planted, levels, strict=True)]
     if steady_feet:
         bodies = [steadied(*one) for one in zip(bodies, planted, levels, strict=True)]
     out = Placement(

@@ -21,11 +21,11 @@ from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
 from sasmamba.app.pose2d.crop_network import Network, estimates
 from sasmamba.app.pose2d.multipose import Finder
-from sasmamba.app.pose2d.overlap import box_area, box_iou
+from sasmamba.app.pose2d.overlap import box_area
 from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
-from sasmamba.app.pose2d.turned import find_turned, other_turns, sureness, upright_turns
+from sasmamba.app.pose2d.turned import FIND_TURNED_S, TURN_AGAIN_S, find_turned, is_better, other_turns, upright_turns
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
@@ -37,12 +37,6 @@ JOIN, STAY = 5, 4
 #: Small people are shown whole, and doorways, shop windows and statues are many: so many sure joints, and joints as
 #: sure as this on the average, make one of them.
 JOIN_SMALL, SMALL_SCORE = 10, 0.45
-#: Whoever is not seen better in a crop turned otherwise is looked at so again after this; and while nobody is followed,
-#: so often a turned picture is searched.
-TURN_AGAIN_S, FIND_TURNED_S = 1.0, 1.0
-#: Of two answers for one person, from crops turned differently, the boxes share so much (intersection over union), and
-#: the new one's joints are so much surer on the average.
-ONE_PLACE, SURER = 0.3, 0.05
 #: Room around a person's joints on each side, for hands, feet and the top of the head.
 MARGIN = 0.1
 
@@ -240,7 +234,7 @@ class MoveNetPose2D(Closing):
             if follower.lost or turns == square.turns or now_s - follower.asked_s < TURN_AGAIN_S:
                 continue
             seen = self._see(bgr, replace(square, turns=turns), STAY)
-            if seen is not None and _is_better(seen, follower.person):
+            if seen is not None and is_better(seen, follower.person):
                 follower.turn(seen, turns)
             else:
                 follower.asked_s = now_s
@@ -258,7 +252,7 @@ class MoveNetPose2D(Closing):
         if person is None:
             self._asked_s = now_s
         seen = self._see(bgr, replace(square, turns=other), fewest)
-        if seen is None or (person is not None and not _is_better(seen, person)):
+        if seen is None or (person is not None and not is_better(seen, person)):
             return person, turns, False
         return seen, other, person is None
 
@@ -332,11 +326,6 @@ class _Search:
 def _is_a_part(follower: CropFollower, person: Person2D, now_s: float) -> bool:
     """Whether somebody who was found in a part of the picture a moment ago is a part of a person found now."""
     return follower.small and now_s - follower.begun_s < SOON_FOR_S and inside(follower.person, person)
-
-
-def _is_better(seen: Person2D, before: Person2D) -> bool:
-    """Whether an answer from another crop is of the same person, and surer."""
-    return box_iou(seen.box_px, before.box_px) > ONE_PLACE and sureness(seen) > sureness(before) + SURER
 
 
 def _is_distinct(person: Person2D) -> bool:

@@ -2,12 +2,14 @@
 
 After Xiao et al., ECCV 2018, "Simple Baselines for Human Pose Estimation and Tracking": between two runs of the
 detector a person's box is that of their joints in the frame before, with 15 % more on each side (Section 3, without its
-optical flow).
+optical flow). Whoever is not upright is shown to the estimator in a picture that is turned, see `turned`.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +20,15 @@ from sasmamba.app.pose2d.estimator import JointEstimator
 from sasmamba.app.pose2d.foresight import Foresight
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.pose2d.protocol import begins_anew
+from sasmamba.app.pose2d.turned import (
+    FIND_TURNED_S,
+    TURN_AGAIN_S,
+    estimate_turned,
+    is_better,
+    other_turns,
+    turned_boxes,
+    turned_frame,
+)
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray, Picture
 from sasmamba.common.closing import Closing
@@ -29,6 +40,9 @@ DETECT_EVERY_S = 0.165
 BOX_SCORE = 0.3
 #: A joint is seen from this score on, and so many seen joints make a person. Dogs and coats on a hook show fewer.
 JOINT_SCORE, FEWEST_JOINTS = 0.3, 4
+#: Where somebody is seen in a turned picture only, coats and chairs look like people, too: so many seen joints, and
+#: joints as sure as this on the average, make one of them.
+SURE_JOINTS, SURE_SCORE = 10, 0.45
 #: Room around a person's joints on each side: hands, feet and the top of the head, and a frame's motion.
 MARGIN = 0.15
 #: Boxes that overlap so much (intersection over union) are of one person, and so are poses this alike (object keypoint
@@ -40,13 +54,37 @@ STILL_THERE = 0.1
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where somebody is looked for.
+
+    Attributes:
+        box_px: (4,) around them.
+        turns: by how many quarters the picture is turned for them.
+        asked_s: when they were last looked at with another turn, in vain.
+    """
+
+    box_px: FloatArray
+    turns: int = 0
+    asked_s: float = -np.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """Somebody as last seen; see `_Place`."""
+
+    person: Person2D
+    turns: int
+    asked_s: float = -np.inf
+
+
 class TopDownPose2D(Closing):
     """Finds people with a detector and their joints with an estimator; see `protocol.Pose2D` and `foresight.Foresight`.
 
     Boxes are those of the seen joints with a margin, cut at the picture's edge.
 
     Args:
-        estimator: finds joints; closed with this backend.
+        estimator: finds joints; closed with this backend. One with foresight sees pictures as they are, never turned.
         detector: finds people; closed with this backend.
         max_people: at most so many are returned, 1 or more.
         detect_every_s: seconds from one run of the detector to the next; 0 for every frame.
@@ -73,11 +111,19 @@ class TopDownPose2D(Closing):
         self.ahead = estimator.ahead if isinstance(estimator, Foresight) else 0
         self._estimator: JointEstimator | None = estimator
         self._detector: Detector | None = detector
+        # one with foresight looks at other frames as well, which are as they are
+        self._never_turns = isinstance(estimator, Foresight)
         self._max_people, self._detect_every_s = max_people, detect_every_s
-        self._followed: tuple[Person2D, ...] = ()
-        self._detected_s = Fraction(0)
         self._last: Frame | None = None
         self._told_lost = False  # once is enough
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forgets everybody: nothing before tells anything of what comes."""
+        self._followed: tuple[_Followed, ...] = ()
+        self._detected_s, self._detected_turned = Fraction(0), 0
+        self._asked_s = self._turned_s = -np.inf
+        self._ways = (2, 1, 3)
 
     def foresee(self, frame: Frame) -> None:
         """Tells of a frame that `__call__` may be asked about later; one that is not later begins a new video."""
@@ -94,18 +140,23 @@ class TopDownPose2D(Closing):
             raise ValueError("the backend is closed")
         last, self._last = self._last, frame
         if last is not None and begins_anew(frame, last):
-            self._followed = ()
+            self._begin()
         before = self._followed
-        boxes = [p.box_px for p in before]
-        if not boxes or frame.time_s - self._detected_s >= self._detect_every_s:
+        places = [_Place(f.person.box_px, f.turns, f.asked_s) for f in before]
+        if not places or frame.time_s - self._detected_s >= self._detect_every_s:
             self._detected_s = frame.time_s
-            boxes = _renewed(boxes, _detected(detector, frame))
+            # where most are not upright, newcomers may be so, too, or not
+            self._detected_turned = 0 if self._detected_turned else _usual_turns(before)
+            places = _renewed(places, _detected(detector, frame, self._detected_turned))
         # More than are wanted: some will turn out to be nobody, or the same person twice.
-        people = _people_in(estimator, frame, boxes[: 2 * self._max_people])
-        self._followed = _distinct(people)[: self._max_people]
+        self._followed = self._distinct(self._look(estimator, frame, places[: 2 * self._max_people]))
+        for turns in self._other_ways(float(frame.time_s)):
+            places = _detected(detector, frame, turns)[: 2 * self._max_people]
+            found = zip(_people_in(estimator, frame, places), places, strict=True)
+            self._followed = self._distinct(_Followed(p, place.turns) for p, place in found if p and _is_sure(p))
         if self.ahead:
             self._tell_who_is_lost(before, frame.index)
-        return self._followed
+        return tuple(f.person for f in self._followed)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
@@ -114,9 +165,57 @@ class TopDownPose2D(Closing):
             if part is not None:
                 part.close()
 
-    def _tell_who_is_lost(self, before: tuple[Person2D, ...], index: int) -> None:
+    def _look(self, estimator: JointEstimator, frame: Frame, places: list[_Place]) -> list[_Followed]:
+        """Whoever is in these places, each as they are turned or, if that shows them better, otherwise."""
+        now_s = float(frame.time_s)
+        seen = _people_in(estimator, frame, places)
+        again = [self._otherwise(place, person, now_s) for place, person in zip(places, seen, strict=True)]
+        if any(other and not person for other, person in zip(again, seen, strict=True)):
+            self._asked_s = now_s
+        others = iter(_people_in(estimator, frame, [place for place in again if place]) if any(again) else ())
+        found = []
+        for place, other, person in zip(places, again, seen, strict=True):
+            instead = None if other is None else next(others)
+            if other and instead and (is_better(instead, person) if person else _is_sure(instead)):
+                found.append(_Followed(instead, other.turns))
+            elif person:
+                found.append(_Followed(person, place.turns, place.asked_s if other is None else now_s))
+        return found
+
+    def _otherwise(self, place: _Place, person: Person2D | None, now_s: float) -> _Place | None:
+        """The place, turned as may show better who was seen in it, or that somebody is there; None where not now."""
+        turns = (place.turns + 2) % 4 if person is None else other_turns(person, place.turns)
+        asked_s = self._asked_s if person is None else place.asked_s
+        if self._never_turns or turns == place.turns or now_s - asked_s < TURN_AGAIN_S:
+            return None
+        return replace(place, turns=turns)
+
+    def _other_ways(self, now_s: float) -> Iterator[int]:
+        """By how many quarters the picture is to be turned and searched once more, for as long as nobody is followed:
+        all ways where a shot begins, then one a second."""
+        first, early = self._turned_s == -np.inf, now_s - self._turned_s < FIND_TURNED_S
+        if self._followed:
+            self._turned_s = max(self._turned_s, now_s - FIND_TURNED_S)
+        if self._never_turns or self._followed or early:
+            return
+        self._turned_s = now_s
+        for _ in range(3 if first else 1):
+            self._ways = (*self._ways[1:], self._ways[0])
+            if not self._followed:
+                yield self._ways[-1]
+
+    def _distinct(self, people: Iterable[_Followed]) -> tuple[_Followed, ...]:
+        """Everybody once, as many as are wanted: of two alike poses the earlier stays."""
+        kept: list[_Followed] = []
+        for new in people:
+            if all(joint_similarity(new.person, k.person, min_score=JOINT_SCORE) < SAME_POSE for k in kept):
+                kept.append(new)
+        return tuple(kept[: self._max_people])
+
+    def _tell_who_is_lost(self, before: tuple[_Followed, ...], index: int) -> None:
         """Says, once, that the frames which an estimator sees together show somebody in part of them only."""
-        lost = [b for b in before if all(box_iou(b.box_px, p.box_px) < STILL_THERE for p in self._followed)]
+        boxes = [f.person.box_px for f in self._followed]
+        lost = [b for b in before if all(box_iou(b.person.box_px, box) < STILL_THERE for box in boxes)]
         if lost and not self._told_lost:
             self._told_lost = True
             _log.info(
@@ -126,35 +225,53 @@ class TopDownPose2D(Closing):
             )
 
 
-def _detected(detector: Detector, frame: Frame) -> list[FloatArray]:
-    """Boxes (4,) that may be people, the surest first."""
-    found = detector(frame)
+def _detected(detector: Detector, frame: Frame, turns: int) -> list[_Place]:
+    """Where people may be, the surest first, by the picture turned by so many quarters."""
+    shown = turned_frame(frame, turns)
+    found = detector(shown)
     if found.ndim != 2 or found.shape[1] != 5:
         raise ValueError(f"detections: want (n, 5), got {found.shape}")
-    height, width = frame.bgr.shape[:2]
+    height, width = shown.bgr.shape[:2]
     found = found[person_crops.usable(found[:, :4], width, height) & (found[:, 4] >= BOX_SCORE)]
-    return [box.astype(np.float32) for box in found[np.argsort(-found[:, 4], kind="stable"), :4]]
+    boxes = found[np.argsort(-found[:, 4], kind="stable"), :4].astype(np.float32)
+    return [_Place(box, turns) for box in (turned_boxes(boxes, shown, -turns) if turns else boxes)]
 
 
-def _people_in(estimator: JointEstimator, frame: Frame, boxes: list[FloatArray]) -> list[Person2D]:
-    """Whoever is seen in these boxes (4,)."""
-    joints = estimator(frame, np.array(boxes, np.float32).reshape(-1, 4))
-    people = [_person(*one, frame.bgr) for one in zip(*joints, strict=True)]
-    return [person for person in people if person is not None]
+def _usual_turns(followed: Sequence[_Followed]) -> int:
+    """How most of those who are followed are turned."""
+    turns = [f.turns for f in followed]
+    return max(range(4), key=turns.count)
 
 
-def _renewed(followed: list[FloatArray], detected: list[FloatArray]) -> list[FloatArray]:
-    """Followed boxes first, each as the detector sees it now if it does; then newcomers, the surest first.
+def _people_in(estimator: JointEstimator, frame: Frame, places: Sequence[_Place]) -> list[Person2D | None]:
+    """Whoever is seen in these places, in their order; those that are turned alike are asked about together."""
+    people: list[Person2D | None] = [None] * len(places)
+    for turns in sorted({0, *(place.turns for place in places)}):
+        which = [i for i, place in enumerate(places) if place.turns == turns]
+        boxes = np.array([places[i].box_px for i in which], np.float32).reshape(-1, 4)
+        joints = estimate_turned(estimator, frame, boxes, turns)
+        for i, one in zip(which, zip(*joints, strict=True), strict=True):
+            people[i] = _person(*one, frame.bgr)
+    return people
+
+
+def _renewed(followed: list[_Place], detected: list[_Place]) -> list[_Place]:
+    """Followed places first, each as the detector sees it now if it does; then newcomers, the surest first.
 
     Somebody the detector misses keeps the box around their joints.
     """
     detected = list(detected)
     renewed = []
-    for box in followed:
-        overlaps = [box_iou(box, d) for d in detected]
+    for place in followed:
+        overlaps = [box_iou(place.box_px, d.box_px) for d in detected]
         seen = max(overlaps, default=0.0) >= SAME_BOX
-        renewed.append(detected.pop(int(np.argmax(overlaps))) if seen else box)
+        renewed.append(replace(place, box_px=detected.pop(int(np.argmax(overlaps))).box_px) if seen else place)
     return renewed + detected
+
+
+def _is_sure(person: Person2D) -> bool:
+    """Whether somebody who was seen in a turned picture only is seen well enough."""
+    return (person.score >= JOINT_SCORE).sum() >= SURE_JOINTS and float(person.score.mean()) >= SURE_SCORE
 
 
 def _person(joints_px: FloatArray, score: FloatArray, bgr: Picture) -> Person2D | None:
@@ -169,12 +286,3 @@ def _person(joints_px: FloatArray, score: FloatArray, bgr: Picture) -> Person2D 
     if not person_crops.usable(box[None], width, height)[0]:
         return None
     return Person2D(None, box, joints_px, score)
-
-
-def _distinct(people: list[Person2D]) -> tuple[Person2D, ...]:
-    """Everybody once: of two alike poses the earlier stays."""
-    kept: list[Person2D] = []
-    for person in people:
-        if all(joint_similarity(person, k, min_score=JOINT_SCORE) < SAME_POSE for k in kept):
-            kept.append(person)
-    return tuple(kept)

@@ -13,9 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.pose2d.estimator import JointEstimator, Joints
 from sasmamba.app.pose2d.multipose import Finder, find_people
+from sasmamba.app.pose2d.overlap import box_iou
 from sasmamba.app.pose2d.squares import turned_back
-from sasmamba.app.types import Person2D
+from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
 
@@ -26,6 +28,12 @@ FOLDED = 0.7
 #: A trunk is seen from along itself where it is shorter than this share of the body's longer side.
 END_ON = 0.12
 
+#: Whoever is not seen better in a crop turned otherwise is looked at so again after this; and while nobody is followed,
+#: so often a turned picture is searched.
+TURN_AGAIN_S, FIND_TURNED_S = 1.0, 1.0
+#: Of two answers for one person, from crops turned differently, the boxes share so much (intersection over union), and
+#: the new one's joints are so much surer on the average.
+ONE_PLACE, SURER = 0.3, 0.05
 #: Joints that are less sure on the average are not believed to tell which way somebody points: in crops in which people
 #: are upside down they often tell the opposite, and are no surer than this.
 POOR = 0.35
@@ -66,6 +74,40 @@ def other_turns(person: Person2D, turns: int) -> int:
 def sureness(person: Person2D) -> float:
     """The mean score of all joints."""
     return float(person.score.mean())
+
+
+def is_better(seen: Person2D, before: Person2D) -> bool:
+    """Whether an answer from a crop turned otherwise is of the same person, and surer."""
+    return box_iou(seen.box_px, before.box_px) > ONE_PLACE and sureness(seen) > sureness(before) + SURER
+
+
+def turned_frame(frame: Frame, turns: int) -> Frame:
+    """The frame, its picture turned by so many quarters, anticlockwise."""
+    return replace(frame, bgr=np.ascontiguousarray(np.rot90(frame.bgr, turns))) if turns % 4 else frame
+
+
+def turned_points(points: FloatArray, frame: Frame, turns: int) -> FloatArray:
+    """Points (..., 2) x, y in a frame's picture, in whole pixels from the centre of the top left one, as they lie in
+    `turned_frame`; with -turns of that they lie in the frame again."""
+    x, y = points[..., 0], points[..., 1]
+    right, bottom = frame.bgr.shape[1] - 1, frame.bgr.shape[0] - 1
+    ways = ((x, y), (y, right - x), (right - x, bottom - y), (bottom - y, x))
+    return np.stack(ways[turns % 4], -1).astype(np.float32)
+
+
+def turned_boxes(boxes_px: FloatArray, frame: Frame, turns: int) -> FloatArray:
+    """The same of boxes (n, 4) x0, y0, x1, y1."""
+    corners = turned_points(boxes_px.reshape(-1, 2, 2), frame, turns)
+    return np.concatenate([corners.min(1), corners.max(1)], 1)
+
+
+def estimate_turned(estimator: JointEstimator, frame: Frame, boxes_px: FloatArray, turns: int) -> Joints:
+    """The joints of the people in boxes (n, 4) of the frame, shown to the estimator after so many quarter turns."""
+    if turns % 4 == 0:
+        return estimator(frame, boxes_px)
+    shown = turned_frame(frame, turns)
+    joints_px, score = estimator(shown, turned_boxes(boxes_px, frame, turns))
+    return turned_points(joints_px, shown, -turns), score
 
 
 def find_turned(network: Finder, bgr: NDArray[np.uint8], turns: int) -> list[tuple[Person2D, float]]:

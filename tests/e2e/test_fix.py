@@ -158,7 +158,6 @@ def test_run_says_what_it_cannot_take(
     assert left_in(tmp_path) == ["clip.mp4", "poses.npz", "wide.mp4"]
 
 
-@pytest.mark.timing
 @pytest.mark.skipif(os.name == "nt", reason="signals work differently on Windows")
 def test_ctrl_c_saves_and_the_next_time_goes_on(tmp_path: Path) -> None:
     video, poses = clip_and_poses(tmp_path, FRAMES)
@@ -171,12 +170,12 @@ def test_ctrl_c_saves_and_the_next_time_goes_on(tmp_path: Path) -> None:
             page, _, token = url.partition("?")
             body = json.dumps(to_plain(correction)).encode()
             request = urllib.request.Request(f"{page}correct?{token}", body, {"Origin": page.rstrip("/")})
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 assert len(json.load(answer)["corrections"]) == number
             assert len(read_fixes(tmp_path / "poses.fixes.json").corrections) == number  # before anybody saves
             assert not (tmp_path / "poses_fixed.npz").exists() or number > 1
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=240)
         finally:
             process.kill()
         assert process.returncode == 0, err

@@ -8,9 +8,12 @@ import signal
 import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from queue import Queue
 
 import av
 import numpy as np
@@ -22,13 +25,10 @@ from sasmamba.app.config import LiveJob, LiveSettings
 from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.io.renders import Mp4Sink
 from sasmamba.app.live import run_live as live_run
-from sasmamba.app.live.page_server import Server
 from sasmamba.app.live.recording import Recorder
 from sasmamba.app.live.run_live import run_live
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
-
-pytestmark = pytest.mark.timing
 
 #: The command with a 2D stage that costs nothing, so that what is measured here is live mode itself.
 WALKER = f"""
@@ -43,6 +43,12 @@ run.open_pose2d = walker_2d
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return write_video(tmp_path / "clip.mp4", 45, size=(320, 240), fps=30)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty seconds: longer than anything here needs, however busy the machine."""
+    return write_video(tmp_path_factory.mktemp("live") / "long.mp4", 600, size=(320, 240), fps=15)
 
 
 @pytest.fixture
@@ -77,29 +83,37 @@ def test_a_file_at_its_own_pace_is_recorded(clip: Path, lookahead: int) -> None:
     assert left_in(clip.parent) == ["clip.mp4", "live.mp4"]
 
 
+class Enough(Exception):
+    """Ends a run in a thread, where no Ctrl-C comes."""
+
+
 @pytest.mark.usefixtures("free_2d")
-def test_watched_in_a_browser_and_used_as_a_source(clip: Path) -> None:
+def test_watched_in_a_browser_and_used_as_a_source(long: Path, tmp_path: Path) -> None:
     """One live run serves its picture; another takes that as its camera."""
-    with Server(0) as free:
-        port = int(free.url.rstrip("/").rpartition(":")[2])
-    long = write_video(clip.with_name("long.mp4"), 450, size=(320, 240), fps=30)
-    settings = LiveSettings(serve=port, window=False)
-    thread = threading.Thread(target=lambda: run_live(LiveJob(str(long)), settings, lambda _: None))
+    said: Queue[str] = Queue()
+    enough = threading.Event()
+
+    def watch(*_: object) -> None:
+        if enough.is_set():
+            raise Enough
+
+    def serve() -> None:
+        with suppress(Enough):
+            run_live(LiveJob(str(long)), LiveSettings(serve=0, window=False), said.put, watch)
+
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
-        for _ in range(100):
-            try:
-                page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read()
-                break
-            except OSError:
-                time.sleep(0.1)
-        assert b"<img" in page
-        job = LiveJob(f"http://127.0.0.1:{port}/stream", clip.with_name("second.mp4"))
+        page = said.get(timeout=60).removeprefix("Watch at ")
+        with urllib.request.urlopen(page, timeout=60) as answer:
+            assert b"<img" in answer.read()
+        job = LiveJob(f"{page}stream", tmp_path / "second.mp4")
         report = run_live(job, LiveSettings(window=False, seconds=1.5), lambda _: None)
     finally:
+        enough.set()
         thread.join()
     assert report.shown >= 1  # how many depends on what else the machine does
-    assert len(frames_of(clip.with_name("second.mp4"))) == report.shown
+    assert len(frames_of(tmp_path / "second.mp4")) == report.shown
 
 
 def wait_for_pictures(page: str, count: int) -> None:
@@ -109,23 +123,22 @@ def wait_for_pictures(page: str, count: int) -> None:
             count -= stream.readline().startswith(b"Content-Type: image/jpeg")
 
 
-def test_ctrl_c_ends_the_recording_whole(clip: Path) -> None:
-    long = write_video(clip.with_name("long.mp4"), 3000, size=(320, 240), fps=30)
-    out = clip.with_name("live.mp4")
+def test_ctrl_c_ends_the_recording_whole(long: Path, tmp_path: Path) -> None:
+    out = tmp_path / "live.mp4"
     process = start("live", long, "--no-window", "-o", out, "--serve", 0, code=WALKER)
     try:
         assert process.stderr is not None
         said = process.stderr.readline()
         assert said.startswith("Watch at http://127.0.0.1:")
-        wait_for_pictures(said.split()[2], 20)  # some of them may be the same one again
+        wait_for_pictures(said.split()[2], 12)  # some of them may be the same one again
         process.send_signal(signal.SIGINT)
-        printed, err = process.communicate(timeout=120)
+        printed, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 130, err
     assert "shown of" in printed
-    assert len(frames_of(out)) > 10
-    assert left_in(clip.parent) == ["clip.mp4", "live.mp4", "long.mp4"]
+    assert len(frames_of(out)) > 5
+    assert left_in(tmp_path) == ["live.mp4"]
 
 
 @pytest.mark.usefixtures("free_2d")
@@ -150,7 +163,7 @@ class Unplugged:
 
     def frames(self, stop: threading.Event) -> Iterator[LiveFrame]:
         for i in range(20):
-            stop.wait(1 / 30)
+            stop.wait(1 / 15)
             yield LiveFrame(Frame(i, Fraction(i, 30), np.zeros((240, 320, 3), np.uint8)), time.monotonic())
         raise UserError("Camera 0 stopped giving pictures: check the plug, and start again.")
 
@@ -167,7 +180,7 @@ def test_what_was_recorded_outlives_the_camera(tmp_path: Path, monkeypatch: pyte
     result = command("live", "0", "--no-window", "-o", tmp_path / "live.mp4")
     assert result.code == 1
     assert one_sentence(result.err).startswith("Camera 0 stopped giving pictures")
-    assert len(frames_of(tmp_path / "live.mp4")) > 5
+    assert len(frames_of(tmp_path / "live.mp4")) > 3
 
 
 @pytest.mark.parametrize(
@@ -198,10 +211,13 @@ def test_what_cannot_be(
 
 
 def typing(keys: Iterable[str], shown: list[np.ndarray] | None = None) -> type:
-    """A window that is not there, into which the keys are typed; quits at their end."""
-    typed = iter(keys)
+    """A window that is not there, into which the keys are typed; quits at their end. "" waits for another picture, so
+    that what is typed meets the same pictures on any machine, and "." only until the keyboard is asked again."""
+    typed = deque(keys)
 
     class FakeWindow:
+        new = False
+
         def __enter__(self) -> FakeWindow:
             return self
 
@@ -209,38 +225,42 @@ def typing(keys: Iterable[str], shown: list[np.ndarray] | None = None) -> type:
             pass
 
         def show(self, picture: np.ndarray) -> None:
+            self.new = True
             if shown is not None:
                 shown.append(picture.copy())
 
         def key(self) -> str:
-            return next(typed, "q")
+            if not typed:
+                return "q"
+            if typed[0] == "" and not self.new:
+                return ""
+            self.new = False
+            return typed.popleft().replace(".", "")
 
     return FakeWindow
 
 
 @pytest.mark.usefixtures("free_2d")
-def test_keys(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys(long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn, record, pause, go on, end the recording, quit."""
     monkeypatch.chdir(tmp_path)
-    keys = [""] * 5 + ["left", "up", "r"] + [""] * 30 + [" "] + [""] * 10 + [" ", "r"] + [""] * 5 + ["q"]
+    keys = [*[""] * 3, "left", "up", "r", *[""] * 9, " ", *["."] * 10, " ", "", "r", *[""] * 3, "q"]
     shown: list[np.ndarray] = []
     monkeypatch.setattr(live_run, "Window", typing(keys, shown))
-    long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
     report = run_live(LiveJob(str(long)), LiveSettings(window=True), lambda _: None)
     assert len(report.files) == 1
     assert Path(report.files[0]).name.startswith("live_")
-    assert 1 <= len(frames_of(Path(report.files[0]))) < report.shown == len(shown)
+    assert 10 <= len(frames_of(Path(report.files[0]))) < report.shown == len(shown)
     assert not report.interrupted
     assert report.problems == []
 
 
 @pytest.mark.usefixtures("free_2d")
-def test_two_recordings_within_a_second(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_recordings_within_a_second(long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(live_run.time, "strftime", lambda _: "live_now")
-    once = ["r", *[""] * 15, "r"]
+    once = ["r", *[""] * 5, "r"]
     monkeypatch.setattr(live_run, "Window", typing(["", *once, *once]))
-    long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
     report = run_live(LiveJob(str(long)), LiveSettings(window=True), lambda _: None)
     assert report.files == ["live_now.mp4", "live_now-2.mp4"]
     assert all(frames_of(Path(name)) for name in report.files)
@@ -249,46 +269,45 @@ def test_two_recordings_within_a_second(clip: Path, tmp_path: Path, monkeypatch:
 @pytest.mark.usefixtures("free_2d")
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["", "quiet"])
 def test_r_in_a_folder_that_cannot_be_written(
-    quiet: list[str], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quiet: list[str], long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said on the terminal and in the picture, and the session goes on."""
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()  # not even root can write there
-    long = write_video(tmp_path / "long.mp4", 400, size=(320, 240), fps=30)
     shown: list[np.ndarray] = []
     monkeypatch.setattr(live_run, "_HELP_S", -1.0)
-    monkeypatch.setattr(live_run, "Window", typing(["", *[""] * 40, "r", *[""] * 60], shown))
+    monkeypatch.setattr(live_run, "Window", typing([*[""] * 5, "r", *[""] * 10], shown))
     monkeypatch.setattr(live_run, "can_show", lambda: (True, ""))
     result = command(long, "--realtime", "--window", *quiet)
     assert result.code == 1
     (said,) = result.err.splitlines()
     assert said.startswith("Not recorded: live_")
     assert "no file can be made there; choose another folder" in said
-    assert len(shown) > 20  # of some hundred polls of the keyboard
+    assert len(shown) >= 15
     panel = (slice(40, 120), slice(shown[0].shape[1] // 2, None))
     assert (shown[-1][panel] != shown[3][panel]).sum() > 1000  # lines of text that were not there
 
 
 @pytest.mark.usefixtures("free_2d")
 @pytest.mark.parametrize("seen", [True, False], ids=["with a page", "alone"])
-def test_the_disk_fills_up(seen: bool, clip: Path, tmp_path: Path) -> None:
+def test_the_disk_fills_up(seen: bool, tmp_path: Path) -> None:
     """Whoever watches goes on watching; where nobody does, there is nothing to go on for."""
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-    long = tmp_path / "long.mp4"
-    with Mp4Sink(long, 320, 240, Fraction(30)) as sink:
-        for i in range(90):
-            sink.write(np.roll(noise, 7 * i, 0), Fraction(i, 30))
-    with mounted_disk(tmp_path / "disk", size_kib=1024, free_kib=300) as disk:
+    noisy = tmp_path / "noisy.mp4"
+    with Mp4Sink(noisy, 320, 240, Fraction(20)) as sink:
+        for i in range(50):
+            sink.write(np.roll(noise, 7 * i, 0), Fraction(i, 20))
+    with mounted_disk(tmp_path / "disk", size_kib=1024, free_kib=200) as disk:
         out = disk / "live.mp4"
-        result = command(long, "--realtime", "--no-window", "-o", out, *(["--serve", "0", "--json"] if seen else []))
+        result = command(noisy, "--realtime", "--no-window", "-o", out, *(["--serve", "0", "--json"] if seen else []))
         assert left_in(disk) == ["ballast"]
     assert result.code == 1
     assert f"{out} could not be written: the disk is full" in result.err
     if seen:
         report = json.loads(result.out)
-        assert report["captured"] == 90
-        assert report["shown"] > 20
+        assert report["captured"] == 50
+        assert report["shown"] > 15
         assert report["files"] == []
         (problem,) = report["problems"]
         assert problem.startswith(f"Not recorded: {out} could not be written: the disk is full")

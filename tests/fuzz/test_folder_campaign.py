@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from folder_campaign import Outcome, campaign, examine
 
-pytestmark = [pytest.mark.timing, pytest.mark.skipif(os.name == "nt", reason="signals work differently on Windows")]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals work differently on Windows")
 
 
 def test_killed_and_full(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Live mode for half a minute of a stream that is cut twice, watched now and then; and what a soak would find.
+"""Live mode for a third of a minute of a stream that is cut twice, watched now and then; and what a soak would find.
 
 `python tests/fuzz/soak.py` does it for two hours.
 """
@@ -14,8 +14,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from soak import Look, Outcome, soak
-
-pytestmark = pytest.mark.timing
 
 
 def ran(memory_mb: float = 400, threads: int = 20, files: int = 9, delay_s: float = 0.05, code: int = 0) -> Outcome:
@@ -43,11 +41,11 @@ def test_what_would_be_found(outcome: Outcome, found: list[str]) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="memory and files are told in another way there")
-def test_half_a_minute(tmp_path: Path) -> None:
-    outcome = soak(tmp_path, 0.5, None, None, cut_s=12.0)
+def test_a_third_of_a_minute(tmp_path: Path) -> None:
+    outcome = soak(tmp_path, 1 / 3, None, None, cut_s=6.0)
     assert outcome.code == 0, outcome.err
     assert outcome.cuts >= 2
     assert outcome.visits >= 1
     shown = [time for time, _ in outcome.delays]
-    assert max(b - a for a, b in itertools.pairwise(shown)) < 10  # it came back after each cut
+    assert max(b - a for a, b in itertools.pairwise(shown)) < 5  # it came back after each cut, long before the next
     assert outcome.looks[-1].files <= outcome.looks[0].files + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type as SideDataType
-from helpers_video import corner_of
+from helpers_video import MATRICES, corner_of, set_display_matrix, write_video
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -151,3 +152,34 @@ def test_pictures_that_are_kept_keep_no_threads() -> None:
     kept = [(picture, upright(picture, None)) for picture in pictures]
     assert len(list(Path("/proc/self/task").iterdir())) <= before + 2
     assert len(kept) == 20
+
+
+def test_pictures_go_when_nobody_holds_them() -> None:
+    """Each stayed until the garbage collector came by, which of large ones is too late."""
+
+    def pictures() -> int:
+        return sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    before = pictures()
+    try:
+        for _ in range(20):
+            upright(av.VideoFrame(640, 360, "yuv420p"), None)
+        assert pictures() <= before + 1
+    finally:
+        gc.enable()
+        gc.collect()
+
+
+def test_what_turns_in_the_middle_of_a_stream(tmp_path: Path) -> None:
+    """A phone that is turned while it streams: alike in size, not in rotation."""
+    ways = [MATRICES[name] for name in ("quarter turn right", "quarter turn left")]
+    clip = write_video(tmp_path / "v.mp4", 2, size=(64, 48))
+    pictures = []
+    for matrix in ways:
+        set_display_matrix(clip, matrix, 64, 48)
+        with av.open(str(clip)) as file:
+            pictures.append(next(file.decode(video=0)))
+    right, left = (upright(picture, None) for picture in pictures)
+    assert (right[::-1, ::-1] == left).all()

@@ -19,7 +19,7 @@ from sasmamba.app.fix.desk import Desk
 from sasmamba.app.fix.fix_server import FixServer
 from sasmamba.common.errors import UserError
 
-pytestmark = [pytest.mark.timing, pytest.mark.skipif(not browser_here(), reason="chromium is not installed")]
+pytestmark = pytest.mark.skipif(not browser_here(), reason="chromium is not installed")
 
 WRIST = 9  # COCO's left one
 CONTROL, SHIFT, DELETE, RIGHT = "\ue009", "\ue008", "\ue017", "\ue014"
@@ -34,9 +34,9 @@ def opened(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1 + phone, mobile=phone
         )
         window.call("/url", {"url": server.url})
-        window.until("return Boolean(typeof picture === 'object' && picture && view && state && picture.scale)", 30)
+        window.until("return Boolean(typeof picture === 'object' && picture && view && state && picture.scale)")
         window.run("show(10)")
-        window.until("return pictures.get(10).naturalWidth === 320", 20)
+        window.until("return pictures.get(10).naturalWidth === 320")
         yield window, server
 
 
@@ -74,7 +74,7 @@ def press(window: Browser, *keys: str) -> None:
 
 
 def corrections(window: Browser, count: int) -> None:
-    window.until(f"return !busy && state.corrections.length === {count}", 20)
+    window.until(f"return !busy && state.corrections.length === {count}")
 
 
 def in_3d(window: Browser, person: int) -> np.ndarray:
@@ -122,7 +122,7 @@ def test_a_joint_is_dragged_and_the_3d_follows(tmp_path: Path) -> None:
         corrections(window, 1)
         np.testing.assert_array_equal(in_3d(window, 1), after)
         window.run("document.getElementById('save').click()")
-        window.until("return !busy && !state.unsaved", 20)
+        window.until("return !busy && !state.unsaved")
         assert np.load(tmp_path / "out.npz")["keypoints_coco17"][0, 10, WRIST, 2] == 1
         assert window.complaints() == []
         assert all(address.startswith((server.url.split("?")[0], "data:")) for address in window.requests())
@@ -138,7 +138,7 @@ def test_a_long_take_is_shown_at_once_and_placed_after_it(tmp_path: Path, monkey
         monkeypatch.setattr(desk_module, "AT_ONCE", 0)
         drag_joint(window, 1, WRIST, 60, -90)
         corrections(window, 1)
-        window.until("return !state.provisional", 20)
+        window.until("return !state.provisional")
         assert not server.desk.work.provisional
         np.testing.assert_allclose(in_3d(window, 1), placed_at_once, atol=0.01)
 
@@ -262,7 +262,7 @@ def test_a_disk_that_refuses_is_told_and_the_page_shows_what_stands(
         before = in_2d(window, 1)
         monkeypatch.setattr(Desk, "do", refuse)
         drag_joint(window, 1, WRIST, 40, 0)
-        window.until("return /The disk is full/.test(document.getElementById('status').textContent)", 20)
+        window.until("return /The disk is full/.test(document.getElementById('status').textContent)")
         np.testing.assert_array_equal(in_2d(window, 1), before)
 
 
@@ -270,4 +270,4 @@ def test_a_server_that_has_ended_is_told(tmp_path: Path) -> None:
     with opened(tmp_path) as (window, server):
         server.__exit__(None, None, None)
         press(window, "s")
-        window.until("return /has ended/.test(document.getElementById('status').textContent)", 20)
+        window.until("return /has ended/.test(document.getElementById('status').textContent)")

@@ -29,8 +29,6 @@ from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.common.errors import UserError
 
-pytestmark = pytest.mark.timing
-
 FRAMES = 40
 TAKE = walkers(FRAMES)
 SIDES = to_plain(ExchangeSides(whose(TAKE, 1, 10), 0.2, 0.8))
@@ -74,7 +72,7 @@ def asked(server: FixServer, request: bytes) -> tuple[int, str, bytes]:
     """Status, kind and content of the answer to a request; 0: hung up on."""
     address = server.url.split("/")[2]
     host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(request)
         answer = b""
         while piece := client.recv(1 << 16):

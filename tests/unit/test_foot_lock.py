@@ -84,8 +84,22 @@ def test_one_foot_held_up_is_not_planted_and_a_stair_is() -> None:
     assert planted[1:75].all()
     assert planted[76:].all()
     np.testing.assert_allclose(level[76:], 0.34, atol=1e-9)
-    below = floor_below(planted, level)
+    below = floor_below(body, planted, level)
     assert (below[10], below[100]) == (0, pytest.approx(0.34))
+
+
+@pytest.mark.parametrize(
+    ("drifts_m", "seconds", "below"),
+    [(0.0, 3.0, 1.8), (0.0, 1.5, 0.0), (0.6, 3.0, 0.0)],
+    ids=["jacks", "short", "sinks"],
+)
+def test_who_lands_again_and_again_stands_on_something(drifts_m: float, seconds: float, below: float) -> None:
+    """Jumping jacks on a roof: no foot rests for as long as a stance takes."""
+    time = np.arange(round(FPS * seconds)) / FPS
+    height = 1.8 + 0.2 * np.abs(np.sin(2 * np.pi * time)) - drifts_m * time / seconds
+    body = standing(np.stack([0 * time, 5 + 0 * time, 0.95 + height], 1))
+    planted, level = supported(body, np.zeros((len(time), 2), bool))
+    assert floor_below(body, planted, level) == pytest.approx(below, abs=0.03)
 
 
 def test_a_stance_ends_where_its_person_is_lost() -> None:

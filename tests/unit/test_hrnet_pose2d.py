@@ -45,6 +45,8 @@ FIGURE = np.array(
     np.float32,
 )
 SIZE = np.array([90, 180], np.float32)
+#: What the upper left corner of a picture looks like that is not turned.
+MARK = (9, 9, 9)
 COLOURS = np.array([(55 + 100 * (k % 3), 55 + 100 * (k // 3 % 3), 55 + 100 * (k // 9)) for k in range(17)])
 
 
@@ -65,7 +67,8 @@ class Dots(nn.Module):
 
 
 class Detector:
-    """Answers with boxes given beforehand, whatever the picture; counts how often it is asked."""
+    """Answers with boxes given beforehand, whatever is in the picture, and with none for one that is turned; counts how
+    often it is asked."""
 
     def __init__(self, *boxes: np.ndarray) -> None:
         self.boxes = list(boxes)
@@ -73,6 +76,8 @@ class Detector:
         self.closed = 0
 
     def __call__(self, frame: Frame) -> np.ndarray:
+        if tuple(frame.bgr[0, 0]) != MARK:
+            return np.zeros((0, 5), np.float32)
         self.asked.append(frame.index)
         return np.array(self.boxes, np.float32).reshape(-1, 5)
 
@@ -83,6 +88,7 @@ class Detector:
 def picture(*corners: tuple[float, float], width: int = 640, height: int = 400) -> np.ndarray:
     """People with the top left corner of their box there; the later ones in front."""
     bgr = np.zeros((height, width, 3), np.uint8)
+    bgr[0, 0] = MARK
     for corner in corners:
         for place, colour in zip(corner + FIGURE * SIZE, COLOURS.tolist(), strict=True):
             cv2.circle(bgr, np.round(place).astype(int).tolist(), 4, colour, -1)
@@ -256,6 +262,87 @@ class TestFollowing:
         backend(frame(6, picture((100, 100))))
         backend(frame(0, picture((100, 100))) if change == "time" else frame(7, picture((100, 100), width=500)))
         assert len(detector.asked) == 2
+
+
+class UprightDots(Dots):
+    """Sees well who is upright in the crop, poorly who lies, and nobody who is upside down."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        heat = super().forward(images)
+        rows = heat.amax(3).argmax(2).float()  # (n, 17)
+        upright = (rows[:, 15:].mean(1) - rows[:, 0]) / heat.shape[2]  # about 0.7 in who stands
+        return heat * torch.where(upright > 0.4, 1.0, torch.where(upright > -0.4, 0.45, 0.02))[:, None, None, None]
+
+
+class Outline(Detector):
+    """Finds the one person in a picture; `upright` only who is upright in it."""
+
+    def __init__(self, *, upright: bool) -> None:
+        super().__init__()
+        self.upright = upright
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        self.asked.append(frame.index)
+        at = [np.argwhere(np.abs(frame.bgr.astype(int) - COLOURS[k]).max(-1) < 4) for k in (0, 16)]
+        if not all(map(len, at)) or (self.upright and at[1].mean(0)[0] - at[0].mean(0)[0] < 100):
+            return np.zeros((0, 5), np.float32)
+        rows, columns = np.nonzero(frame.bgr.max(-1) > 40)
+        return np.array([[columns.min(), rows.min(), columns.max(), rows.max(), 0.9]], np.float32)
+
+
+class TestNotUpright:
+    @pytest.mark.parametrize("turns", [1, 2, 3])
+    @pytest.mark.parametrize("upright", [True, False], ids=["detector of upright people", "detector of anybody"])
+    def test_joints_are_where_they_are(self, upright: bool, turns: int) -> None:
+        network, corner = UprightDots(), (300.0, 150.0)
+        backend = backend_of(network, Outline(upright=upright))
+        bgr = np.ascontiguousarray(np.rot90(picture(corner), turns))
+        x, y = (np.round(corner + FIGURE * SIZE)).T
+        true = np.stack(((x, y), (y, 639 - x), (639 - x, 399 - y), (399 - y, x))[turns], -1)
+        for t in range(30):
+            (person,) = backend(frame(t, bgr))
+            assert np.linalg.norm(person.joints_px - true, axis=-1).max() < 3, f"frame {t}"
+            assert person.score.min() > 0.5
+        assert sum(network.batches) <= 30 + 4, "who has been found costs a crop a frame"
+
+    def test_who_stands_is_looked_at_as_ever(self) -> None:
+        class Never(TopDownPose2D):
+            def _otherwise(self, *_: object) -> None:
+                return None
+
+        seen = []
+        for kind in (TopDownPose2D, Never):
+            network, detector = UprightDots(), Outline(upright=True)
+            backend = kind(HRNetEstimator(network), detector)
+            people = [backend(frame(t, picture((20.0 + 4 * t, 100.0)))) for t in range(40)]
+            seen.append((network.batches, detector.asked, [(p.joints_px, p.score, p.box_px) for (p,) in people]))
+        (batches, asked, here), (_, _, there) = seen
+        assert batches == [1] * 40
+        assert len(asked) == 8
+        for one, other in zip(here, there, strict=True):
+            assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+    def test_an_empty_scene_costs_a_turned_search_a_second(self) -> None:
+        detector = Outline(upright=True)
+        backend = backend_of(UprightDots(), detector)
+        for t in range(90):
+            assert backend(frame(t, picture())) == ()
+        assert len(detector.asked) == 90 + 3 + 2
+
+    def test_somebody_who_falls_and_stands_up(self) -> None:
+        """In the second that passes until they are looked at otherwise they may be gone; then they are back."""
+        backend = backend_of(UprightDots(), Outline(upright=False))
+        ways = [0] * 30 + [1] * 40 + [2] * 40 + [0] * 40
+        found = [len(backend(frame(t, _turned_about(way)))) for t, way in enumerate(ways)]
+        assert found[:30] == [1] * 30
+        for begin in (30, 70, 110):
+            assert sum(found[begin : begin + 40]) >= 38
+            assert found[begin + 10 : begin + 40] == [1] * 30
+
+
+def _turned_about(turns: int) -> np.ndarray:
+    """A person turned about the middle of a square picture."""
+    return np.ascontiguousarray(np.rot90(picture((205.0, 160.0), width=500, height=500), turns))
 
 
 class TestRuntime:

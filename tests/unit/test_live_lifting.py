@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
+from sasmamba.app.lifting.live_body import MOST_WINDOWS
 from sasmamba.app.lifting.online import CARRIED_FRAMES, LiveLifting
+from sasmamba.models.fitted_body import PARENTS, FittedBody, proportioned
 from sasmamba.models.sasmamba import SasMambaConfig
 
 
@@ -28,6 +30,9 @@ class Echo:
         for xyc in windows:
             yield self._lift(xyc), np.full((len(xyc), 17, 2), len(self.windows), np.float32)
 
+    def body(self, windows: list[np.ndarray], lifted: list[np.ndarray]) -> FittedBody | None:
+        return None
+
     def _lift(self, xyc: np.ndarray) -> np.ndarray:
         self.windows.append(xyc)
         out, found = xyc.copy(), np.flatnonzero(xyc[:, 0, 2] > 0)
@@ -36,6 +41,34 @@ class Echo:
                 out[:, joint, axis] = np.interp(np.arange(len(xyc)), found, xyc[found, joint, axis])
         out[..., :2] += self._error * (-1) ** len(self.windows)
         return out
+
+
+class Tall(Echo):
+    """Finds that everybody's bones are a tenth longer than the metre that it draws them."""
+
+    found = FittedBody(np.full(10, 0.1), np.full(10, 1.1))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learned: list[int] = []
+
+    def body(self, windows: list[np.ndarray], lifted: list[np.ndarray]) -> FittedBody:
+        self.learned.append(len(windows))
+        return self.found
+
+    def quickly_refined(self, window: np.ndarray, lifted: np.ndarray, body: FittedBody) -> np.ndarray:
+        assert len(window) == len(lifted)
+        return proportioned(lifted, body.proportions)
+
+    def _lift(self, xyc: np.ndarray) -> np.ndarray:
+        self.windows.append(xyc)
+        return np.broadcast_to(DRAWN, (len(xyc), 17, 3)).copy()
+
+
+#: A pose whose bones are all a metre long.
+DRAWN = np.zeros((17, 3), np.float32)
+for _joint in range(1, 17):
+    DRAWN[_joint] = DRAWN[PARENTS[_joint]] + np.float32([1, 0, 0])
 
 
 def row(frame: int, speed: float = 1.0) -> np.ndarray:
@@ -141,3 +174,54 @@ def test_frames_in_order() -> None:
     lifting.push_joints(5, {})
     with pytest.raises(ValueError, match="after 5"):
         lifting.push_joints(5, {})
+
+
+def bone(lifting: LiveLifting, frame: int) -> float:
+    (pose,) = lifting.poses(frame)
+    lengths = np.linalg.norm(pose.joints[1:] - pose.joints[PARENTS[1:]], axis=-1)
+    assert np.ptp(lengths) < 1e-5
+    return float(lengths[0])
+
+
+@pytest.mark.parametrize("lookahead", [0, 10])
+def test_poses_come_to_have_the_persons_own_bones(lookahead: int) -> None:
+    lifting = LiveLifting(Tall(), window=30, fps=30, lookahead=lookahead, smooth=False)  # type: ignore[arg-type]
+    lengths = []
+    for frame in range(120):
+        lifting.push_joints(frame, {1: row(frame)})
+        lifting.lift()
+        lengths.append(bone(lifting, frame - lookahead) if frame >= lookahead else 1.0)
+    assert lengths[:30] == pytest.approx([1.0] * 30)  # a full window comes first
+    assert np.abs(np.diff(lengths)).max() < 0.01, "bones must not grow at once"
+    assert lengths[-1] == pytest.approx(1.1, abs=0.002)
+
+
+def test_whoever_comes_after_a_cut_has_a_body_of_their_own() -> None:
+    lifting = LiveLifting(Tall(), window=30, fps=30, smooth=False)  # type: ignore[arg-type]
+    for frame in range(90):
+        lifting.push_joints(frame, {1: row(frame)})
+        lifting.lift()
+    lifting.start_anew()
+    lifting.push_joints(90, {1: row(90)})
+    lifting.lift()
+    assert bone(lifting, 90) == pytest.approx(1.0)
+
+
+def test_bodies_are_fitted_ever_more_rarely_to_few_windows() -> None:
+    tall = Tall()
+    lifting = LiveLifting(tall, window=10, fps=30)  # type: ignore[arg-type]
+    for frame in range(3000):
+        lifting.push_joints(frame, {1: row(frame)})
+        lifting.lift()
+    assert max(tall.learned) == MOST_WINDOWS
+    assert len(tall.learned) < 30
+
+
+def test_without_fitting_poses_are_as_they_were_lifted() -> None:
+    tall = Tall()
+    lifting = LiveLifting(tall, window=10, fit=False, smooth=False)  # type: ignore[arg-type]
+    for frame in range(60):
+        lifting.push_joints(frame, {1: row(frame)})
+        lifting.lift()
+    assert bone(lifting, 59) == pytest.approx(1.0)
+    assert not tall.learned

@@ -32,8 +32,6 @@ from sasmamba.app.types import Frame, Person2D, Pose3D, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.models.skeletons import FOOT, H36M
 
-pytestmark = pytest.mark.timing
-
 META = VideoMeta(64, 48, Fraction(30), None)
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 _LEVEL = Level("", 1, 1.0)
@@ -84,7 +82,7 @@ def served(*senders: Any) -> Iterator[tuple[MotionFeed, Server]]:
         yield feed, server
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never came true"
@@ -92,7 +90,7 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def message(client: ClientConnection) -> dict[str, Any]:
-    text = client.recv(timeout=10)
+    text = client.recv(timeout=60)
     assert isinstance(text, str)
     assert "\n" not in text  # JSON lines
     return json.loads(text)
@@ -106,14 +104,14 @@ def test_a_client_is_told_everything() -> None:
         assert (about["fps"], about["width"], about["height"]) == (30, 64, 48)
         assert about["joints"][H36M.LEFT_WRIST] == "left_wrist"
         assert about["joints"][17:] == [point.name.lower() for point in FOOT]
-        captured = time.monotonic() - 0.25
+        captured = time.monotonic() - 10  # so long ago that what a busy machine adds does not matter
         before = time.time()
         feed.put(result(7, {3: standing(), 5: standing(0.5, (1, 0))}, captured_s=captured))
         told = message(client)
         assert (told["type"], told["number"], told["frame"]) == ("motion", 0, 7)
         assert told["time_s"] == pytest.approx(7 / 30, abs=1e-6)
-        assert told["captured_unix_s"] == pytest.approx(before - 0.25, abs=0.1)
-        assert 250 <= told["delay_ms"] < 1500
+        assert told["captured_unix_s"] == pytest.approx(before - 10, abs=2)
+        assert 10_000 <= told["delay_ms"] < 60_000
         assert [p["track_id"] for p in told["people"]] == [3, 5]
         three, five = told["people"]
         np.testing.assert_allclose(three["joints"][:17], standing(), atol=1e-4)
@@ -153,7 +151,7 @@ def test_nothing_is_lost_on_a_client_that_keeps_up() -> None:
         for frame in range(150):
             feed.put(result(frame, {1: standing(frame / 150)}))
             time.sleep(1 / 60)
-        reader.join(20)
+        reader.join(60)
         if got == list(range(150)):
             assert feed.dropped == 0
         else:  # a machine that stood still may skip some, and says so
@@ -191,13 +189,13 @@ def test_slow_and_vanishing_clients_harm_nobody(monkeypatch: pytest.MonkeyPatch)
                 spent.append(time.thread_time() - begin)
                 time.sleep(0.01)
             assert np.median(spent) < 1e-3  # the thread that gives does nothing but leave it
-            until(lambda: got[-1] == 399)
+            until(lambda: got[-1:] == [399])
             assert len(feed._listeners) <= 2  # the deaf one may still be there, the other two are gone
             deaf_ones = [listener for listener in feed._listeners if listener.dropped > 50]
             assert len(deaf_ones) == 1
             assert len(deaf_ones[0]._items) == _WAITING
             feed.put(result(400, people))
-            until(lambda: got[-1] == 400)
+            until(lambda: got[-1:] == [400])
             done.set()
             feed.put(result(401, people))
         until(lambda: len(feed._listeners) == 1)
@@ -224,7 +222,7 @@ def test_at_the_end_clients_are_told_so() -> None:
         feed.put(result(0, {1: standing()}))
     assert message(client)["frame"] == 0  # what was on its way still comes
     with pytest.raises(ConnectionClosed) as told:
-        client.recv(timeout=10)
+        client.recv(timeout=60)
     client.close()
     assert told.value.rcvd is not None
     assert told.value.rcvd.code == 1001
@@ -258,13 +256,13 @@ def test_beyond_this_machine_a_token_is_asked_for() -> None:
 
 def test_without_a_handshake_there_is_the_page() -> None:
     with served() as (_, server):
-        with urllib.request.urlopen(server.url, timeout=5) as page:
+        with urllib.request.urlopen(server.url, timeout=60) as page:
             assert "view.js" in page.read().decode()
         for path in ("view.js", "page.js", "page.css"):
-            with urllib.request.urlopen(server.url + path, timeout=5) as part:
+            with urllib.request.urlopen(server.url + path, timeout=60) as part:
                 assert len(part.read()) > 500
         with pytest.raises(urllib.request.HTTPError, match="404"):
-            urllib.request.urlopen(server.url + "motion", timeout=5)
+            urllib.request.urlopen(server.url + "motion", timeout=60)
 
 
 class Receiver:
@@ -364,15 +362,15 @@ def test_vmc_for_some_seconds() -> None:
             joints = standing(1.4 * np.sin(frame / 9), (0.01 * frame, 3))
             people = {} if 40 <= frame < 50 else {1: joints}
             feed.put(result(frame, people, captured_s=begin + frame / 30))
-            time.sleep(1 / 60)
-        until(lambda: sender.sent + feed.dropped >= 90)
-        with suppress(AssertionError):  # UDP promises nothing
-            until(lambda: len(receiver.named("/VMC/Ext/T")) == sender.sent, 3)
+            until(lambda done=frame + 1: sender.sent + sender.dropped == done)  # whether it keeps up is not asked here
+            with suppress(AssertionError):  # UDP promises nothing
+                until(lambda came=frame + 1: len(receiver.named("/VMC/Ext/T")) >= came, 0.5)
         time.sleep(0.1)
         times = [values[0] for values in receiver.named("/VMC/Ext/T")]
         oks = receiver.named("/VMC/Ext/OK")
         arm = np.array([v[4:] for v in receiver.named("/VMC/Ext/Bone/Pos") if v[0] == "LeftUpperArm"])
-    assert len(times) >= 0.95 * (90 - feed.dropped)
+    assert len(times) >= 0.95 * 90
+    assert feed.dropped == 0
     np.testing.assert_allclose(np.diff(times).min(), 1 / 30, atol=1e-3)
     assert {ok[:3] for ok in oks} == {(1, 3, 0)}
     assert 8 <= sum(ok[3] == 0 for ok in oks) <= 10  # nobody there: not tracked, and no bones
@@ -385,14 +383,14 @@ def test_a_vmc_bundle_says_when_the_picture_was_captured() -> None:
     osc_bundle = pytest.importorskip("pythonosc.osc_bundle", reason="python-osc is not installed")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
-        ear.settimeout(10)
+        ear.settimeout(60)
         with VmcSender("127.0.0.1", ear.getsockname()[1]) as sender, served(sender) as (feed, _):
-            want = time.time() - 0.3
-            feed.put(result(0, {1: standing()}, captured_s=time.monotonic() - 0.3))
+            want = time.time() - 10
+            feed.put(result(0, {1: standing()}, captured_s=time.monotonic() - 10))
             datagrams = [ear.recv(65536) for _ in range(2)]
     assert max(map(len, datagrams)) <= 1400
     for datagram in datagrams:
-        assert osc_bundle.OscBundle(datagram).timestamp == pytest.approx(want, abs=0.1)
+        assert osc_bundle.OscBundle(datagram).timestamp == pytest.approx(want, abs=2)
 
 
 def test_vmc_sends_what_is_known() -> None:
@@ -413,7 +411,7 @@ def test_vmc_stays_with_one_person() -> None:
             feed.put(result(frame, people, captured_s=100 + [0.0, 0.1, 0.2, 1.5][frame]))
             until(lambda sent=frame + 1: sender.sent == sent)
         until(lambda: len(receiver.named("/VMC/Ext/OK")) == 4)
-        time.sleep(0.1)
+        until(lambda: len(receiver.named("/VMC/Ext/Root/Pos")) >= 3)
         tracked = [ok[3] for ok in receiver.named("/VMC/Ext/OK")]
         roots = receiver.named("/VMC/Ext/Root/Pos")
     assert tracked == [1, 1, 0, 1]

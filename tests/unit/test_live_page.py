@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.message import Message
 
@@ -19,8 +19,6 @@ from sasmamba.app.live.page_server import Server
 from sasmamba.app.serving import gate as gate_module
 from sasmamba.app.serving.gate import MOST_CLIENTS, Gate
 from sasmamba.common.errors import UserError
-
-pytestmark = pytest.mark.timing
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
 
@@ -40,12 +38,20 @@ def server() -> Iterator[Server]:
         yield server
 
 
+def until(true: Callable[[], bool]) -> None:
+    """Waits as long as even a busy machine may take."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, threading.enumerate()
+        time.sleep(0.02)
+
+
 def port_of(server: Server) -> int:
     return int(server.url.split("/")[2].rpartition(":")[2])
 
 
 def connected(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port_of(server)), timeout=10)
+    return socket.create_connection(("127.0.0.1", port_of(server)), timeout=60)
 
 
 def status(server: Server, request: str | bytes) -> int:
@@ -65,20 +71,20 @@ def get(path: str = "/", **headers: str) -> str:
 
 
 def gets_a_picture(server: Server) -> bool:
-    with urllib.request.urlopen(server.stream_url, timeout=5) as stream:
+    with urllib.request.urlopen(server.stream_url, timeout=60) as stream:
         return b"\xff\xd8" in stream.read(300)
 
 
 def test_the_page_and_its_stream(server: Server) -> None:
     assert server.url.startswith("http://127.0.0.1:")
-    with urllib.request.urlopen(server.url, timeout=5) as page:
+    with urllib.request.urlopen(server.url, timeout=60) as page:
         assert 'src="stream"' in page.read().decode()
         assert page.headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
         assert "Python" not in page.headers["Server"]
     with pytest.raises(urllib.request.HTTPError, match="404"):
-        urllib.request.urlopen(server.url + "etc/passwd", timeout=5)
-    with urllib.request.urlopen(server.url + "stream", timeout=5) as stream:
+        urllib.request.urlopen(server.url + "etc/passwd", timeout=60)
+    with urllib.request.urlopen(server.url + "stream", timeout=60) as stream:
         assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
         head = stream.readline() + stream.readline() + stream.readline()
         assert b"image/jpeg" in head
@@ -199,7 +205,7 @@ class TestBeyondThisMachine:
     def test_the_page_hands_its_token_on(self, open_server: Server) -> None:
         url = open_server.url.replace(socket.gethostname(), "127.0.0.1")
         token = url.rpartition("?token=")[2]
-        with urllib.request.urlopen(url, timeout=5) as page:
+        with urllib.request.urlopen(url, timeout=60) as page:
             assert f'src="stream?token={token}"' in page.read().decode()
             assert page.headers["Referrer-Policy"] == "no-referrer"
 
@@ -221,21 +227,22 @@ def test_slow_heads_end_together_and_not_by_the_byte(server: Server, monkeypatch
     with connected(server) as client:
         client.settimeout(0.1)
         client.sendall(b"GET / HTTP/1.1\r\n")
-        while not answer and time.monotonic() < begin + 8:
+        while not answer and time.monotonic() < begin + 60:
             client.sendall(b"X")
             with suppress(TimeoutError):
                 answer = client.recv(100)
     assert b" 408 " in answer
-    assert 0.9 < time.monotonic() - begin < 4
+    assert time.monotonic() - begin > 0.9
 
 
-def test_the_silent_make_room(server: Server) -> None:
+def test_the_silent_make_room(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "HEAD_S", 60.0)  # otherwise they would be gone soon anyway
     silent = [connected(server) for _ in range(3 * MOST_CLIENTS)]
     try:
-        assert threading.active_count() < 2 * MOST_CLIENTS
+        until(lambda: threading.active_count() < 2 * MOST_CLIENTS)
         begin = time.monotonic()
         assert gets_a_picture(server)
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - begin < 30
     finally:
         for client in silent:
             client.close()
@@ -251,11 +258,12 @@ def test_no_more_watch_than_may(server: Server) -> None:
         assert server.viewers == MOST_CLIENTS
         assert status(server, get(Host="localhost")) in (503, 0)
         watching.pop().close()
-        end = time.monotonic() + 5
-        while status(server, get(Host="localhost")) != 200:
+
+        def answered() -> bool:
             server.show(PICTURE)
-            assert time.monotonic() < end
-            time.sleep(0.05)
+            return status(server, get(Host="localhost")) == 200
+
+        until(answered)
     finally:
         for client in watching:
             client.close()
@@ -278,16 +286,15 @@ def test_who_does_not_read_delays_nobody_and_is_let_go(server: Server, monkeypat
         for client in deaf:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(get("/stream", Host="localhost").encode())
-        end = time.monotonic() + 5
-        while server.viewers < 15:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        assert min(shown_s(10) for _ in range(5)) < 3 * alone + 0.005
-        end = time.monotonic() + 10
-        while server.viewers > 1:  # the reader stopped reading, too
-            assert time.monotonic() < end
+        until(lambda: server.viewers >= 15)
+        # one that waited for them would take SEND_S for each
+        assert min(shown_s(10) for _ in range(5)) < 3 * alone + 0.05
+
+        def let_go() -> bool:
             server.show(PICTURE)
-            time.sleep(0.05)
+            return server.viewers <= 1  # the reader stopped reading, too
+
+        until(let_go)
         for client in deaf:
             client.close()
 
@@ -300,10 +307,7 @@ def test_the_end_hangs_up_on_everybody() -> None:
         watching = connected(server)
         watching.sendall(get("/stream", Host="localhost").encode())
         watching.recv(100)
-    end = time.monotonic() + 3
-    while threading.active_count() > before:
-        assert time.monotonic() < end, threading.enumerate()
-        time.sleep(0.05)
+    until(lambda: threading.active_count() <= before)
     assert all(client.recv(1) == b"" for client in silent)
     for client in (*silent, watching):
         client.close()

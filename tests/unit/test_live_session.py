@@ -16,6 +16,7 @@ from sasmamba.app.io.live_sources import LiveFrame
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.online import LiveLifting
 from sasmamba.app.live import window as live_window
+from sasmamba.app.live.governor import Governor
 from sasmamba.app.live.newest import Newest
 from sasmamba.app.live.run_live import Delays
 from sasmamba.app.live.session import Session, Shown
@@ -25,8 +26,6 @@ from sasmamba.app.tracking import Tracker
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.errors import UserError
-
-pytestmark = pytest.mark.timing
 
 META = VideoMeta(320, 240, Fraction(30), None)
 
@@ -117,9 +116,10 @@ def test_nobody_goes_on_over_a_cut(lifter: Lifter, cuts: bool, people: list[int]
     where = {i: [s.live.frame.index for s in shown if i in s.roots] for i in (1, 2)}
     assert sorted(i for i, frames in where.items() if frames) == people
     assert not set(where[1]) & set(where[2])
-    assert max(where[people[0]]) == (59 if len(people) == 1 else pytest.approx(35, abs=5))
+    assert max(where[people[0]]) == (59 if len(people) == 1 else pytest.approx(35, abs=10))
 
 
+@pytest.mark.timing
 def test_a_slow_stage_drops_frames_and_keeps_the_delay(lifter: Lifter) -> None:
     with session(lifter, Source(120, rate=100), Slow2D(0.05)) as running:
         shown, delays = [], []
@@ -163,7 +163,7 @@ def test_an_error_in_any_stage_comes_out_and_nothing_hangs(
     begin = time.monotonic()
     with running:
         shown = collect(running)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
     with pytest.raises(UserError, match="plug it in"):
         running.raise_failure()
     if where == "source":
@@ -184,14 +184,14 @@ def test_a_stage_that_fails_before_the_last_thread_runs(lifter: Lifter, monkeypa
     monkeypatch.setattr(Walker2D, "__call__", lambda *_: (_ for _ in ()).throw(UserError("gone")))
     monkeypatch.setattr(last, "start", late)
     with running:
-        running.results.get(timeout=5)
+        running.results.get(timeout=60)
     assert not last.is_alive()
 
 
 def test_leaving_early_stops_all_threads(lifter: Lifter) -> None:
     before = threading.active_count()
     with session(lifter, Source(100_000), Walker2D()) as running:
-        assert running.results.get(timeout=30) is not None
+        assert running.results.get(timeout=60) is not None
     assert threading.active_count() <= before
 
 
@@ -264,18 +264,27 @@ class Steps2D(Slow2D):
         return super().__call__(frame)
 
 
-def test_a_stage_that_cannot_keep_up_steps_down_and_frames_between_are_shown() -> None:
-    """0.1 s a frame is too much for 30 a second, so is 0.04; every second frame leaves 0.067 for it."""
+@pytest.mark.timing
+def test_a_stage_that_cannot_keep_up_steps_down_and_frames_between_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.1 s a frame is too much for 30 a second, so is 0.04; every second frame leaves 0.067 for it. Whole seconds are
+    what is looked at, and one takes half as long here."""
+    note = Governor.note
+
+    def sooner(self: Governor, now_s: float, *, busy_s: float, **counts: float) -> bool:
+        return note(self, 2 * now_s, busy_s=2 * busy_s, **counts)  # type: ignore[arg-type]
+
     lifter = Lifter.load(DEFAULT_LIFTER, flip=False, refine=False)
     pose2d = Steps2D({"dear": 0.1, "cheap": 0.04})
-    with session(lifter, Source(30 * 14, rate=30), pose2d) as running:
-        shown = collect(running)
+    with monkeypatch.context() as patch:
+        patch.setattr(Governor, "note", sooner)
+        with session(lifter, Source(30 * 7, rate=30), pose2d) as running:
+            shown = collect(running)
     running.raise_failure()
     assert running.governor.number == 2
     assert [*dict.fromkeys(pose2d.used)] == ["dear", "cheap"]
-    last = [s for s in shown if s.live.frame.index >= 30 * 12]
-    analysed = sum(index >= 30 * 12 for index in pose2d.frames)
-    assert 30 >= analysed > 0
+    last = [s for s in shown if s.live.frame.index >= 30 * 6]
+    analysed = sum(index >= 30 * 6 for index in pose2d.frames)
+    assert 15 >= analysed > 0
     assert len(last) > 1.3 * analysed
     assert all(len(s.people) == len(s.poses) == 1 and s.poses[0].observed for s in last)
     assert sum(running.governor.spent_s) == pytest.approx(13, abs=4)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,6 @@ from sasmamba.app.io.live_sources import CameraSource, PacedFile, StreamSource, 
 from sasmamba.app.io.source_names import is_live
 from sasmamba.app.live.page_server import Server
 from sasmamba.common.errors import UserError
-
-pytestmark = pytest.mark.timing
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_file_keeps_its_own_pace(tmp_path: Path) -> None:
     begin = time.monotonic()
     with PacedFile(path) as source:
         live = [(f, time.monotonic()) for f in source.frames(threading.Event())]
-    assert 14 / 25 <= time.monotonic() - begin < 3
+    assert time.monotonic() - begin >= 14 / 25
     assert [f.frame.index for f, _ in live] == list(range(15))
     due = [f.captured_s for f, _ in live]
     np.testing.assert_allclose(np.diff(due), 1 / 25, atol=1e-6)  # delay counts from when a picture was due
@@ -72,13 +72,15 @@ def test_frames_larger_than_needed_are_made_smaller(tmp_path: Path, monkeypatch:
 
 
 def test_a_file_can_be_stopped_while_it_waits(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", 10, fps=1)
+    path = write_video(tmp_path / "a.mp4", 3, fps=Fraction(1, 8))
     stop = threading.Event()
-    threading.Timer(0.2, stop.set).start()
-    begin = time.monotonic()
     with PacedFile(path) as source:
-        assert len(list(source.frames(stop))) == 1
-    assert time.monotonic() - begin < 1
+        frames = source.frames(stop)
+        assert next(frames).frame.index == 0
+        begin = time.monotonic()
+        threading.Timer(0.2, stop.set).start()
+        assert list(frames) == []
+    assert time.monotonic() - begin < 7  # the next one is due after 8 s
 
 
 class FakeCapture:
@@ -126,7 +128,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
 
 
 def test_a_camera_that_is_plugged_in_again(camera: type[FakeCapture]) -> None:
-    with open_live("0", patience_s=0.4) as source:
+    with open_live("0", patience_s=1.0) as source:
         indices: list[int] = []
         frames = source.frames(threading.Event())
         with pytest.raises(UserError, match="Camera 0 stopped giving pictures and did not come back within"):
@@ -186,7 +188,7 @@ def test_a_stream_that_is_lost_and_comes_back(monkeypatch: pytest.MonkeyPatch) -
         port = int(server.url.rstrip("/").rpartition(":")[2])
         ended = threading.Event()
         serve(server, ended)
-        source = StreamSource(server.url + "stream", patience_s=20)
+        source = StreamSource(server.url + "stream", patience_s=60)
         assert (source.meta.width, source.meta.height) == (64, 48)
         frames = source.frames(stop)
         first = [next(frames).frame.index for _ in range(5)]
@@ -227,7 +229,7 @@ def test_a_file_behind_an_address_is_played_once_at_its_pace(tmp_path: Path) -> 
     finally:
         web.shutdown()
         web.server_close()
-    assert 11 / 25 - 0.1 <= time.monotonic() - begin < 3
+    assert time.monotonic() - begin >= 11 / 25 - 0.1
     np.testing.assert_allclose(greys, [grey_of(i) for i in range(12)], atol=4)
 
 
@@ -236,3 +238,12 @@ def test_a_stream_that_is_not_there(scheme: str) -> None:
     with pytest.raises(UserError, match=r"cannot be opened \(.*\): check the address") as told:
         open_live(f"{scheme}://me:secret@127.0.0.1:{free_port()}/live")
     assert "secret" not in str(told.value)
+
+
+def test_a_stream_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg calls it "Immediate exit requested"."""
+    monkeypatch.setattr(live_sources, "_OPEN_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(live_sources, "_READ_TIMEOUT_S", 0.5)
+    told = pytest.raises(UserError, match=r"cannot be opened \(nothing comes\): check the address")
+    with socket.create_server(("127.0.0.1", 0)) as silent, told:
+        open_live(f"http://127.0.0.1:{silent.getsockname()[1]}/live")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from helpers_benchmarks import benchmark
 
+from sasmamba.app.cli.start_up import TORCH
 from sasmamba.app.cli.yardsticks import MEDIAPIPE, REENCODED, Costs
 
 ROOT = Path(__file__).parents[2]
@@ -21,23 +24,20 @@ def module() -> ModuleType:
 
 
 @pytest.mark.timing
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system does not tell a process's CPU time")
-def test_nothing_became_slower(module: ModuleType, demo_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What seems too slow is measured again: only what is slow every time is."""
+@pytest.mark.usefixtures("demo_clip")
+def test_nothing_became_slower(module: ModuleType) -> None:
+    """In a process of its own, as ratios are accepted: this one has run other tests, and counts which lines they reach.
+    See there for what is done about other machines and busy ones, and for how to accept what is slower."""
     from sasmamba.app import weights
 
-    monkeypatch.setattr(weights, "obtain", weights.default_store().obtain)
-    if weights.obtain("movenet") is None:
+    if weights.default_store().obtain("movenet") is None:
         pytest.skip("MoveNet's weights cannot be had")
-    most = module.allowed(module.accepted(), module.kind())
-    assert most.keys() == module.AGAINST.keys()
-    costs: Costs | None = None
-    for rounds in (2, 2, 3):
-        costs = module.measure(demo_clip, costs, rounds=rounds)
-        slow = module.too_slow(module.ratios(costs), most)
-        if not slow:
-            break
-    assert slow == [], "see benchmarks/speed_ratios.py for how to accept this"
+    known = module.accepted()
+    assert all(entry.keys() == {*module.AGAINST, *module.YARDSTICKS} for entry in known.values())
+    done = subprocess.run([sys.executable, module.__file__, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_least_of_all_rounds_counts() -> None:
@@ -48,17 +48,35 @@ def test_the_least_of_all_rounds_counts() -> None:
     assert costs.against(MEDIAPIPE) == pytest.approx({"draw": 0.25})
 
 
-def test_a_fifth_more_is_too_much_and_elsewhere_twice_as_much(module: ModuleType) -> None:
-    known = {"this": {"draw": 1.0, "lift": 2.0}, "that": {"draw": 3.0}}
-    here = module.allowed(known, "this")
-    assert module.too_slow({"draw": 1.19, "lift": 0.1}, here) == []
-    assert module.too_slow({"draw": 1.21, "lift": 2.5}, here) == [
-        "draw takes 1.21 times its yardstick, 1.2 at most are accepted",
-        "lift takes 2.5 times its yardstick, 2.4 at most are accepted",
+KNOWN = {MEDIAPIPE: 1.0, REENCODED: 2.0, TORCH: 100.0, "draw": 1.0, "lift": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("now", "slow"),
+    [
+        pytest.param({"draw": 1.19, "lift": 0.1}, [], id="within a fifth"),
+        pytest.param({"draw": 1.21}, ["draw takes 1.21 times"], id="slower"),
+        pytest.param({name: 1.5 * ms for name, ms in KNOWN.items()}, [], id="everything is: another clock"),
+        pytest.param({REENCODED: 3.0, TORCH: 150.0}, [], id="floats are faster here"),
+        pytest.param({"draw": 1.5, REENCODED: 3.0}, [], id="integers are slower here, which drawing is"),
+        pytest.param({"draw": 2.0, REENCODED: 3.0}, ["draw takes 1.33 times"], id="and drawing is slower still"),
+        pytest.param({"draw": float("nan")}, ["draw takes nan times"], id="not measured"),
+    ],
+)
+def test_what_is_slower_against_every_yardstick_has_become_slower(
+    module: ModuleType, now: dict[str, float], slow: list[str]
+) -> None:
+    told = module.too_slow(KNOWN | now, {"this": KNOWN, "that": {**KNOWN, "draw": 9.0}}, "this")
+    assert [sentence.partition(" what was accepted, 1.2 at most")[0] for sentence in told] == slow
+
+
+def test_elsewhere_twice_as_much_as_on_any_machine_is_too_much(module: ModuleType) -> None:
+    known = {"this": KNOWN, "that": {**KNOWN, "draw": 3.0}}
+    assert module.too_slow(KNOWN | {"draw": 5.9, "lift": 3.9}, known, "other") == []
+    assert module.too_slow(KNOWN | {"draw": 6.1, "lift": 4.1}, known, "other") == [
+        "lift takes 2.05 times what was accepted, 2 at most are allowed",
+        "draw takes 2.03 times what was accepted, 2 at most are allowed",
     ]
-    assert len(module.too_slow({"draw": float("nan")}, here)) == 1
-    elsewhere = module.allowed(known, "other")
-    assert elsewhere == {"draw": 6.0, "lift": 4.0}
 
 
 def test_what_is_accepted_is_found_again(module: ModuleType, tmp_path: Path) -> None:
@@ -79,7 +97,7 @@ def test_a_change_that_doubles_the_drawing_is_noticed(
     from sasmamba.app.render.renderer import Renderer
 
     def ratio() -> float:
-        costs = yardsticks.stage_costs(demo_clip, frames=12, rounds=2, settings=Settings(pose2d="mediapipe"))
+        costs = yardsticks.stage_costs(demo_clip, frames=8, rounds=1, settings=Settings(pose2d="mediapipe"))
         return costs.ms["draw"] / costs.ms[REENCODED]
 
     before = ratio()
