@@ -5,8 +5,8 @@ the true lean. Other clips and pictures have no truth; there whoever is seen to 
 analysed with the default settings.
 
 Somebody stands in frames in which, in the picture, both knees are nearly straight, both ankles are beneath the hips and
-the shoulders above them, and they are at least 75 pixels high; with four cameras the triangulated trunk is upright besides. Whether they lean to the camera
-or away has no part in that, since a picture hardly shows it.
+the shoulders above them, and who is at least 75 pixels high; with four cameras the triangulated trunk is upright
+besides. Whether they lean to the camera or away has no part in that, since a picture hardly shows it.
 
     whole    degrees, ankles' middle to shoulders' middle
     trunk    degrees, hips' middle to shoulders' middle
