@@ -25,12 +25,23 @@ _USUAL_DEG = {
     "trunk_forward_lean": 12.0,
     "trunk_right_lean": 9.0,
 }
-#: A greatest velocity is known so well, as a share of it: jitter makes slow movements fast, and smoothing fast ones
-#: slow. Found on other clips than are reported (benchmarks/measures.py).
-_VELOCITY_SHARE = 0.95
+#: Ends are those of the angle smoothed by so much (Gaussian): a single frame's error is no movement.
+_END_S = 0.1
+#: Errors of both ends go together in part, so that a range's is less than if each had its own by this factor.
+_TOGETHER = 0.9
+#: A range that is known no better than this, and no better than within this share of itself, is not given: it would
+#: say little more than that somebody moved.
+_RANGE_DEG, _RANGE_SHARE = 15.0, 0.5
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
 _VELOCITY_S = 0.08
+#: A greatest velocity's half-width: so many degrees a second for each degree of the angle's band, since jitter makes
+#: slow movements fast, and such a share of it, since smoothing makes fast ones slow.
+_JITTER_PER_S, _VELOCITY_SHARE = 3.5, 0.3
+#: One that is not known within this share of itself is not given.
+_VELOCITY_KNOWN = 0.5
+#: Without a lifter's own intervals one is known within so much of itself.
+_USUAL_VELOCITY = 0.95
 
 
 def ranges_of_motion(who: Performance) -> list[Measure]:
@@ -53,16 +64,36 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     velocity = ("peak_velocity", "greatest velocity")
     if why := _why_not(who, angle, known):
         return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
-    low, high = int(np.nanargmin(degrees)), int(np.nanargmax(degrees))
-    values = degrees[low], degrees[high], degrees[high] - degrees[low], np.nanmean(degrees)
-    whole = np.sqrt(np.nanmean(band**2)) if np.isfinite(band).any() else np.nan
-    halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
+    calm = _calm(who.time, degrees)
+    low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
+    range_deg = float(calm[high] - calm[low])
+    whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
+    halves = [band[low], band[high], _TOGETHER * np.hypot(band[low], band[high]), whole]
     usual = _USUAL_DEG.get(angle.name)
-    out = [
-        row(*k, float(v), float(h) if np.isfinite(h) else usual) for k, v, h in zip(kinds, values, halves, strict=True)
-    ]
+    out = []
+    for kind, v, h in zip(kinds, (calm[low], calm[high], range_deg, np.nanmean(degrees)), halves, strict=True):
+        half = float(h) if np.isfinite(h) else usual
+        if kind[0] == "range" and half is not None and half > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
+            told = f"it is known within ±{half:.0f}° only, and {range_deg:.0f}° were seen"
+            out.append(row(*kind, None, None, "°", told))
+        else:
+            out.append(row(*kind, float(v), half))
     fastest = peak_velocity(who.time, degrees)
-    return [*out, row(*velocity, fastest, _VELOCITY_SHARE * fastest, "°/s")]
+    known_by = (
+        _USUAL_VELOCITY * fastest if np.isnan(whole) else np.hypot(_JITTER_PER_S * whole, _VELOCITY_SHARE * fastest)
+    )
+    if known_by > _VELOCITY_KNOWN * fastest:
+        told = f"it is known within ±{known_by:.0f} °/s only, and {fastest:.0f} °/s were seen"
+        return [*out, row(*velocity, None, None, "°/s", told)]
+    return [*out, row(*velocity, fastest, known_by if np.isfinite(whole) else _USUAL_VELOCITY * fastest, "°/s")]
+
+
+def _calm(time: NDArray, degrees: NDArray) -> NDArray:
+    """An angle (F,) whose jitter is smoothed, stretch by stretch; NaN where it is."""
+    out = degrees.copy()
+    for a, b in runs(np.isfinite(degrees)):
+        out[a:b] = zero_phase(time[a:b], np.unwrap(degrees[a:b], period=360), _END_S)
+    return out
 
 
 def _why_not(who: Performance, angle: Angle, known: NDArray) -> str:

@@ -115,10 +115,16 @@ class _Stand:
     lifters: float
 
 
-def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCamera | None = None) -> Upright:
+def upright(
+    bodies: Sequence[Body],
+    planted: Sequence[NDArray],
+    known: KnownCamera | None = None,
+    settled: tuple[NDArray, NDArray] | None = None,
+) -> Upright:
     """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
 
-    Without anybody it is the picture's own up, unless the user knows better.
+    `settled` is pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already. Without
+    anybody it is the picture's own up, unless the user knows better.
     """
     known = known or KnownCamera()
     if not bodies:
@@ -128,8 +134,10 @@ def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCame
     angles, covariance = _posterior(precision, weighted, known)
     so_far = np.linalg.inv(covariance)
     stances = 0
+    if settled is not None:
+        angles, covariance = settled
     # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
-    for _ in range(2):
+    for _ in range(0 if settled else 2):
         information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
