@@ -46,7 +46,7 @@ def cluster() -> Iterator[Any]:
         "health_check_failure_threshold": 2,
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_executor
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)  # for helpers_executor
         for left in reversed(range(3)):  # Ray gives its own processes half a minute to begin, no more
             try:
                 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
