@@ -34,7 +34,7 @@ _FOOT_SD_M, _FOOT_SD = 0.035, 0.03
 #: While no foot is seen to rest, the lower one comes down once in so long, as somebody walks; how well that is known.
 _STEP_S, _STEP_SD_M = 0.5, 0.06
 #: All feet of one person may be so much too high or too low; near the camera's own height that is much of a size.
-_OFFSET_M = 0.05
+_OFFSET_M = 0.07
 #: More stances of one person than this tell no more: what is wrong with them is wrong with all.
 _MOST_STANCES = 12.0
 #: Who stands on something else: how many, above and below the floor, and by so much, a Cauchy distribution.
