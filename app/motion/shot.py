@@ -80,8 +80,8 @@ def settle(
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
-    settled = None if ground is None else (ground.angles, ground.covariance)
-    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, settled)
+    by_floor = None if ground is None else (ground.angles, ground.covariance)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
