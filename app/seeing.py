@@ -42,6 +42,8 @@ def see(
     finder = CutFinder(video.meta.fps)
 
     boxes: list[NDArray] = []  # around whoever was last seen
+    tracking: Future[None] = Future()  # of the frame before
+    tracking.set_result(None)
 
     def track(frame: Frame, people: tuple[Person2D, ...]) -> None:
         with timings("track"):
@@ -57,8 +59,6 @@ def see(
 
     not_detected_in: Frame | None = None
     shot_begin = 0
-    tracking: Future[None] = Future()
-    tracking.set_result(None)
     with (
         ThreadPoolExecutor(1, "tracking") as beside,
         closing(prefetch(with_cuts(video, finder) if cuts else watched_for_cuts(video, finder))) as frames,

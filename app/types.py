@@ -71,7 +71,7 @@ class Frame:
     Attributes:
         index: counts from 0 without gaps.
         time_s: exact.
-        bgr: (height, width, 3) uint8; rows need not follow each other in memory.
+        bgr: (height, width, 3) uint8.
         cut: in the first frame of a new shot, where cuts are looked for, what made it one: whoever remembers the frame
             before it forgets it here. A fade is known only when it is over, and is told by `Take.cuts` alone.
     """

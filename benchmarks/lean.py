@@ -5,8 +5,8 @@ the true lean. Other clips and pictures have no truth; there whoever is seen to 
 analysed with the default settings.
 
 Somebody stands in frames in which, in the picture, both knees are nearly straight, both ankles are beneath the hips and
-the shoulders above them; with four cameras the triangulated trunk is upright besides. Whether they lean to the camera
-or away has no part in that, since a picture hardly shows it.
+the shoulders above them, and who is at least 75 pixels high; with four cameras the triangulated trunk is upright
+besides. Whether they lean to the camera or away has no part in that, since a picture hardly shows it.
 
     whole    degrees, ankles' middle to shoulders' middle
     trunk    degrees, hips' middle to shoulders' middle
@@ -30,7 +30,7 @@ from sasmamba.models.skeletons import COCO, H36M
 #: What is asked of somebody who stands, in the picture: knees as straight, hips to ankles and to shoulders as upright.
 _STRAIGHT_DEG, _UPRIGHT_DEG = 20.0, 10.0
 _TRUE_DEG = 6.0
-_LEAST_SCORE = 0.3
+_LEAST_SCORE, _LEAST_PX = 0.3, 75.0
 _NEEDED = [COCO[f"{side}_{j}"] for side in ("LEFT", "RIGHT") for j in ("SHOULDER", "HIP", "KNEE", "ANKLE")]
 _SHOULDERS = [H36M.LEFT_SHOULDER, H36M.RIGHT_SHOULDER]
 _HIPS = [H36M.LEFT_HIP, H36M.RIGHT_HIP]
@@ -62,6 +62,7 @@ def seen_standing(person: sasmamba.AnalysedPerson) -> NDArray:
 
     upwards = np.array([0, -1.0])
     stands = (person.score[:, _NEEDED] > _LEAST_SCORE).all(1)
+    stands &= np.ptp(person.keypoints[:, _NEEDED, 1], axis=1) > _LEAST_PX
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (person.keypoints[:, COCO[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
         stands &= _between(hip - knee, knee - ankle) < _STRAIGHT_DEG

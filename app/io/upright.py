@@ -78,16 +78,13 @@ class _Upright:
         return cls(width, height, transpose, (c if transpose else a) < 0, (b if transpose else d) < 0)
 
     def __call__(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
-        """Decoded picture of any size and format to (height, width, 3) uint8 BGR as displayed.
-
-        It is the decoder's own memory where that is so already, its rows as far apart as they are there.
-        """
+        """Decoded picture of any size and format to (height, width, 3) uint8 BGR as displayed."""
         bgr: Any = self._opaque(picture) if _has_alpha(picture) else self._scaled(picture, "bgr24")
         if self.transpose:
             bgr = cv2.transpose(bgr)
         if self.flip_x or self.flip_y:
             bgr = cv2.flip(bgr, -1 if self.flip_x and self.flip_y else int(self.flip_x))
-        return np.asarray(bgr, np.uint8)
+        return np.ascontiguousarray(bgr, np.uint8)
 
     def _scaled(self, picture: av.VideoFrame, pix_fmt: str) -> Any:
         """(height, width, channels) with square pixels, in BT.709's colours."""
@@ -109,7 +106,7 @@ class _Upright:
         bgra = self._scaled(picture, "bgra")
         opacity = bgra[..., 3:]
         if (opacity == 255).all():
-            return np.ascontiguousarray(bgra[..., :3])
+            return bgra[..., :3]
         mixed = bgra[..., :3] * (opacity / np.float32(255)) + _BEHIND * (1 - opacity / np.float32(255))
         return np.rint(mixed).astype(np.uint8)
 
