@@ -27,11 +27,9 @@ _USUAL_DEG = {
 }
 #: Ends are those of the angle smoothed by so much (Gaussian): a single frame's error is no movement.
 _END_S = 0.1
-#: Errors of both ends go together in part, so that a range's is less than if each had its own by this factor.
-_TOGETHER = 0.9
 #: A range that is known no better than this, and no better than within this share of itself, is not given: it would
 #: say little more than that somebody moved.
-_RANGE_DEG, _RANGE_SHARE = 15.0, 0.5
+_RANGE_DEG, _RANGE_SHARE = 20.0, 0.75
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
 _VELOCITY_S = 0.08
@@ -68,7 +66,7 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
-    halves = [band[low], band[high], _TOGETHER * np.hypot(band[low], band[high]), whole]
+    halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
     usual = _USUAL_DEG.get(angle.name)
     out = []
     for kind, v, h in zip(kinds, (calm[low], calm[high], range_deg, np.nanmean(degrees)), halves, strict=True):
