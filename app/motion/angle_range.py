@@ -13,6 +13,9 @@ from sasmamba.models.angles import ANGLES, Angle
 
 #: An angle that is known for less than this is not measured: that is no movement yet.
 _LEAST_S = 0.5
+#: How far joints go at the utmost, degrees, gymnasts' too, as `models.angles` has them: what goes farther was not seen,
+#: as a thigh of which the picture shows no more than the hip.
+_GOES_DEG = {"hip_flexion": (-90.0, 170.0), "knee_flexion": (0.0, 170.0), "elbow_flexion": (0.0, 170.0)}
 #: Half-widths where the lifter does not say how sure it is, degrees: what 95 of 100 ranges were off on first takes of
 #: Human3.6M's S8 (benchmarks/measures.py --set tune).
 _USUAL_DEG = {
@@ -64,6 +67,10 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
         return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
     calm = _calm(who.time, degrees)
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
+    ends = _GOES_DEG.get(angle.name, (-np.inf, np.inf))
+    if calm[low] < ends[0] or calm[high] > ends[1]:
+        why = f"it came out from {calm[low]:.0f}° to {calm[high]:.0f}°, which no joint does"
+        return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
     halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
@@ -77,9 +84,7 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
         else:
             out.append(row(*kind, float(v), half))
     fastest = peak_velocity(who.time, degrees)
-    known_by = (
-        _USUAL_VELOCITY * fastest if np.isnan(whole) else np.hypot(_JITTER_PER_S * whole, _VELOCITY_SHARE * fastest)
-    )
+    known_by = float(np.hypot(_JITTER_PER_S * whole, _VELOCITY_SHARE * fastest))
     if known_by > _VELOCITY_KNOWN * fastest:
         told = f"it is known within ±{known_by:.0f} °/s only, and {fastest:.0f} °/s were seen"
         return [*out, row(*velocity, None, None, "°/s", told)]

@@ -113,6 +113,7 @@ def _placed(take: Take, placement: Placement, track_id: int) -> Placed:
         world,
         np.array([planted.get(f, np.zeros(2, bool)) for f in frames]),
         np.array([floor.get(f, 0.0) for f in frames]),
+        track_id not in take.upper,
     )
 
 

@@ -173,12 +173,22 @@ def test_how_far_and_how_fast_an_angle_goes_is_given_only_where_that_is_known(ba
     assert (round(least.value), least.half_width) == (25, band)
 
 
+def test_what_no_joint_does_is_not_given() -> None:
+    time = np.arange(0, 4, 0.02)
+    who = performance(time, np.repeat(walker_of((0.6, 0.6), (0.55, 0.55))[1][:1], len(time), 0))
+    fold = 90 + 100 * np.sin(2 * np.pi * 0.5 * time)
+    row = one(replace(who, angles={**who.angles, "left_hip_flexion": fold}), "hip_flexion_max", "left")
+    assert row.value is None
+    assert "it came out from -10° to 190°, which no joint does" in row.sentence
+
+
 def test_one_frame_that_is_wrong_is_no_end_of_a_range() -> None:
     time = np.arange(0, 4, 0.02)
     who = performance(time, np.repeat(walker_of((0.6, 0.6), (0.55, 0.55))[1][:1], len(time), 0))
     swing = 50 + 25 * np.sin(2 * np.pi * 0.5 * time)
     swing[75] += 40
-    who = replace(who, angles={**who.angles, "left_elbow_flexion": swing})
+    known = {**who.bands, "left_elbow_flexion": np.full(len(time), 2.0)}
+    who = replace(who, angles={**who.angles, "left_elbow_flexion": swing}, bands=known)
     assert one(who, "elbow_flexion_range", "left").value == pytest.approx(50, abs=8)
 
 

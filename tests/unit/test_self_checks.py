@@ -256,6 +256,14 @@ def test_what_lasts_for_all_of_a_short_clip_is_found_there() -> None:
     assert not rule.findings(1, time, np.where(time < 0.9, 70.0, 0.0))
 
 
+@pytest.mark.parametrize("failure", ["floats", "in the ground", "half shanks"])
+def test_nothing_is_found_of_legs_that_are_left_out(failure: str) -> None:
+    take, placement = well()
+    take.upper = frozenset({1})
+    FAILURES[failure][0](take, placement)
+    assert not self_checks(take, placement)
+
+
 def test_an_empty_take_has_no_findings() -> None:
     take = Take(VideoMeta(64, 48, Fraction(30), 1), "none", times_s=[Fraction(0)])
     assert not self_checks(take, Placement(R_WORLD_CAM, {}, {}, 60.0))
