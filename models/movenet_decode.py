@@ -84,7 +84,7 @@ def decode_people(
     height, width = center.shape[-2:]
     sure = sigmoid(center[0])
     # a person's score is no larger than their centre's
-    ys, xs = np.nonzero((sure == _largest_around(sure)) & (sure >= threshold))
+    ys, xs = _peaks(sure, threshold)
     order = np.argsort(-sure[ys, xs], kind="stable")[:most]
     ys, xs = ys[order], xs[order]
     if not len(ys):
@@ -165,11 +165,11 @@ def _from_middle(height: int, width: int) -> Floats:
     return (np.hypot(rows - height / 2, columns - width / 2) + _NEAR).astype(np.float32)
 
 
-def _largest_around(values: NDArray) -> NDArray:
-    """The largest value within `_PEAK` cells square of each cell."""
-    half = _PEAK // 2
-    for axis in (0, 1):
-        ends = [(half, half) if i == axis else (0, 0) for i in (0, 1)]
-        padded, count = np.pad(values, ends, constant_values=-np.inf), values.shape[axis]
-        values = np.maximum.reduce([padded.take(range(i, i + count), axis) for i in range(_PEAK)])
-    return values
+def _peaks(values: Floats, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of cells of at least so much that are the largest within `_PEAK` cells square."""
+    rows, columns = np.nonzero(values >= least)
+    around = np.arange(_PEAK)
+    padded = np.pad(values, _PEAK // 2, constant_values=-np.inf)
+    near = padded[rows[:, None, None] + around[:, None], columns[:, None, None] + around]
+    largest = near.max((1, 2), initial=-np.inf) == values[rows, columns]
+    return rows[largest], columns[largest]

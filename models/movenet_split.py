@@ -49,8 +49,10 @@ def split(model: Any) -> dict[str, Any]:
             raise GraphError(f"{head.name}: want it to see {_SEEN} × {_SEEN} cells, got {seen}")
         begins.add(node.name)
         source = made_by.get(node.input[0])
-        coded = source is not None and source.op_type == "DequantizeLinear"
-        features[source.input[0] if coded else node.input[0]] = TensorProto.UINT8 if coded else TensorProto.FLOAT
+        if source is not None and source.op_type == "DequantizeLinear":
+            features[source.input[0]] = TensorProto.UINT8
+        else:
+            features[node.input[0]] = TensorProto.FLOAT
     if len(features) != 1:
         raise GraphError(f"heads: want all to begin with the same features, got {', '.join(features)}")
     (name, kind), *_ = features.items()

@@ -341,9 +341,9 @@ class StreamSource(_Reopening):
         try:
             container = av.open(self._url, options=options, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S))
         except (av.FFmpegError, OSError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
             raise UserError(
-                f"{self.name} cannot be opened ({reason}): check the address, the network and that it is running."
+                f"{self.name} cannot be opened ({_reason(error)}): check the address, the network and that it is "
+                "running."
             ) from error
         if not container.streams.video:
             container.close()
@@ -362,7 +362,7 @@ class StreamSource(_Reopening):
                 for picture in packet.decode():
                     yield picture, received_s
         except (av.FFmpegError, OSError) as error:
-            _log.info("%s: %s", self.name, error)
+            _log.info("%s: %s.", self.name, _reason(error))
 
     def _pictures(self, stop: Event) -> Iterator[tuple[np.ndarray, float]]:
         if self._container is None:
@@ -384,6 +384,13 @@ class StreamSource(_Reopening):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+
+def _reason(error: OSError) -> str:
+    """Why a stream ended or did not begin, as a person would say it."""
+    if isinstance(error, av.error.ExitError):  # how FFmpeg calls what it was told to do when time was up
+        return "nothing comes"
+    return (error.strerror or str(error)).rstrip(".")
 
 
 def _without_password(url: str) -> str:

@@ -31,7 +31,7 @@ def facing(joints: NDArray, time: NDArray) -> NDArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
+class FootAdvance:
     """One foot ahead of the other, from when it passes the other until the other passes it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Passing:
 
     ahead: NDArray
     place: NDArray
-    advances: tuple[Advance, ...]
+    advances: tuple[FootAdvance, ...]
 
 
 def passing(time: NDArray, joints: NDArray) -> Passing:
@@ -78,9 +78,9 @@ def passing(time: NDArray, joints: NDArray) -> Passing:
     return Passing(ahead, place, tuple(_advances(place)))
 
 
-def _advances(place: NDArray) -> Iterator[Advance]:
+def _advances(place: NDArray) -> Iterator[FootAdvance]:
     apart = place[:, 0] - place[:, 1]
     for a, b in pairwise((np.flatnonzero(np.diff(np.sign(apart)) != 0) + 1).tolist()):
         foot = int(apart[a:b].mean() < 0)
         front, back = a + int(place[a:b, foot].argmax()), a + int(place[a:b, 1 - foot].argmin())
-        yield Advance(foot, a, b, float(np.abs(apart[a:b]).max()), front, back)
+        yield FootAdvance(foot, a, b, float(np.abs(apart[a:b]).max()), front, back)

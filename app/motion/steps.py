@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.foot_passing import Advance, Passing, passing
+from sasmamba.app.motion.foot_passing import FootAdvance, Passing, passing
 from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.performance import Performance
 from sasmamba.common.runs import runs
@@ -86,7 +86,7 @@ def _steps_in(walker: _Walker, part: slice, number: int) -> list[Step]:
     """Steps in a stretch in which legs are known; walks are counted from a number on."""
     time = walker.who.time[part]
     feet = passing(time, walker.who.joints[part])
-    walks: list[list[Advance]] = [[]]
+    walks: list[list[FootAdvance]] = [[]]
     for one in feet.advances:
         far = one.apart_m > _SHORT * walker.leg_m
         if far and _STEP_S[0] <= time[one.end] - time[one.begin] <= _STEP_S[1]:
@@ -101,7 +101,7 @@ def _steps_in(walker: _Walker, part: slice, number: int) -> list[Step]:
     return out
 
 
-def _step(walker: _Walker, part: slice, feet: Passing, number: int, one: Advance) -> Step:
+def _step(walker: _Walker, part: slice, feet: Passing, number: int, one: FootAdvance) -> Step:
     """The step in which a foot of a stretch is ahead."""
     who, time, place = walker.who, walker.who.time[part], feet.place
     a, b, foot, front, back = one.begin, one.end, one.foot, one.front, one.back

@@ -112,7 +112,7 @@ class MultiPoseNetwork:
             return []
         image, scale = fitted(bgr)
         # colours change places in the small picture, which is much less to do than in the large one
-        (answer,) = self._network(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)[None])
+        (answer,) = self._network(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)[None])
         size = np.array([image.shape[1], image.shape[0]], np.float32) / scale
         edge = np.array([bgr.shape[1], bgr.shape[0]] * 2, np.float32)
         return [

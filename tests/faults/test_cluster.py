@@ -47,8 +47,14 @@ def cluster() -> Iterator[Any]:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_executor
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
-        cluster.add_node(num_cpus=2)
+        for left in reversed(range(3)):  # Ray gives its own processes half a minute to begin, no more
+            try:
+                cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
+                cluster.add_node(num_cpus=2)
+                break
+            except Exception:
+                if not left:
+                    raise
         yield cluster
         cluster.shutdown()
 

@@ -40,7 +40,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
     asked = threading.Thread(target=ask, daemon=True)
     asked.start()
-    asked.join(30)
+    asked.join(120)
     says = f"{tmp_path / 'pipe.mp4'} is a pipe or a device, and a video is read twice: save it to a file and pass that."
     assert told == [says], "it waits for somebody who writes"
 

@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[list[Fraction], list[int], list[float]]:
     return times, [f.index for f in frames], [float(f.bgr.mean()) for f in frames]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4000), min_size=1, max_size=12))
 @example([0, 40, 20, 60])  # out of order
 @example([0, 40, 40, 40, 80])  # the same again
@@ -60,7 +60,7 @@ def test_time_goes_on_whatever_the_file_says(stamps: list[int]) -> None:
     assert all(b - a > 5 for a, b in itertools.pairwise(greys))  # in the order of the file, each once
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 5000), st.lists(st.integers(1, 500), max_size=11))
 def test_times_that_are_right_are_kept_exactly(first: int, gaps: list[int]) -> None:
     stamps = list(itertools.accumulate(gaps, initial=first))
