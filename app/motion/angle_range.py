@@ -30,8 +30,8 @@ _USUAL_DEG = {
 }
 #: Ends are those of the angle smoothed by so much (Gaussian): a single frame's error is no movement.
 _END_S = 0.1
-#: A range that is known no better than this, and no better than within this share of itself, is not given: it would
-#: say little more than that somebody moved.
+#: A range of which a lifter says that it is known neither within this nor within this share of itself is not given: it
+#: would say little more than that somebody moved.
 _RANGE_DEG, _RANGE_SHARE = 20.0, 0.75
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
@@ -69,7 +69,7 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
     ends = _GOES_DEG.get(angle.name, (-np.inf, np.inf))
     if calm[low] < ends[0] or calm[high] > ends[1]:
-        why = f"it came out from {calm[low]:.0f}° to {calm[high]:.0f}°, which no joint does"
+        why = f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does"
         return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
@@ -78,8 +78,8 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     out = []
     for kind, v, h in zip(kinds, (calm[low], calm[high], range_deg, np.nanmean(degrees)), halves, strict=True):
         half = float(h) if np.isfinite(h) else usual
-        if kind[0] == "range" and half is not None and half > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
-            told = f"it is known within ±{half:.0f}° only, and {range_deg:.0f}° were seen"
+        if kind[0] == "range" and h > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
+            told = f"it is known within ±{h:.0f}° only, and {range_deg:.0f}° were seen"
             out.append(row(*kind, None, None, "°", told))
         else:
             out.append(row(*kind, float(v), half))
@@ -95,7 +95,9 @@ def _calm(time: NDArray, degrees: NDArray) -> NDArray:
     """An angle (F,) whose jitter is smoothed, stretch by stretch; NaN where it is."""
     out = degrees.copy()
     for a, b in runs(np.isfinite(degrees)):
-        out[a:b] = zero_phase(time[a:b], np.unwrap(degrees[a:b], period=360), _END_S)
+        whole = np.unwrap(degrees[a:b], period=360)
+        # a curve fitted to them may swing beyond what was seen
+        out[a:b] = zero_phase(time[a:b], whole, _END_S).clip(whole.min(), whole.max())
     return out
 
 
