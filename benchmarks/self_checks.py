@@ -173,7 +173,8 @@ def _cut(take: Take) -> None:
 
 
 def _pan(take: Take) -> None:
-    take.camera_strayed = {f: 0.02 * float(take.times_s[f]) for f in range(0, take.frames, 10)}
+    often = max(1, round(float(take.meta.fps) / 10))  # as often as a camera at rest is looked at
+    take.camera_strayed = {f: 0.02 * float(take.times_s[f]) for f in range(0, take.frames, often)}
 
 
 def _sink(root: np.ndarray) -> np.ndarray:

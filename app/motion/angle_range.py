@@ -13,6 +13,9 @@ from sasmamba.models.angles import ANGLES, Angle
 
 #: An angle that is known for less than this is not measured: that is no movement yet.
 _LEAST_S = 0.5
+#: How far joints go at the utmost, degrees, gymnasts' too, as `models.angles` has them: what goes farther was not seen,
+#: as a thigh of which the picture shows no more than the hip.
+_GOES_DEG = {"hip_flexion": (-90.0, 170.0), "knee_flexion": (0.0, 170.0), "elbow_flexion": (0.0, 170.0)}
 #: Half-widths where the lifter does not say how sure it is, degrees: what 95 of 100 ranges were off on first takes of
 #: Human3.6M's S8 (benchmarks/measures.py --set tune).
 _USUAL_DEG = {
@@ -27,11 +30,9 @@ _USUAL_DEG = {
 }
 #: Ends are those of the angle smoothed by so much (Gaussian): a single frame's error is no movement.
 _END_S = 0.1
-#: Errors of both ends go together in part, so that a range's is less than if each had its own by this factor.
-_TOGETHER = 0.9
-#: A range that is known no better than this, and no better than within this share of itself, is not given: it would
-#: say little more than that somebody moved.
-_RANGE_DEG, _RANGE_SHARE = 15.0, 0.5
+#: A range of which a lifter says that it is known neither within this nor within this share of itself is not given: it
+#: would say little more than that somebody moved.
+_RANGE_DEG, _RANGE_SHARE = 20.0, 0.75
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
 _VELOCITY_S = 0.08
@@ -66,22 +67,24 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
         return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
     calm = _calm(who.time, degrees)
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
+    ends = _GOES_DEG.get(angle.name, (-np.inf, np.inf))
+    if calm[low] < ends[0] or calm[high] > ends[1]:
+        why = f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does"
+        return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
-    halves = [band[low], band[high], _TOGETHER * np.hypot(band[low], band[high]), whole]
+    halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
     usual = _USUAL_DEG.get(angle.name)
     out = []
     for kind, v, h in zip(kinds, (calm[low], calm[high], range_deg, np.nanmean(degrees)), halves, strict=True):
         half = float(h) if np.isfinite(h) else usual
-        if kind[0] == "range" and half is not None and half > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
-            told = f"it is known within ±{half:.0f}° only, and {range_deg:.0f}° were seen"
+        if kind[0] == "range" and h > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
+            told = f"it is known within ±{h:.0f}° only, and {range_deg:.0f}° were seen"
             out.append(row(*kind, None, None, "°", told))
         else:
             out.append(row(*kind, float(v), half))
     fastest = peak_velocity(who.time, degrees)
-    known_by = (
-        _USUAL_VELOCITY * fastest if np.isnan(whole) else np.hypot(_JITTER_PER_S * whole, _VELOCITY_SHARE * fastest)
-    )
+    known_by = float(np.hypot(_JITTER_PER_S * whole, _VELOCITY_SHARE * fastest))
     if known_by > _VELOCITY_KNOWN * fastest:
         told = f"it is known within ±{known_by:.0f} °/s only, and {fastest:.0f} °/s were seen"
         return [*out, row(*velocity, None, None, "°/s", told)]
@@ -92,7 +95,9 @@ def _calm(time: NDArray, degrees: NDArray) -> NDArray:
     """An angle (F,) whose jitter is smoothed, stretch by stretch; NaN where it is."""
     out = degrees.copy()
     for a, b in runs(np.isfinite(degrees)):
-        out[a:b] = zero_phase(time[a:b], np.unwrap(degrees[a:b], period=360), _END_S)
+        whole = np.unwrap(degrees[a:b], period=360)
+        # a curve fitted to them may swing beyond what was seen
+        out[a:b] = zero_phase(time[a:b], whole, _END_S).clip(whole.min(), whole.max())
     return out
 
 

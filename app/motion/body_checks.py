@@ -30,6 +30,7 @@ class Placed:
         world: (F, 17, 3) metres, floor at z = 0.
         planted: (F, 2) bool, left and right foot.
         floor_m: (F,) height of what they stand on, or stood on last or will stand on next, see `footing.floor_below`.
+        legs: they were seen; else nothing that legs tell is checked, and nobody knows what the person stands on.
     """
 
     track_id: int
@@ -37,6 +38,7 @@ class Placed:
     world: NDArray
     planted: NDArray
     floor_m: NDArray
+    legs: bool = True
 
     @property
     def lowest_m(self) -> NDArray:
@@ -51,10 +53,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rule, and how somebody's placed motion is measured by it: (F,), NaN where there is nothing to measure."""
+    """A rule, and how somebody's placed motion is measured by it: (F,), NaN where there is nothing to measure; and
+    whether that needs legs."""
 
     rule: Rule
     measure: Callable[[Placed], NDArray]
+    of_legs: bool = True
 
 
 #: Motion within so long (Gaussian) is jitter where paths are asked for their speed and acceleration.
@@ -179,6 +183,7 @@ CHECKS = (
             "only the best sprinters do; does the camera move, or are two people taken for one?",
         ),
         _speed,
+        of_legs=False,
     ),
     Check(
         Rule(
@@ -189,6 +194,7 @@ CHECKS = (
             "a pitcher's hand and a striker's foot do not; is the frame rate right, and are joints of one person's?",
         ),
         _limb_speed,
+        of_legs=False,
     ),
     Check(
         Rule(
@@ -199,6 +205,7 @@ CHECKS = (
             "shoes hold about half as much; does the camera move, or are two people taken for one?",
         ),
         _acceleration,
+        of_legs=False,
     ),
     Check(
         Rule(
@@ -283,5 +290,6 @@ def implausible(people: Sequence[Placed]) -> list[CheckFinding]:
         for who in people
         if len(who.time) >= 2
         for check in CHECKS
+        if who.legs or not check.of_legs
         for finding in check.rule.findings(who.track_id, who.time, check.measure(who))
     ]

@@ -26,7 +26,7 @@ _LEAST_OF_SIDE = 2
 #: What a side's lengths have in common, standard deviation: a detector sets the one ankle a little ahead of where it is
 #: and the other behind, all the time, which makes one side's steps longer and the other's shorter by the same. One that
 #: is not known within this share is not given; the mean of both sides has none of that error.
-_OF_SIDE_M, _SIDE_SHARE = 0.02, 0.1
+_OF_SIDE_M, _SIDE_SHARE = 0.025, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,7 @@ def _side_length(walked: _Walked, foot: int) -> _Mean | str | None:
     sd *= 1 if all(s.stood for s in steps) else _NOT_STOOD
     if WIDE * sd > _SIDE_SHARE * value:
         within = f"{100 * WIDE * sd / value:.0f} %" if value > WIDE * sd else "as much as they are long"
-        return (
-            f"steps of one side are known within {within} and {100 * _SIDE_SHARE:.0f} % are needed; see both together"
-        )
+        return f"steps of one side are known within {within}, and {100 * _SIDE_SHARE:.0f} % are needed; see both"
     return _Mean(value, sd, len(steps))
 
 

@@ -113,6 +113,7 @@ def _placed(take: Take, placement: Placement, track_id: int) -> Placed:
         world,
         np.array([planted.get(f, np.zeros(2, bool)) for f in frames]),
         np.array([floor.get(f, 0.0) for f in frames]),
+        track_id not in take.upper,
     )
 
 
@@ -138,9 +139,13 @@ def _limb_directions(take: Take, placement: Placement, track: Track) -> list[Che
         length = np.linalg.norm(flat, axis=-1)
         whole = px_per_m * np.linalg.norm(world[:, b] - world[:, a], axis=-1)
         worth = score[:, [a, b]].min(1)
-        clear = (worth >= _SCORED) & (length > _LONG_PX) & (length > _LONG * whole) & np.isfinite(told).all(1)
-        twin, off = seen[:, H36M_MIRROR[b]], _APART * whole
-        clear &= ~(np.linalg.norm(seen[:, b] - twin, axis=-1) < off)
+        clear = (worth >= _SCORED) & (length > _LONG_PX) & (length > _LONG * whole)
+        # where it may be the other one that is seen, one of both is to point there
+        twin = pixels[:, H36M_MIRROR[b]] - pixels[:, H36M_MIRROR[a]]
+        either = np.linalg.norm(seen[:, b] - seen[:, H36M_MIRROR[b]], axis=-1) < _APART * whole
+        nearer = ((unit(twin) - unit(told)) * flat).sum(-1) > 0
+        told = np.where((either & nearer)[:, None], twin, told)
+        clear &= np.isfinite(told).all(1)
         cross, dot = flat[:, 0] * told[:, 1] - flat[:, 1] * told[:, 0], (flat * told).sum(-1)
         worth = np.where(clear, worth, 0)
         turned = worth[:, None] * unit(np.nan_to_num(np.stack([dot, cross], 1)))
