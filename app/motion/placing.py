@@ -21,15 +21,20 @@ from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_b
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
+from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
 from sasmamba.app.motion.shot import Shot, ShotCamera, settle
 from sasmamba.app.motion.sizes import OneFloor, find_one_floor
-from sasmamba.app.take import Take
+from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
+from sasmamba.models.skeletons import COCO
+
+#: Joints beyond the picture are often found at its edge: within so much of its width and height feet are not believed.
+_EDGE = 0.03
+_ANKLES = [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
 
 
 @dataclass(frozen=True)
@@ -214,7 +219,7 @@ class _Located:
         frames: with a pose.
         body: in the axes of the camera as it stood in the first frame of the shot.
         sure: whether its place was seen, or is a guess.
-        feet_seen: (F, 2) bool, whether the left and the right ankle were found.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found, and not at the picture's edge.
     """
 
     track_id: int
@@ -241,7 +246,17 @@ def _located(
     joints = from_facing(poses, pelvis)
     if motion is not None:
         joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
-    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, score[:, ANKLES] > MIN_SCORE)
+    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, _feet_seen(take, track, frames))
+
+
+def _feet_seen(take: Take, track: Track, frames: list[int]) -> NDArray:
+    out = np.zeros((len(frames), 2), bool)
+    size = np.array([take.meta.width, take.meta.height])
+    for row, f in enumerate(frames):
+        if (person := track.people.get(f)) is not None:
+            at = person.joints_px[_ANKLES]
+            out[row] = (person.score[_ANKLES] > MIN_SCORE) & ((at > _EDGE * size) & (at < (1 - _EDGE) * size)).all(1)
+    return out
 
 
 def _sized(

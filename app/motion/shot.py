@@ -14,6 +14,9 @@ from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, upright
 from sasmamba.app.motion.sizes import OneFloor
 from sasmamba.common.arrays import FloatArray
 
+#: A floor that several stand on is a stage, if the others are so far below it.
+_STAGE_M = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class ShotCamera:
@@ -77,9 +80,8 @@ def settle(
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
-    up = upright(
-        [bodies[n] for n in heard], [resting[n] for n in heard], known, ground and (ground.angles, ground.covariance)
-    )
+    by_floor = None if ground is None else (ground.angles, ground.covariance)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
@@ -87,10 +89,10 @@ def settle(
     if on_floor:
         heights = [flat[n].ankles[row, foot, 2] for n, row, foot in on_floor]
         floor = float(np.median(heights)) - ANKLE_HEIGHT_M
-    elif ground is not None:
-        floor = -ground.height_m
     elif flat:
         floor = floor_height([flat[n] for n in heard], [resting[n] for n in heard])
+        if ground is not None and floor > -ground.height_m - _STAGE_M:
+            floor = -ground.height_m
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
     feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]

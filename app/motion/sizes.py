@@ -33,6 +33,8 @@ _TOLD_SD = 0.01
 _FOOT_SD_M, _FOOT_SD = 0.035, 0.03
 #: While no foot is seen to rest, the lower one comes down once in so long, as somebody walks; how well that is known.
 _STEP_S, _STEP_SD_M = 0.5, 0.06
+#: All feet of one person may be so much too high or too low; near the camera's own height that is much of a size.
+_OFFSET_M = 0.07
 #: More stances of one person than this tell no more: what is wrong with them is wrong with all.
 _MOST_STANCES = 12.0
 #: Who stands on something else: how many, above and below the floor, and by so much, a Cauchy distribution.
@@ -251,6 +253,9 @@ def _tried(
         here, elsewhere = _likely(s, prior, height, log_size, tilt, diagonal)
         on_floor = here / (here + elsewhere)
     off, information = tilt + strayed, H - eliminated @ cross
+    parts = prior.parts(log_size)
+    mean, sd = ((parts * of).sum(0) / np.maximum(parts.sum(0), 1e-300) for of in (prior.mean, prior.sd))
+    log_size = mean + (log_size - mean) / (1 + (_OFFSET_M / np.maximum(looks * sd, 1e-9)) ** 2)
     worth += float(np.log(here + elsewhere).sum()) - 0.5 * float(off @ precision @ off)
     worth -= 0.5 * (math.log(height / _CAMERA_M) / _CAMERA_SD) ** 2
     return _TriedHeight(height, worth, log_size, (s.summed(s.share) > 0) & (on_floor > 0.5), tilt, information)
