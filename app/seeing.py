@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.pose2d.sides import mend_sides
 from sasmamba.app.take import Take
 from sasmamba.app.tracking import Tracker
-from sasmamba.app.types import Frame
+from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.interrupts import Stop
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
@@ -33,23 +34,35 @@ def see(
     cuts: bool = True,
     watch: CameraWatch | None = None,
 ) -> None:
-    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched."""
+    """Reads a video once: where it is cut, who is where, and who is who; and how the camera turns, if it is watched.
+
+    Who is who in a frame is told in a thread of its own, while people are looked for in the next.
+    """
     tracker = Tracker(max_people=max_people)
     finder = CutFinder(video.meta.fps)
 
     boxes: list[NDArray] = []  # around whoever was last seen
+    tracking: Future[None] = Future()  # of the frame before
+    tracking.set_result(None)
 
-    def detect(frame: Frame) -> None:
-        nonlocal boxes
-        with timings("2d"):
-            people = pose2d(frame)
-        boxes = [person.box_px for person in people]
+    def track(frame: Frame, people: tuple[Person2D, ...]) -> None:
         with timings("track"):
             take.add_people(frame.index, tracker.update(frame, people))
 
+    def detect(frame: Frame) -> None:
+        nonlocal boxes, tracking
+        with timings("2d"):
+            people = pose2d(frame)
+        boxes = [person.box_px for person in people]
+        tracking.result()
+        tracking = beside.submit(track, frame, people)
+
     not_detected_in: Frame | None = None
     shot_begin = 0
-    with closing(prefetch(with_cuts(video, finder) if cuts else watched_for_cuts(video, finder))) as frames:
+    with (
+        ThreadPoolExecutor(1, "tracking") as beside,
+        closing(prefetch(with_cuts(video, finder) if cuts else watched_for_cuts(video, finder))) as frames,
+    ):
         for frame in timings.waiting("read", with_foresight(frames, pose2d)):
             if stop.asked:
                 take.cut_short = True
@@ -65,8 +78,9 @@ def see(
             if watch is not None:
                 watch.see(frame, boxes)
             progress("analyse", frame.index + 1, video.meta.frames)
-    if not_detected_in is not None:
-        detect(not_detected_in)
+        if not_detected_in is not None:
+            detect(not_detected_in)
+        tracking.result()
     if cuts:
         take.end_shots_at(finder.cuts)
     else:

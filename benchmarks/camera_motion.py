@@ -32,10 +32,10 @@ from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.lives import lift_take
-from sasmamba.app.motion.background_motion import BackgroundMotion
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import decide
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.camera_rest import RestingCamera
 from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
@@ -78,7 +78,7 @@ def follow(camera: VirtualCamera, picture: Callable[[int], NDArray], boxes: Call
     frames = len(camera.times_s)
     fps = Fraction((frames - 1) / (camera.times_s[-1] - camera.times_s[0])).limit_denominator(1000)
     meta = VideoMeta(*camera.size, fps, frames)
-    background, ms = BackgroundMotion(meta, camera.intrinsics), []
+    background, ms = RestingCamera(meta, camera.intrinsics), []
     for i in range(frames):
         frame = Frame(i, i / fps, camera.film(i, picture(i)))
         begin = time.thread_time()

@@ -21,6 +21,7 @@ from typing import Any
 import av
 import numpy as np
 from av.filter import Graph
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from sasmamba.app.io.mp4 import CRF, PRESET, X264_PARAMS, yuv420p
@@ -76,10 +77,11 @@ def drawn(video: Path, frames: int) -> tuple[list[av.VideoFrame], Fraction]:
         placement = place(take, 60.0)
         paths = [np.stack(list(some.values())) for some in placement.roots.values() if some]
         renderer = Renderer(source.meta, scene=Scene.around(paths, placement.R_world_cam))
-        pictures = []
+        pictures, reformatter = [], VideoReformatter()
         for frame in source:
             poses, roots = placement.at(frame.index)
-            pictures.append(yuv420p(renderer.draw(frame, take.people_at(frame.index), poses, None, roots)))
+            drawn_picture = renderer.draw(frame, take.people_at(frame.index), poses, None, roots)
+            pictures.append(yuv420p(drawn_picture, reformatter))
         return pictures, source.meta.fps
 
 

@@ -31,18 +31,21 @@ from pelvis_ahead import ahead_cm
 
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.lives import lift_take
+from sasmamba.app.lifting.offline import lift_tracks
 from sasmamba.app.motion.axes import level
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.motion.feet import TIP
 from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import smooth_take
 from sasmamba.app.take import Take
 from sasmamba.app.types import Person2D, VideoMeta
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.runs import runs
-from sasmamba.models.skeletons import H36M
+from sasmamba.models.skeletons import COCO, FOOT, H36M
 from sasmamba.training.cameras import camera_rotation
+from sasmamba.training.evaluation import KIND_NOISE
 from sasmamba.training.motion import Motion, load_motion
-from sasmamba.training.noise import detect, measured_movenet
+from sasmamba.training.noise import detect
 from sasmamba.training.occlusion import hidden
 from sasmamba.training.simulate import coco_points
 
@@ -110,8 +113,24 @@ def chosen(motion: Motion, words: tuple[str, ...]) -> list[int]:
     return out
 
 
-def seen_clip(motion: Motion, c: int, lifter: Lifter, kind: str, seed: int, *, pitch_deg: float | None = None) -> Clip:
-    """A clip as a camera drawn by the seed, or of that pitch, sees it, with MoveNet's noise, lifted and smoothed."""
+def seen_clip(
+    motion: Motion,
+    c: int,
+    lifter: Lifter,
+    kind: str,
+    seed: int,
+    source: str = "movenet",
+    feet: torch.Tensor | None = None,
+    *,
+    pitch_deg: float | None = None,
+) -> Clip:
+    """A clip as a camera drawn by the seed, or of that pitch, sees it, lifted and smoothed.
+
+    Args:
+        source: what the 2D is, one of `evaluation.KINDS`.
+        feet: (N, 4, 3) recorded heels and balls of the feet relative to the pelvis, row by row those of the motion:
+            the 2D stage sees them, too, and errs there as it does in ankles.
+    """
     g = torch.Generator().manual_seed(seed)
     rng = np.random.default_rng(seed)
     fps = float(motion.fps[c])
@@ -144,29 +163,45 @@ def seen_clip(motion: Motion, c: int, lifter: Lifter, kind: str, seed: int, *, p
         if cam[..., 2].min() > 1 and inside:
             break
     points = (coco_points(world) - position) @ R.T
-    xy = points[..., :2] / points[..., 2:] * focal + torch.tensor([META.width / 2, META.height / 2])
-    box = (xy[..., 1].amax(1) - xy[..., 1].amin(1)).median().clamp(min=1)[None]
-    time = (torch.arange(frames) * (60 / rate))[None]
-    xyc = detect(
-        xy[None],
-        time,
-        box,
-        torch.zeros(1, frames, 17, dtype=torch.bool),
-        measured_movenet(1),
-        g,
-        hidden(cam[None], points[None]),
-    )[0].numpy()
+    noise, time = KIND_NOISE[source](1, None), (torch.arange(frames) * (60 / rate))[None]
+
+    def pixels(cam: torch.Tensor) -> torch.Tensor:
+        return cam[..., :2] / cam[..., 2:] * focal + torch.tensor([META.width / 2, META.height / 2])
+
+    def found(xy: torch.Tensor) -> torch.Tensor:
+        box = (xy[..., 1].amax(1) - xy[..., 1].amin(1)).median().clamp(min=1)[None]
+        outside, behind = torch.zeros(1, frames, 17, dtype=torch.bool), hidden(cam[None], points[None])
+        seen = detect(xy[None], time, box, outside, noise, g, behind)[0]
+        if source in ("true", "coco"):  # `detect` varies scores even where it moves nothing
+            seen[..., 2] = (seen[..., 2] > 0).to(seen)
+        return seen
+
+    xyc, ends = found(pixels(points)).numpy(), np.zeros((frames, 4, 3), np.float32)
+    if feet is not None:
+        row = int(motion.start[c]) + (first + torch.arange(frames) * fps / rate).round().long()
+        heel_ball = ((feet[row] + motion.root[row][:, None]) @ turn.T - position) @ R.T
+        for k, point in enumerate(FOOT):
+            heel, ball = heel_ball[:, k - k % 2], heel_ball[:, k - k % 2 + 1]
+            with_it = points.clone()
+            with_it[:, COCO.LEFT_ANKLE] = heel + TIP * (ball - heel) if point.name.endswith("TOE") else heel
+            ends[:, k] = found(pixels(with_it))[:, COCO.LEFT_ANKLE].numpy()
     meta = VideoMeta(META.width, META.height, Fraction(rate).limit_denominator(1000), frames)
     take = Take(meta, lifter.name)
     take.times_s = [Fraction(f) / meta.fps for f in range(frames)]
-    for f, person in enumerate(xyc):
-        found = person[:, 2] > 0
+    for f, (person, foot) in enumerate(zip(xyc, ends, strict=True)):
+        there = person[:, 2] > 0
         people = []
-        if found.any():
-            box_px = np.concatenate([person[found, :2].min(0), person[found, :2].max(0)]).astype(np.float32)
-            people.append(Person2D(1, box_px, person[:, :2].astype(np.float32), person[:, 2].astype(np.float32)))
+        if there.any():
+            box_px = np.concatenate([person[there, :2].min(0), person[there, :2].max(0)]).astype(np.float32)
+            shown = None if feet is None else foot
+            people.append(Person2D(1, box_px, person[:, :2].astype(np.float32), person[:, 2].astype(np.float32), shown))
         take.add_people(f, people)
-    lift_take(take, lifter, lambda *_: None)
+    if source == "true":
+        joints = torch.cat([pixels(cam), torch.ones(frames, 17, 1)], -1).numpy()
+        take.wide = lifter.wide or take.wide
+        take.add_poses(lift_tracks(lifter, {1: dict(enumerate(joints))}, fps=float(meta.fps)))
+    else:
+        lift_take(take, lifter, lambda *_: None)
     smooth_take(take)
     name = f"{motion.subject[c]} {motion.name[c]}"
     camera = Intrinsics(focal, focal, META.width / 2, META.height / 2)

@@ -299,6 +299,10 @@ def main() -> int:
 
     begin = time.monotonic()
     device, small = torch.device("cpu" if args.rehearse else "cuda"), args.rehearse
+    if small:  # chunks as short as the sequences
+        from sasmamba.models.scan import triton as kernels
+
+        kernels.CHUNK = 8
     name = "no GPU, interpreted" if small else torch.cuda.get_device_name()
     print(f"{name}, torch {torch.__version__}, triton {triton.__version__}, {time.strftime('%Y-%m-%d')}")
     parts: dict[str, Callable[[], None]] = {

@@ -10,21 +10,22 @@ steps from recorded heels and toes (near the floor and at rest; a step's length 
 when the lowest of them is 25 mm above where it stands, angles from recorded joints, standing up by the same rule on
 recorded joints, counted by hand.
 
-Of every measure: how many, mean error, mean of its absolute value, how many are within the goal, and in how many of 100
-cases the truth is within the 95 % half-width. --bands counts frames instead: in how many per cent the 95 % band of each
-angle holds the truth.
+Of every measure: how many are given, and how many not, since the view does not tell them; mean error, mean of its
+absolute value, how many are within the goal, and in how many of 100 cases the truth is within the 95 % half-width.
+Bands of angles have a benchmark of their own, angle_bands.py.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 from footing import Clip, seen_clip
 from numpy.typing import NDArray
 
@@ -32,6 +33,7 @@ from sasmamba.app.export.motion_table import PersonMotion, motions
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.angle_range import peak_velocity
 from sasmamba.app.motion.bones import stature_of
+from sasmamba.app.motion.foot_passing import facing
 from sasmamba.app.motion.footing import Body, planted_feet
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.measures import measures
@@ -39,10 +41,10 @@ from sasmamba.app.motion.performance import Performance, View, view_of
 from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.motion.standing_up import rises_of
-from sasmamba.app.motion.steps import facing, steps_of
+from sasmamba.app.motion.steps import steps_of
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.runs import runs
-from sasmamba.models.angles import ANGLES, joint_angles
+from sasmamba.models.angles import joint_angles
 from sasmamba.training.motion import Motion, load_motion
 
 _LONGEST_S = 8.0
@@ -96,10 +98,12 @@ class Recorded:
     time: NDArray
 
 
-def windows(root: Path, which: str, group: str, lifter: Lifter) -> Iterator[Recorded]:
-    """The windows of a set's group, seen and lifted."""
+def windows(
+    root: Path, clips: Iterable[tuple[str, str, tuple[float, ...]]], lifter: Lifter, source: str = "movenet"
+) -> Iterator[Recorded]:
+    """The windows of clips as `SETS` has them, seen and lifted; all sources of 2D but MoveNet see heels and toes."""
     loaded: dict[str, tuple[Motion, NDArray]] = {}
-    for file, name, starts in SETS[which][group]:
+    for file, name, starts in clips:
         if file not in loaded:
             own = root / f"{file}_feet.npz"
             feet = np.load(own if own.exists() else root / f"{file}.npz")["feet"]
@@ -114,7 +118,8 @@ def windows(root: Path, which: str, group: str, lifter: Lifter) -> Iterator[Reco
                 continue
             part = replace(motion, start=motion.start.clone(), length=motion.length.clone())
             part.start[c], part.length[c] = begin, count
-            clip = seen_clip(part, c, lifter, file, sum(map(ord, name)) + 7 * int(second))
+            known = None if source == "movenet" else torch.from_numpy(feet.astype(np.float32) / 1e4)
+            clip = seen_clip(part, c, lifter, file, sum(map(ord, name)) + 7 * int(second), source, known)
             frames = clip.take.frames
             rows = slice(begin, begin + frames)
             heels = feet[rows] / 1e4 + motion.root[rows].numpy()[:, None]
@@ -142,6 +147,13 @@ def true_performance(recorded: Recorded) -> Performance:
     sight = world[:, 0] - recorded.clip.position
     sight = np.nan_to_num(sight / np.linalg.norm(sight, axis=1, keepdims=True))
     return Performance(1, time, world, planted, angles, nothing, sight, View(height_given=True))
+
+
+def true_angles(recorded: Recorded) -> dict[str, NDArray]:
+    """Every angle (F,) of the recorded joints, heels and toes, degrees, by the names of `Angle.series`."""
+    world, known = recorded.clip.world, np.ones((len(recorded.time), 2), bool)
+    # feet are in the recording's axes, which have the same vertical
+    return joint_angles(world @ _yaw(recorded), recorded.feet, known)
 
 
 def walks_of(who: Performance) -> list[tuple[float, float]]:
@@ -204,7 +216,8 @@ def true_gait(recorded: Recorded, walks: list[tuple[float, float]]) -> dict[tupl
     if len(gaps) < 3:
         return {}
     out = {("cadence", "both"): 60 / float(np.mean(gaps)), ("stride_time", "both"): 2 * float(np.mean(gaps))}
-    out[("stride_length", "both")] = 2 * float(np.mean(lengths[0] + lengths[1]))
+    out[("step_length", "both")] = float(np.mean(lengths[0] + lengths[1]))
+    out[("stride_length", "both")] = 2 * out["step_length", "both"]
     out[("walking_speed", "both")] = float(np.mean(lengths[0] + lengths[1]) / np.mean(gaps))
     for k, side in enumerate(("left", "right")):
         if len(times[k]) >= 2:
@@ -251,14 +264,21 @@ def compare(group: str, recorded: Recorded, rows: list[Measure], walks: list[tup
     if group == "gait":
         true = true_gait(recorded, walks)
         for row in rows:
-            if row.value is not None and (truth := true.get((row.name, row.side))) is not None:
-                out[row.name].append((row.value, truth, row.half_width))
+            if (truth := true.get((row.name, row.side))) is None:
+                continue
+            name = f"{row.name}, both sides" if (row.name, row.side) == ("step_length", "both") else row.name
+            if row.value is None:
+                out[f"{name} not given"].append((1.0, 1.0, None))
+            else:
+                out[name].append((row.value, truth, row.half_width))
     elif group == "range_of_motion":
         angles = joint_angles(recorded.clip.world)
         for row in (row for row in rows if row.group == group):
             name, _, what = row.name.replace("peak_velocity", "velocity").rpartition("_")
             series = name if row.side == "both" else f"{row.side}_{name}"
             if row.value is None:
+                if not row.why_not.startswith("heel"):
+                    out[f"{what} not given"].append((1.0, 1.0, None))
                 continue
             inside = (recorded.time >= row.from_s) & (recorded.time <= row.to_s)
             truth = TRUE_RANGE[what](recorded.time[inside], angles[series][inside])
@@ -289,10 +309,10 @@ def table(title: str, errors: Errors, fine: bool) -> None:
             continue
         found, true = np.array([r[:2] for r in rows]).T
         error = found - true
-        if name.endswith((" found", " is")):
+        if name.endswith((" found", " is", " given")):
             print(f"{name:34} {len(rows):>4} {int(found.sum()):>11}")
             continue
-        goal, kind = GOALS.get(name.split()[-1], (None, ""))
+        goal, kind = GOALS.get(name.partition(",")[0].split()[-1], (None, ""))
         size = np.abs(error / true) if kind == "share" else np.abs(error)
         share = 100 if kind == "share" else 1
         within = f"{(size <= goal).mean():.0%}" if goal else ""
@@ -305,17 +325,6 @@ def table(title: str, errors: Errors, fine: bool) -> None:
         )
 
 
-def bands(recorded: Recorded, who: PersonMotion, out: dict[str, list[NDArray]]) -> None:
-    """Adds to each angle, frame by frame, whether its 95 % band holds the truth."""
-    true, told, half = joint_angles(recorded.clip.world), who.angles(), who.angle_bands
-    frames = np.searchsorted(recorded.time, who.times_s - 1e-6)
-    for angle in ANGLES:
-        for series in angle.series:
-            off = np.abs((told[series] - true[series][frames] + 180) % 360 - 180)
-            known = np.isfinite(off) & np.isfinite(half[series])
-            out[angle.name].append(np.stack([off <= half[series], half[series], off], 1)[known])
-
-
 def main() -> None:
     """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -323,35 +332,22 @@ def main() -> None:
     parser.add_argument("--set", choices=list(SETS), default="held out", help="which clips")
     parser.add_argument("--groups", nargs="*", default=list(SETS["tune"]), help="which measures")
     parser.add_argument("--lifter", default=DEFAULT_LIFTER)
-    parser.add_argument("--bands", action="store_true", help="how often angles' 95 %% bands hold the truth")
     parser.add_argument("--fine", action="store_true", help="every angle's least, greatest and mean by itself, too")
     args = parser.parse_args()
     lifter = Lifter.load(args.lifter)
-    held: dict[str, list[NDArray]] = defaultdict(list)
-    for group in ["range_of_motion"] if args.bands else args.groups:
+    for group in args.groups:
         truly, seen = defaultdict(list), defaultdict(list)
-        for recorded in windows(args.data_root, args.set, group, lifter):
+        for recorded in windows(args.data_root, SETS[args.set][group], lifter):
             if (found := lifted(recorded)) is None:
                 continue
-            who, rows, walks = found
-            if args.bands:
-                bands(recorded, who, held)
-                continue
+            _, rows, walks = found
             compare(group, recorded, rows, walks, seen)
             true = true_performance(recorded)
             if group != "range_of_motion":
                 compare(group, recorded, measures(true), walks_of(true), truly)
-        if not args.bands:
-            if truly:
-                table(f"{group}, from true 3D", truly, args.fine)
-            table(f"{group}, through the lifter", seen, args.fine)
-    if args.bands:
-        print(f"{'angle':24} {'frames':>7} {'in 95 % band':>13} {'half-width':>11} {'|error|':>8}")
-        for name, parts in held.items():
-            all_ = np.concatenate(parts)
-            if len(all_):
-                inside, half, off = all_.mean(0)
-                print(f"{name:24} {len(all_):>7} {inside:>13.1%} {half:>10.1f}° {off:>7.1f}°")
+        if truly:
+            table(f"{group}, from true 3D", truly, args.fine)
+        table(f"{group}, through the lifter", seen, args.fine)
 
 
 if __name__ == "__main__":

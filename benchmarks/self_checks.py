@@ -92,9 +92,15 @@ def _roots(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Placement], 
 
 
 def _wrong_arms(joints: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """For a second both arms are where the picture shows them elsewhere: turned by 80° about the line of sight."""
+    """For a second, that in which the picture shows most of them (an arm that points to the camera is the same however
+    it is turned about it), both arms are where it shows them elsewhere: turned by 80° about the line of sight."""
     out = joints.copy()
-    inside = (time >= time[-1] / 2 - 0.5) & (time <= time[-1] / 2 + 0.5)
+    arms = joints[:, [H36M.LEFT_WRIST, H36M.RIGHT_WRIST], :2] - joints[:, [H36M.LEFT_SHOULDER, H36M.RIGHT_SHOULDER], :2]
+    shown = np.cumsum(np.append(0, np.linalg.norm(arms, axis=-1).min(1)))
+    ends = np.minimum(np.searchsorted(time, time + 1.0, side="right"), len(time))
+    whole = time + 1.0 <= max(time[-1], 1.0)
+    begin = int(np.where(whole, shown[ends] - shown[: len(time)], -1).argmax())
+    inside = (time >= time[begin]) & (time <= time[begin] + 1.0)
     c, s = np.cos(np.radians(80)), np.sin(np.radians(80))
     R = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     for side in ("LEFT", "RIGHT"):
@@ -167,7 +173,8 @@ def _cut(take: Take) -> None:
 
 
 def _pan(take: Take) -> None:
-    take.camera_strayed = {f: 0.02 * float(take.times_s[f]) for f in range(0, take.frames, 10)}
+    often = max(1, round(float(take.meta.fps) / 10))  # as often as a camera at rest is looked at
+    take.camera_strayed = {f: 0.02 * float(take.times_s[f]) for f in range(0, take.frames, often)}
 
 
 def _sink(root: np.ndarray) -> np.ndarray:
@@ -230,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, help="folder of mocap")
     parser.add_argument("--clips", type=int, default=3, help="of each file")
+    parser.add_argument("--half", choices=["tune", "report"], default="report", help="every other clip, or the others")
     parser.add_argument("--lifter", default=DEFAULT_LIFTER)
     parser.add_argument("--video", type=Path, nargs="*", default=[])
     asked = parser.parse_args()
@@ -237,7 +245,7 @@ def main() -> None:
     clips = []
     for file, words in SETS.items() if asked.data_root else []:
         motion = load_motion([asked.data_root / f"{file}.npz"])
-        some = chosen(motion, words)
+        some = chosen(motion, words)[asked.half == "report" :: 2]
         some = [some[k] for k in np.linspace(0, len(some) - 1, min(len(some), asked.clips)).round().astype(int)]
         clips += [seen_clip(motion, c, lifter, file, seed) for seed, c in enumerate(some)]
     if clips:

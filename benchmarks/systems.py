@@ -92,7 +92,9 @@ class Macs:
 def lean_config(name: str) -> SasMambaConfig:
     """The lean lifters: sasmamba-lean as it is shipped, grown twice from its configuration (`grow`), and its twin."""
     config = config_from_dict(load_config("lean" if name == LEAN else name).model)
-    return replace(config, block=replace(config.block, local="structure_aware", mlp_ratio=6)) if name == LEAN else config
+    if name == LEAN:
+        config = replace(config, block=replace(config.block, local="structure_aware", mlp_ratio=6))
+    return config
 
 
 def systems() -> list[System]:

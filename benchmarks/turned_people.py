@@ -1,8 +1,10 @@
-"""People who are not upright: `python benchmarks/turned_people.py --images DIR --annotations FILE [--never]`.
+"""People who are not upright: `python benchmarks/turned_people.py --images DIR --annotations FILE`, and options below.
 
 Annotated pictures (COCO's keypoints) are turned by quarters and shown for a while, as films that stand still, to
-MoveNet as it runs by default on files; `--never` leaves every crop upright. People count who show so many joints and
-are so large that turning is what makes them hard. The values in `app/pose2d/turned.py` were chosen looking at coco128.
+MoveNet as it runs by default on files; `--never` leaves every crop upright; `--top-down` shows them to the top-down
+stage, in which MultiPose is the detector and Thunder the estimator, so that no weights need be fetched. People count
+who show so many joints and are so large that turning is what makes them hard. The values in `app/pose2d/turned.py` were
+chosen looking at coco128.
 
 * recall: the share of people whom somebody found at the end is like by at least half (object keypoint similarity).
 * OKS: the mean object keypoint similarity over people; somebody not found counts 0.
@@ -27,12 +29,17 @@ from numpy.typing import NDArray
 
 from sasmamba.app.pose2d import movenet, turned
 from sasmamba.app.pose2d.crop_network import estimate
+from sasmamba.app.pose2d.estimator import Joints
 from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.movenet_networks import PoseNetwork, open_multipose, open_thunder
+from sasmamba.app.pose2d.multipose import find_people
 from sasmamba.app.pose2d.overlap import box_area, box_shared
+from sasmamba.app.pose2d.protocol import Pose2D
 from sasmamba.app.pose2d.squares import Square
+from sasmamba.app.pose2d.topdown import TopDownPose2D
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
+from sasmamba.common.closing import Closing
 
 #: Of the people who count: joints annotated, and the outline in pixels.
 JOINTS, AREA_PX = 12, 60 * 60
@@ -51,6 +58,46 @@ class Upright(MoveNetPose2D):
         self, bgr: NDArray[np.uint8], square: Square, fewest: int, now_s: float
     ) -> tuple[Person2D | None, int, bool]:
         return self._see(bgr, replace(square, turns=0), fewest), 0, False
+
+
+class UprightTopDown(TopDownPose2D):
+    """The top-down stage that turns nothing."""
+
+    def _otherwise(self, *_: Any) -> None: ...
+
+    def _other_ways(self, now_s: float) -> Iterator[int]:
+        return iter(())
+
+
+class Estimator(Closing):
+    """Thunder as a joint estimator: a square around each box with a quarter more."""
+
+    name = "thunder"
+
+    def __init__(self, network: PoseNetwork) -> None:
+        self._network = network
+
+    def __call__(self, frame: Frame, boxes_px: FloatArray) -> Joints:
+        joints = np.zeros((len(boxes_px), 17, 3), np.float32)
+        for i, box in enumerate(boxes_px):
+            square = Square.centred((box[:2] + box[2:]) / 2, 1.25 * float((box[2:] - box[:2]).max()))
+            joints[i] = estimate(self._network, frame.bgr, square, mirror=True)
+        return joints[..., :2] - np.float32(0.5), joints[..., 2]  # from the centre of the first pixel
+
+    def close(self) -> None: ...
+
+
+class Detector(Closing):
+    """MultiPose as a detector."""
+
+    def __init__(self) -> None:
+        self._finder = open_multipose()
+
+    def __call__(self, frame: Frame) -> FloatArray:
+        found = find_people(self._finder, frame.bgr)
+        return np.array([[*person.box_px, sure] for person, sure in found], np.float32).reshape(-1, 5)
+
+    def close(self) -> None: ...
 
 
 def rotated(truth: Truth, turns: int) -> Truth:
@@ -104,7 +151,7 @@ def angle_deg(a: FloatArray, b: FloatArray) -> float:
     return float(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
 
 
-def of_films(backend: MoveNetPose2D, truths: list[Truth], seconds: float) -> dict[str, float]:
+def of_films(backend: Pose2D, truths: list[Truth], seconds: float) -> dict[str, float]:
     """What the whole stage finds: the figures `recall`, `OKS` and `strangers`."""
     people, recalled, alike, strangers = 0, 0, 0.0, 0
     for truth in truths:
@@ -129,13 +176,20 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO's keypoints of them")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long each picture is shown")
     parser.add_argument("--never", action="store_true", help="leave every crop and every search upright")
+    parser.add_argument("--top-down", action="store_true", help="the top-down stage instead of MoveNet's own")
     args = parser.parse_args()
     truths = [t for t in read_truths(args.images, args.annotations) if counting(t)]
     network = open_thunder()
     columns = ("people", "recall", "OKS", "strangers", "crop", "points", "wrong", "surest")
     print(f"{'turned':>8s}" + "".join(f"{c:>11s}" for c in columns))
-    kind = Upright if args.never else MoveNetPose2D
-    with kind(network, open_multipose(), max_people=MOST_PEOPLE, mirror=True) as backend:
+    backend: TopDownPose2D | MoveNetPose2D
+    if args.top_down:
+        stage = UprightTopDown if args.never else TopDownPose2D
+        backend = stage(Estimator(network), Detector(), max_people=MOST_PEOPLE)
+    else:
+        kind = Upright if args.never else MoveNetPose2D
+        backend = kind(network, open_multipose(), max_people=MOST_PEOPLE, mirror=True)
+    with backend:
         for turns in range(4):
             pictures = [rotated(truth, turns) for truth in truths]
             row = of_films(backend, pictures, args.seconds) | of_crops(network, pictures)

@@ -8,12 +8,15 @@ person's own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+#: What maps hold in cells: rows (N,) and columns (N,) to (N, channels).
+Reader = Callable[[NDArray[np.intp], NDArray[np.intp]], Floats]
 
 #: In a crop heat counts less the farther it lies from where it is expected: it is divided by the distance in cells
 #: plus this.
@@ -30,32 +33,37 @@ def sigmoid(logits: NDArray) -> NDArray:
     return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
 
 
-def decode_person(center: Floats, heatmap: Floats, regress: Floats, offset: Floats) -> Floats:
+def of_maps(*maps: Floats) -> Reader:
+    """Reads maps (channels, h, w) that are there, one after the other."""
+    return lambda rows, columns: np.concatenate([m[:, rows, columns] for m in maps]).T
+
+
+def decode_person(center: Floats, heatmap: Floats, centres: Reader, joints: Reader) -> Floats:
     """The person in the middle of a crop, as Thunder and Lightning answer.
 
     Args:
         center: (1, h, w) logits.
         heatmap: (17, h, w) logits.
-        regress: (34, h, w) cells from a centre to its joints.
-        offset: (34, h, w) cells from a joint's cell to the joint.
+        centres: reads the regression (34 channels), cells from a centre to its joints.
+        joints: reads the offsets (34 channels), cells from a joint's cell to the joint.
 
     Returns:
         (17, 3) x, y in fractions of the crop, and score 0..1, COCO-17.
     """
     height, width = center.shape[-2:]
     y, x = divmod(int((sigmoid(center[0]) / _from_middle(height, width)).argmax()), width)
-    joints = _joints(heatmap, regress, offset, y, x)
-    joints[:, :2] /= (width, height)
-    return joints
+    guess = _expected(centres(np.array([y]), np.array([x]))[0], y, x)
+    rows, columns, score = _hottest(heatmap, guess)
+    found = _placed(rows, columns, score, joints(rows, columns))
+    found[:, :2] /= (width, height)
+    return found
 
 
 def decode_people(
     center: Floats,
     heatmap: Floats,
-    regress: Floats,
-    offset: Floats,
-    scale: Floats,
-    box_offset: Floats,
+    centres: Reader,
+    joints: Reader,
     *,
     most: int,
     threshold: float,
@@ -63,9 +71,9 @@ def decode_people(
     """Everybody in a picture, as MultiPose answers, the surest first.
 
     Args:
-        center, heatmap, regress, offset: as in `decode_person`.
-        scale: (2, h, w) height and width of the box about a centre, in cells.
-        box_offset: (2, h, w) y and x from a centre's cell to the middle of its box.
+        center, heatmap, joints: as in `decode_person`.
+        centres: reads the regression (34 channels) as there, height and width of the box about a centre (2), and y and
+            x from a centre's cell to the middle of its box (2), all in cells.
         most: at most so many people (the published graph: 6).
         threshold: people below are nobody; a person's score is their centre's times their joints' on the average.
 
@@ -76,44 +84,46 @@ def decode_people(
     height, width = center.shape[-2:]
     sure = sigmoid(center[0])
     # a person's score is no larger than their centre's
-    ys, xs = np.nonzero((sure == _largest_around(sure)) & (sure >= threshold))
+    ys, xs = _peaks(sure, threshold)
     order = np.argsort(-sure[ys, xs], kind="stable")[:most]
+    ys, xs = ys[order], xs[order]
+    if not len(ys):
+        return []
     size = np.array([width, height, width, height], np.float32)
+    said = centres(ys, xs)
+    boxes, hottest = [], []
+    for y, x, at in zip(ys.tolist(), xs.tolist(), said, strict=True):
+        scale, box_offset = at[34:36], at[36:38]
+        middle = np.array([x + box_offset[1], y + box_offset[0]])
+        half = np.maximum([scale[1], scale[0]], 0) / 2
+        boxes.append(np.clip(np.concatenate([middle - half, middle + half]), 0, size))
+        hottest.append(_hottest_in_box(heatmap, _expected(at[:34], y, x), boxes[-1]))
+    rows, columns = (np.concatenate([found[i] for found in hottest]) for i in (0, 1))
+    offsets = joints(rows, columns).reshape(len(ys), 17, 34)
     people = []
-    for y, x in zip(ys[order].tolist(), xs[order].tolist(), strict=True):
-        middle = np.array([x + box_offset[1, y, x], y + box_offset[0, y, x]])
-        half = np.maximum([scale[1, y, x], scale[0, y, x]], 0) / 2
-        box = np.clip(np.concatenate([middle - half, middle + half]), 0, size)
-        joints = _joints_in_box(heatmap, regress, offset, y, x, box)
-        seen = joints[joints[:, 2] > _COUNTS, 2]
-        score = float(sure[y, x] * seen.mean()) if len(seen) else 0.0
-        if score >= threshold:
-            joints[:, :2] /= size[:2]
-            people.append((joints, (box / size).astype(np.float32), score))
+    for centre, box, (r, c, score), offset in zip(sure[ys, xs], boxes, hottest, offsets, strict=True):
+        found = _placed(r, c, score, offset)
+        seen = found[found[:, 2] > _COUNTS, 2]
+        total = float(centre * seen.mean()) if len(seen) else 0.0
+        if total >= threshold:
+            found[:, :2] /= size[:2]
+            people.append((found, (box / size).astype(np.float32), total))
     return sorted(people, key=lambda person: -person[2])
 
 
-def _joints_in_box(heatmap: Floats, regress: Floats, offset: Floats, y: int, x: int, box: NDArray) -> Floats:
-    """As `_joints`, but heat fades with the squared distance, and outside the person's box there is none."""
-    height, width = heatmap.shape[-2:]
-    x0, y0 = (int(np.ceil(v)) for v in box[:2])
-    x1, y1 = (max(int(np.ceil(v)), low + 1) for v, low in zip(box[2:], (x0, y0), strict=True))
-    x0, y0, x1, y1 = min(x0, width - 1), min(y0, height - 1), min(x1, width), min(y1, height)
-    guess = _expected(regress, y, x)
-    fade = np.float32(-1 / (_FADE * min(height, width)))
-    down, across = np.exp(fade * _squares(guess[:, 0], y0, y1)), np.exp(fade * _squares(guess[:, 1], x0, x1))
-    near = sigmoid(heatmap[:, y0:y1, x0:x1]) * down[:, :, None] * across[:, None]
-    best = near.reshape(17, -1).argmax(1)
-    r, c = best // (x1 - x0) + y0, best % (x1 - x0) + x0
+#: Rows (17,) and columns (17,) of joints' cells, and their scores (17,).
+_Cells = tuple[NDArray[np.intp], NDArray[np.intp], Floats]
+
+
+def _placed(rows: NDArray[np.intp], columns: NDArray[np.intp], score: Floats, offset: Floats) -> Floats:
+    """(17, 3) x, y in cells and score of joints, from their cells and what is read there (17, 34)."""
     j = np.arange(17)
-    score = near.reshape(17, -1)[j, best]
-    return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], score], 1).astype(np.float32)
+    return np.stack([columns + offset[j, 2 * j + 1], rows + offset[j, 2 * j], score], 1).astype(np.float32)
 
 
-def _joints(heatmap: Floats, regress: Floats, offset: Floats, y: int, x: int) -> Floats:
-    """(17, 3) x, y in cells and score of the person whose centre is at (y, x)."""
+def _hottest(heatmap: Floats, guess: Floats) -> _Cells:
+    """Where heat is largest for how far it is from where a joint is expected, (17, 2) row and column."""
     height, width = heatmap.shape[-2:]
-    guess = _expected(regress, y, x)
     far = np.sqrt(_squares(guess[:, 0], 0, height)[:, :, None] + _squares(guess[:, 1], 0, width)[:, None])
     far += np.float32(_NEAR)
     # heat over distance is largest where its inverse is least, which is one pass over the maps less
@@ -121,15 +131,26 @@ def _joints(heatmap: Floats, regress: Floats, offset: Floats, y: int, x: int) ->
     cold += 1
     cold *= far
     best = cold.reshape(17, -1).argmin(1)
-    r, c = best // width, best % width
-    j = np.arange(17)
-    score = sigmoid(heatmap[j, r, c])
-    return np.stack([c + offset[2 * j + 1, r, c], r + offset[2 * j, r, c], score], 1).astype(np.float32)
+    rows, columns = best // width, best % width
+    return rows, columns, sigmoid(heatmap[np.arange(17), rows, columns])
+
+
+def _hottest_in_box(heatmap: Floats, guess: Floats, box: NDArray) -> _Cells:
+    """As `_hottest`, but heat fades with the squared distance, and outside the person's box there is none."""
+    height, width = heatmap.shape[-2:]
+    x0, y0 = (int(np.ceil(v)) for v in box[:2])
+    x1, y1 = (max(int(np.ceil(v)), low + 1) for v, low in zip(box[2:], (x0, y0), strict=True))
+    x0, y0, x1, y1 = min(x0, width - 1), min(y0, height - 1), min(x1, width), min(y1, height)
+    fade = np.float32(-1 / (_FADE * min(height, width)))
+    down, across = np.exp(fade * _squares(guess[:, 0], y0, y1)), np.exp(fade * _squares(guess[:, 1], x0, x1))
+    near = (sigmoid(heatmap[:, y0:y1, x0:x1]) * down[:, :, None] * across[:, None]).reshape(17, -1)
+    best = near.argmax(1)
+    return best // (x1 - x0) + y0, best % (x1 - x0) + x0, near[np.arange(17), best]
 
 
 def _expected(regress: Floats, y: int, x: int) -> Floats:
-    """(17, 2) row and column, cells, at which the person whose centre is at (y, x) expects each joint."""
-    return (regress[:, y, x].reshape(17, 2) + np.array([y, x])).astype(np.float32)
+    """(17, 2) row and column, cells, at which a centre at (y, x) that says `regress` (34,) expects each joint."""
+    return (regress.reshape(17, 2) + np.array([y, x])).astype(np.float32)
 
 
 def _squares(at: Floats, begin: int, end: int) -> Floats:
@@ -144,11 +165,11 @@ def _from_middle(height: int, width: int) -> Floats:
     return (np.hypot(rows - height / 2, columns - width / 2) + _NEAR).astype(np.float32)
 
 
-def _largest_around(values: NDArray) -> NDArray:
-    """The largest value within `_PEAK` cells square of each cell."""
-    half = _PEAK // 2
-    for axis in (0, 1):
-        ends = [(half, half) if i == axis else (0, 0) for i in (0, 1)]
-        padded, count = np.pad(values, ends, constant_values=-np.inf), values.shape[axis]
-        values = np.maximum.reduce([padded.take(range(i, i + count), axis) for i in range(_PEAK)])
-    return values
+def _peaks(values: Floats, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of cells of at least so much that are the largest within `_PEAK` cells square."""
+    rows, columns = np.nonzero(values >= least)
+    around = np.arange(_PEAK)
+    padded = np.pad(values, _PEAK // 2, constant_values=-np.inf)
+    near = padded[rows[:, None, None] + around[:, None], columns[:, None, None] + around]
+    largest = near.max((1, 2), initial=-np.inf) == values[rows, columns]
+    return rows[largest], columns[largest]

@@ -21,10 +21,10 @@ HEADS = ("center", "kpt_heatmap", "kpt_regress", "kpt_offset", "box_scale", "box
 #: Sides of the picture are multiples of this.
 STRIDE = 32
 #: Raised when the graph that is written changes, so that kept conversions are made anew.
-CONVERSION = 2
+CONVERSION = 3
 _OPSET, _IR = 17, 9
-#: Where the graph turns the picture's bytes into -1..1; from here on it is written.
-_NORMALISED = "sub_1"
+#: Where the graph turns the picture's bytes into -1..1; from here on it is written, and so called.
+_NORMALISED, NORMALISED = "sub_1", "image/normalised"
 
 
 class GraphError(ValueError):
@@ -114,7 +114,7 @@ class _MoveNetGraph:
         scale, one = self._constant("1/127.5", np.float32(1 / 127.5)), self._constant("one", np.float32(1))
         floats = self._add("Cast", ["image"], "image/float", to=TensorProto.FLOAT)
         first = self._add("Transpose", [floats], "image/channels_first", perm=[0, 3, 1, 2])
-        self._normalised = self._add("Sub", [self._add("Mul", [first, scale], "image/scaled"), one], "image/normalised")
+        self._normalised = self._add("Sub", [self._add("Mul", [first, scale], "image/scaled"), one], NORMALISED)
 
     def _write(self, name: str) -> str:
         name = name.split(":", maxsplit=1)[0]

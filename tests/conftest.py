@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from helpers_coco import Annotated
@@ -21,6 +22,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 # so in everything that tests start, Ctrl-C is what it is on a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples every time, so that a change is judged by what it changes (tests/fuzz looks for others), and no
+# complaints about a busy machine.
+settings.register_profile(
+    "tests",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
 
 #: Real pictures and motion; SASMAMBA_TEST_DATA names the folder, by default one beside the repository.
 SHARED = Path(os.environ.get("SASMAMBA_TEST_DATA") or Path(__file__).parents[2] / "shared")

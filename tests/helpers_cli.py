@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import signal
@@ -20,9 +21,13 @@ import av
 import numpy as np
 import pytest
 from helpers_video import MATRICES, set_display_matrix
+from typer.main import get_command
 
 from sasmamba.app.cli import main
 from sasmamba.app.types import Frame, Person2D
+
+#: The commands and their options as typer makes them out of functions: once, not for each of hundreds of calls.
+_made = functools.cache(get_command)
 
 MAIN = "from sasmamba.app.cli.main import main; main()"
 
@@ -76,6 +81,7 @@ def command(*arguments: object) -> Result:
     before = signal.getsignal(signal.SIGTERM)
     with (
         patch.object(sys, "argv", ["sasmamba-demo", *map(str, arguments)]),
+        patch("typer.main.get_command", _made),
         patch("sasmamba.common.native_output.silence"),  # to the end of the process it would be, and this one goes on
         redirect_stdout(out),
         redirect_stderr(err),

@@ -1,4 +1,4 @@
-"""Prints how many lines of each package the tests reached, from the data that `make unit` collects; 1 if too few.
+"""Prints how many lines of each package the tests reached, from the data that `make coverage` collects; 1 if too few.
 
 `python tools/coverage_table.py PART …` also prints the lines not reached in files whose path contains a PART.
 """
@@ -29,7 +29,7 @@ def main(shown: list[str]) -> int:
         if any(part in str(path) for part in shown):
             print(f"{path}: {len(missing)} of {len(statements)}: {told}")
     if not lines:
-        sys.exit("There is no data in build/coverage: run `make unit` first.")
+        sys.exit("There is no data in build/coverage: run `make coverage` first.")
     print(f"{'package':<20}{'lines':>7}{'not reached':>13}{'reached':>10}")
     for name, (count, missed) in sorted(lines.items(), key=lambda row: (row[0] == "all", row[0])):
         if count:

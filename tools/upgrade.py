@@ -110,7 +110,8 @@ def resolve(python: str, under: Iterable[str], work: Path) -> dict[str, str]:
 def suite(constraints: Path, python: str) -> bool:
     """Installs every extra under a constraints file into the environment `python` is of; whether `make test` passes."""
     venv = Path(python).parents[1]
-    command = ["make", "test", f"VENV={venv}", f"CONSTRAINTS={constraints}", f"EXTRAS={','.join(extras())}"]
+    given = {"VENV": venv, "CONSTRAINTS": constraints, "EXTRAS": ",".join(extras()), "COVERAGE": "yes"}
+    command = ["make", "test", *(f"{name}={value}" for name, value in given.items())]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sasmamba.app.cli import console
@@ -86,5 +85,5 @@ class FolderBars:
             return
         if clip.name not in self._tasks:
             self._tasks[clip.name] = self._progress.add_task("", total=None)
-        description = f"{escape(clip.name)}: {_LABELS[stage]}"
+        description = f"{console.line(clip.name)}: {_LABELS[stage]}"
         self._progress.update(self._tasks[clip.name], description=description, completed=done, total=frames)

@@ -17,26 +17,34 @@ from rich.table import Table
 out = Console()
 err = Console(stderr=True)
 
+#: What names may hold and a terminal must not get: line ends, and what it would take for commands.
+_CONTROLS = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
+
 
 def say(sentence: str) -> None:
     """Prints a sentence of any length and any characters, as one line."""
-    out.print(escape(sentence), highlight=False, soft_wrap=True)
+    out.print(line(sentence), highlight=False, soft_wrap=True)
 
 
 def note(sentence: str) -> None:
     """As `say`, on standard error."""
-    err.print(escape(sentence), highlight=False, soft_wrap=True)
+    err.print(line(sentence), highlight=False, soft_wrap=True)
 
 
 def problem(sentence: str) -> None:
     """Tells on standard error of something that did not stop the command."""
-    err.print(f"[yellow]Note:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+    err.print(f"[yellow]Note:[/] {line(sentence)}", highlight=False, soft_wrap=True)
 
 
 def fail(sentence: str, exit_code: int) -> NoReturn:
     """Ends the process with a sentence."""
-    err.print(f"[red]Error:[/] {escape(sentence)}", highlight=False, soft_wrap=True)
+    err.print(f"[red]Error:[/] {line(sentence)}", highlight=False, soft_wrap=True)
     sys.exit(exit_code)
+
+
+def line(text: str) -> str:
+    """Any text as it is put between markup: one line, no markup of its own, nothing that a terminal would obey."""
+    return escape(text.translate(_CONTROLS))
 
 
 def table(*headers: str) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from sasmamba.app.batch.run_batch import BatchReport, run_batch
@@ -91,13 +90,14 @@ def _print_table(report: BatchReport, out: Path, quiet: bool) -> None:
             if r
             else ("", "", "", "")
         )
-        shown.add_row(escape(e.clip.name), e.state, *cells)
+        shown.add_row(console.line(e.clip.name), e.state, *cells)
     if not quiet:
         console.out.print(shown, highlight=False)
         counts = ", ".join(f"{report.count(s)} {s}" for s in ("done", "kept", "failed"))
         console.say(f"{counts}; renders in {out}")
     for e in report.clips:
         if e.error:
-            console.err.print(f"[red]{escape(e.clip.name)}:[/] {escape(e.error)}", highlight=False, soft_wrap=True)
+            failed = f"[red]{console.line(e.clip.name)}:[/] {console.line(e.error)}"
+            console.err.print(failed, highlight=False, soft_wrap=True)
     for problem in report.problems:
         console.problem(problem)

@@ -26,12 +26,12 @@ _ARRAY, _ELEMENTS = 34962, 34963
 def write_glb(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     """Writes everybody into one file: metres, right-handed, y up, x right, z towards the camera, floor at y = 0.
 
-    Node `person_ID` holds a person's joints, by the names of `ExportOptions.rig`; `figure_ID` is the figure that they
-    carry, which at rest stands in a T above the origin, facing +z. Animation `motion` turns the joints and moves the
-    root; its keys are the video's own frames, seconds from the video's first frame on, none where somebody has no pose;
-    the person's `extras` say from when to when they are there, and of which joints when they are `inferred` or
-    `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and after, and where
-    there is none the rest pose.
+    Node `person_ID` holds a person's joints, by the names and in the axes of `ExportOptions.rig`; `figure_ID` is the
+    figure that they carry, which at rest stands in a T above the origin, facing +z. Animation `motion` turns the joints
+    and moves the root; its keys are the video's own frames, seconds from the video's first frame on, none where
+    somebody has no pose; the person's `extras` say from when to when they are there, and of which joints when they are
+    `inferred` or `unknown`: [from_s, to_s] by joint. A limb whose place is unknown holds the pose from before and
+    after, and where there is none the rest pose.
 
     Raises:
         UserError: pygltflib is not installed, or the disk refuses.
@@ -111,7 +111,8 @@ class _Pool:
 def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times: NDArray, gone: NDArray) -> None:  # type: ignore[no-untyped-def]
     import pygltflib as gltf
 
-    file, at = pool.file, rest_positions(motion)
+    file, at, axes = pool.file, rest_positions(motion), motion.axes()
+    rest, offsets, local = motion.in_own_axes()
     first = len(file.nodes) + 1
     joints = [first + n for n in range(len(motion.nodes))]
     holder = gltf.Node(name=f"person_{track_id}", children=[first])
@@ -120,10 +121,12 @@ def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times:
     file.nodes.append(holder)
     for n, node in enumerate(motion.nodes):
         children = [joints[m] for m, other in enumerate(motion.nodes) if other.parent == n]
-        place = at[n] if node.parent < 0 else motion.offsets[n]
-        file.nodes.append(gltf.Node(name=node.name, translation=place.tolist(), children=children))
+        place = at[n] if node.parent < 0 else offsets[n]
+        turn = quaternions(rest[n : n + 1])[0].tolist()
+        file.nodes.append(gltf.Node(name=node.name, translation=place.tolist(), rotation=turn, children=children))
     inverse = np.tile(np.eye(4), (len(joints), 1, 1))
-    inverse[:, :3, 3] = -at
+    inverse[:, :3, :3] = np.swapaxes(axes, -1, -2)
+    inverse[:, :3, 3] = -np.einsum("nji,nj->ni", axes, at)
     bind = pool.add(inverse.transpose(0, 2, 1).reshape(-1, 16), "MAT4", _FLOAT)
     skin = gltf.Skin(inverseBindMatrices=bind, joints=joints, skeleton=joints[0], name=f"person_{track_id}")
     file.skins.append(skin)
@@ -131,7 +134,7 @@ def _add_person(pool: _Pool, animation, track_id: int, motion: RigMotion, times:
     # what a skin moves is where its joints are, wherever its own node is
     file.nodes.append(gltf.Node(name=f"figure_{track_id}", mesh=len(file.meshes) - 1, skin=len(file.skins) - 1))
     keys = pool.add(times, "SCALAR", _FLOAT, bounds=True)
-    turns = {n: quaternions(motion.local[:, n]) for n, node in enumerate(motion.nodes) if node.turn != "with parent"}
+    turns = {n: quaternions(local[:, n]) for n, node in enumerate(motion.nodes) if node.turn != "with parent"}
     tracks = [(joints[0], "translation", "VEC3", motion.root)]
     tracks += [(joints[n], "rotation", "VEC4", values) for n, values in turns.items()]
     for joint, what, kind, values in tracks:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.angle_bands import WIDER, angle_half_widths
+from sasmamba.app.motion.angle_bands import angle_bands
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
@@ -61,6 +61,7 @@ class PersonMotion:
         planted: (F, 2) bool, left and right.
         states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
         sight: (F, 3) unit vectors of the line of sight to the person, world axes.
+        up_sd_deg: (F,) how unsure it is which way is up, see `ShotCamera.sd_deg`; 0 of a placement without shots.
         wide: as in `Take`.
         upper: legs are left out, see `body`.
     """
@@ -77,6 +78,7 @@ class PersonMotion:
     planted: NDArray
     states: NDArray
     sight: NDArray
+    up_sd_deg: NDArray
     wide: tuple[float, float]
     upper: bool = False
 
@@ -105,12 +107,11 @@ class PersonMotion:
 
     @cached_property
     def angle_bands(self) -> dict[str, NDArray[np.float64]]:
-        """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_half_widths`."""
+        """Half-widths (F,) of every angle's 95 % interval, degrees; NaN where not known, see `angle_bands`."""
         if not np.isfinite(self.half_width_m).any():
             return self._no_bands()
         joints = self.told()[:, : len(JOINTS)]
-        widths = angle_half_widths(joints, self.half_width_m * np.array(self.wide), self.sight)
-        return {series: WIDER.get(series, 1.0) * width for series, width in widths.items()}
+        return angle_bands(joints, self.half_width_m * np.array(self.wide), self.sight, self.up_sd_deg)
 
     def _no_bands(self) -> dict[str, NDArray[np.float64]]:
         return {series: np.full(len(self.frame), np.nan) for angle in ANGLES for series in angle.series}
@@ -158,6 +159,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             np.zeros((len(frame), 2), bool),
             np.zeros((len(frame), len(JOINTS) + len(FEET)), np.uint8),
             np.full((len(frame), 3), np.nan),
+            np.zeros(len(frame)),
             take.wide,
             i in take.upper,
         )
@@ -166,6 +168,8 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
         of_frame = dict(zip(*joint_states(take, take.tracks[i]), strict=True))
         states = np.stack([of_frame[f] for f in frames])
         motion.states[at] = np.concatenate([states, foot_states(states, feet.seen)], 1)
+        for shot in placement.shots:
+            motion.up_sd_deg[np.isin(frame, np.array(shot.frames))] = shot.sd_deg
         motion.sight[at] = lines_of_sight(placement, frames, joints[:, H36M.PELVIS])
         for f, pose in take.tracks[i].poses.items():
             if pose.half_width_m is not None and frames[0] <= f <= frames[-1]:
@@ -273,6 +277,7 @@ def _resampled(motion: PersonMotion, times: NDArray) -> PersonMotion:
         planted=motion.planted[nearest],
         states=motion.states[nearest],
         sight=motion.sight[nearest],
+        up_sd_deg=motion.up_sd_deg[nearest],
     )
 
 

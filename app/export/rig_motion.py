@@ -43,6 +43,24 @@ class RigMotion:
                 places[:, n] = places[:, node.parent] + turned[:, node.parent] @ self.offsets[n]
         return turned, places
 
+    def axes(self) -> NDArray:
+        """(N, 3, 3) the joints' own axes in the rest pose, as columns."""
+        y, z = (unit(np.array([getattr(node, which) for node in self.nodes])) for which in ("y_axis", "z_axis"))
+        x = unit(np.cross(y, z))
+        return np.stack([x, y, np.cross(x, y)], -1)
+
+    def in_own_axes(self) -> tuple[NDArray, NDArray, NDArray]:
+        """The same rig in the joints' own axes, for formats that have a rest rotation.
+
+        Returns:
+            Rotations in the rest pose (N, 3, 3) and offsets (N, 3), both in the parent's own axes, and rotations
+            (F, N, 3, 3) from the parent's own axes to the joint's, those of the rest pose included.
+        """
+        own = self.axes()
+        above = np.stack([np.eye(3) if node.parent < 0 else own[node.parent] for node in self.nodes])
+        back = np.swapaxes(above, -1, -2)
+        return back @ own, np.einsum("nij,nj->ni", back, self.offsets), back @ self.local @ own
+
 
 def rig_motion(nodes: tuple[Node, ...], points: NDArray, known: NDArray | None = None) -> RigMotion:
     """Dresses a rig with somebody's motion.

@@ -1,12 +1,13 @@
 """Rigs: the bones that animation programs know, by their names, their hierarchy and their rest pose.
 
-Every rig rests in a T: y up, facing +z, left along +x, legs straight down, feet level and straight ahead. Joints stand
-where the take's joints stand; which names they have there and which extra joints stand between them is the rig's.
+Every rig rests in a T: y up, facing +z, left along +x, legs down, feet level and straight ahead. Joints stand where the
+take's joints stand; which names they have there and which extra joints stand between them is the rig's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import cos, radians, sin
 from typing import Literal
 
 from sasmamba.common.errors import UserError
@@ -45,6 +46,8 @@ class Node:
         target: the joint that it turns towards, for "aim".
         aim: the direction to it in the rest pose.
         end: what its bone ends in, metres in the rest pose, where no child says it.
+        y_axis, z_axis: of its own axes, where they point in the rest pose: what its turns are told in, by formats that
+            have a rest rotation. Plain ones stand as the world's.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Node:
     target: int = -1
     aim: Direction = UP
     end: Direction | None = None
+    y_axis: Direction = UP
+    z_axis: Direction = AHEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +148,39 @@ def _rig(names: _Names, cmu: bool = False) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
+#: How characters of Mixamo are bound, by the X Bot: so many degrees a bone of the trunk leans ahead of up and one of a
+#: leg ahead of down. Characters differ in these by a few degrees, and in nothing else that is said here.
+_TRUNK_DEG = {"Hips": 0.74, "Spine": -8.455, "Spine1": -8.455, "Spine2": -6.979, "Neck": -6.979, "Head": -6.979}
+_LEG_DEG = {"UpLeg": 0.448, "Leg": -3.92, "Foot": 50.822, "ToeBase": 90.0}
+
+
+def _as_mixamo_binds(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Mixamo's axes (a bone lies along its own y) and legs in place of plain ones, so that a clip can be played on its
+    characters by the names alone."""
+    out: list[Node] = []
+    for node in nodes:
+        kind = node.name.removeprefix("mixamorig:").replace("Left", "").replace("Right", "")
+        left = -1.0 if "Right" in node.name else 1.0
+        if kind in _TRUNK_DEG:
+            a = radians(_TRUNK_DEG[kind])
+            y, z = (0.0, cos(a), sin(a)), (0.0, -sin(a), cos(a))
+        elif kind in _LEG_DEG:
+            a = radians(_LEG_DEG[kind])
+            y, z = (0.0, -cos(a), sin(a)), (0.0, sin(a), cos(a))
+        elif kind == "Shoulder":
+            y, z = (0.97737 * left, -0.0484, -0.20595), (-0.04947 * left, -0.99878, 0.0)
+        else:
+            y, z = (left, 0.0, 0.0), DOWN
+        aim = y if kind in ("UpLeg", "Leg") else node.aim
+        rest = out[node.parent].aim if kind in ("Leg", "Foot") else node.rest
+        out.append(replace(node, y_axis=y, z_axis=z, aim=aim, rest=rest))
+    return tuple(out)
+
+
 #: By name: the joints of each rig.
 RIGS: dict[str, tuple[Node, ...]] = {
     "cmu": _rig(_CMU, cmu=True),
-    "mixamo": _rig(_MIXAMO),
+    "mixamo": _as_mixamo_binds(_rig(_MIXAMO)),
     "unity": _rig(_UNITY),
     "vrm": _rig(_VRM),
 }

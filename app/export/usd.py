@@ -21,9 +21,10 @@ from sasmamba.common.files import atomic_path, disk_error
 def write_usd(path: Path, people: list[PersonMotion], footage: Footage) -> None:
     """Writes everybody into one stage: metres, right-handed, y up, x right, z towards the camera, floor at y = 0.
 
-    `/World/person_ID` is a SkelRoot with the skeleton (joints by the names of `ExportOptions.rig`, bound in a T above
-    the origin, facing +z), its animation and the figure. Time codes are the video's frames at its average rate, counted
-    from its first frame; a variable rate gives codes between whole numbers, frames without a pose have no sample.
+    `/World/person_ID` is a SkelRoot with the skeleton (joints by the names and in the axes of `ExportOptions.rig`,
+    bound in a T above the origin, facing +z), its animation and the figure. Time codes are the video's frames at its
+    average rate, counted from its first frame; a variable rate gives codes between whole numbers, frames without a pose
+    have no sample.
 
     Raises:
         UserError: usd-core is not installed, or the disk refuses.
@@ -77,6 +78,7 @@ def _add_person(stage: Any, track_id: int, motion: RigMotion, codes: np.ndarray,
     from pxr import Gf, Sdf, UsdGeom, UsdShade, UsdSkel, Vt
 
     at, place = rest_positions(motion), f"/World/person_{track_id}"
+    rest, offsets, local = motion.in_own_axes()
     root = UsdSkel.Root.Define(stage, place)
     skeleton = UsdSkel.Skeleton.Define(stage, f"{place}/skeleton")
     animation = UsdSkel.Animation.Define(stage, f"{place}/motion")
@@ -84,17 +86,18 @@ def _add_person(stage: Any, track_id: int, motion: RigMotion, codes: np.ndarray,
     for node in motion.nodes:
         name = node.name.replace(":", "_")
         paths.append(name if node.parent < 0 else f"{paths[node.parent]}/{name}")
-    offsets = motion.offsets.copy()
     offsets[0] = at[0]
 
-    def moved(places: np.ndarray) -> Any:
-        return Vt.Matrix4dArray([Gf.Matrix4d().SetTranslate(Gf.Vec3d(*map(float, p))) for p in places])
+    def placed(turned: np.ndarray, places: np.ndarray) -> Any:
+        matrices = np.tile(np.eye(4), (len(places), 1, 1))  # USD's vectors are rows
+        matrices[:, :3, :3], matrices[:, 3, :3] = np.swapaxes(turned, -1, -2), places
+        return Vt.Matrix4dArray([Gf.Matrix4d(*matrix.reshape(-1).tolist()) for matrix in matrices])
 
     skeleton.CreateJointsAttr(paths)
-    skeleton.CreateBindTransformsAttr(moved(at))
-    skeleton.CreateRestTransformsAttr(moved(offsets))
+    skeleton.CreateBindTransformsAttr(placed(motion.axes(), at))
+    skeleton.CreateRestTransformsAttr(placed(rest, offsets))
     animation.CreateJointsAttr(paths)
-    turns = np.stack([quaternions(motion.local[:, n]) for n in range(len(motion.nodes))], 1)
+    turns = np.stack([quaternions(local[:, n]) for n in range(len(motion.nodes))], 1)
     places = np.repeat(offsets[None], len(codes), 0)
     places[:, 0] = motion.root
     scales = Vt.Vec3hArray([Gf.Vec3h(1, 1, 1)] * len(paths))

@@ -15,6 +15,8 @@ from sasmamba.common.errors import UserError
 _TEXT_FORMATS = {"tty", "srt", "ass", "webvtt", "microdvd", "subviewer", "lrc"}
 #: frame_%04d.png: pictures numbered with four digits.
 _PATTERN = re.compile(r"%(?:0(\d{1,2}))?d")
+#: An address as it looks after it was taken for a path; a drive has one letter.
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):[/\\]")
 _CONVERT = "is not a video this tool can read: convert it to mp4 (H.264) and try again."
 
 
@@ -80,6 +82,8 @@ def _check_is_file(path: Path) -> None:
         raise UserError(f"{path} is a pipe or a device, and a video is read twice: save it to a file and pass that.", 2)
     if _PATTERN.search(path.name):
         raise UserError(f"There is no picture whose name fits {path}: check the name, the digits and the folder.", 2)
+    if address := _ADDRESS.match(str(path)):
+        raise UserError(f"{address[1]}:// is not read here: fetch {path.name} to a file and pass that.", 2)
     raise UserError(f"There is no file {path}: check the name and the folder.", 2)
 
 

@@ -22,6 +22,7 @@ import av
 import cv2
 import numpy as np
 
+from sasmamba.app.io.pace import Pace
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.source_names import is_live, is_stream
 from sasmamba.app.io.upright import upright
@@ -41,8 +42,6 @@ LARGEST_SIDE_PX = 1920
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 8.0
 #: A stream that says nothing for so long is taken for lost: opening it, and between two packets.
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 5.0
-#: A file's next picture is waited for so long, or so many of its usual periods; longer holes in its clock are skipped.
-_LONGEST_HOLE_S, _LONGEST_HOLE_PERIODS = 10.0, 4
 
 _log = logging.getLogger(__name__)
 
@@ -107,28 +106,6 @@ def open_live(source: str, *, start_s: float | None = None, patience_s: float = 
     return Smaller(opened) if max(opened.meta.width, opened.meta.height) > LARGEST_SIDE_PX else opened
 
 
-class _Pace:
-    """When each picture of a file is due, if the file is played at its own pace.
-
-    Its clock may have holes, of hours or of centuries where a stamp is damaged, and may begin anew: neither is waited
-    for, and what follows keeps its pace.
-    """
-
-    def __init__(self, fps: Fraction) -> None:
-        self._hole_s = max(_LONGEST_HOLE_S, _LONGEST_HOLE_PERIODS / float(fps))
-        self._zero: float | None = None  # when the file's clock stood at zero
-        self._last = float("-inf")
-
-    def __call__(self, time_s: float, now: float) -> float:
-        """The moment, on the clock of `now`, at which the picture of `time_s` is due; it may have passed."""
-        hole = self._zero is None or self._zero + time_s - now > self._hole_s
-        if hole or time_s < self._last:
-            self._zero = now - time_s
-        self._last = time_s
-        assert self._zero is not None
-        return now if hole else self._zero + time_s
-
-
 class PacedFile(Closing):
     """A file played at its own pace: each picture is there when its time has come, not before."""
 
@@ -140,7 +117,7 @@ class PacedFile(Closing):
 
     def frames(self, stop: Event) -> Iterator[LiveFrame]:
         """The file's frames; one that is decoded late was there in time nevertheless: its delay counts from then."""
-        pace = _Pace(self.meta.fps)
+        pace = Pace(self.meta.fps)
         with closing(prefetch(self._video, 1)) as frames:
             for frame in frames:
                 due = pace(float(frame.time_s), time.monotonic())
@@ -341,9 +318,9 @@ class StreamSource(_Reopening):
         try:
             container = av.open(self._url, options=options, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S))
         except (av.FFmpegError, OSError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
             raise UserError(
-                f"{self.name} cannot be opened ({reason}): check the address, the network and that it is running."
+                f"{self.name} cannot be opened ({_reason(error)}): check the address, the network and that it is "
+                "running."
             ) from error
         if not container.streams.video:
             container.close()
@@ -362,13 +339,13 @@ class StreamSource(_Reopening):
                 for picture in packet.decode():
                     yield picture, received_s
         except (av.FFmpegError, OSError) as error:
-            _log.info("%s: %s", self.name, error)
+            _log.info("%s: %s.", self.name, _reason(error))
 
     def _pictures(self, stop: Event) -> Iterator[tuple[np.ndarray, float]]:
         if self._container is None:
             return
         aspect = self._container.streams.video[0].sample_aspect_ratio
-        pace = _Pace(self.meta.fps)
+        pace = Pace(self.meta.fps)
         for picture, received_s in self._coming:
             captured_s = received_s
             if self._is_file and picture.time is not None:
@@ -384,6 +361,13 @@ class StreamSource(_Reopening):
         if self._container is not None:
             self._container.close()
             self._container = None
+
+
+def _reason(error: Exception) -> str:
+    """Why a stream ended or did not begin, as a person would say it."""
+    if isinstance(error, av.error.ExitError):  # how FFmpeg calls what it was told to do when time was up
+        return "nothing comes"
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")
 
 
 def _without_password(url: str) -> str:

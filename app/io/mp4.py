@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from sasmamba.app.io.sound import Sound
@@ -42,11 +43,15 @@ def ticks_per_second(fps: Fraction) -> int:
     return ticks if ticks <= _MAX_TICKS_PER_S else 90000
 
 
-def yuv420p(bgr: NDArray[np.uint8]) -> av.VideoFrame:
-    """A picture (height, width, 3) BGR as what is encoded: planes of its own, BT.709, limited range."""
+def yuv420p(bgr: NDArray[np.uint8], reformatter: VideoReformatter) -> av.VideoFrame:
+    """A picture (height, width, 3) BGR as what is encoded: planes of its own, BT.709, limited range.
+
+    Args:
+        reformatter: one for all pictures; a picture's own would prepare anew for each, and start threads.
+    """
     # The buffer is read here and not kept, so it need not be copied.
     picture = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(bgr), format="bgr24")
-    return picture.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
+    return reformatter.reformat(picture, format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
 
 
 class Mp4Sink:
@@ -97,6 +102,7 @@ class Mp4Sink:
         self._ticks = ticks_per_second(self._fps)
         self._last_tick, self._last_time = -1, Fraction(-1, self._ticks)
         self._picture: av.VideoFrame | None = None
+        self._reformatter = VideoReformatter()
         self._stack = ExitStack()
         self._sound: Sound | None = None
 
@@ -145,7 +151,7 @@ class Mp4Sink:
             again += [tick - i * period for i in range(_REORDERED, 0, -1)]
             for between in again:
                 self._encode(self._picture, between)
-        self._picture = yuv420p(bgr)
+        self._picture = yuv420p(bgr, self._reformatter)
         self._encode(self._picture, tick)
         self._last_time = Fraction(time_s)
         self.frames += 1

@@ -101,8 +101,8 @@ def _small_luma(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = max(_NEAR_PX, round(width * scale)), max(_NEAR_PX, round(height * scale))
     # rows are passed over, where there are many: averaging over all of them takes eight times as long
     rows = bgr[:: max(1, height // (2 * size[1]))]
-    grey = cv2.cvtColor(cv2.resize(rows, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    return np.asarray(grey, np.uint8)
+    grey = cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _near(values: FloatArray) -> FloatArray:

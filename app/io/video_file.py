@@ -18,6 +18,7 @@ from sasmamba.app.io.film import find_film
 from sasmamba.app.io.upright import _Upright
 from sasmamba.app.types import Frame, VideoMeta
 from sasmamba.common.errors import UserError
+from sasmamba.common.machine import cores
 
 #: A clock that jumps back by more than this has been restarted; by less, single stamps are out of order.
 _CLOCK_JUMP_S = Fraction(1)
@@ -254,6 +255,7 @@ class VideoFile:
 def _pictures(container: Any, stream: Any, tally: _Tally) -> Iterator[av.VideoFrame]:
     """Decodes what can be decoded: a bad packet is counted and passed over, a broken container ends the file."""
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = cores()  # FFmpeg's own choice is one more, which only costs
     stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
     packets = container.demux(stream)
     begun = False

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Leaves garbage where it lies: importing torch makes so many objects that looking for some takes a
-    seventh of that."""
+    seventh of that. They count as old then, lest the next two looks at what is young go through all of them."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if not gc.get_freeze_count():  # what others froze stays so
+            gc.freeze()
+            gc.unfreeze()
         if was_on:
             gc.enable()
 

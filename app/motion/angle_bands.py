@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +25,37 @@ _TOLD_BY: dict[str, tuple[str, ...]] = {
     "trunk_forward_lean": _TRUNK,
     "trunk_right_lean": _TRUNK,
 }
-#: By how much 95 % bands of angles against gravity are wider than their joints alone make them: which way is up has an
-#: error of its own. Set on first takes of Human3.6M's S8, see benchmarks/measures.py --bands.
-WIDER = {"trunk_forward_lean": 1.8, "trunk_right_lean": 1.8}
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """What a 95 % band's half-width is made of; squares of the three add.
+
+    Attributes:
+        joints: how much of what the joints' own intervals make of it, see `angle_half_widths`: neighbours err together,
+            so that it is less than all.
+        least_deg: whatever the joints say: what people's bodies, and feet that are held where they stand, add.
+        up: standard deviations of which way is up, of an angle against gravity.
+    """
+
+    joints: float
+    least_deg: float
+    up: float = 0.0
+
+
+#: Fitted on first takes of Human3.6M's S8 from true COCO points, with MediaPipe's noise and with MoveNet's, all at once
+#: (benchmarks/angle_bands.py --fit); that benchmark reports on others.
+WIDTHS = {
+    "hip_flexion": Width(0.85, 5.5),
+    "hip_abduction": Width(0.70, 0.0),
+    "knee_flexion": Width(0.65, 8.5),
+    "shank_inclination": Width(0.65, 4.0, 1.96),
+    "ankle_dorsiflexion": Width(0.30, 18.0),
+    "shoulder_elevation": Width(0.75, 3.0),
+    "elbow_flexion": Width(0.75, 8.5),
+    "trunk_forward_lean": Width(1.20, 0.5, 1.5),
+    "trunk_right_lean": Width(0.70, 0.0, 1.0),
+}
 #: Joints that no angle is made of.
 _IDLE = {H36M.NOSE, H36M.HEAD_TOP}
 #: Joints are moved by so much, metres, to see what an angle does.
@@ -48,8 +78,8 @@ def angle_half_widths(joints: NDArray, half_width_m: NDArray, sight: NDArray) ->
 
     First order (the law of propagation of uncertainty, JCGM 100:2008, 5.1.2): by how much the angle turns for a
     millimetre of each joint along each axis, times that joint's half-width; errors of different joints and axes count
-    as independent, so that their squares add. Those of neighbours go together in truth, which makes bands of angles
-    between long limbs a little too wide. Ankle angles have none: heels and toes have no intervals.
+    as independent, so that their squares add. Those of neighbours go together in truth, which makes intervals of angles
+    between long limbs a little too wide; `angle_bands` knows better. Ankle angles have none: the foot is no joint.
 
     Args:
         joints: (F, 17, 3) world axes, metres.
@@ -74,3 +104,25 @@ def angle_half_widths(joints: NDArray, half_width_m: NDArray, sight: NDArray) ->
     return {
         name: np.full(len(p), np.nan) if name.endswith("dorsiflexion") else np.sqrt(variance[name]) for name in variance
     }
+
+
+def angle_bands(joints: NDArray, half_width_m: NDArray, sight: NDArray, up_sd_deg: NDArray) -> dict[str, NDArray]:
+    """Half-widths (F,) of every angle's 95 % band, degrees, by the names of `Angle.series`; NaN where not known.
+
+    An ankle's counts only where heel and toe were seen: there alone is the angle.
+
+    Args:
+        joints: as `angle_half_widths` takes them.
+        half_width_m: of the joints' 95 % intervals.
+        sight: as `angle_half_widths` takes it.
+        up_sd_deg: (F,) how unsure it is which way is up, as `ShotCamera.sd_deg`.
+    """
+    told = angle_half_widths(joints, half_width_m, sight)
+    out = {}
+    for angle in ANGLES:
+        width = WIDTHS[angle.name]
+        for series in angle.series:
+            # the foot turns about the ankle: what is known of the shank is part of it
+            own = told[series.replace("ankle_dorsiflexion", "shank_inclination")]
+            out[series] = np.sqrt((width.joints * own) ** 2 + width.least_deg**2 + (width.up * up_sd_deg) ** 2)
+    return out

@@ -13,6 +13,9 @@ from sasmamba.models.angles import ANGLES, Angle
 
 #: An angle that is known for less than this is not measured: that is no movement yet.
 _LEAST_S = 0.5
+#: How far joints go at the utmost, degrees, gymnasts' too, as `models.angles` has them: what goes farther was not seen,
+#: as a thigh of which the picture shows no more than the hip.
+_GOES_DEG = {"hip_flexion": (-90.0, 170.0), "knee_flexion": (0.0, 170.0), "elbow_flexion": (0.0, 170.0)}
 #: Half-widths where the lifter does not say how sure it is, degrees: what 95 of 100 ranges were off on first takes of
 #: Human3.6M's S8 (benchmarks/measures.py --set tune).
 _USUAL_DEG = {
@@ -25,12 +28,21 @@ _USUAL_DEG = {
     "trunk_forward_lean": 12.0,
     "trunk_right_lean": 9.0,
 }
-#: A greatest velocity is known so well, as a share of it: jitter makes slow movements fast, and smoothing fast ones
-#: slow. Found on other clips than are reported (benchmarks/measures.py).
-_VELOCITY_SHARE = 0.95
+#: Ends are those of the angle smoothed by so much (Gaussian): a single frame's error is no movement.
+_END_S = 0.1
+#: A range of which a lifter says that it is known neither within this nor within this share of itself is not given: it
+#: would say little more than that somebody moved.
+_RANGE_DEG, _RANGE_SHARE = 20.0, 0.75
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
 _VELOCITY_S = 0.08
+#: A greatest velocity's half-width: so many degrees a second for each degree of the angle's band, since jitter makes
+#: slow movements fast, and such a share of it, since smoothing makes fast ones slow.
+_JITTER_PER_S, _VELOCITY_SHARE = 3.5, 0.3
+#: One that is not known within this share of itself is not given.
+_VELOCITY_KNOWN = 0.5
+#: Without a lifter's own intervals one is known within so much of itself.
+_USUAL_VELOCITY = 0.95
 
 
 def ranges_of_motion(who: Performance) -> list[Measure]:
@@ -53,16 +65,40 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     velocity = ("peak_velocity", "greatest velocity")
     if why := _why_not(who, angle, known):
         return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
-    low, high = int(np.nanargmin(degrees)), int(np.nanargmax(degrees))
-    values = degrees[low], degrees[high], degrees[high] - degrees[low], np.nanmean(degrees)
-    whole = np.sqrt(np.nanmean(band**2)) if np.isfinite(band).any() else np.nan
+    calm = _calm(who.time, degrees)
+    low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
+    ends = _GOES_DEG.get(angle.name, (-np.inf, np.inf))
+    if calm[low] < ends[0] or calm[high] > ends[1]:
+        why = f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does"
+        return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
+    range_deg = float(calm[high] - calm[low])
+    whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
     halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
     usual = _USUAL_DEG.get(angle.name)
-    out = [
-        row(*k, float(v), float(h) if np.isfinite(h) else usual) for k, v, h in zip(kinds, values, halves, strict=True)
-    ]
+    out = []
+    for kind, v, h in zip(kinds, (calm[low], calm[high], range_deg, np.nanmean(degrees)), halves, strict=True):
+        half = float(h) if np.isfinite(h) else usual
+        if kind[0] == "range" and h > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
+            told = f"it is known within ±{h:.0f}° only, and {range_deg:.0f}° were seen"
+            out.append(row(*kind, None, None, "°", told))
+        else:
+            out.append(row(*kind, float(v), half))
     fastest = peak_velocity(who.time, degrees)
-    return [*out, row(*velocity, fastest, _VELOCITY_SHARE * fastest, "°/s")]
+    known_by = float(np.hypot(_JITTER_PER_S * whole, _VELOCITY_SHARE * fastest))
+    if known_by > _VELOCITY_KNOWN * fastest:
+        told = f"it is known within ±{known_by:.0f} °/s only, and {fastest:.0f} °/s were seen"
+        return [*out, row(*velocity, None, None, "°/s", told)]
+    return [*out, row(*velocity, fastest, known_by if np.isfinite(whole) else _USUAL_VELOCITY * fastest, "°/s")]
+
+
+def _calm(time: NDArray, degrees: NDArray) -> NDArray:
+    """An angle (F,) whose jitter is smoothed, stretch by stretch; NaN where it is."""
+    out = degrees.copy()
+    for a, b in runs(np.isfinite(degrees)):
+        whole = np.unwrap(degrees[a:b], period=360)
+        # a curve fitted to them may swing beyond what was seen
+        out[a:b] = zero_phase(time[a:b], whole, _END_S).clip(whole.min(), whole.max())
+    return out
 
 
 def _why_not(who: Performance, angle: Angle, known: NDArray) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,12 +54,11 @@ _KEYFRAMES, _LOST_S = 60, 0.4
 _AROUND = 0.1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Keyframe:
     """The picture of a frame to compare with: corners (N, 2) in its pixels, where the camera was and how it turned."""
 
     frame: int
-
     gray: NDArray
     corners: NDArray
     R_start_cam: NDArray
@@ -88,7 +88,7 @@ class Sighting:
     readout_s: NDArray | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Lost:
     """The keyframe was lost: since which frame, and all that there were."""
 
@@ -128,6 +128,16 @@ class BackgroundMotion:
     def focal_px(self) -> float:
         """Of the pictures that are compared."""
         return float(self._K[0, 0])
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """All that the next frame is compared with, the keyframe and all there are first; it can be set to what it was,
+        while no sighting is there that was not there then."""
+        return self._keyframe, self._keyframes, self._lost, self._R_step, self._zoom_step, self._readout
+
+    @state.setter
+    def state(self, known: tuple[Any, ...]) -> None:
+        self._keyframe, self._keyframes, self._lost, self._R_step, self._zoom_step, self._readout = known
 
     def see(self, frame: Frame, boxes_px: Sequence[NDArray]) -> None:
         """Takes in a frame and where people are in it, boxes (4,) x0, y0, x1, y1 in pixels of the frame."""

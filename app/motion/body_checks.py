@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.checks import CheckFinding, Rule
+from sasmamba.app.motion.foot_passing import passing
 from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.models.skeletons import H36M
@@ -29,6 +30,7 @@ class Placed:
         world: (F, 17, 3) metres, floor at z = 0.
         planted: (F, 2) bool, left and right foot.
         floor_m: (F,) height of what they stand on, or stood on last or will stand on next, see `footing.floor_below`.
+        legs: they were seen; else nothing that legs tell is checked, and nobody knows what the person stands on.
     """
 
     track_id: int
@@ -36,6 +38,7 @@ class Placed:
     world: NDArray
     planted: NDArray
     floor_m: NDArray
+    legs: bool = True
 
     @property
     def lowest_m(self) -> NDArray:
@@ -50,10 +53,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rule, and how somebody's placed motion is measured by it: (F,), NaN where there is nothing to measure."""
+    """A rule, and how somebody's placed motion is measured by it: (F,), NaN where there is nothing to measure; and
+    whether that needs legs."""
 
     rule: Rule
     measure: Callable[[Placed], NDArray]
+    of_legs: bool = True
 
 
 #: Motion within so long (Gaussian) is jitter where paths are asked for their speed and acceleration.
@@ -132,34 +137,25 @@ def swings(who: Placed) -> tuple[NDArray, NDArray]:
     """Seconds that legs swing and that steps take, (F,) each: medians of `_STEPS` in a row, in their frames; NaN where
     nobody goes so.
 
-    A step is the time in which one foot is ahead of the other, and its swing goes from where that foot was farthest
-    behind to where it is farthest ahead. It counts where it is about as long as steps of people who walk on are: short
-    ones may take any time.
+    A swing goes from where a foot is farthest behind, while the other is ahead, to where it is farthest ahead itself.
+    It counts where both steps are about as long as those of people who walk on: short ones may take any time.
     """
-    ahead = np.cross(who.world[:, H36M.LEFT_HIP] - who.world[:, H36M.RIGHT_HIP], [0.0, 0.0, 1.0])
-    ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
-    ankles = who.world[:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]] - who.world[:, :1]
-    place = zero_phase(who.time, (ankles * ahead[:, None]).sum(-1).astype(float), _LIMB_S)
-    apart = place[:, 0] - place[:, 1]
-    thigh, shank = (
-        np.median(np.linalg.norm(who.world[:, b] - who.world[:, a], axis=1))
+    long = _STEP * sum(
+        float(np.median(np.linalg.norm(who.world[:, b] - who.world[:, a], axis=1)))
         for a, b in ((H36M.LEFT_HIP, H36M.LEFT_KNEE), (H36M.LEFT_KNEE, H36M.LEFT_ANKLE))
     )
-    long = _STEP * (thigh + shank)
-    crossings = np.flatnonzero(np.diff(np.sign(apart)) != 0).tolist()
     swung, took = np.full((2, len(who.time)), np.nan)
     steps = list[tuple[int, float, float]]()
-    for a, b, c in zip(crossings, crossings[1:], crossings[2:], strict=False):
-        if min(np.abs(apart[a : b + 1]).max(), np.abs(apart[b : c + 1]).max()) < long:
+    for last, one in pairwise(passing(who.time, who.world.astype(float)).advances):
+        if min(last.apart_m, one.apart_m) < long:
             steps = []
             continue
-        foot = int(apart[b + 1 : c + 1].mean() < 0)
-        behind, front = a + int(place[a : b + 1, foot].argmin()), b + int(place[b : c + 1, foot].argmax())
-        steps.append((b, float(who.time[front] - who.time[behind]), float(who.time[c] - who.time[b])))
+        swing, whole = who.time[one.front] - who.time[last.back], who.time[one.end] - who.time[one.begin]
+        steps.append((last.begin, float(swing), float(whole)))
         if len(steps) >= _STEPS:
-            last = steps[-_STEPS:]
-            swung[last[0][0] : c + 1] = np.median([step[1] for step in last])
-            took[last[0][0] : c + 1] = np.median([step[2] for step in last])
+            of = steps[-_STEPS:]
+            swung[of[0][0] : one.end] = np.median([step[1] for step in of])
+            took[of[0][0] : one.end] = np.median([step[2] for step in of])
     return swung, took
 
 
@@ -187,6 +183,7 @@ CHECKS = (
             "only the best sprinters do; does the camera move, or are two people taken for one?",
         ),
         _speed,
+        of_legs=False,
     ),
     Check(
         Rule(
@@ -197,6 +194,7 @@ CHECKS = (
             "a pitcher's hand and a striker's foot do not; is the frame rate right, and are joints of one person's?",
         ),
         _limb_speed,
+        of_legs=False,
     ),
     Check(
         Rule(
@@ -207,6 +205,7 @@ CHECKS = (
             "shoes hold about half as much; does the camera move, or are two people taken for one?",
         ),
         _acceleration,
+        of_legs=False,
     ),
     Check(
         Rule(
@@ -291,5 +290,6 @@ def implausible(people: Sequence[Placed]) -> list[CheckFinding]:
         for who in people
         if len(who.time) >= 2
         for check in CHECKS
+        if who.legs or not check.of_legs
         for finding in check.rule.findings(who.track_id, who.time, check.measure(who))
     ]

@@ -16,6 +16,7 @@ from sasmamba.app.motion.background_motion import BackgroundMotion
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import SURE, decide, picture_moves
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.camera_rest import RestingCamera
 from sasmamba.app.types import Frame, VideoMeta
 
 #: A camera that is said to be still is looked at so often.
@@ -39,7 +40,8 @@ class CameraWatch:
             glimpses: the user says that it is still: look at a frame now and then, to tell if it is not.
         """
         self._meta, self._camera, self._rotating = meta, camera, rotating
-        self._background = BackgroundMotion(meta, camera)
+        # frames that are glimpses are rare enough
+        self._background = BackgroundMotion(meta, camera) if glimpses else RestingCamera(meta, camera)
         self.glimpses, self._glimpsed = glimpses, list[Frame]()
         self._frames: Queue[tuple[Frame, Sequence[NDArray]] | None] = Queue(_WAITING)
         self._error: BaseException | None = None

@@ -13,6 +13,8 @@ from sasmamba.common.runs import runs
 
 #: Spans of a check that are closer than this are told as one; so many are told in a sentence at most.
 _NEAR_S, _MOST_SPANS = 0.5, 3
+#: What lasts for this share of a clip is found in one that is shorter than the check asks for, too.
+_NEARLY_ALL = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Rule:
     Attributes:
         kind: a short name.
         threshold: what is measured is not to exceed it, or not to be less.
-        at_least_s: shorter spans are let pass.
+        at_least_s: shorter spans are let pass, unless they are nearly all of a clip.
         sentence: what was measured, for people; {value} and {threshold} stand for both.
         reason: why that threshold, and what may be the matter.
         least: the threshold is the least that is to be.
@@ -40,9 +42,10 @@ class Rule:
         the threshold; spans that are near are one."""
         worse, worst = (np.less, min) if self.least else (np.greater, max)
         out = list[CheckFinding]()
+        at_least_s = min(self.at_least_s, _NEARLY_ALL * float(time[-1] - time[0])) if len(time) else 0.0
         for begin, end in runs(np.isfinite(measured) & worse(measured, self.threshold)):
             a, b, value = float(time[begin]), float(time[end - 1]), float(worst(measured[begin:end]))
-            if b - a < self.at_least_s:
+            if b - a < at_least_s:
                 continue
             if out and a - out[-1].to_s < _NEAR_S:
                 last = out.pop()

@@ -31,7 +31,7 @@ _ABOVE_GROUND_M = {
 #: What is so much lower than the lower sole is what a body touches the ground with, and no error of a hand beside it.
 _CLEARLY_LOWER_M = 0.1
 #: A foot bears somebody whose pelvis is so much above the ankle.
-_BEARS_M = 0.2
+BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
 ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
@@ -112,7 +112,7 @@ def underside_of(height: NDArray) -> NDArray:
 
 def bears(body: Body, foot: int, frames: slice) -> bool:
     """Whether a foot is under somebody in these frames, and not held up in the air; in axes with z up."""
-    return bool(np.median(body.joints[frames, ANKLES[foot], 2]) < -_BEARS_M)  # joints are from the pelvis
+    return bool(np.median(body.joints[frames, ANKLES[foot], 2]) < -BEARS_M)  # joints are from the pelvis
 
 
 def planted_feet(body: Body) -> NDArray:

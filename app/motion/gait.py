@@ -23,6 +23,10 @@ _LENGTH_SHARE, _SUPPORT_SHARE_S = 0.03, 0.035
 _NOT_STOOD = 2.0
 #: A side's mean is of so many steps at least.
 _LEAST_OF_SIDE = 2
+#: What a side's lengths have in common, standard deviation: a detector sets the one ankle a little ahead of where it is
+#: and the other behind, all the time, which makes one side's steps longer and the other's shorter by the same. One that
+#: is not known within this share is not given; the mean of both sides has none of that error.
+_OF_SIDE_M, _SIDE_SHARE = 0.025, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,12 @@ def gait(who: Performance, steps: Sequence[Step]) -> list[Measure]:
     walked = _Walked(steps, who.view)
     out = []
     for name, label, side, unit, found in _ROWS:
-        mean = found(walked) if not why_not or (name == "steps" and not who.why_no_legs) else None
-        told = "" if mean is not None else why_not or "too few whole strides were seen"
-        value, half, count = (
-            (None, None, 0) if mean is None else (mean.value, WIDE * float(mean.sd) or None, mean.count)
-        )
+        mean = found(walked) if not why_not or (name == "steps" and not who.why_no_legs) else why_not
+        value, half, count, told = None, None, 0, "too few whole strides were seen"
+        if isinstance(mean, _Mean):
+            value, half, count, told = mean.value, WIDE * float(mean.sd) or None, mean.count, ""
+        elif mean:
+            told = mean
         out.append(Measure(who.person, "gait", name, label, side, value, unit, half, *span, count, told))
     return out
 
@@ -99,14 +104,29 @@ def _mean(values: Sequence[float], sd: float) -> _Mean | None:
     return _Mean(float(np.mean(values)), sd / np.sqrt(n), n) if n >= _LEAST_OF_SIDE else None
 
 
-def _step_length(walked: _Walked, foot: int | None) -> _Mean | None:
-    """Of lengths, with errors of their own, but without what they have in common."""
-    steps = _of_side(walked, foot)
+def _step_length(walked: _Walked) -> _Mean | None:
+    """Of both sides, with errors of each step, but without what all have in common."""
+    steps = walked.steps
     if len(steps) < _LEAST_OF_SIDE:
         return None
     sds = [(_LENGTH_M + _ALONG_M * s.along) * (1 if s.stood else _NOT_STOOD) for s in steps]
     sd = float(np.sqrt(np.square(sds).sum())) / len(steps)
     return _Mean(float(np.mean([s.length_m for s in steps])), sd, len(steps))
+
+
+def _side_length(walked: _Walked, foot: int) -> _Mean | str | None:
+    """Of one side, without what both have in common; or why it is not known."""
+    steps = _of_side(walked, foot)
+    if len(steps) < _LEAST_OF_SIDE:
+        return None
+    lengths = np.array([s.length_m for s in steps])
+    value = float(lengths.mean())
+    sd = float(np.hypot(_OF_SIDE_M, lengths.std() / np.sqrt(len(steps))))
+    sd *= 1 if all(s.stood for s in steps) else _NOT_STOOD
+    if WIDE * sd > _SIDE_SHARE * value:
+        within = f"{100 * WIDE * sd / value:.0f} %" if value > WIDE * sd else "as much as they are long"
+        return f"steps of one side are known within {within}, and {100 * _SIDE_SHARE:.0f} % are needed; see both"
+    return _Mean(value, sd, len(steps))
 
 
 def _scaled(mean: _Mean | None, view: View, strides: int = 1) -> _Mean | None:
@@ -117,16 +137,19 @@ def _scaled(mean: _Mean | None, view: View, strides: int = 1) -> _Mean | None:
     return _Mean(strides * mean.value, strides * sd, mean.count)
 
 
-def _length_of(walked: _Walked, foot: int) -> _Mean | None:
-    return _scaled(_step_length(walked, foot), walked.view)
+def _length_of(walked: _Walked, foot: int) -> _Mean | str | None:
+    mean = _side_length(walked, foot)
+    if not isinstance(mean, _Mean):
+        return mean
+    return _Mean(mean.value, float(np.hypot(mean.sd, mean.value * walked.view.size_sd)), mean.count)
 
 
-def _stride_length(walked: _Walked) -> _Mean | None:
-    return _scaled(_step_length(walked, None), walked.view, 2)
+def _length(walked: _Walked, strides: int) -> _Mean | None:
+    return _scaled(_step_length(walked), walked.view, strides)
 
 
 def _speed(walked: _Walked) -> _Mean | None:
-    length, cadence = _scaled(_step_length(walked, None), walked.view), _cadence(walked)
+    length, cadence = _length(walked, 1), _cadence(walked)
     if length is None:
         return None
     speed = length.value * cadence.value / 60
@@ -143,12 +166,12 @@ def _support(walked: _Walked) -> _Mean | None:
     return _Mean(100 * max(0.0, 2 * both.value / stride), 100 * sd, both.count)
 
 
-def _symmetry(measure: Callable[[_Walked, int], _Mean | None], walked: _Walked) -> _Mean | None:
+def _symmetry(measure: Callable[[_Walked, int], _Mean | str | None], walked: _Walked) -> _Mean | str | None:
     """By how many per cent of their mean the left one is more than the right one (Robinson, Herzog, Nigg, J.
     Manipulative Physiol. Ther. 10, 1987)."""
     left, right = measure(walked, 0), measure(walked, 1)
-    if left is None or right is None:
-        return None
+    if not isinstance(left, _Mean) or not isinstance(right, _Mean):
+        return left if isinstance(left, str) else right if isinstance(right, str) else None
     middle = (left.value + right.value) / 2
     return _Mean(
         100 * (left.value - right.value) / middle,
@@ -157,7 +180,7 @@ def _symmetry(measure: Callable[[_Walked, int], _Mean | None], walked: _Walked) 
     )
 
 
-_ROWS: tuple[tuple[str, str, Side, str, Callable[[_Walked], _Mean | None]], ...] = (
+_ROWS: tuple[tuple[str, str, Side, str, Callable[[_Walked], _Mean | str | None]], ...] = (
     ("steps", "Steps", "left", "", partial(_steps, foot=0)),
     ("steps", "Steps", "right", "", partial(_steps, foot=1)),
     ("steps", "Steps", "both", "", partial(_steps, foot=None)),
@@ -167,9 +190,10 @@ _ROWS: tuple[tuple[str, str, Side, str, Callable[[_Walked], _Mean | None]], ...]
     ("stride_time", "Stride time", "both", "s", _stride_time),
     ("step_length", "Step length", "left", "m", partial(_length_of, foot=0)),
     ("step_length", "Step length", "right", "m", partial(_length_of, foot=1)),
-    ("stride_length", "Stride length", "both", "m", _stride_length),
+    ("step_length", "Step length", "both", "m", partial(_length, strides=1)),
+    ("stride_length", "Stride length", "both", "m", partial(_length, strides=2)),
     ("walking_speed", "Walking speed", "both", "m/s", _speed),
     ("double_support", "Double support, of a stride", "both", "%", _support),
     ("step_time_symmetry", "Step time, left over right", "both", "%", partial(_symmetry, _step_time)),
-    ("step_length_symmetry", "Step length, left over right", "both", "%", partial(_symmetry, _step_length)),
+    ("step_length_symmetry", "Step length, left over right", "both", "%", partial(_symmetry, _side_length)),
 )

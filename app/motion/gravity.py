@@ -39,8 +39,13 @@ _ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS = 2.5, 4.0, 0.6
 _ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
 _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
-#: Bodies that point farther from the picture's up than this are no evidence of it.
+#: Bodies that point farther from the picture's up than this are no evidence of it,
 _MAX_TILT_DEG = 45.0
+#: but where they point at the camera, this far aside of it at most: then it looks down at people who stand. Who lies,
+#: or does push-ups, points farther still than the first; as far as the second do people who go about: so far, and of
+#: that at most such a share along their own axis.
+_STEEP_DEG, _STEEP_GOING_DEG, _ASIDE_DEG = 68.0, 78.0, 20.0
+_GOES_M, _ALONG = 1.5, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,16 @@ class _Stand:
     lifters: float
 
 
-def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCamera | None = None) -> Upright:
+def upright(
+    bodies: Sequence[Body],
+    planted: Sequence[NDArray],
+    known: KnownCamera | None = None,
+    settled: tuple[NDArray, NDArray] | None = None,
+) -> Upright:
     """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
 
-    Without anybody it is the picture's own up, unless the user knows better.
+    `settled` is pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already. Without
+    anybody it is the picture's own up, unless the user knows better.
     """
     known = known or KnownCamera()
     if not bodies:
@@ -128,8 +139,10 @@ def upright(bodies: Sequence[Body], planted: Sequence[NDArray], known: KnownCame
     angles, covariance = _posterior(precision, weighted, known)
     so_far = np.linalg.inv(covariance)
     stances = 0
+    if settled is not None:
+        angles, covariance = settled
     # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
-    for _ in range(2):
+    for _ in range(0 if settled else 2):
         information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
@@ -202,12 +215,15 @@ def _standing(body: Body) -> _Stand | None:
     feet = 0.5 * (p[:, H36M.LEFT_ANKLE] + p[:, H36M.RIGHT_ANKLE])
     axis, trunk = _unit(p[:, H36M.THORAX] - feet), _unit(p[:, H36M.THORAX] - p[:, H36M.PELVIS])
     legs = _unit(p[:, H36M.PELVIS] - feet)
-    upright = straight & ((trunk * legs).sum(-1) > _IN_LINE) & (-axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
+    upright = straight & ((trunk * legs).sum(-1) > _IN_LINE)
+    calm = zero_phase(time, body.pelvis, 0.1, degree=1) if len(time) > 1 else body.pelvis
+    steepest = _STEEP_GOING_DEG if _goes_upright(calm, axis[upright]) else _STEEP_DEG
+    steep = (-axis[:, 1] > math.cos(steepest * _DEG)) & (np.abs(axis[:, 0]) < math.sin(_ASIDE_DEG * _DEG))
+    upright &= (-axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG)) | (steep & (axis[:, 2] < 0))
     if not upright.any():
         return None
     seconds = upright * _STILL_S
     if len(time) > 1:
-        calm = zero_phase(time, body.pelvis, 0.1, degree=1)
         speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
         seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
     angles = pitch_and_roll(axis)
@@ -223,6 +239,18 @@ def _standing(body: Body) -> _Stand | None:
     beside = towards[::-1] * [-1, 1]
     information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
     return _Stand(mean, information, float(total), towards, float(_LIFTERS * own[0] / ahead))
+
+
+def _goes_upright(path: NDArray, axis: NDArray) -> bool:
+    """Whether somebody goes about, across their axes (n, 3) in the frames in which they are straight.
+
+    Args:
+        path: (F, 3) of the pelvis.
+    """
+    if not len(axis):
+        return False
+    far, along = np.ptp(path, axis=0), float(np.ptp(path @ _unit(np.median(axis, 0))))
+    return bool(np.linalg.norm(far) > _GOES_M and along < _ALONG * np.linalg.norm(far))
 
 
 def _floor(

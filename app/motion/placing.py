@@ -2,8 +2,9 @@
 
 Every shot has a world of its own: gravity and floor are settled in it once, for everybody. Assumptions, all told in
 `Placement.assumptions`: the camera stands, or turns and zooms as `Take.camera_motion` says, and has the given field of
-view or intrinsics; people are as tall as said or, unsaid, of the size the lifter learned (an average adult); the floor
-is flat. Which way is up, see app/motion/gravity.py.
+view or intrinsics; people are as tall as said or, unsaid, of the size at which they stand on one floor with others
+(app/motion/sizes.py), or of the size the lifter learned (an average adult); the floor is flat. Which way is up, see
+app/motion/gravity.py.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_b
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
+from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
 from sasmamba.app.motion.shot import Shot, ShotCamera, settle
-from sasmamba.app.motion.sizes import sizes_on_one_floor
-from sasmamba.app.take import Take
+from sasmamba.app.motion.sizes import OneFloor, find_one_floor
+from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
+from sasmamba.models.skeletons import COCO
+
+#: Joints beyond the picture are often found at its edge: within so much of its width and height feet are not believed.
+_EDGE = 0.03
+_ANKLES = [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
 
 
 @dataclass(frozen=True)
@@ -118,10 +124,11 @@ def place(
     spans = take.shots or [range(0)]
     located = [[_located(take, i, span, facing[i], camera, motion) for i in _who(take, facing, span)] for span in spans]
     knowns = [_known_here(take, span, known) for span in spans]
+    grounds: list[OneFloor | None] = [None] * len(spans)
     if one_floor:
-        located = _sized(located, statures, knowns)
+        located, grounds = _sized(located, statures, knowns)
     shots: list[Shot] = []
-    for span, found, known_here in zip(spans, located, knowns, strict=True):
+    for span, found, known_here, ground in zip(spans, located, knowns, grounds, strict=True):
         for one in found:
             if not one.sure and "place" not in statures[str(one.track_id)]:
                 statures[str(one.track_id)]["place"] = "guessed"
@@ -135,7 +142,8 @@ def place(
             for n, one in enumerate(found)
             if one.track_id == mark.track_id and mark.frame in one.frames
         ]
-        shots.append(settle([one.body for one in found], [one.sure for one in found], span, known_here, on_floor))
+        sure = [one.sure for one in found]
+        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground))
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
@@ -211,7 +219,7 @@ class _Located:
         frames: with a pose.
         body: in the axes of the camera as it stood in the first frame of the shot.
         sure: whether its place was seen, or is a guess.
-        feet_seen: (F, 2) bool, whether the left and the right ankle were found.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found, and not at the picture's edge.
     """
 
     track_id: int
@@ -238,35 +246,50 @@ def _located(
     joints = from_facing(poses, pelvis)
     if motion is not None:
         joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
-    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, score[:, ANKLES] > MIN_SCORE)
+    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, _feet_seen(take, track, frames))
+
+
+def _feet_seen(take: Take, track: Track, frames: list[int]) -> NDArray:
+    out = np.zeros((len(frames), 2), bool)
+    size = np.array([take.meta.width, take.meta.height])
+    for row, f in enumerate(frames):
+        if (person := track.people.get(f)) is not None:
+            at = person.joints_px[_ANKLES]
+            out[row] = (person.score[_ANKLES] > MIN_SCORE) & ((at > _EDGE * size) & (at < (1 - _EDGE) * size)).all(1)
+    return out
 
 
 def _sized(
     located: list[list[_Located]], statures: dict[str, dict[str, Any]], knowns: list[KnownCamera | None]
-) -> list[list[_Located]]:
-    """Everybody at the size that the floor tells, where it does, which is entered into `statures`."""
-    found: dict[int, list[float]] = {}
+) -> tuple[list[list[_Located]], list[OneFloor | None]]:
+    """Everybody at the size that the floor tells, where it does, which is entered into `statures`; and each shot's
+    floor."""
+    factors: dict[int, list[float]] = {}
+    grounds = list[OneFloor | None]()
     for people, known in zip(located, knowns, strict=True):
         sure = [one for one in people if one.sure]
         own = [statures[str(one.track_id)] for one in sure]
-        sizes = sizes_on_one_floor(
+        ground = find_one_floor(
             [one.body for one in sure],
-            [planted_feet(one.body) & one.feet_seen for one in sure],
+            [planted_feet(one.body) for one in sure],
+            [one.feet_seen for one in sure],
             [told["height_m"] for told in own],
             [told["given"] for told in own],
             known,
         )
-        for one, size, told in zip(sure, sizes.tolist(), own, strict=True):
+        grounds.append(ground)
+        for one, size, told in zip(sure, [] if ground is None else ground.sizes.tolist(), own, strict=False):
             if size != 1 and not told["given"]:
-                found.setdefault(one.track_id, []).append(size)
-    sizes_of = {i: float(np.mean(sizes)) for i, sizes in found.items()}
-    for i, size in sizes_of.items():
+                factors.setdefault(one.track_id, []).append(size)
+    size_of = {i: float(np.mean(some)) for i, some in factors.items()}
+    for i, size in size_of.items():
         told = statures[str(i)]
         told["height_m"], told["by_floor"] = round(told["height_m"] * size, 3), True
-    return [
-        [replace(one, body=one.body.sized(sizes_of[i])) if (i := one.track_id) in sizes_of else one for one in people]
+    sized = [
+        [replace(one, body=one.body.sized(size_of[i])) if (i := one.track_id) in size_of else one for one in people]
         for people in located
     ]
+    return sized, grounds
 
 
 def check_heights(height_m: float | Mapping[int, float] | None) -> None:

@@ -11,24 +11,29 @@ from sasmamba.app.motion.body_checks import CHECKS, Placed, implausible
 from sasmamba.app.motion.checks import CheckFinding, Rule
 from sasmamba.app.motion.looking import pictured
 from sasmamba.app.motion.placing import Placement
+from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take, Track
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M, H36M_MIRROR, coco17_to_h36m17
 
-#: Limbs whose direction is compared, and what is asked of their ends: a score that leaves little doubt, and so long in
-#: the picture, as a share of what the limb could show and in pixels, that a joint's usual error does not turn it far.
+#: Limbs whose direction is compared, and what is asked of their ends: a score, and so long in the picture, as a share
+#: of what the limb could show and in pixels, that a joint's usual error does not turn it far. One frame may be a slip
+#: of the detector's: directions are averaged over so long (Gaussian), each worth its score, and count where that much
+#: of score is left on the mean, and where they agree so well (the length of the mean of unit vectors).
 _LIMBS = [
     (H36M[f"{side}_{a}"], H36M[f"{side}_{b}"])
     for side in ("LEFT", "RIGHT")
     for a, b in (("SHOULDER", "ELBOW"), ("ELBOW", "WRIST"), ("HIP", "KNEE"), ("KNEE", "ANKLE"))
 ]
-_CONFIDENT, _LONG, _LONG_PX = 0.6, 0.5, 12.0
+_SCORED, _LONG, _LONG_PX = 0.3, 0.4, 12.0
+_DIRECTION_S, _WORTH, _AGREED = 0.1, 0.3, 0.8
 #: A limb that ends so near to where the other side's does, as a share of what it could show, may be the other one: 2D
 #: stages put hidden limbs there.
 _APART = 0.4
 LIMB_DIRECTION = Rule(
     "limb_direction",
     30.0,
-    0.2,
+    0.5,  # detectors slip for less
     "has a limb that points {value}° beside where it is clearly seen in the picture (more than {threshold}°)",
     "joints of 2D are off by a tenth of a limb, which turns it by 10°; the 3D of that limb is wrong, or its 2D is",
 )
@@ -108,6 +113,7 @@ def _placed(take: Take, placement: Placement, track_id: int) -> Placed:
         world,
         np.array([planted.get(f, np.zeros(2, bool)) for f in frames]),
         np.array([floor.get(f, 0.0) for f in frames]),
+        track_id not in take.upper,
     )
 
 
@@ -132,11 +138,21 @@ def _limb_directions(take: Take, placement: Placement, track: Track) -> list[Che
         flat, told = seen[:, b] - seen[:, a], pixels[:, b] - pixels[:, a]
         length = np.linalg.norm(flat, axis=-1)
         whole = px_per_m * np.linalg.norm(world[:, b] - world[:, a], axis=-1)
-        clear = (score[:, [a, b]].min(1) >= _CONFIDENT) & (length > _LONG_PX) & (length > _LONG * whole)
-        twin, off = seen[:, H36M_MIRROR[b]], _APART * whole
-        clear &= ~(np.linalg.norm(seen[:, b] - twin, axis=-1) < off)
-        cross = flat[:, 0] * told[:, 1] - flat[:, 1] * told[:, 0]
-        beside = np.degrees(np.abs(np.arctan2(cross, (flat * told).sum(-1))))
+        worth = score[:, [a, b]].min(1)
+        clear = (worth >= _SCORED) & (length > _LONG_PX) & (length > _LONG * whole)
+        # where it may be the other one that is seen, one of both is to point there
+        twin = pixels[:, H36M_MIRROR[b]] - pixels[:, H36M_MIRROR[a]]
+        either = np.linalg.norm(seen[:, b] - seen[:, H36M_MIRROR[b]], axis=-1) < _APART * whole
+        nearer = ((unit(twin) - unit(told)) * flat).sum(-1) > 0
+        told = np.where((either & nearer)[:, None], twin, told)
+        clear &= np.isfinite(told).all(1)
+        cross, dot = flat[:, 0] * told[:, 1] - flat[:, 1] * told[:, 0], (flat * told).sum(-1)
+        worth = np.where(clear, worth, 0)
+        turned = worth[:, None] * unit(np.nan_to_num(np.stack([dot, cross], 1)))
+        about = zero_phase(time, np.concatenate([np.nan_to_num(turned), worth[:, None]], 1), _DIRECTION_S, degree=1)
+        agreed = np.linalg.norm(about[:, :2], axis=1) > _AGREED * about[:, 2]
+        beside = np.degrees(np.abs(np.arctan2(about[:, 1], about[:, 0])))
+        clear = agreed & (about[:, 2] >= _WORTH)
         # each limb by itself: two that are wrong for a moment each are no lasting error
         own = LIMB_DIRECTION.findings(track.track_id, time, np.where(clear, beside, np.nan))
         for finding in own:
@@ -159,9 +175,9 @@ def _leaps(take: Take, track: Track) -> list[CheckFinding]:
     time, leap = take.seconds(frames), np.full(len(frames), np.nan)
     for k, (f, g) in enumerate(pairwise(frames)):
         a, b, took = track.people[f], track.people[g], time[k + 1] - time[k]
-        both = (a.score >= _CONFIDENT) & (b.score >= _CONFIDENT)
+        both = (a.score >= _SCORED) & (b.score >= _SCORED)
         if took <= _LEAP_S and both.sum() >= _LEAP_JOINTS:
-            sizes = [float(np.linalg.norm(np.ptp(p.joints_px[p.score >= _CONFIDENT], axis=0))) for p in (a, b)]
+            sizes = [float(np.linalg.norm(np.ptp(p.joints_px[p.score >= _SCORED], axis=0))) for p in (a, b)]
             moved = float(np.median(np.linalg.norm(b.joints_px[both] - a.joints_px[both], axis=1)))
             leap[k + 1] = moved / max(*sizes, 1.0) / (_LEAP + _LEAP_PER_S * took)
     return IDENTITY.findings(track.track_id, time, leap)

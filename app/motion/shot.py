@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.axes import level
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
 from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, upright
+from sasmamba.app.motion.sizes import OneFloor
 from sasmamba.common.arrays import FloatArray
+
+#: A floor that several stand on is a stage, if the others are so far below it.
+_STAGE_M = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def settle(
     frames: range,
     known: KnownCamera | None = None,
     on_floor: Sequence[tuple[int, int, int]] = (),
+    ground: OneFloor | None = None,
 ) -> Shot:
     """Finds up and the floor, and puts bodies, in the axes of the shot's first camera, there.
 
@@ -71,10 +76,12 @@ def settle(
         known: what the user knows of the camera.
         on_floor: feet that stand on the floor, as the user says: body, row of its frames, 0 left or 1 right. Several
             say it together, and nobody else has a say.
+        ground: the floor that several stand on, at whose sizes `bodies` are; None where it is still to be found.
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
-    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known)
+    by_floor = None if ground is None else (ground.angles, ground.covariance)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
@@ -84,6 +91,8 @@ def settle(
         floor = float(np.median(heights)) - ANKLE_HEIGHT_M
     elif flat:
         floor = floor_height([flat[n] for n in heard], [resting[n] for n in heard])
+        if ground is not None and floor > -ground.height_m - _STAGE_M:
+            floor = -ground.height_m
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
     feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]

@@ -19,24 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, BEARS_M, Body, bears, stances_of
 from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, up_of
 
 #: Logarithm of the factor by which somebody is larger than the lifter makes them: standard deviation of adults, the
-#: lifter's own error in it; the mean stature and the spread of children, and how many are children.
-_ADULT_SD, _CHILD_M, _CHILD_SD, _CHILDREN = 0.065, 1.3, 0.18, 0.04
+#: lifter's own error in it; the mean stature and the spread of children.
+_ADULT_SD, _CHILD_M, _CHILD_SD = 0.065, 1.3, 0.18
+#: How many are children, in most films and where there are children; and how likely each kind of film is.
+_CHILDREN = ((0.05, 0.9), (0.4, 0.1))
 #: The same of somebody whose stature the user told.
 _TOLD_SD = 0.01
 #: A standing foot's height above the floor: its own error, and as a share of how far it is below the camera.
 _FOOT_SD_M, _FOOT_SD = 0.035, 0.03
+#: While no foot is seen to rest, the lower one comes down once in so long, as somebody walks; how well that is known.
+_STEP_S, _STEP_SD_M = 0.5, 0.06
+#: All feet of one person may be so much too high or too low; near the camera's own height that is much of a size.
+_OFFSET_M = 0.07
 #: More stances of one person than this tell no more: what is wrong with them is wrong with all.
 _MOST_STANCES = 12.0
 #: Who stands on something else: how many, above and below the floor, and by so much, a Cauchy distribution.
 _ABOVE, _BELOW, _ELSEWHERE_M = 0.1, 0.01, 1.0
 #: Heights of cameras above the floor, before anything is seen: the median, and the logarithm's standard deviation.
 _CAMERA_M, _CAMERA_SD = 1.6, 1.0
-#: Heights that are tried are so far apart, as a factor.
-_APART = 1.04
+#: Heights that are tried are so far apart, as a factor: at first, and then within so much of the best.
+_APART, _NEAR, _NEARER = 1.08, 1.12, 1.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,91 +89,150 @@ class _Prior:
 
 @dataclass(frozen=True, slots=True)
 class _TriedHeight:
-    """One height of the camera tried: how well it explains what is seen (a logarithm), the sizes that follow, and who
-    stands on that floor."""
+    """One height of the camera tried: how well it explains what is seen (a logarithm), the sizes that follow, who
+    stands on that floor, and the correction of pitch and roll with the information on it."""
 
+    height: float
     worth: float
     log_size: NDArray
     on_floor: NDArray
     tilt: NDArray
+    information: NDArray
 
 
-def sizes_on_one_floor(
+@dataclass(frozen=True, slots=True)
+class OneFloor:
+    """The floor that several people stand on.
+
+    Attributes:
+        sizes: (N,) by what factor each body is larger than it was taken for; 1 of who stands on something else, and
+            where nothing tells.
+        height_m: of the camera above it.
+        angles: (2,) the camera's pitch and roll, radians.
+        covariance: (2, 2) of these.
+    """
+
+    sizes: NDArray
+    height_m: float
+    angles: NDArray
+    covariance: NDArray
+
+
+def find_one_floor(
     bodies: Sequence[Body],
     planted: Sequence[NDArray],
+    seen: Sequence[NDArray],
     stature: Sequence[float],
     told: Sequence[bool],
     known: KnownCamera | None = None,
-) -> NDArray:
-    """By what factor (N,) each body is larger than it was taken for, 1 where nothing tells.
+) -> OneFloor | None:
+    """The floor, and how large people on it are; None where there are not two who stand on one.
 
-    A single person's feet say nothing of their size: it takes two.
+    A single person's feet say nothing of their size.
 
     Args:
         bodies: in the axes of a camera, its centre the origin, at the sizes that were assumed.
-        planted: (F, 2) bool each: feet that rest, and were seen.
+        planted: (F, 2) bool each: feet that rest.
+        seen: (F, 2) bool each: feet that were found in the picture; the others have no say.
         stature: metres each, as assumed.
         told: whether the user said so.
         known: what the user knows of the camera.
     """
-    sizes = np.ones(len(bodies))
     if len(bodies) < 2:
-        return sizes
-    seen, covariance = standing_evidence(bodies, known)
-    prior, precision, angles = _prior(np.array(stature), np.array(told)), np.linalg.inv(covariance), seen
+        return None
+    upright, covariance = standing_evidence(bodies, known)
+    priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
+    precision, angles = np.linalg.inv(covariance), upright
+    heights = list[float]()
     for _ in range(2):  # heights change with up as along a straight line nearly, not quite
-        stances = _stances(bodies, planted, level(up_of(*angles)))
+        stances = _stances(bodies, planted, seen, level(up_of(*angles)))
         if len(np.unique(stances.owner)) < 2 or not (stances.low > 0).any():
-            return sizes
-        tried = [_tried(stances, prior, h, precision, angles - seen) for h in _heights(stances)]
-        best = max(tried, key=lambda fit: fit.worth)
+            return None
+        tried = [
+            _tried(stances, prior, height, precision, angles - upright, math.log(film))
+            for prior, film in priors
+            for height in heights or _heights(stances)
+        ]
+        best = max(tried, key=lambda one: one.worth)
         angles = angles + best.tilt
-    sizes[best.on_floor] = np.exp(best.log_size[best.on_floor])
-    return sizes
+        heights = _spread(best.height / _NEAR, best.height * _NEAR, _NEARER)
+    if best.on_floor.sum() < 2:
+        return None
+    sizes = np.where(best.on_floor, np.exp(best.log_size), 1)
+    return OneFloor(sizes, best.height, angles, np.linalg.inv(best.information))
 
 
-def _prior(stature: NDArray, told: NDArray) -> _Prior:
+def _prior(stature: NDArray, told: NDArray, children: float) -> _Prior:
     mean = np.stack([0 * stature, np.where(told, 0, np.log(_CHILD_M / stature))])
     sd = np.where(told, _TOLD_SD, np.array([[_ADULT_SD], [_CHILD_SD]]))
-    share = np.where(told, [[1.0], [0.0]], [[1 - _CHILDREN], [_CHILDREN]])
+    share = np.where(told, [[1.0], [0.0]], [[1 - children], [children]])
     return _Prior(mean, sd, share)
 
 
-def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray) -> _Stances:
-    feet, whose = [], []
-    for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
+def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[NDArray], R: NDArray) -> _Stances:
+    feet, whose, sds = [], [], []
+    for n, (body, rest, found) in enumerate(zip(bodies, planted, seen, strict=True)):
         raised = body.turned(R, np.zeros(3))
-        for foot, begin, end in stances_of(rest):
-            if bears(raised, foot, slice(begin, end)):
-                feet.append(raised.ankles[begin:end, foot].mean(0))
-                whose.append(n)
-    at, owner = np.array(feet).reshape(-1, 3), np.array(whose, int)
+        own = [
+            raised.ankles[begin:end, foot].mean(0)
+            for foot, begin, end in stances_of(rest & found)
+            if bears(raised, foot, slice(begin, end))
+        ]
+        steps = _steps(raised, np.asarray(found.all(1) & ~rest.any(1)))
+        feet += own + steps
+        whose += [n] * len(own + steps)
+        sds += [_FOOT_SD_M] * len(own) + [_STEP_SD_M] * len(steps)
+    at, owner, sd = np.array(feet).reshape(-1, 3), np.array(whose, int), np.array(sds)
     low, slope = ANKLE_HEIGHT_M - at[:, 2], np.stack([at[:, 1], -at[:, 0]], 1)
     usual_low, usual_slope = np.zeros(len(bodies)), np.zeros((len(bodies), 2))
     for n in np.unique(owner):
         usual_low[n], usual_slope[n] = np.median(low[owner == n]), np.median(slope[owner == n], 0)
     share = np.minimum(1, _MOST_STANCES / np.bincount(owner, minlength=len(bodies)).clip(1))[owner]
-    return _Stances(low, np.hypot(_FOOT_SD_M, _FOOT_SD * low), slope, owner, share, usual_low, usual_slope)
+    return _Stances(low, np.hypot(sd, _FOOT_SD * low), slope, owner, share, usual_low, usual_slope)
+
+
+def _steps(body: Body, walks: NDArray) -> list[NDArray]:
+    """Where the lower foot came down (3,), one for every `_STEP_S` of frames (F,) in which somebody walks; level axes.
+
+    One of a walker's feet is always on the floor, but it seldom seems to rest where frames are few or joints jitter.
+    """
+    ankles, lower = body.ankles, body.ankles[..., 2].argmin(1)
+    low = ankles[np.arange(len(ankles)), lower]
+    walks = walks & (body.pelvis[:, 2] - low[:, 2] > BEARS_M)
+    beat = np.floor((body.time - body.time[:1]) / _STEP_S).astype(int)
+    out = []
+    for k in np.unique(beat[walks]):
+        here = np.flatnonzero(walks & (beat == k))
+        if body.time[here[-1]] - body.time[here[0]] > 0.5 * _STEP_S:
+            out.append(low[here[np.argsort(low[here, 2])[len(here) // 4]]])
+    return out
 
 
 def _heights(stances: _Stances) -> list[float]:
     """Heights of the camera to try: all at which somebody stands, and between."""
     below = stances.low[stances.low > 0]
     least, most = max(0.1, 0.5 * float(below.min())), max(0.2, 1.5 * float(below.max()))
-    return np.geomspace(least, most, 2 + math.ceil(math.log(most / least) / math.log(_APART))).tolist()
+    return _spread(least, most, _APART)
 
 
-def _tried(s: _Stances, prior: _Prior, height: float, precision: NDArray, strayed: NDArray) -> _TriedHeight:
+def _spread(least: float, most: float, apart: float) -> list[float]:
+    return np.geomspace(least, most, 2 + math.ceil(math.log(most / least) / math.log(apart))).tolist()
+
+
+def _tried(
+    s: _Stances, prior: _Prior, height: float, precision: NDArray, strayed: NDArray, worth: float
+) -> _TriedHeight:
     """The likeliest sizes and correction of up if the camera is so high: Gauss-Newton, feet on other things counting
     little.
 
     Args:
         precision: (2, 2) of pitch and roll before the floor is looked at.
         strayed: (2,) by how much they were corrected already.
+        worth: of the prior, a logarithm.
     """
     tilt, on_floor = np.zeros(2), np.ones(len(s.usual_low))
     log_size = np.where(s.usual_low > 0, np.log(height / np.maximum(s.usual_low, 1e-3)), 0).clip(-0.8, 0.3)
-    for _ in range(12):
+    for _ in range(10):
         looks = height * np.exp(-log_size)
         error = s.low + s.slope @ tilt - looks[s.owner]
         weight = s.share / s.sd**2 / (1 + (error / (2 * s.sd)) ** 2)
@@ -179,16 +244,21 @@ def _tried(s: _Stances, prior: _Prior, height: float, precision: NDArray, straye
         heard = weight * on_floor[s.owner]
         cross = s.summed(weight[:, None] * s.slope) * looks[:, None]
         eliminated = (cross * on_floor[:, None] / diagonal[:, None]).T
-        H = (s.slope.T * heard) @ s.slope + precision - eliminated @ cross
-        step = np.linalg.solve(H, -s.slope.T @ (heard * error) - precision @ (tilt + strayed) - eliminated @ right)
+        H = (s.slope.T * heard) @ s.slope + precision
+        step = np.linalg.solve(
+            H - eliminated @ cross, -s.slope.T @ (heard * error) - precision @ (tilt + strayed) - eliminated @ right
+        )
         tilt = tilt + step
         log_size = log_size + ((right - cross @ step) / diagonal).clip(-0.2, 0.2)
         here, elsewhere = _likely(s, prior, height, log_size, tilt, diagonal)
         on_floor = here / (here + elsewhere)
-    off = tilt + strayed
-    worth = float(np.log(here + elsewhere).sum()) - 0.5 * float(off @ precision @ off)
+    off, information = tilt + strayed, H - eliminated @ cross
+    parts = prior.parts(log_size)
+    mean, sd = ((parts * of).sum(0) / np.maximum(parts.sum(0), 1e-300) for of in (prior.mean, prior.sd))
+    log_size = mean + (log_size - mean) / (1 + (_OFFSET_M / np.maximum(looks * sd, 1e-9)) ** 2)
+    worth += float(np.log(here + elsewhere).sum()) - 0.5 * float(off @ precision @ off)
     worth -= 0.5 * (math.log(height / _CAMERA_M) / _CAMERA_SD) ** 2
-    return _TriedHeight(worth, log_size, (s.summed(s.share) > 0) & (on_floor > 0.5), tilt)
+    return _TriedHeight(height, worth, log_size, (s.summed(s.share) > 0) & (on_floor > 0.5), tilt, information)
 
 
 def _likely(

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.centre_of_mass import centre_of_mass
+from sasmamba.app.motion.foot_passing import facing
 from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.measure import WIDE, Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
-from sasmamba.app.motion.steps import facing
 from sasmamba.common.runs import runs
 
 #: The pelvis above the ankles as a share of the leg's length: less than the first is low, more than the second upright,

@@ -9,20 +9,15 @@ feet stand, where the path is known.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.foot_passing import FootAdvance, Passing, passing
 from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.performance import Performance
-from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.runs import runs
-from sasmamba.models.geometry import unit
-from sasmamba.models.skeletons import H36M
 
-#: Ankles are smoothed by so much before events are looked for, and the way the body faces by so much, since hips swing.
-_CALM_S, _FACING_S = 0.04, 0.35
 #: A step takes so long. Ankles come so far apart in one, as a share of the leg's length; in one of a turn a little.
 _STEP_S, _LONG, _SHORT = (0.15, 1.6), 0.25, 0.1
 #: So many long steps without a pause are walking: fewer are somebody who shifts their feet.
@@ -87,53 +82,39 @@ def steps_of(who: Performance) -> list[Step]:
     return out
 
 
-def facing(joints: NDArray, time: NDArray) -> NDArray:
-    """(F, 3) unit vectors over the floor that say where bodies (F, 17, 3) face, across hips and shoulders."""
-    across = joints[:, H36M.LEFT_HIP] - joints[:, H36M.RIGHT_HIP]
-    shoulders = joints[:, H36M.LEFT_SHOULDER] - joints[:, H36M.RIGHT_SHOULDER]
-    across = across + np.where(np.isfinite(shoulders), shoulders, 0)
-    ahead = np.cross(across, [0.0, 0.0, 1.0])
-    return unit(zero_phase(time, ahead, _FACING_S, degree=1))
-
-
 def _steps_in(walker: _Walker, part: slice, number: int) -> list[Step]:
     """Steps in a stretch in which legs are known; walks are counted from a number on."""
-    time, joints = walker.who.time[part], walker.who.joints[part]
-    ahead = facing(joints, time)
-    place = zero_phase(time, ((joints[:, ANKLES] - joints[:, :1]) * ahead[:, None]).sum(-1), _CALM_S)
-    apart = place[:, 0] - place[:, 1]
-    passing = np.flatnonzero(np.diff(np.sign(apart)) != 0)
-    walks: list[list[tuple[int, int]]] = [[]]
-    for a, b in pairwise((passing + 1).tolist()):
-        far = np.abs(apart[a:b]).max() > _SHORT * walker.leg_m
-        if far and _STEP_S[0] <= time[b] - time[a] <= _STEP_S[1]:
-            walks[-1].append((a, b))
+    time = walker.who.time[part]
+    feet = passing(time, walker.who.joints[part])
+    walks: list[list[FootAdvance]] = [[]]
+    for one in feet.advances:
+        far = one.apart_m > _SHORT * walker.leg_m
+        if far and _STEP_S[0] <= time[one.end] - time[one.begin] <= _STEP_S[1]:
+            walks[-1].append(one)
         else:
             walks.append([])
     out: list[Step] = []
-    long = _LONG * walker.leg_m
     for walk in walks:
-        if sum(np.abs(apart[a:b]).max() > long for a, b in walk) >= LEAST_STEPS:
-            out += [_step(walker, part, place, ahead, number, *ends) for ends in walk]
+        if sum(one.apart_m > _LONG * walker.leg_m for one in walk) >= LEAST_STEPS:
+            out += [_step(walker, part, feet, number, one) for one in walk]
             number += 1
     return out
 
 
-def _step(walker: _Walker, part: slice, place: NDArray, ahead: NDArray, number: int, a: int, b: int) -> Step:
-    """The step in which a foot is ahead in frames a to b (exclusive) of a stretch."""
-    who, time = walker.who, walker.who.time[part]
-    apart = place[a - 1 : b + 1, 0] - place[a - 1 : b + 1, 1]  # with a frame before and one after
-    foot = int(apart[1:-1].mean() < 0)
-    front, back = a + int(place[a:b, foot].argmax()), a + int(place[a:b, 1 - foot].argmin())
+def _step(walker: _Walker, part: slice, feet: Passing, number: int, one: FootAdvance) -> Step:
+    """The step in which a foot of a stretch is ahead."""
+    who, time, place = walker.who, walker.who.time[part], feet.place
+    a, b, foot, front, back = one.begin, one.end, one.foot, one.front, one.back
     contact = _turn(time, place[:, foot], front) if a < front < b - 1 else float("nan")
     off = _turn(time, place[:, 1 - foot], back) if a < back < b - 1 else float("nan")
-    here = ahead[front]
+    here = feet.ahead[front]
     there, before = _stands(walker, foot, time[front], 1), _stands(walker, 1 - foot, time[front], -1)
-    length, stood = float(np.abs(apart[1:-1]).max()) / _HEEL_RISEN, False
+    length, stood = one.apart_m / _HEEL_RISEN, False
     if who.view.path_known and there is not None and before is not None:
         length, stood = float((there - before) @ here), True
     along = abs(float(here @ walker.sight[part][front]))
-    begin, end = _crossing(time[a - 1 : a + 1], apart[:2]), _crossing(time[b - 1 : b + 1], apart[-2:])
+    apart = place[:, 0] - place[:, 1]
+    begin, end = (_crossing(time[at - 1 : at + 1], apart[at - 1 : at + 1]) for at in (a, b))
     return Step(foot, number, begin, end, contact, off, length / (1 - who.view.short * along**2), stood, along)
 
 

@@ -24,6 +24,9 @@ PALE, VIVID = 0.12, 0.4
 #: One person's, some seconds apart and turned, lie around 0.25; those of two in different clothes, 0.7.
 SAME, OTHER = 0.35, 0.65
 
+#: (GRID, GRID, 1) where the points lie, from the shoulders to the hips and from side to side.
+_ALONG, _SIDE = (at[..., None] for at in np.meshgrid(np.linspace(0.1, 0.9, GRID), np.linspace(-0.7, 0.7, GRID)))
+
 
 def torso_histogram(bgr: NDArray[np.uint8], person: Person2D) -> FloatArray | None:
     """(30,) the colours of a person's torso, summing to 1; None where the torso is not seen.
@@ -49,7 +52,7 @@ def torso_histogram(bgr: NDArray[np.uint8], person: Person2D) -> FloatArray | No
     vivid = np.bincount(_bins(hue, 180, HUES), colour >= VIVID, HUES)
     pale = np.bincount(_bins(hue, 180, HUES), (colour >= PALE) & (colour < VIVID), HUES)
     grey = np.bincount(_bins(value, 256, GREYS), colour < PALE, GREYS)
-    counts = np.concatenate([_shared(vivid, "wrap"), _shared(pale, "wrap"), _shared(grey, "edge")])
+    counts = np.concatenate([_shared(vivid, around=True), _shared(pale, around=True), _shared(grey, around=False)])
     return (counts / counts.sum()).astype(np.float32)
 
 
@@ -83,8 +86,7 @@ def _torso_points(shoulders: FloatArray, hips: FloatArray) -> FloatArray:
         abs(float((hips[0] - hips[1]) @ across)),
         LEAST_WIDTH * length,
     )
-    along, side = np.meshgrid(np.linspace(0.1, 0.9, GRID), np.linspace(-0.7, 0.7, GRID))
-    points = top + along[..., None] * down + side[..., None] * half * across
+    points = top + _ALONG * down + _SIDE * half * across
     return points.reshape(-1, 2).astype(np.float32)
 
 
@@ -92,6 +94,8 @@ def _bins(values: FloatArray, span: int, count: int) -> NDArray[np.intp]:
     return np.minimum((values * count / span).astype(np.intp), count - 1)
 
 
-def _shared(counts: NDArray, ends: str) -> NDArray:
-    padded = np.pad(counts, 1, mode=ends)  # type: ignore[call-overload]
+def _shared(counts: NDArray, *, around: bool) -> NDArray:
+    """Every bin with a quarter of each neighbour; around: the first and the last are neighbours."""
+    ends = (-1, 0) if around else (0, -1)
+    padded = np.concatenate([counts[ends[0], None], counts, counts[ends[1], None]])
     return 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +14,7 @@ from sasmamba.app.pose2d.squares import Square, unmirrored
 from sasmamba.common.arrays import FloatArray
 
 #: `map`, or the same on several threads.
-Map = Callable[[Callable[[NDArray[np.uint8]], FloatArray], Iterable[NDArray[np.uint8]]], Iterable[Any]]
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 class Network(Protocol):
@@ -37,13 +38,14 @@ def estimate(network: Network, bgr: NDArray[np.uint8], square: Square, *, mirror
 def estimates(
     each: Map, network: Network, bgr: NDArray[np.uint8], squares: list[Square], *, mirror: bool
 ) -> list[FloatArray]:
-    """`estimate` of several squares; `each` applies the network to the crops, in order, on as many threads as it likes.
+    """`estimate` of several squares; `each` cuts them and applies the network to the crops, in order, on any number of
+    threads.
 
     Every crop is a call of its own, so that the answers do not depend on how many there are.
     """
-    crops = [square.cut(bgr, network.side) for square in squares]
+    crops: list[NDArray[np.uint8]] = list(each(lambda square: square.cut(bgr, network.side), squares))
     if mirror:
-        crops += [crop[:, ::-1] for crop in crops]
+        crops += [np.asarray(cv2.flip(crop, 1), np.uint8) for crop in crops]
     answers = list(each(lambda crop: network(crop[None])[0], crops))
     if mirror:
         straight, mirrored = answers[: len(squares)], answers[len(squares) :]

@@ -12,22 +12,26 @@ import math
 import platform
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app import weights
+from sasmamba.app.io.resizing import averaged
 from sasmamba.app.pose2d.detectors import load_onnxruntime, session_options
 from sasmamba.app.pose2d.multipose import MULTIPOSE_PIXELS
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import atomic_path
 from sasmamba.common.shipped_weights import shipped_folder
-from sasmamba.models.movenet_decode import decode_people, decode_person
-from sasmamba.models.movenet_int8 import quantised, read_ranges
+from sasmamba.models.movenet_decode import Reader, decode_people, decode_person
+from sasmamba.models.movenet_int8 import four_channelled, quantised, read_ranges
 from sasmamba.models.movenet_onnx import CONVERSION, STRIDE, GraphError, to_onnx
+from sasmamba.models.movenet_split import PARTS, padded, reader, split
 
 Precision = Literal["auto", "float", "int8"]
 
@@ -47,16 +51,32 @@ _WORTH_IT = 0.8
 _log = logging.getLogger(__name__)
 
 
+class _Sessions:
+    """One network: a session of each part of its graph, see `models.movenet_split`."""
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self._maps, self._centres, self._joints = (parts[part] for part in PARTS)
+        self._channels = self._maps.get_inputs()[0].shape[-1]
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> Iterator[tuple[FloatArray, FloatArray, Reader, Reader]]:
+        """What of each of the pictures (N, H, W, 3) the functions of `models.movenet_decode` take."""
+        for picture in rgb:
+            image = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if self._channels > 3 else np.ascontiguousarray(picture)
+            center, heatmap, features = self._maps.run(None, {"image": image[None]})
+            around = padded(features[0])
+            yield center[0], heatmap[0], reader(self._centres, around), reader(self._joints, around)
+
+
 class PoseNetwork:
     """Thunder or Lightning.
 
     Args:
-        session: of `models.movenet_onnx`'s graph.
+        network: its sessions.
         side: of a crop, pixels.
     """
 
-    def __init__(self, session: Any, side: int) -> None:
-        self._session, self.side = session, side
+    def __init__(self, network: _Sessions, side: int) -> None:
+        self._network, self.side = network, side
 
     def __call__(self, crops: NDArray[np.uint8], /) -> FloatArray:
         """Crops (N, side, side, 3) RGB to (N, 17, 3) x and y in fractions of the crop and score 0..1, COCO-17.
@@ -67,10 +87,8 @@ class PoseNetwork:
         if crops.ndim != 4 or crops.shape[1:] != (self.side, self.side, 3):
             raise ValueError(f"crops: want (N, {self.side}, {self.side}, 3), got {crops.shape}")
         out = np.zeros((len(crops), 17, 3), np.float32)
-        if len(crops):
-            maps = self._session.run(None, {"image": np.ascontiguousarray(crops)})
-            for row, answer in zip(out, zip(*maps, strict=True), strict=True):
-                row[:] = decode_person(*answer)
+        for row, answer in zip(out, self._network(crops), strict=True):
+            row[:] = decode_person(*answer)
         return out
 
 
@@ -78,11 +96,11 @@ class MultiPoseNetwork:
     """MultiPose.
 
     Args:
-        session: of `models.movenet_onnx`'s graph.
+        network: its sessions.
     """
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
+    def __init__(self, network: _Sessions) -> None:
+        self._network = network
 
     def __call__(self, bgr: NDArray[np.uint8], /) -> list[tuple[FloatArray, FloatArray, float]]:
         """A picture (H, W, 3) BGR to its people, the surest first; an empty one has none.
@@ -94,12 +112,12 @@ class MultiPoseNetwork:
             return []
         image, scale = fitted(bgr)
         # colours change places in the small picture, which is much less to do than in the large one
-        maps = [m[0] for m in self._session.run(None, {"image": np.ascontiguousarray(image[None, ..., ::-1])})]
+        (answer,) = self._network(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)[None])
         size = np.array([image.shape[1], image.shape[0]], np.float32) / scale
         edge = np.array([bgr.shape[1], bgr.shape[0]] * 2, np.float32)
         return [
             (joints * np.append(size, 1).astype(np.float32), np.clip(box * np.tile(size, 2), 0, edge), score)
-            for joints, box, score in decode_people(*maps, most=MOST_PEOPLE, threshold=PERSON_SCORE)
+            for joints, box, score in decode_people(*answer, most=MOST_PEOPLE, threshold=PERSON_SCORE)
         ]
 
 
@@ -109,14 +127,12 @@ def fitted(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     Returns:
         The picture, and how many of its pixels one of the given picture's is long.
     """
-    import cv2
-
     height, width = picture.shape[:2]
     scale = math.sqrt(MULTIPOSE_PIXELS / (height * width))
     # a picture that is a thin strip must not become a stripe of no height
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR  # the former makes blocks of a small picture's pixels
-    small = cv2.resize(picture, (wide, high), interpolation=how)
+    # averaging would make blocks of a small picture's pixels
+    small = averaged(picture, (wide, high)) if scale < 1 else cv2.resize(picture, (wide, high))
     out = np.zeros((-(-high // STRIDE) * STRIDE, -(-wide // STRIDE) * STRIDE, 3), np.uint8)
     out[:high, :wide] = small
     return out, scale
@@ -132,7 +148,7 @@ def open_thunder(threads: int = 1, precision: Precision = "auto") -> PoseNetwork
     Raises:
         UserError: the weights are not here and cannot be had, or cannot be used.
     """
-    return PoseNetwork(_session("thunder", threads, precision), SIDES["thunder"])
+    return PoseNetwork(_sessions("thunder", threads, precision), SIDES["thunder"])
 
 
 def open_lightning(threads: int = 1) -> PoseNetwork:
@@ -144,7 +160,7 @@ def open_lightning(threads: int = 1) -> PoseNetwork:
     Raises:
         UserError: as `open_thunder`.
     """
-    return PoseNetwork(_session("lightning", threads, "float"), SIDES["lightning"])
+    return PoseNetwork(_sessions("lightning", threads, "float"), SIDES["lightning"])
 
 
 def open_multipose(threads: int = 1, precision: Precision = "auto") -> MultiPoseNetwork:
@@ -157,7 +173,7 @@ def open_multipose(threads: int = 1, precision: Precision = "auto") -> MultiPose
     Raises:
         UserError: as `open_thunder`.
     """
-    return MultiPoseNetwork(_session("multipose", threads, precision))
+    return MultiPoseNetwork(_sessions("multipose", threads, precision))
 
 
 def graph_files(bundle: Path, name: str) -> tuple[bytes, bytes]:
@@ -166,37 +182,42 @@ def graph_files(bundle: Path, name: str) -> tuple[bytes, bytes]:
         return archive.read(f"movenet-{name}.json"), archive.read(f"movenet-{name}.bin")
 
 
-def _session(name: str, threads: int, precision: Precision) -> Any:
+def _sessions(name: str, threads: int, precision: Precision) -> _Sessions:
     if precision == "auto":
         precision = _faster(name)
     if precision not in {"float", "int8"}:
         raise ValueError(f"precision: want auto, float or int8, got {precision!r}")
-    path = _converted(name, precision)
-    try:
-        return load_onnxruntime().InferenceSession(
-            str(path), session_options(threads), providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # its exceptions have no class of their own in common
-        path.unlink(missing_ok=True)  # the next run converts anew
-        raise UserError(f"{path} could not be opened by ONNX Runtime ({error}); it was removed. Try again.") from error
+    onnxruntime, options, sessions = load_onnxruntime(), session_options(threads), {}
+    for part, path in _converted(name, precision).items():
+        try:
+            sessions[part] = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions have no class of their own in common
+            path.unlink(missing_ok=True)  # the next run converts anew
+            raise UserError(
+                f"{path} could not be opened by ONNX Runtime ({error}); it was removed. Try again."
+            ) from error
+    return _Sessions(sessions)
 
 
-def _converted(name: str, precision: Precision) -> Path:
-    """The ONNX file of a network, made from the published one where it is not kept yet."""
+def _converted(name: str, precision: Precision) -> dict[str, Path]:
+    """The ONNX files of a network's parts, made from the published one where they are not all kept yet."""
     bundle = weights.ensure("movenet", instead="--pose2d mediapipe")
-    path = bundle.with_name(f"movenet-{name}-{precision}-{CONVERSION}.onnx")
-    if path.is_file() and path.stat().st_mtime >= bundle.stat().st_mtime:
-        return path
+    paths = {part: bundle.with_name(f"movenet-{name}-{precision}-{part}-{CONVERSION}.onnx") for part in PARTS}
+    made_s = bundle.stat().st_mtime
+    if all(path.is_file() and path.stat().st_mtime >= made_s for path in paths.values()):
+        return paths
     try:
         model = to_onnx(*graph_files(bundle, name))
+        if precision == "int8":
+            ranges = read_ranges(shipped_folder() / "movenet_ranges.json")
+            model = quantised(four_channelled(model), ranges[name], heads=QUANTISED[name])
+        parts = split(model)
     except (GraphError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{bundle} holds no MoveNet that can be used ({error}). Delete it and try again.") from error
-    if precision == "int8":
-        ranges = read_ranges(shipped_folder() / "movenet_ranges.json")
-        model = quantised(model, ranges[name], heads=QUANTISED[name])
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    return path
+    for part, path in paths.items():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(parts[part].SerializeToString())
+    return paths
 
 
 def _faster(name: str) -> Precision:
@@ -226,12 +247,12 @@ def _remembered(note: Path) -> dict[str, dict[str, Any]]:
 
 def _seconds(name: str, precision: Precision) -> float:
     """The fastest of a few calls on one thread, so that whatever else runs disturbs little."""
-    session = _session(name, 1, precision)
+    network = _sessions(name, 1, precision)
     image = np.random.default_rng(0).integers(0, 256, (1, *_SIZES[name], 3), np.uint8)
     best = math.inf
     for _ in range(6):
         begin = time.perf_counter()
-        session.run(None, {"image": image})
+        next(network(image))
         best = min(best, time.perf_counter() - begin)
     return best
 

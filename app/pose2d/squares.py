@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.io.resizing import halved
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO, COCO_MIRROR
 
@@ -76,20 +77,16 @@ class Square:
         left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
         if right <= left or bottom <= top:
             return out
-        part = bgr[top:bottom, left:right]
-        if scale < 0.5:  # the bilinear warp below would skip pixels
-            shrink = min(1.0, 2 * scale)
-            size = max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink))
-            across, down = size[0] / part.shape[1], size[1] / part.shape[0]
-            part = cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        else:
-            across = down = 1.0
+        part, shrink = bgr[top:bottom, left:right], 1
+        while scale * shrink < 0.5:  # the bilinear warp below would skip pixels
+            part, shrink = halved(part), 2 * shrink
         # Pixel centres lie half a pixel in, on both sides of the warp.
-        fx, fy = scale / across, scale / down
-        dx, dy = (left - self.x0) * scale + fx / 2 - 0.5, (top - self.y0) * scale + fy / 2 - 0.5
-        move = np.array([[fx, 0, dx], [0, fy, dy]])
+        f = scale * shrink
+        dx, dy = (left - self.x0) * scale + f / 2 - 0.5, (top - self.y0) * scale + f / 2 - 0.5
+        move = np.array([[f, 0, dx], [0, f, dy]])
         cv2.warpAffine(part, move, (out_px, out_px), dst=out, borderMode=cv2.BORDER_CONSTANT)
-        return np.ascontiguousarray(np.rot90(out, self.turns)[..., ::-1])
+        turned = np.ascontiguousarray(np.rot90(out, self.turns))
+        return np.asarray(cv2.cvtColor(turned, cv2.COLOR_BGR2RGB), np.uint8)
 
     def to_picture(self, points: FloatArray) -> FloatArray:
         """(..., 2) x, y in fractions of the crop to pixels of the picture."""

@@ -170,6 +170,8 @@ class TopDownPose2D(Closing):
         now_s = float(frame.time_s)
         seen = _people_in(estimator, frame, places)
         again = [self._otherwise(place, person, now_s) for place, person in zip(places, seen, strict=True)]
+        if any(other and not person for other, person in zip(again, seen, strict=True)):
+            self._asked_s = now_s
         others = iter(_people_in(estimator, frame, [place for place in again if place]) if any(again) else ())
         found = []
         for place, other, person in zip(places, again, seen, strict=True):
@@ -186,8 +188,6 @@ class TopDownPose2D(Closing):
         asked_s = self._asked_s if person is None else place.asked_s
         if self._never_turns or turns == place.turns or now_s - asked_s < TURN_AGAIN_S:
             return None
-        if person is None:
-            self._asked_s = now_s
         return replace(place, turns=turns)
 
     def _other_ways(self, now_s: float) -> Iterator[int]:

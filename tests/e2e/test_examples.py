@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +32,8 @@ if __name__ == "__main__":
 """
 
 
-def example(name: str, *arguments: object, folder: Path) -> str:
-    """What an example prints; it must end well."""
+def example_in_a_process(name: str, *arguments: object, folder: Path) -> str:
+    """What an example prints by itself; it must end well."""
     launcher = folder / "launch.py"
     launcher.write_text(IN_A_PROCESS)
     done = subprocess.run(
@@ -45,6 +48,21 @@ def example(name: str, *arguments: object, folder: Path) -> str:
     return done.stdout
 
 
+def example(name: str, *arguments: object, folder: Path) -> str:
+    """The same in this process, where what it imports has been imported already."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        patch.setattr(sys, "argv", [str(EXAMPLES / name), *map(str, arguments)])
+        patch.chdir(folder)
+        code = None
+        try:
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+    assert not code, code
+    return said.getvalue()
+
+
 @pytest.fixture(scope="module")
 def clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty frames of a woman walking."""
@@ -53,11 +71,12 @@ def clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_example_is_tried_here() -> None:
     tried = Path(__file__).read_text()
-    assert [path.name for path in EXAMPLES.glob("*.py") if f'example("{path.name}"' not in tried] == []
+    names = [path.name for path in EXAMPLES.glob("*.py")]
+    assert [name for name in names if not re.search(rf'example(_in_a_process)?\("{name}"', tried)] == []
 
 
 def test_video_to_csv(clip: Path, tmp_path: Path) -> None:
-    said = example("video_to_csv.py", clip, "out.csv", folder=tmp_path)
+    said = example_in_a_process("video_to_csv.py", clip, "out.csv", folder=tmp_path)
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert "person 1: " in said
@@ -95,11 +114,11 @@ def test_batch(clip: Path, tmp_path: Path) -> None:
     (videos / "deep").mkdir(parents=True)
     (videos / "deep/walk.mp4").write_bytes(clip.read_bytes())
     (videos / "broken.mp4").write_bytes(b"not a video")
-    said = example("batch.py", "videos", "renders", folder=tmp_path).splitlines()
+    said = example_in_a_process("batch.py", "videos", "renders", folder=tmp_path).splitlines()
     assert [line.partition(": ")[::2] for line in said][1] == ("deep/walk.mp4", "done")
     assert said[0].startswith("broken.mp4: failed ")
     assert {path.name for path in (tmp_path / "renders/deep").iterdir()} == {"walk_3d.mp4", "walk_3d.npz"}
-    assert "deep/walk.mp4: kept" in example("batch.py", "videos", "renders", folder=tmp_path)
+    assert "deep/walk.mp4: kept" in example_in_a_process("batch.py", "videos", "renders", folder=tmp_path)
 
 
 @pytest.fixture(scope="module")

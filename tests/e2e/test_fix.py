@@ -175,7 +175,7 @@ def test_ctrl_c_saves_and_the_next_time_goes_on(tmp_path: Path) -> None:
             assert len(read_fixes(tmp_path / "poses.fixes.json").corrections) == number  # before anybody saves
             assert not (tmp_path / "poses_fixed.npz").exists() or number > 1
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=240)
         finally:
             process.kill()
         assert process.returncode == 0, err

@@ -132,7 +132,7 @@ def test_ctrl_c_ends_the_recording_whole(long: Path, tmp_path: Path) -> None:
         assert said.startswith("Watch at http://127.0.0.1:")
         wait_for_pictures(said.split()[2], 12)  # some of them may be the same one again
         process.send_signal(signal.SIGINT)
-        printed, err = process.communicate(timeout=120)
+        printed, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 130, err

@@ -46,9 +46,15 @@ def cluster() -> Iterator[Any]:
         "health_check_failure_threshold": 2,
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for helpers_executor
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
-        cluster.add_node(num_cpus=2)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)  # for helpers_executor
+        for left in reversed(range(3)):  # Ray gives its own processes half a minute to begin, no more
+            try:
+                cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick})
+                cluster.add_node(num_cpus=2)
+                break
+            except Exception:
+                if not left:
+                    raise
         yield cluster
         cluster.shutdown()
 
@@ -146,16 +152,15 @@ def report_names(report: BatchReport) -> list[str]:
 def test_ctrl_c_ends_everybody_and_leaves_nothing_half_written(tmp_path: Path, cluster: Any) -> None:
     clips, out = clips_of(tmp_path, {f"{i}.mp4": "20" for i in range(4)}), tmp_path / "out"
 
-    pressed: list[bool] = []
+    pressed: list[float] = []
 
     def watch(*_: object) -> None:
         if len(noted(tmp_path, "begun")) == 2 and not pressed:  # a second Ctrl-C would not wait for anybody
-            pressed.append(True)
+            pressed.append(time.monotonic())
             signal.raise_signal(signal.SIGINT)
 
-    begin = time.monotonic()
     report = run_batch(clips, out, SETTINGS, cluster=cluster.address, watch=watch)
-    assert time.monotonic() - begin < 20  # all of them take forty seconds
+    assert time.monotonic() - pressed[0] < 25  # all of them take forty seconds
     assert report.interrupted
     assert (report.clips, report.untried) == ([], 4)
     workers = [Path(f"/proc/{line.split()[2]}") for line in (tmp_path / "log").read_text().splitlines()]

@@ -40,7 +40,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
     asked = threading.Thread(target=ask, daemon=True)
     asked.start()
-    asked.join(30)
+    asked.join(120)
     says = f"{tmp_path / 'pipe.mp4'} is a pipe or a device, and a video is read twice: save it to a file and pass that."
     assert told == [says], "it waits for somebody who writes"
 
@@ -111,3 +111,9 @@ def test_the_rate_in_every_export(tmp_path: Path, fps: Fraction | int, monkeypat
     assert c3d["parameters"]["POINT"]["RATE"]["value"][0] == pytest.approx(rate, rel=1e-6)
     assert c3d["data"]["points"].shape[2] == 20
     assert VideoFile(tmp_path / "r.mp4").meta.fps == fps
+
+
+def test_an_address_of_another_kind() -> None:
+    result = command("s3://bucket/clip.mp4")
+    assert one_sentence(result.err) == "s3:// is not read here: fetch clip.mp4 to a file and pass that."
+    assert result.code == 2

@@ -120,7 +120,7 @@ def test_signals_from_outside(
         assert time.monotonic() < deadline, "the render never began"
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == code, err
     assert "Traceback" not in err
     kinds = {".mp4": "a temporary file", ".lock": "a lock"}
@@ -184,7 +184,7 @@ def test_no_room_behind_standard_output(tmp_path: Path) -> None:
 def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     video = write_video(tmp_path / "ö🎥.mp4", 2)
     process = start(video, code=QUICK, PYTHONIOENCODING="ascii", PYTHONPATH=TESTS)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert "\\xf6\\U0001f3a5_3d.mp4" in out
 

@@ -48,7 +48,7 @@ def test_what_a_living_process_writes_stays(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "r.mp4") as mine:
         check_writable(tmp_path / "other.npz")
         assert left_in(tmp_path) == sorted([name, mine.name])
-    process.communicate("\n", timeout=30)
+    process.communicate("\n", timeout=120)
     assert process.returncode == 0
     assert left_in(tmp_path) == ["r.mp4"]
     assert (tmp_path / "r.mp4").read_text() == "whole"
@@ -63,7 +63,7 @@ def test_one_run_at_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
         def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
             begun.set()
-            assert go_on.wait(30)
+            assert go_on.wait(120)
             return super().__call__(frame)
 
     monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", lambda *a, **k: Waiting())
@@ -74,7 +74,7 @@ def test_one_run_at_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     first = threading.Thread(target=lambda: done.append(pipeline.run(Job(video, tmp_path / "r.mp4"), Settings())))
     first.start()
     try:
-        assert begun.wait(60)
+        assert begun.wait(120)
         monkeypatch.setattr("sasmamba.app.pipeline.open_pose2d", walker_2d)
         second = command(video, "--out", tmp_path / "r.mp4")
         other = command(video, "--out", tmp_path / "other.mp4", "--quiet")

@@ -23,7 +23,7 @@ def test_each_fault_ends_in_a_whole_file_or_none_and_a_sentence(tmp_path: Path) 
     if build_disk(tmp_path) is None:
         pytest.skip("needs Linux and a C compiler")
     told: list[str] = []
-    assert campaign(tmp_path, 40, told.append) == []
+    assert campaign(tmp_path, 80, told.append) == []
     assert [line.split(":")[0] for line in told] == ["without a fault", *KINDS]
     # the faults did take place: no kind ended well throughout
     assert all("in a sentence" in line for line in told[1:])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_benchmarks import benchmark
 
 pytest.importorskip("triton", reason="needs triton: pip install triton (Linux)")
 
@@ -30,9 +31,9 @@ def test_every_part_runs_and_agrees() -> None:
     assert "frames/s; ms per frame" in done.stdout
 
 
-def test_without_a_gpu_it_says_so() -> None:
-    code = "import torch; torch.cuda.is_available = lambda: False; import runpy, sys; sys.argv = ['gpu.py']\n"
-    code += f"sys.path.insert(0, {str(SCRIPT.parent)!r}); runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("There is no GPU that torch can use here; --rehearse")
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    script = benchmark("gpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    assert script.main() == 1
+    assert capsys.readouterr().err.startswith("There is no GPU that torch can use here; --rehearse")

@@ -75,7 +75,7 @@ def test_without_threads_the_caller_does_all_the_work() -> None:
         preexec_fn=large_stacks,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

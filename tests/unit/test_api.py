@@ -96,7 +96,7 @@ def test_the_version_is_one_number() -> None:
     ("keywords", "config", "elsewhere"),
     [
         (RenderSettings, Settings, set()),
-        (ModelSettings, LiveSettings, {*SCREENS, "lookahead", "start_s"}),
+        (ModelSettings, LiveSettings, {*SCREENS, "lookahead", "start_s", "cuts"}),  # a camera's frames have no cuts
     ],
 )
 def test_keywords_are_the_commands_settings(keywords: type, config: type, elsewhere: set[str]) -> None:

@@ -18,9 +18,10 @@ from sasmamba.app.motion.background_motion import BackgroundMotion
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import decide, in_words
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.camera_rest import RestingCamera
 from sasmamba.app.motion.camera_watch import CameraWatch
-from sasmamba.app.motion.turn_fit import Points, Readout, fit_turn, rotation
-from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.app.motion.turn_fit import Points, Readout, fit_turn, rotation, rotation_vector
+from sasmamba.app.types import Cut, Frame, VideoMeta
 from sasmamba.common.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +141,53 @@ def test_somebody_who_walks_past_does_not_turn_the_camera(masked: bool) -> None:
         boxes.append(np.array([10 * i, 30, 10 * i + 220, 360], np.float32))
     motion = watched(pictures, lambda i: [boxes[i]] if masked else [])
     assert motion.kind == "still"
+
+
+#: How far the picture has moved, pixels of a frame each, and at least so many frames of it need not be looked at.
+RESTS = {
+    "pans, then still to the end": (np.concatenate([np.linspace(0, 60, 20), np.full(50, 60.0)]), 10),
+    "still but for one push": (np.where(np.arange(70) >= 51, 12.0, 0.0), 10),
+    "still, then pans slowly": (np.maximum(0, np.arange(70) - 40.0), 4),
+    "shakes": (3 * np.sin(np.arange(50) / 2), 0),
+}
+
+
+@pytest.mark.parametrize("case", RESTS)
+def test_a_camera_at_rest_is_looked_at_now_and_then_and_no_move_is_missed(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved, fewer = RESTS[case]
+    picture = textured(8, (SIZE[0] + 80, SIZE[1]))
+    noise = [np.random.default_rng(i).integers(0, 6, (SIZE[1], SIZE[0], 3), np.uint8) for i in range(4)]
+    film = []
+    for i, px in enumerate(moved):
+        seen = cv2.warpAffine(picture, np.array([[1.0, 0, -10 - px], [0, 1.0, 0]]), SIZE)
+        film.append(Frame(i, Fraction(i, 30), np.asarray(cv2.add(seen, noise[i % 4]), np.uint8)))
+    always, resting = BackgroundMotion(META, CAMERA), RestingCamera(META, CAMERA)
+    for frame in film:
+        always.see(frame, [])
+    looks, see = list[int](), BackgroundMotion.see
+    monkeypatch.setattr(BackgroundMotion, "see", lambda self, f, boxes: (looks.append(f.index), see(self, f, boxes)))
+    for frame in film:
+        resting.see(frame, [])
+    found = resting.chained()
+    assert len(found) == len(moved)
+    assert len(set(looks)) <= len(moved) - fewer
+    pairs = list(zip(always.chained(), found, strict=True))
+    off = [np.linalg.norm(rotation_vector(a.R_start_cam.T @ b.R_start_cam)) for a, b in pairs]
+    assert np.degrees(max(off)) < 0.05
+    assert max(abs(a.zoom / b.zoom - 1) for a, b in pairs) < 0.003
+    assert max(a.confidence - b.confidence for a, b in pairs) < 0.15
+
+
+def test_frames_that_wait_are_looked_at_before_a_cut() -> None:
+    first, second = textured(3, SIZE), textured(9, SIZE)
+    resting, cut = RestingCamera(META, CAMERA), Cut(35, Fraction(35, 30))
+    for i in range(50):
+        resting.see(Frame(i, Fraction(i, 30), second if i >= 35 else first, cut if i == 35 else None), [])
+    found = resting.chained()
+    assert [i for i, s in enumerate(found) if s.confidence == 0] == [35]
+    assert decide(found, [range(35), range(35, 50)], META, CAMERA).kind == "still"
 
 
 def test_nothing_to_see_is_still_and_said_to_be_unsure() -> None:

@@ -15,7 +15,7 @@ from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import JOINTS, motions
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.export.rig_motion import held, shortest_turn
-from sasmamba.app.motion.angle_bands import angle_half_widths, angle_states
+from sasmamba.app.motion.angle_bands import WIDTHS, angle_bands, angle_half_widths, angle_states
 from sasmamba.app.motion.certainty import FAINT, NEAR_S, Certainty, faintness, joint_states
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.renderer import RenderConfig, Renderer
@@ -267,6 +267,25 @@ def test_angle_bands_are_those_of_many_draws() -> None:
                 assert np.isnan(told[name]).all()
             elif angle.name != "knee_flexion" or here[name] > 10:
                 assert told[name][0] == pytest.approx(seen[name].std(), rel=0.05), name
+
+
+def test_bands_are_made_of_joints_a_least_width_and_gravity() -> None:
+    joints = walking(40)[[7, 8]].astype(np.float64)
+    sight, known = np.tile([0.0, 1.0, 0.0], (2, 1)), np.full((2, 17, 2), 0.02)
+    own, up = angle_half_widths(joints, known, sight), np.array([0.0, 6.0])
+    told = angle_bands(joints, known, sight, up)
+    for angle in ANGLES:
+        width = WIDTHS[angle.name]
+        for name in angle.series:
+            made_of = own[name.replace("ankle_dorsiflexion", "shank_inclination")]
+            assert told[name] ** 2 == pytest.approx(
+                (width.joints * made_of) ** 2 + width.least_deg**2 + (width.up * up) ** 2
+            )
+    # whoever is not known to stand upright may lean; a knee does not ask which way is up
+    assert told["trunk_forward_lean"][1] > told["trunk_forward_lean"][0] + 3
+    assert WIDTHS["knee_flexion"].up == 0
+    nothing = angle_bands(joints, known * np.nan, sight, up)
+    assert all(np.isnan(values).all() for values in nothing.values())
 
 
 def test_plots_of_unseen_legs_are_blank_and_bands_are_there_only_where_the_lifter_tells() -> None:

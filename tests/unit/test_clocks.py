@@ -13,7 +13,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sasmamba.app.io.live_sources import _Grid, _Pace
+from sasmamba.app.io.live_sources import _Grid
+from sasmamba.app.io.pace import Pace
 from sasmamba.app.io.source_names import is_live, is_stream
 from sasmamba.app.io.video_file import VideoFile
 
@@ -45,7 +46,7 @@ def read(path: Path) -> tuple[list[Fraction], list[int], list[float]]:
     return times, [f.index for f in frames], [float(f.bgr.mean()) for f in frames]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4000), min_size=1, max_size=12))
 @example([0, 40, 20, 60])  # out of order
 @example([0, 40, 40, 40, 80])  # the same again
@@ -60,7 +61,7 @@ def test_time_goes_on_whatever_the_file_says(stamps: list[int]) -> None:
     assert all(b - a > 5 for a, b in itertools.pairwise(greys))  # in the order of the file, each once
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 5000), st.lists(st.integers(1, 500), max_size=11))
 def test_times_that_are_right_are_kept_exactly(first: int, gaps: list[int]) -> None:
     stamps = list(itertools.accumulate(gaps, initial=first))
@@ -102,7 +103,7 @@ def test_live_frames_count_the_periods_that_passed(fps: Fraction, periods: list[
 @example(Fraction(25), [(0.0, 0.0), (7200.0, 0.0), (7200.04, 0.0)])  # a hole of two hours
 def test_nobody_waits_for_long(fps: Fraction, pictures: list[tuple[float, float]]) -> None:
     """Each picture comes with its stamp and the seconds that its decoding took."""
-    pace, now = _Pace(fps), 100.0
+    pace, now = Pace(fps), 100.0
     for stamp, took in pictures:
         now += took
         due = pace(stamp, now)
@@ -113,7 +114,7 @@ def test_nobody_waits_for_long(fps: Fraction, pictures: list[tuple[float, float]
 @given(RATES, st.floats(0, 1e5), st.lists(st.floats(0.001, 9), max_size=30), st.data())
 def test_a_good_clock_is_kept_to(fps: Fraction, first: float, gaps: list[float], data: st.DataObject) -> None:
     """Late or not, each picture is due as long after the first as the file says."""
-    pace, now = _Pace(fps), 100.0
+    pace, now = Pace(fps), 100.0
     for stamp in itertools.accumulate(gaps, initial=first):
         due = pace(stamp, now)
         assert abs(due - 100 - (stamp - first)) < 1e-6

@@ -170,6 +170,17 @@ def test_every_self_check_with_its_threshold() -> None:
         assert rows[rule.kind].split()[0].rstrip("°") == f"{rule.threshold:g}", rule.kind
 
 
+def test_every_example_is_named_and_every_word_explained_once() -> None:
+    page = (DOCS / "python.md").read_text()
+    examples = [path.name for path in (ROOT / "examples").glob("*.py")]
+    assert len(examples) > 5
+    assert [name for name in examples if f"| `examples/{name}` |" not in page] == []
+    lines = (DOCS / "glossary.md").read_text().splitlines()[4:]
+    words = [word.strip() for line in lines for word in line.split("|")[1].split(",")]
+    assert len(words) > 50
+    assert sorted({word for word in words if words.count(word) > 1}) == []
+
+
 def test_every_page_is_reached() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
     pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]

@@ -124,6 +124,27 @@ def test_a_camera_on_its_side_is_believed_where_people_show_it() -> None:
     assert tilt_deg(placed.R_world_cam, R) < 6
 
 
+@pytest.mark.parametrize("pitch_deg", [50.0, 60.0, 65.0])
+def test_a_camera_that_looks_down_steeply(pitch_deg: float) -> None:
+    """People who stand point farther from the picture's up than most lie; it was taken for level."""
+    take, R = seen({1: np.tile([0.0, 5.0, 0.95], (60, 1))}, pitch_deg)
+    placed = place(take, FOV)
+    assert tilt_deg(placed.R_world_cam, R) < 5
+    assert placed.shots[0].pitch_deg == pytest.approx(pitch_deg, abs=5)
+
+
+def test_from_still_steeper_people_must_go_about() -> None:
+    to_and_fro = np.stack([1.2 * np.sin(np.arange(150) / 20), np.full(150, 5.0), np.full(150, 0.95)], 1)
+    take, R = seen({1: to_and_fro}, 74.0)
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
+
+
+@pytest.mark.parametrize("lean_deg", [72.0, 90.0], ids=["push-ups", "lies"])
+def test_who_lies_with_the_head_towards_the_camera_tilts_nothing(lean_deg: float) -> None:
+    take, R = seen({1: np.tile([0.0, 5.0, 0.35], (60, 1))}, 0.0, lean_deg=lean_deg)
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
+
+
 def panned(frames: int) -> tuple[np.ndarray, np.ndarray]:
     """A pan of 100° to the right with a shake, (F, 3, 3) to the first frame's axes, and a zoom to 1.4."""
     yaw = np.radians(np.linspace(0, 100, frames) + np.sin(np.arange(frames)))

@@ -111,7 +111,7 @@ def test_what_windows_count_adds_up(frames: int, window: int) -> None:
     assert len(count) == 1 or (count.max(1) > 0).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(lives(), st.integers(1, 40), st.integers(0, 12))
 def test_lifting_is_what_it_promises(people: dict[int, Life], window: int, max_gap: int) -> None:
     """One pose per frame of a stretch, blended as said; NaN where somebody was not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from fractions import Fraction
@@ -237,3 +238,12 @@ def test_a_stream_that_is_not_there(scheme: str) -> None:
     with pytest.raises(UserError, match=r"cannot be opened \(.*\): check the address") as told:
         open_live(f"{scheme}://me:secret@127.0.0.1:{free_port()}/live")
     assert "secret" not in str(told.value)
+
+
+def test_a_stream_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg calls it "Immediate exit requested"."""
+    monkeypatch.setattr(live_sources, "_OPEN_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(live_sources, "_READ_TIMEOUT_S", 0.5)
+    told = pytest.raises(UserError, match=r"cannot be opened \(nothing comes\): check the address")
+    with socket.create_server(("127.0.0.1", 0)) as silent, told:
+        open_live(f"http://127.0.0.1:{silent.getsockname()[1]}/live")

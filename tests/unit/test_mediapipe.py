@@ -277,7 +277,7 @@ HERE = (
 )
 def test_a_run_says_nothing(model: Path, code: str, said: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", HERE + code, str(model)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", HERE + code, str(model)], capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.stdout, done.stderr.splitlines()) == ("", said)
     assert done.returncode == (1 if "SystemExit" in code else 0)
@@ -288,7 +288,7 @@ def test_a_folder_in_two_processes_says_nothing(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         write_video(tmp_path / name, 4)
     running = start("run", tmp_path, "--pose2d", "mediapipe", "--jobs", 2, "-o", tmp_path / "out", "--quiet")
-    assert running.communicate(timeout=120) == ("", "")
+    assert running.communicate(timeout=240) == ("", "")
     assert running.returncode == 0
     assert {"a_3d.mp4", "b_3d.mp4"} <= set(left_in(tmp_path / "out"))
 
@@ -299,14 +299,14 @@ def test_never_closing_it_leaves_no_traceback(model: Path) -> None:
         [sys.executable, "-c", f"{HERE}b = use(opened())", str(model)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
 
 
-@pytest.mark.parametrize("fps", [15, 30, 60, 120, 240])
+@pytest.mark.parametrize("fps", [15, 30, 60, 240])
 def test_the_same_identities_at_any_frame_rate(backend: MediaPipePose2D, walker: np.ndarray, fps: int) -> None:
     """Somebody slides to the right for a second and is behind a board for 0.3 s of it."""
     small = cv2.resize(walker, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

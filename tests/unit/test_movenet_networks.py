@@ -6,6 +6,7 @@ import base64
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,9 +20,10 @@ from sasmamba.app.pose2d.multipose import find_people
 from sasmamba.app.pose2d.overlap import joint_similarity
 from sasmamba.common.errors import UserError
 from sasmamba.common.shipped_weights import shipped_folder
-from sasmamba.models.movenet_decode import decode_people, decode_person
-from sasmamba.models.movenet_int8 import activations, quantised, read_ranges, widened
-from sasmamba.models.movenet_onnx import GraphError, read_weights, to_onnx
+from sasmamba.models.movenet_decode import decode_people, decode_person, of_maps
+from sasmamba.models.movenet_int8 import activations, four_channelled, quantised, read_ranges, widened
+from sasmamba.models.movenet_onnx import HEADS, GraphError, read_weights, to_onnx
+from sasmamba.models.movenet_split import padded, reader, split
 
 EXPECTED = json.loads((Path(__file__).parents[1] / "data" / "movenet_tfjs.json").read_text(encoding="utf-8"))
 
@@ -34,10 +36,15 @@ def bundle() -> Path:
         pytest.skip(f"MoveNet cannot be had: {error}")
 
 
-def maps(bundle: Path, name: str, case: tuple) -> list[np.ndarray]:
-    model = to_onnx(*networks.graph_files(bundle, name))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return [m[0] for m in session.run(None, {"image": figures(*case)[None]})]
+def opened(model: Any) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def maps(bundle: Path, name: str, case: tuple) -> tuple[Any, ...]:
+    """What a whole graph answers, every map in all of its cells, as the decoder reads it."""
+    session = opened(to_onnx(*networks.graph_files(bundle, name)))
+    center, heat, regress, offset, *boxes = (m[0] for m in session.run(None, {"image": figures(*case)[None]}))
+    return center, heat, of_maps(regress, *boxes), of_maps(offset)
 
 
 @pytest.mark.parametrize("name", ["thunder", "lightning"])
@@ -165,7 +172,7 @@ def graph(op: str = "_FusedConv2D") -> tuple[dict, bytes]:
 def test_a_small_graph_is_computed_as_written() -> None:
     document, blob = graph()
     model = to_onnx(json.dumps(document).encode(), blob)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = opened(model)
     image = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), np.uint8)
     center, heat, _, _ = session.run(None, {"image": image})
     want = np.clip(0.5 * (image / 127.5 - 1).sum(-1) + 0.25, 0, 6)
@@ -197,14 +204,48 @@ def test_channels_of_zeros_change_no_answer(bundle: Path) -> None:
     ranges = read_ranges(shipped_folder() / "movenet_ranges.json")["thunder"]
     image = figures(*CASES["thunder"][0])[None]
     for narrow, wider in ((model, wide), (quantised(model, ranges, widen=False), quantised(model, ranges))):
-        answers = [
-            onnxruntime.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"]).run(
-                None, {"image": image}
-            )
-            for m in (narrow, wider)
-        ]
+        answers = [opened(m).run(None, {"image": image}) for m in (narrow, wider)]
         for a, b in zip(*answers, strict=True):
             np.testing.assert_allclose(a, b, atol=0 if narrow is not model else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "coded", "heads"),
+    [
+        ("thunder", False, True),
+        ("thunder", True, True),
+        ("lightning", False, True),
+        ("multipose", False, True),
+        ("multipose", True, False),
+    ],
+)
+def test_parts_say_in_every_cell_what_the_whole_graph_says(bundle: Path, name: str, coded: bool, heads: bool) -> None:
+    whole = given = to_onnx(*networks.graph_files(bundle, name))
+    image = figures(*CASES[name][0])
+    if coded:
+        ranges = read_ranges(shipped_folder() / "movenet_ranges.json")[name]
+        whole, given = (quantised(m, ranges, heads=heads) for m in (whole, four_channelled(whole)))
+    want = dict(zip([o.name for o in whole.graph.output], opened(whole).run(None, {"image": image[None]}), strict=True))
+    parts = {part: opened(model) for part, model in split(given).items()}
+    noise = np.random.default_rng(0).integers(0, 256, (*image.shape[:2], 1), np.uint8)
+    seen = np.dstack([image, noise]) if coded else image
+    center, heat, features = parts["maps"].run(None, {"image": seen[None]})
+    tolerance = 0 if coded and heads else 1e-4
+    np.testing.assert_allclose(center, want["center"], atol=tolerance)
+    np.testing.assert_allclose(heat, want["kpt_heatmap"], atol=tolerance)
+    rows, columns = (at.ravel() for at in np.indices(center.shape[-2:]))  # edges and corners among them
+    for part, names in (("centres", ("kpt_regress", "box_scale", "box_offset")), ("joints", ("kpt_offset",))):
+        got = reader(parts[part], padded(features[0]))(rows, columns)
+        maps_there = [
+            want[head][0].reshape(len(want[head][0]), -1).T for head in HEADS if head in names and head in want
+        ]
+        np.testing.assert_allclose(got, np.concatenate(maps_there, 1), atol=tolerance)
+
+
+def test_heads_of_another_shape_are_not_split() -> None:
+    document, blob = graph()
+    with pytest.raises(GraphError, match="3 convolutions"):
+        split(to_onnx(json.dumps(document).encode(), blob))
 
 
 def test_quantising_wants_a_range_for_every_tensor() -> None:

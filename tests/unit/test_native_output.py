@@ -143,7 +143,7 @@ LIVES = {
 @pytest.mark.parametrize(("code", "said"), LIVES.values(), ids=LIVES)
 def test_a_program(code: str, said: list[str]) -> None:
     command = [sys.executable, "-c", f"{SAY}silence()\n{code}", SAY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert "chatter" not in done.stderr
     assert all(word in done.stderr for word in said), done.stderr
     if "Traceback" not in done.stderr and "Fatal" not in done.stderr:
@@ -156,7 +156,7 @@ def test_a_terminal_is_still_a_terminal() -> None:
         f"{SAY}silence(); say(); print('py', file=sys.stderr)\n"
         "print(sys.stderr.isatty(), sys.__stderr__.isatty(), os.isatty(2))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, timeout=240, check=True)
     os.close(theirs)
     shown = b""
     while True:
@@ -184,7 +184,7 @@ def test_ctrl_c_does_not_reach_the_filter() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=30)[1] == b"E0000 news\n"
+    assert process.communicate(timeout=120)[1] == b"E0000 news\n"
 
 
 def test_nobody_reads_any_more() -> None:
@@ -198,7 +198,7 @@ def test_nobody_reads_any_more() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     os.close(reading)
-    assert process.communicate(b"", timeout=30)[0] == b"done\n"
+    assert process.communicate(b"", timeout=120)[0] == b"done\n"
     assert process.returncode == 0
 
 
@@ -227,13 +227,13 @@ def test_meanwhile_for_two_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     def second() -> None:
         with silenced():
             inside.set()
-            go.wait(30)
+            go.wait(120)
             os.write(2, CHATTER["absl"])
 
     thread = threading.Thread(target=second)
     with silenced():
         thread.start()
-        assert inside.wait(30)
+        assert inside.wait(120)
     go.set()
     thread.join()
     os.write(2, b"after\n")
@@ -249,7 +249,7 @@ def test_meanwhile_in_a_program() -> None:
         "    assert sys.stderr is mine is sys.__stderr__\n"
         "logging.getLogger().addHandler(handler); logging.warning('kept')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
     assert done.stderr == "E0000 news\n" * 3 + "kept\n"
 
 
@@ -272,4 +272,4 @@ def test_importing_replaces_nothing() -> None:
         "import sasmamba.app.cli.main, sasmamba.app.pose2d.mediapipe, sasmamba.common.native_output\n"
         "assert (os.fstat(2), sys.stderr) == before\n"
     )
-    subprocess.run([sys.executable, "-c", code], timeout=60, check=True, stderr=subprocess.PIPE)
+    subprocess.run([sys.executable, "-c", code], timeout=240, check=True, stderr=subprocess.PIPE)

@@ -234,7 +234,7 @@ def test_a_known_height_scales_bodies_and_places() -> None:
     assert told["1"]["given"] is False
     stature = told["1"]["height_m"]
     assert stature == pytest.approx(0.08 + 0.87 + 0.5 + math.hypot(0.2, 0.02), abs=0.02)
-    tall = place(take, FOV, height_m={1: 1.2 * stature})
+    tall = place(take, FOV, height_m={1: 1.2 * stature}, one_floor=False)
     assert tall.assumptions["people"]["1"] == {"height_m": pytest.approx(1.2 * stature, abs=1e-3), "given": True}
     assert np.linalg.norm(tall.poses[1][45].joints[H36M.HEAD_TOP]) == pytest.approx(0.7 * 1.2, abs=0.02)
     assert np.linalg.norm(tall.poses[2][45].joints[H36M.HEAD_TOP]) == pytest.approx(0.7, abs=0.02)

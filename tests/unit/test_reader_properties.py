@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers_posetrack import video
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sasmamba.app.weights import manifest
@@ -22,7 +22,6 @@ from sasmamba.training.read_bvh import read_bvh
 
 SHIPPED = Path(__file__).parents[2] / "weights/manifest.toml"
 
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 BVH = """HIERARCHY ROOT Hips { OFFSET 0 0 0 CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
 JOINT Spine { OFFSET 0 10 0 CHANNELS 3 Zrotation Xrotation Yrotation End Site { OFFSET 0 5 0 } } }
@@ -80,7 +79,6 @@ def words_of(text: str) -> st.SearchStrategy[str]:
     return st.lists(edit, max_size=4).map(edited)
 
 
-@quick
 @given(content=st.binary(max_size=300) | words_of(BVH).map(str.encode))
 @example(content=b"HIERARCHY OFFSET 1 2 3")
 @example(content=b"HIERARCHY }")
@@ -108,7 +106,6 @@ def test_the_bvh_that_is_edited_is_right(tmp_path: Path) -> None:
     assert read_bvh(tmp_path / "a.bvh").positions().shape == (2, 3, 3)
 
 
-@quick
 @given(content=st.binary(max_size=200) | (JSON | almost(video(1))).map(lambda v: json.dumps(v).encode()))
 @example(content=json.dumps(video(1)).replace("71", "1e999", 1).encode())
 @example(content=json.dumps(video(1) | {"images": [{"id": "²", "file_name": "a"}]}).encode())
@@ -126,7 +123,6 @@ def test_posetrack(tmp_path: Path, content: bytes) -> None:
         assert np.isfinite(clip.person.box_px).all()
 
 
-@quick
 @given(content=st.binary(max_size=200) | (JSON | almost(RIG)).map(lambda v: json.dumps(v).encode()))
 @example(content=json.dumps(RIG).replace("[1, 0, 0, 0]", '["x"]').encode())
 @example(content=json.dumps(RIG).replace("[1, 0, 0, 0]", "[0, 0, 0, 0]").encode())
@@ -176,7 +172,6 @@ MANIFEST = [
 ]
 
 
-@quick
 @given(
     content=st.binary(max_size=200)
     | words_of(SHIPPED.read_text(encoding="utf-8")[:3000]).map(str.encode)

@@ -162,9 +162,9 @@ def test_threads_work_beside_each_other(clip: Path, monkeypatch: pytest.MonkeyPa
     class Sink(Kept):
         def write(self, bgr: np.ndarray, time_s: Fraction) -> None:
             last = len(self.times) == FRAMES - 1
-            assert drawn.acquire(timeout=20)  # this one
+            assert drawn.acquire(timeout=120)  # this one
             if not last:
-                assert drawn.acquire(timeout=20), "no picture was drawn while this one was encoded"
+                assert drawn.acquire(timeout=120), "no picture was drawn while this one was encoded"
                 drawn.release()
             super().write(bgr, time_s)
 

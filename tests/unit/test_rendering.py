@@ -352,7 +352,7 @@ def _shown(draw: st.DrawFn) -> tuple[Frame, tuple[Person2D, ...], tuple[Pose3D, 
     return frame, people, poses, hud, roots
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(_shown(), min_size=2, max_size=5), st.integers(1, 3))
 def test_what_was_drawn_before_leaves_no_trace(shown: list, pages: int) -> None:
     """Only what was covered is laid anew; every picture is still what a new renderer draws, margins included."""

@@ -78,6 +78,12 @@ def test_what_is_warned_of(name: str) -> None:
     assert sentence in found
 
 
+def test_legs_that_were_left_out_do_not_sit() -> None:
+    take, placement, told = cases()["sitting"]
+    take.upper = frozenset({1})
+    assert not any(told in sentence for sentence in findings.warnings(take, placement, motions(take, placement)))
+
+
 def test_nothing_is_warned_of_without_cause(tmp_path: Path) -> None:
     take, placement = all_seen(walking(60))
     assert findings.warnings(take, placement, motions(take, placement)) == []

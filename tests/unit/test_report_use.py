@@ -100,7 +100,7 @@ def saved(window: Browser, folder: Path, kind: str) -> list[dict[str, str]]:
     """What a button saves: its rows."""
     window.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     window.run("document.querySelector(`[data-save=${arguments[0]}]`).click()", kind)
-    path, end = folder / f"clip_{kind}.csv", time.monotonic() + 8
+    path, end = folder / f"clip_{kind}.csv", time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < end, f"{path} was never saved"
         time.sleep(0.05)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from test_exports import scene, somersault, tumbling, walking, written_bvh
 
 from sasmamba.app.export.euler import ORDERS, best_order, euler, leaps, turns, unwrapped
@@ -68,7 +69,8 @@ def test_rigs_have_the_names_and_the_rest_pose(rig: str, tmp_path: Path) -> None
     name = {node.at: node.name for node in RIGS[rig] if node.share == 1}
     hand, ankle = offsets[name[H36M.LEFT_WRIST]], offsets[name[H36M.LEFT_ANKLE]]
     assert (hand[0] > 20, ankle[1] < -30) == (True, True)  # arms to the side, legs down
-    np.testing.assert_allclose([hand[1:], ankle[[0, 2]]], 0, atol=1e-6)
+    np.testing.assert_allclose([*hand[1:], ankle[0]], 0, atol=1e-6)
+    assert np.degrees(np.arctan2(ankle[2], -ankle[1])) == pytest.approx(-3.92 if rig == "mixamo" else 0, abs=1e-3)
     toes = next(node.name for node in RIGS[rig] if node.parent >= 0 and RIGS[rig][node.parent].turn == "foot")
     assert offsets[toes][2] > 10  # feet ahead
     assert offsets[toes][1] < 0
@@ -88,6 +90,47 @@ def test_a_rig_s_joints_are_where_the_take_s_are(rig: str, move) -> None:
     np.testing.assert_allclose(
         motion.local @ np.swapaxes(motion.local, -1, -2), np.broadcast_to(np.eye(3), motion.local.shape), atol=1e-9
     )
+
+
+#: By bone of a Mixamo character, the joints that it goes from and to.
+LIMB_ENDS = {
+    f"mixamorig:{word}{bone}": (H36M[f"{side}_{a}"], H36M[f"{side}_{b}"])
+    for side, word in (("LEFT", "Left"), ("RIGHT", "Right"))
+    for bone, a, b in (
+        ("UpLeg", "HIP", "KNEE"),
+        ("Leg", "KNEE", "ANKLE"),
+        ("Arm", "SHOULDER", "ELBOW"),
+        ("ForeArm", "ELBOW", "WRIST"),
+    )
+}
+
+
+def x_bot() -> dict[str, NDArray]:
+    """How the bones of Mixamo's X Bot, which faces +z, are turned in its bind pose, (3, 3) by name: columns are a
+    bone's own axes, y along it."""
+    told = json.loads((HERE / "data" / "mixamo_xbot.json").read_text())
+    return {name: np.reshape(entries, (3, 3)) for name, entries in told.items()}
+
+
+@pytest.mark.parametrize("move", [walking, tumbling])
+def test_mixamo_s_own_character_plays_it_by_the_names(move) -> None:
+    """Limbs of the X Bot point where the person's do, whether a program copies rotations by the names, as three.js
+    does, or turns bones away from their rest as far as ours are turned from theirs."""
+    bound, nodes = x_bot(), RIGS["mixamo"]
+    points = placed("mixamo", move)[2].points.astype(float) @ R_YUP_WORLD.T
+    motion = rig_motion(nodes, points)
+    assert {node.name for node in nodes} == set(bound)
+    copied, local = {}, motion.in_own_axes()[2]
+    for n, node in enumerate(nodes):
+        copied[node.name] = local[:, n] if node.parent < 0 else copied[nodes[node.parent].name] @ local[:, n]
+    turned = {node.name: motion.world()[0][:, n] @ bound[node.name] for n, node in enumerate(nodes)}
+    for name, (a, b) in LIMB_ENDS.items():
+        true = points[:, b] - points[:, a]
+        true /= np.linalg.norm(true, axis=-1, keepdims=True)
+        for played in (copied, turned):
+            off = np.degrees(np.arccos((played[name][..., 1] * true).sum(-1).clip(-1, 1)))
+            assert off.max() < 0.1, name
+    np.testing.assert_allclose(motion.axes(), [bound[node.name] for node in nodes], atol=1e-4)  # at rest it is bound
 
 
 def test_planted_feet_are_as_level_as_at_rest(tmp_path: Path) -> None:

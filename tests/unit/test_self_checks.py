@@ -18,6 +18,7 @@ from test_report import written
 
 from sasmamba.app.export.motion_table import Outcome
 from sasmamba.app.motion.axes import R_WORLD_CAM
+from sasmamba.app.motion.body_checks import CHECKS
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_watch import CameraWatch
 from sasmamba.app.motion.checks import CheckFinding, grouped, sentences
@@ -28,7 +29,7 @@ from sasmamba.app.motion.shot import ShotCamera
 from sasmamba.app.pose2d.sides import SideRepair
 from sasmamba.app.take import Take
 from sasmamba.app.types import Cut, Frame, Person2D, VideoMeta
-from sasmamba.models.skeletons import COCO, H36M
+from sasmamba.models.skeletons import COCO, COCO_MIRROR, H36M
 
 FPS, HEIGHT_M, FOCAL_PX = 30, 1.3, 600.0
 
@@ -159,6 +160,30 @@ def nothing(take: Take, placement: Placement) -> None:
     pass
 
 
+def both_arms_as_one(take: Take, placement: Placement) -> None:
+    """The 2D has put both arms on the left one, and neither points there."""
+    posed("ELBOW", turned)(take, placement)
+
+    def one_arm(f: int, person: Person2D) -> Person2D:
+        joints = person.joints_px.copy()
+        for joint in (COCO.RIGHT_SHOULDER, COCO.RIGHT_ELBOW, COCO.RIGHT_WRIST):
+            joints[joint] = joints[COCO_MIRROR[joint]] + np.float32([3, 0])
+        return replace(person, joints_px=joints)
+
+    seen(one_arm)(take, placement)
+
+
+def slip(take: Take, placement: Placement) -> None:
+    """For a third of a second one elbow is seen beside where it is."""
+
+    def slipped(f: int, person: Person2D) -> Person2D:
+        joints = person.joints_px.copy()
+        joints[COCO.LEFT_ELBOW] += np.float32([40, 0]) * (60 <= f < 70)
+        return replace(person, joints_px=joints)
+
+    seen(slipped)(take, placement)
+
+
 FAILURES: dict[str, tuple[Spoil, set[str], tuple[float, float]]] = {
     "nothing": (nothing, set(), (0, 0)),
     "runs": (moved(lambda p: ramp(p, 6, 1)), set(), (0, 0)),
@@ -172,6 +197,8 @@ FAILURES: dict[str, tuple[Spoil, set[str], tuple[float, float]]] = {
     "in the ground": (moved(lambda p: p - np.array([0, 0, 0.5])), {"sunk"}, (0, 6)),
     "hangs": (hanging, {"upside_down"}, (0, 6)),
     "arms elsewhere": (posed("ELBOW", turned), {"limb_direction"}, (2, 4)),
+    "arms elsewhere, seen from the side": (both_arms_as_one, {"limb_direction"}, (2, 4)),
+    "a detector's slip": (slip, set(), (0, 0)),
     "hands like shots": (
         posed("WRIST", lambda end, begin, t: end + np.array([0, 0, 0.9 * np.sin(50 * t)], np.float32)),
         {"limb_speed", "bones"},
@@ -218,6 +245,22 @@ def test_who_is_put_somewhere_by_a_guess_is_not_checked_for_where_they_are() -> 
     take, placement = well()
     FAILURES["in the ground"][0](take, placement)
     placement.assumptions["people"]["1"] = {"place": "guessed"}
+    assert not self_checks(take, placement)
+
+
+def test_what_lasts_for_all_of_a_short_clip_is_found_there() -> None:
+    time = np.arange(40) / 30
+    rule = next(check.rule for check in CHECKS if check.rule.kind == "upside_down")
+    assert rule.at_least_s > time[-1]
+    assert len(rule.findings(1, time, np.full(40, 70.0))) == 1
+    assert not rule.findings(1, time, np.where(time < 0.9, 70.0, 0.0))
+
+
+@pytest.mark.parametrize("failure", ["floats", "in the ground", "half shanks"])
+def test_nothing_is_found_of_legs_that_are_left_out(failure: str) -> None:
+    take, placement = well()
+    take.upper = frozenset({1})
+    FAILURES[failure][0](take, placement)
     assert not self_checks(take, placement)
 
 

@@ -13,7 +13,7 @@ from sasmamba.app.motion.bones import stature_of
 from sasmamba.app.motion.footing import Body, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import place
-from sasmamba.app.motion.sizes import sizes_on_one_floor
+from sasmamba.app.motion.sizes import OneFloor, find_one_floor
 from sasmamba.app.take import Take
 from sasmamba.training.cameras import camera_rotation
 from tests.unit.test_placing import FOV, STANDING, scene
@@ -31,12 +31,15 @@ def seen_as_adult(at: tuple[float, float], size: float, pitch_deg: float, top: f
     return Body(np.arange(60) / 30, joints @ R.T / size, (place - [0, 0, CAMERA_M]) @ R.T / size)
 
 
-def found(people: Mapping[int, tuple[float, float, float, float]], told: tuple[int, ...] = ()) -> np.ndarray:
-    """Sizes of people: (x, y, size, top) each."""
+def found(
+    people: Mapping[int, tuple[float, float, float, float]],
+    told: tuple[int, ...] = (),
+    known: KnownCamera | None = None,
+) -> OneFloor | None:
+    """The floor of people: (x, y, size, top) each."""
     bodies = [seen_as_adult((x, y), size, 12.0, top) for x, y, size, top in people.values()]
-    feet = [planted_feet(body) for body in bodies]
-    statures = [STATURE] * len(bodies)
-    return sizes_on_one_floor(bodies, feet, statures, [i in told for i in people])
+    feet, seen = [planted_feet(body) for body in bodies], [np.ones((60, 2), bool)] * len(bodies)
+    return find_one_floor(bodies, feet, seen, [STATURE] * len(bodies), [i in told for i in people], known)
 
 
 ADULTS = {1: (-2, 6, 1.0, 0), 2: (1, 9, 1.0, 0), 3: (3, 7, 1.0, 0)}
@@ -44,33 +47,45 @@ ADULTS = {1: (-2, 6, 1.0, 0), 2: (1, 9, 1.0, 0), 3: (3, 7, 1.0, 0)}
 
 @pytest.mark.parametrize("size", [0.62, 0.75, 0.9, 1.15], ids=["1.0 m", "1.3 m", "1.5 m", "1.9 m"])
 def test_who_is_smaller_or_taller_is_seen_to_be(size: float) -> None:
-    sizes = found(ADULTS | {4: (-1, 10, size, 0)})
-    np.testing.assert_allclose(sizes, [1, 1, 1, size], rtol=0.06)
+    floor = found(ADULTS | {4: (-1, 10, size, 0)})
+    assert floor is not None
+    np.testing.assert_allclose(floor.sizes, [1, 1, 1, size], rtol=0.08)
+    assert floor.height_m == pytest.approx(CAMERA_M, rel=0.08)
+    np.testing.assert_allclose(np.degrees(floor.angles), [12, 0], atol=2)
 
 
 @pytest.mark.parametrize("top", [0.8, 3.0], ids=["stage", "roof"])
 def test_who_stands_on_something_else_keeps_their_size(top: float) -> None:
-    sizes = found(ADULTS | {4: (-1, 10, 1.0, top)})
-    np.testing.assert_allclose(sizes[:3], 1, rtol=0.05)
-    assert sizes[3] == 1
+    floor = found(ADULTS | {4: (-1, 10, 1.0, top)})
+    assert floor is not None
+    np.testing.assert_allclose(floor.sizes[:3], 1, rtol=0.05)
+    assert floor.sizes[3] == 1
 
 
 def test_one_person_alone_says_nothing_of_their_size() -> None:
-    assert found({1: (0, 6, 0.7, 0)}).tolist() == [1]
+    assert found({1: (0, 6, 0.7, 0)}) is None
+    take, _ = scene({1: stops(0.0, 6.0)}, 8.0)
+    asked, left = place(take, FOV), place(take, FOV, one_floor=False)
+    assert asked.assumptions == left.assumptions
+    for f in range(90):
+        np.testing.assert_array_equal(asked.roots[1][f], left.roots[1][f])
+        np.testing.assert_array_equal(asked.poses[1][f].joints, left.poses[1][f].joints)
 
 
 def test_a_stature_that_was_told_is_an_anchor() -> None:
     """Two of whom one looks smaller: which of them is not as usual only who knows one of them can say."""
     pair = {1: (-1, 6, 1.0, 0), 2: (1, 6, 0.9, 0)}
-    np.testing.assert_allclose(found(pair, told=(1,)), [1, 0.9], rtol=0.04)
-    np.testing.assert_allclose(found(pair, told=(2,)), [1 / 0.9, 1], rtol=0.04)
+    for told, sizes in ((1, [1, 0.9]), (2, [1 / 0.9, 1])):
+        floor = found(pair, told=(told,))
+        assert floor is not None
+        np.testing.assert_allclose(floor.sizes, sizes, rtol=0.05)
 
 
 def test_a_known_camera_leaves_sizes_alone_to_explain_the_floor() -> None:
-    bodies = [seen_as_adult((x, y), size, 12.0) for x, y, size in ((-2, 6, 1.0), (2, 12, 0.85), (0, 9, 1.0))]
-    feet = [planted_feet(body) for body in bodies]
-    sizes = sizes_on_one_floor(bodies, feet, [STATURE] * 3, [False] * 3, KnownCamera(12, 0))
-    np.testing.assert_allclose(sizes / sizes[0], [1, 0.85, 1], rtol=0.02)
+    floor = found({1: (-2, 6, 1.0, 0), 2: (2, 12, 0.85, 0), 3: (0, 9, 1.0, 0)}, known=KnownCamera(12, 0))
+    assert floor is not None
+    np.testing.assert_allclose(floor.sizes / floor.sizes[0], [1, 0.85, 1], rtol=0.05)
+    np.testing.assert_allclose(np.degrees(floor.angles), [12, 0], atol=0.01)
 
 
 def stops(x: float, y: float, size: float = 1.0) -> np.ndarray:
@@ -104,6 +119,17 @@ def test_a_child_stands_on_the_floor_of_the_adults() -> None:
         assert np.median([asked.roots[i][f][2] for f in range(90)]) == pytest.approx(
             0.95 * (0.7 if i == 3 else 1), abs=0.06
         )
+
+
+def test_a_walker_whose_feet_never_seem_to_rest_is_heard_too() -> None:
+    """At ten frames a second nobody's foot rests for long; the lower one is on the floor all the same."""
+    adults = [seen_as_adult((x, y), 1.0, 12.0) for x, y in ((-2, 6), (1, 9))]
+    child = seen_as_adult((2, 8), 0.7, 12.0)
+    bodies, none = [*adults, child], np.zeros((60, 2), bool)
+    planted = [*map(planted_feet, adults), none]
+    floor = find_one_floor(bodies, planted, [~none] * 3, [STATURE] * 3, [False] * 3, KnownCamera(12, 0))
+    assert floor is not None
+    np.testing.assert_allclose(floor.sizes, [1, 1, 0.7], rtol=0.08)
 
 
 def test_feet_that_were_not_found_say_nothing() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sasmamba.app.io.mp4 import Mp4Sink
@@ -156,7 +156,6 @@ def test_stamps_that_are_not_right(stamps: list[int | None], heard: list[float])
     assert times_ms(stamps) == heard
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.integers(-(2**40), 2**40), max_size=60))
 @example([0, 0, 0, 0])
 def test_sound_goes_on_whatever_its_stamps_say(stamps: list[int | None]) -> None:
@@ -165,7 +164,6 @@ def test_sound_goes_on_whatever_its_stamps_say(stamps: list[int | None]) -> None
     assert len(times) <= len(stamps)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**7), st.lists(st.integers(-19, 19), min_size=1, max_size=80))
 @example(0, [8, 8, 8, 8, 0, 8, -13, -13, -13])
 def test_jitter_moves_nothing(first: int, jitter: list[int]) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_cli import walk_clip
 
-from sasmamba.app.cli.start_up import KINDS, start_up
+from sasmamba.app.cli.start_up import start_up
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.loading import lifter_beside
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
@@ -91,10 +90,7 @@ def test_torch_is_asked_for_a_gpu_only_where_one_may_be(
     assert device.resolve_device("cuda") == "cuda"
 
 
-def test_the_first_frame_of_each_kind_comes(demo_clip: Path, tmp_path: Path) -> None:
-    clip = walk_clip(demo_clip, tmp_path / "clip.mp4", frames=20)
-    times = start_up(clip, "mediapipe", tmp_path, rounds=1)
-    assert times.keys() == KINDS.keys()
-    assert all(0 < t["wall_s"] < 600 for t in times.values())
+def test_a_run_that_fails_is_not_timed(tmp_path: Path) -> None:
+    """That the first frame of each kind comes is seen in the tests of `bench`."""
     with pytest.raises(UserError, match="ended with exit code"):
         start_up(tmp_path / "none.mp4", "mediapipe", tmp_path, rounds=1)

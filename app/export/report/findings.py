@@ -190,8 +190,8 @@ def _of_person(take: Take, motion: PersonMotion) -> list[str]:
 
 
 def sitting(motion: PersonMotion) -> float:
-    """Share of the frames with a pose in which both knees and both hips are bent far."""
-    angles = joint_angles(motion.joints[motion.posed])
+    """Share of the frames with a pose in which both knees and both hips are known to be bent far."""
+    angles = joint_angles(motion.told()[motion.posed, :17])
     knees = np.minimum(angles["left_knee_flexion"], angles["right_knee_flexion"])
     hips = np.minimum(angles["left_hip_flexion"], angles["right_hip_flexion"])
     bent = (knees > SITTING_KNEE_DEG) & (hips > SITTING_HIP_DEG)
