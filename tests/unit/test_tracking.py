@@ -206,7 +206,7 @@ class TestGeneratedScenes:
         late = [one["stranger"] for one in ids[-20:] if "stranger" in one]
         assert not late or late[-1] not in ids[0].values()
 
-    @pytest.mark.parametrize("fps", [15, 24, 30, 60, 120, 240])
+    @pytest.mark.parametrize("fps", [15, 24, 30, 60, 240])
     def test_the_same_identities_at_any_frame_rate(self, fps: int) -> None:
         ids = identities(resampled_walk(fps))
         assert all(ids[0][n] == ids[-1][n] for n in ("first", "second", "third"))
