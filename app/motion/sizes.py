@@ -41,6 +41,9 @@ _MOST_STANCES = 12.0
 _ABOVE, _BELOW, _ELSEWHERE_M = 0.1, 0.01, 1.0
 #: Heights of cameras above the floor, before anything is seen: the median, and the logarithm's standard deviation.
 _CAMERA_M, _CAMERA_SD = 1.6, 1.0
+#: Errors of one person's feet go together: up is off by so many times what independent ones would make
+#: (benchmarks/one_floor.py, the scenes to tune on).
+_TOGETHER = 2.1
 #: Heights that are tried are so far apart, as a factor: at first, and then within so much of the best.
 _APART, _NEAR, _NEARER = 1.08, 1.12, 1.02
 
@@ -159,7 +162,7 @@ def find_one_floor(
     if best.on_floor.sum() < 2:
         return None
     sizes = np.where(best.on_floor, np.exp(best.log_size), 1)
-    return OneFloor(sizes, best.height, angles, np.linalg.inv(best.information))
+    return OneFloor(sizes, best.height, angles, _TOGETHER**2 * np.linalg.inv(best.information))
 
 
 def _prior(stature: NDArray, told: NDArray, children: float) -> _Prior:
