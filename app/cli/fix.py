@@ -38,7 +38,8 @@ def fix(
     console.show_messages(quiet or as_json)
 
     def served(url: str) -> None:
-        console.note(f"Corrections are made at {url}\nCtrl-C saves them and ends.")
+        console.note(f"Corrections are made at {url}")
+        console.note("Ctrl-C saves them and ends.")
         if browser:
             import webbrowser
 
