@@ -25,7 +25,15 @@ from sasmamba.app.pose2d.overlap import box_area
 from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.squares import Square
 from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
-from sasmamba.app.pose2d.turned import FIND_TURNED_S, TURN_AGAIN_S, find_turned, is_better, other_turns, upright_turns
+from sasmamba.app.pose2d.turned import (
+    TURN_AGAIN_S,
+    OtherWays,
+    find_turned,
+    is_better,
+    other_turns,
+    upright_turns,
+    usual_turns,
+)
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.closing import Closing
@@ -99,8 +107,8 @@ class MoveNetPose2D(Closing):
         """Forgets everybody: nothing before tells anything of what comes."""
         self._followers: list[CropFollower] = []
         self._searching: _Search | None = None
-        self._found_s = self._changed_s = self._turned_s = self._asked_s = -np.inf
-        self._ways, self._searched_turned = (2, 1, 3), False
+        self._found_s = self._changed_s = self._asked_s = -np.inf
+        self._ways, self._searched_turned = OtherWays(), False
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -206,26 +214,16 @@ class MoveNetPose2D(Closing):
 
     def _usual_turns(self) -> int:
         """How most of those who are followed are turned."""
-        turns = [f.turns for f in self._followers]
-        return max(range(4), key=turns.count)
+        return usual_turns([f.turns for f in self._followers])
 
     def _other_ways(self, now_s: float) -> Iterator[int]:
-        """By how many quarters the picture is to be turned and searched once more, for as long as nobody is followed:
-        all ways where a shot begins, then one a second; and there, too, as those stand who were found upright. Small
-        upright people are searched for before that."""
-        first, early = self._turned_s == -np.inf, now_s - self._turned_s < FIND_TURNED_S
+        """As `OtherWays`; and where a shot begins, too, as those stand who were found upright. Small upright people are
+        searched for before that."""
         if self._rotation.puts_off:
             return
-        if first and self._usual_turns():
+        if self._ways.first and self._usual_turns():
             yield self._usual_turns()
-        if self._followers or early:
-            self._turned_s = max(self._turned_s, now_s - FIND_TURNED_S)
-            return
-        self._turned_s = now_s
-        for _ in range(3 if first else 1):
-            self._ways = (*self._ways[1:], self._ways[0])
-            if not self._followers:
-                yield self._ways[-1]
+        yield from self._ways.due(now_s, lambda: bool(self._followers))
 
     def _turn(self, bgr: NDArray[np.uint8], squares: list[Square], now_s: float) -> None:
         """Who points another way than their crop, or is hardly seen in it, is looked at in one turned otherwise."""

@@ -8,7 +8,7 @@ optical flow). Whoever is not upright is shown to the estimator in a picture tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -21,13 +21,14 @@ from sasmamba.app.pose2d.foresight import Foresight
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
 from sasmamba.app.pose2d.protocol import begins_anew
 from sasmamba.app.pose2d.turned import (
-    FIND_TURNED_S,
     TURN_AGAIN_S,
+    OtherWays,
     estimate_turned,
     is_better,
     other_turns,
     turned_boxes,
     turned_frame,
+    usual_turns,
 )
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray, Picture
@@ -122,8 +123,8 @@ class TopDownPose2D(Closing):
         """Forgets everybody: nothing before tells anything of what comes."""
         self._followed: tuple[_Followed, ...] = ()
         self._detected_s, self._detected_turned = Fraction(0), 0
-        self._asked_s = self._turned_s = -np.inf
-        self._ways = (2, 1, 3)
+        self._asked_s = -np.inf
+        self._ways = OtherWays()
 
     def foresee(self, frame: Frame) -> None:
         """Tells of a frame that `__call__` may be asked about later; one that is not later begins a new video."""
@@ -146,11 +147,11 @@ class TopDownPose2D(Closing):
         if not places or frame.time_s - self._detected_s >= self._detect_every_s:
             self._detected_s = frame.time_s
             # where most are not upright, newcomers may be so, too, or not
-            self._detected_turned = 0 if self._detected_turned else _usual_turns(before)
+            self._detected_turned = 0 if self._detected_turned else usual_turns([f.turns for f in before])
             places = _renewed(places, _detected(detector, frame, self._detected_turned))
         # More than are wanted: some will turn out to be nobody, or the same person twice.
         self._followed = self._distinct(self._look(estimator, frame, places[: 2 * self._max_people]))
-        for turns in self._other_ways(float(frame.time_s)):
+        for turns in () if self._never_turns else self._ways.due(float(frame.time_s), lambda: bool(self._followed)):
             places = _detected(detector, frame, turns)[: 2 * self._max_people]
             found = zip(_people_in(estimator, frame, places), places, strict=True)
             self._followed = self._distinct(_Followed(p, place.turns) for p, place in found if p and _is_sure(p))
@@ -190,20 +191,6 @@ class TopDownPose2D(Closing):
             return None
         return replace(place, turns=turns)
 
-    def _other_ways(self, now_s: float) -> Iterator[int]:
-        """By how many quarters the picture is to be turned and searched once more, for as long as nobody is followed:
-        all ways where a shot begins, then one a second."""
-        first, early = self._turned_s == -np.inf, now_s - self._turned_s < FIND_TURNED_S
-        if self._followed:
-            self._turned_s = max(self._turned_s, now_s - FIND_TURNED_S)
-        if self._never_turns or self._followed or early:
-            return
-        self._turned_s = now_s
-        for _ in range(3 if first else 1):
-            self._ways = (*self._ways[1:], self._ways[0])
-            if not self._followed:
-                yield self._ways[-1]
-
     def _distinct(self, people: Iterable[_Followed]) -> tuple[_Followed, ...]:
         """Everybody once, as many as are wanted: of two alike poses the earlier stays."""
         kept: list[_Followed] = []
@@ -235,12 +222,6 @@ def _detected(detector: Detector, frame: Frame, turns: int) -> list[_Place]:
     found = found[person_crops.usable(found[:, :4], width, height) & (found[:, 4] >= BOX_SCORE)]
     boxes = found[np.argsort(-found[:, 4], kind="stable"), :4].astype(np.float32)
     return [_Place(box, turns) for box in (turned_boxes(boxes, shown, -turns) if turns else boxes)]
-
-
-def _usual_turns(followed: Sequence[_Followed]) -> int:
-    """How most of those who are followed are turned."""
-    turns = [f.turns for f in followed]
-    return max(range(4), key=turns.count)
 
 
 def _people_in(estimator: JointEstimator, frame: Frame, places: Sequence[_Place]) -> list[Person2D | None]:

@@ -8,6 +8,7 @@ to point another way gets a crop that is turned by quarters until their head is 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -121,6 +122,38 @@ def find_turned(network: Finder, bgr: NDArray[np.uint8], turns: int) -> list[tup
         joints = turned_back(person.joints_px / turned_size, turns) * size
         found.append((replace(person, box_px=box, joints_px=joints.astype(np.float32)), sure))
     return found
+
+
+class OtherWays:
+    """By how many quarters a picture is turned and searched once more, for as long as nobody is followed.
+
+    All ways where a shot begins, then one a second.
+    """
+
+    def __init__(self) -> None:
+        self._searched_s, self._ways = -np.inf, (2, 1, 3)
+
+    @property
+    def first(self) -> bool:
+        """Whether nobody was followed, and nothing searched, since the shot began."""
+        return self._searched_s == -np.inf
+
+    def due(self, now_s: float, followed: Callable[[], bool]) -> Iterator[int]:
+        """The turns that are due, in order; `followed` says whether anybody is by now."""
+        first, early = self.first, now_s - self._searched_s < FIND_TURNED_S
+        if followed() or early:
+            self._searched_s = max(self._searched_s, now_s - FIND_TURNED_S)
+            return
+        self._searched_s = now_s
+        for _ in range(3 if first else 1):
+            self._ways = (*self._ways[1:], self._ways[0])
+            if not followed():
+                yield self._ways[-1]
+
+
+def usual_turns(turns: Sequence[int]) -> int:
+    """How most of those are turned who are turned so; 0 of nobody."""
+    return max(range(4), key=turns.count)
 
 
 def downwards(person: Person2D) -> FloatArray | None:

@@ -10,9 +10,9 @@ from helpers_crossings import figure
 from helpers_world import HEIGHT, WIDTH, World
 
 from sasmamba.app.pose2d import movenet
-from sasmamba.app.pose2d.movenet import FIND_TURNED_S, MoveNetPose2D
+from sasmamba.app.pose2d.movenet import MoveNetPose2D
 from sasmamba.app.pose2d.squares import Square, turned_back
-from sasmamba.app.pose2d.turned import LEANS_DEG, POOR, find_turned, other_turns, upright_turns
+from sasmamba.app.pose2d.turned import FIND_TURNED_S, LEANS_DEG, POOR, find_turned, other_turns, upright_turns
 from sasmamba.app.types import Cut, Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
