@@ -63,14 +63,17 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
 
     kinds = [("min", "least"), ("max", "greatest"), ("range", "range"), ("mean", "mean")]
     velocity = ("peak_velocity", "greatest velocity")
-    if why := _why_not(who, angle, known):
+
+    def not_given(why: str) -> list[Measure]:
         return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
+
+    if why := _why_not(who, angle, known):
+        return not_given(why)
     calm = _calm(who.time, degrees)
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
     ends = _GOES_DEG.get(angle.name, (-np.inf, np.inf))
     if calm[low] < ends[0] or calm[high] > ends[1]:
-        why = f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does"
-        return [row(*k, None, None, "°", why) for k in kinds] + [row(*velocity, None, None, "°/s", why)]
+        return not_given(f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does")
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
     halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
