@@ -68,9 +68,9 @@ class View {
       for (let i = 0; i < person.seen.length; i += step) {
         const pose = person.at(person.first + i), j = pose && pose.joints;
         if (!j) continue;
-        points.push([j[0], j[1], 0]);
-        for (let k = 0; k < j.length; k += 9) points.push([j[k], j[k + 1], j[k + 2]]);
-        points.push([j[3 * this.head[1]], j[3 * this.head[1] + 1], j[3 * this.head[1] + 2] + .2]);
+        const own = [[j[0], j[1], 0], [j[3 * this.head[1]], j[3 * this.head[1] + 1], j[3 * this.head[1] + 2] + .2]];
+        for (let k = 0; k < j.length; k += 9) own.push([j[k], j[k + 1], j[k + 2]]);
+        points.push(...own.filter(point => point.every(Number.isFinite))); // of whom a part was never seen, the rest
       }
     }
     if (!points.length) {
