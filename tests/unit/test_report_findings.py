@@ -60,7 +60,7 @@ def cases() -> dict[str, tuple[Take, Placement, str]]:
     return {
         "low scores": (
             *all_seen(walking(60), person_2d(score=low)),
-            "2D joints are unsure, with a mean score below 0.5, in more than 20% of the frames: person 1 (100%).",
+            "2D joints are unsure (mean score below 0.5) in more than 20% of the frames: person 1 (100%).",
         ),
         "a lost joint": (
             *all_seen(walking(60), person_2d(score=wrist)),

@@ -157,7 +157,7 @@ def _of_person(take: Take, motion: PersonMotion) -> list[tuple[str, str]]:
         score = np.stack([p.score for p in people])[:, _BODY]
         low = float((score.mean(1) < LOW_SCORE).mean())
         if low > LOW_SHARE:
-            cause = f"2D joints are unsure, with a mean score below {LOW_SCORE:g}, in more than {LOW_SHARE:.0%} of the frames"
+            cause = f"2D joints are unsure (mean score below {LOW_SCORE:g}) in more than {LOW_SHARE:.0%} of the frames"
             out.append((cause, f"{low:.0%}"))
         lost = (score < MIN_SCORE).mean(0)
         joints = [joint.name.lower().replace("_", " ") for joint in _BODY]
@@ -170,7 +170,9 @@ def _of_person(take: Take, motion: PersonMotion) -> list[tuple[str, str]]:
             out.append((cause, ", ".join(named)))
         cut = float(_at_edge(take, track).mean())
         if cut > CROPPED_SHARE:
-            cause = f"Cut off by the picture's edge, with joints on it or beyond, in more than {CROPPED_SHARE:.0%} of the frames"
+            cause = (
+                f"Cut off by the picture's edge (joints on it or beyond) in more than {CROPPED_SHARE:.0%} of the frames"
+            )
             out.append((cause, f"{cut:.0%}"))
         if told.height_px < SMALL_PX:
             out.append((f"Less than {SMALL_PX} pixels high in the picture", f"{told.height_px:.0f} pixels"))
