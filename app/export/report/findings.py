@@ -170,7 +170,9 @@ def _of_person(take: Take, motion: PersonMotion) -> list[tuple[str, str]]:
             out.append((cause, ", ".join(named)))
         cut = float(_at_edge(take, track).mean())
         if cut > CROPPED_SHARE:
-            cause = f"Cut off by the picture's edge (joints on it, or beyond) in more than {CROPPED_SHARE:.0%} of the frames"
+            cause = (
+                f"Cut off by the picture's edge (joints on it or beyond) in more than {CROPPED_SHARE:.0%} of the frames"
+            )
             out.append((cause, f"{cut:.0%}"))
         if told.height_px < SMALL_PX:
             out.append((f"Less than {SMALL_PX} pixels high in the picture", f"{told.height_px:.0f} pixels"))
