@@ -12,7 +12,8 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.skeletons import H36M
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
@@ -39,7 +40,7 @@ def sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[
     rays, score = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17))
     for i, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
-            points, score[i] = coco17_to_h36m17(person.joints_px, person.score)
+            points, score[i] = seen_as_h36m(person.joints_px, person.score)
             rays[i] = camera.rays(points)
     return rays, score
 
