@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sasmamba.models.skeletons import COCO, coco17_to_h36m17
 
 _SIDES = tuple((COCO[f"{side}_HIP"], COCO[f"{side}_SHOULDER"]) for side in ("LEFT", "RIGHT"))
-#: Hips lie beside each other as shoulders do, nearer by this factor in the picture, and what such a guess is worth beside
-#: the joints it is made of. Of people of motion capture whose hip was hidden it is off by 3 % of their height at the
-#: median, and their pelvis by half of that.
+#: Hips lie beside each other as shoulders do, nearer by this factor in the picture, and such a guess is worth so much
+#: beside the joints it is made of. Of people of motion capture whose hip was hidden it is off by 3 % of their height at
+#: the median, and their pelvis by half of that.
 _NEARER, _WORTH = 0.85, 0.6
 
 
