@@ -1,10 +1,10 @@
 """How often the encoder comes to the same bytes on a busy machine: `python benchmarks/encoder_bytes.py --runs 100`.
 
 Thirty made pictures go through `Mp4Sink` again and again while other processes keep the cores busy. x264's code for
-AVX-512 hands a macroblock's worth on along its motion (its "mb-tree") eight macroblocks at a time and does not mask
-what lies beyond a row: after the last row it reads memory of other use, and what that is depends on the threads' pace. So
-pictures whose width in macroblocks is no multiple of eight now and then get another last macroblock, a few grey levels
-off. Without that code, or without the tree, or where rows are whole, all files are the same.
+AVX-512 hands what a macroblock is worth on along its motion ("mb-tree") eight macroblocks at a time, and does not mask
+what lies beyond a row: after the last row it reads memory of other use, and what that holds depends on the threads'
+pace. So pictures whose width in macroblocks is no multiple of eight now and then get another last macroblock, a few
+grey levels off. Without that code, or without the tree, or where rows are whole, all files are the same.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def checksum(drawn: list[NDArray[np.uint8]], path: Path) -> str:
 
 
 def _spin() -> None:
-    while True:
-        pass
+    asked = multiprocessing.parent_process()
+    while asked and asked.is_alive():
+        sum(range(10**6))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -153,13 +153,10 @@ def _remove_unless_locked(path: str, locked: Path) -> None:
     if fcntl is None:
         os.unlink(path)
         return
-    try:
-        file = open(locked, "rb")
-    except FileNotFoundError:  # who wrote it is gone
-        os.unlink(path)
-        return
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as held:
+        with suppress(FileNotFoundError):  # who wrote it is gone
+            file = held.enter_context(open(locked, "rb"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
 
 

@@ -36,10 +36,14 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path: Path) -> No
 
 def test_what_a_library_leaves_of_its_own_when_it_fails_is_removed(tmp_path: Path) -> None:
     (tmp_path / "r.usdc").write_text("of an earlier run")
-    with pytest.raises(UserError, match=r"r\.usdc could not be written: the disk is full"):
+
+    def write() -> None:
         with atomic_path(tmp_path / "r.usdc") as part:
             part.with_name(f"{part.name}.J5w8PD").write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"r\.usdc could not be written: the disk is full"):
+        write()
     assert left_in(tmp_path) == ["r.usdc"]
 
 
