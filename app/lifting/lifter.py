@@ -19,7 +19,7 @@ from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.fitted_body import FittedBody
 from sasmamba.models.fused import KeptFeatures
-from sasmamba.models.lift import lift
+from sasmamba.models.lift import Features, lift
 from sasmamba.models.normalise import mask_missing, normalise_window, upside_down
 from sasmamba.models.refining import fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
@@ -55,7 +55,7 @@ class Lifter:
     ) -> None:
         self.model, self.name, self.flip, self.refine, self.threads = model, name, flip, refine, threads
         self.device = next(model.parameters()).device
-        self._features = KeptFeatures.of(model) or model.features
+        self._features: Features = KeptFeatures.of(model) or model.features
 
     @classmethod
     def load(
