@@ -6,8 +6,8 @@ Every frame is lifted as live mode does it: a window that ends at the newest fra
 as it is known by then, the pose `lookahead` frames before it given out once, steadied by the one before. 2D is derived
 from COCO points with a detector's measured noise. "offline" is what the same frames get when the whole clip is known,
 not refined. Millimetres, and mm per frame and frame²; the cost is milliseconds of CPU time of one thread per person and
-frame, the least of many. Of a lifter that says how sure it is: the per cent of errors within its 68 % and 95 % intervals,
-across the line of sight and along it.
+frame, the least of many. Of a lifter that says how sure it is: the per cent of errors within its 68 % and 95 %
+intervals, across the line of sight and along it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BEFORE, AFTER = 243, 121
 def live(
     lifter: Lifter, xyc: np.ndarray, lookahead: int, window: int, measured: slice, fps: float, smooth: bool, fit: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(F, 17, 3) poses of the frames in `measured`, zero elsewhere, as live mode gives them out, and half-widths (F, 17, 2)."""
+    """Poses (F, 17, 3) of the frames in `measured` as live mode gives them out, and half-widths (F, 17, 2); else 0."""
     lifting = LiveLifting(lifter, lookahead=lookahead, window=window, fps=fps, smooth=smooth, fit=fit)
     out, widths = np.zeros((len(xyc), 17, 3), np.float32), np.zeros((len(xyc), 17, 2), np.float32)
     # of the windows before, some do, for the body, and the last, for the filter
@@ -65,6 +65,7 @@ def cost_ms(lifter: Lifter, xyc: np.ndarray, window: int, fit: bool) -> float:
             begin = time.thread_time()
             lifting.lift()
             times.append(time.thread_time() - begin)
+        lifting.poses(frame)
     return 1000 * min(times)
 
 

@@ -25,10 +25,13 @@ class Echo:
         self.windows: list[np.ndarray] = []
         self._error = error
 
-    def many(self, windows: Iterable[np.ndarray], threads: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def many(
+        self, windows: Iterable[np.ndarray], threads: int, newest: int | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         assert threads == 1
         for xyc in windows:
-            yield self._lift(xyc), np.full((len(xyc), 17, 2), len(self.windows), np.float32)
+            asked = slice(0 if newest is None else max(0, len(xyc) - newest), len(xyc))
+            yield self._lift(xyc)[asked], np.full((len(xyc), 17, 2), len(self.windows), np.float32)[asked]
 
     def body(self, windows: list[np.ndarray], lifted: list[np.ndarray]) -> FittedBody | None:
         return None
