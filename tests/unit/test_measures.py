@@ -128,6 +128,37 @@ def test_standing_up_from_a_chair(rises: int) -> None:
         assert one(who, "stand_up_cycle_time").value == pytest.approx(3.0, abs=0.03)
 
 
+LEGS = [H36M[f"{side}_{j}"] for side in ("LEFT", "RIGHT") for j in ("KNEE", "ANKLE")]
+
+
+@pytest.mark.parametrize(
+    ("from_s", "to_s", "given"),
+    [
+        pytest.param(0.0, 2.2, False, id="the whole rise"),
+        pytest.param(0.0, 0.4, True, id="while seated still"),
+        pytest.param(2.1, 2.9, True, id="while sitting down"),
+    ],
+)
+def test_how_often_somebody_stood_up_is_not_told_where_a_rise_may_hide(from_s: float, to_s: float, given: bool) -> None:
+    time, joints = sitter_of(1, cycle_s=3.0, rise_s=1.0)
+    joints = joints.copy()
+    joints[np.ix_((time >= from_s) & (time <= to_s), LEGS)] = np.nan
+    row = one(performance(time, joints), "times_stood_up")
+    assert (row.value is not None) == given
+    assert ("the legs were not seen from 0.0 to 2.2 s" in row.sentence) != given
+
+
+def test_who_stretches_after_standing_up_has_stood_up_before() -> None:
+    time, joints = sitter_of(1, cycle_s=6.0, rise_s=1.0)
+    (row,) = found(performance(time, joints), "rise_time")
+    late = joints.copy()
+    late[time > row.to_s + 1.5] += [0, 0, 0.04]
+    ankles = [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
+    late[:, ankles] = joints[:, ankles]
+    (stretched,) = found(performance(time, late), "rise_time")
+    assert stretched.value == pytest.approx(row.value, abs=0.05)
+
+
 def test_a_squat_is_no_standing_up_from_a_chair() -> None:
     assert one(performance(*sitter_of(4, chair=False)), "times_stood_up").value == 0
 
