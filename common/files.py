@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -39,8 +40,9 @@ _ADVICE = {
     errno.EMFILE: "too many files are open; allow more (ulimit -n 1024)",
     errno.ENFILE: "too many files are open; close some programs",
 }
-#: Names that `atomic_path` gives to files that are not finished, and `claimed` to its locks.
-_UNFINISHED = re.compile(r"\.[\w.-]{0,40}\.[0-9a-f]{8}\.part(\.\w+)?|\.[0-9a-f]{16}\.lock", re.ASCII)
+#: Names that `atomic_path` gives to files that are not finished, or a library, with one part more, to what it is to
+#: become such a file; and those that `claimed` gives to its locks.
+_UNFINISHED = re.compile(r"(\.[\w.-]{0,40}\.[0-9a-f]{8}\.part(?:\.\w+)?)(?:\.\w+)?|\.[0-9a-f]{16}\.lock", re.ASCII)
 
 
 @contextmanager
@@ -117,6 +119,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
                 yield temporary
                 if temporary.exists() and temporary.stat().st_size:
                     os.replace(temporary, path)
+            except BaseException:
+                for left in path.parent.glob(f"{glob.escape(temporary.name)}.*"):  # a library's own, on the way to it
+                    left.unlink(missing_ok=True)
+                raise
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -137,17 +143,20 @@ def _sweep(folder: Path) -> None:
     """Removes what processes that are gone left unfinished in a folder; what somebody is writing is locked."""
     with suppress(OSError):
         for entry in os.scandir(folder):
-            if _UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            named = _UNFINISHED.fullmatch(entry.name)
+            if named and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
-                    _remove_unless_locked(entry.path)
+                    _remove_unless_locked(entry.path, folder / (named[1] or entry.name))
 
 
-def _remove_unless_locked(path: str) -> None:
+def _remove_unless_locked(path: str, locked: Path) -> None:
     if fcntl is None:
         os.unlink(path)
         return
-    with open(path, "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as held:
+        with suppress(FileNotFoundError):  # who wrote it is gone
+            file = held.enter_context(open(locked, "rb"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)
 
 

@@ -69,7 +69,7 @@ class KeptFeatures:
 
     def __init__(self, model: Model) -> None:
         library = _library()
-        self._model, self._grid = model, _Grid.of(model, model.config.frames)
+        self._model, self._grid = model, _Lengthwise.of(model, model.config.frames)
         self._weights = [_weights(block) for block in model.blocks]  # the kernel reads some of them where they are
         kept = [
             library.sasmamba_block_keep(kernels.sizes(*_sizes(block)), kernels.pointers(tensors))
@@ -91,7 +91,7 @@ class KeptFeatures:
         first = 0 if newest is None else max(0, frames - newest)
         grid = self._grid  # another thread may put that of another length there
         if grid.frames != frames:
-            self._grid = grid = _Grid.of(self._model, frames)
+            self._grid = grid = _Lengthwise.of(self._model, frames)
         out = torch.empty_like(x)
         _library().sasmamba_blocks_forward(
             kernels.sizes(len(self._kept), batch, frames, joints, first),
@@ -106,7 +106,7 @@ class KeptFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class _Lengthwise:
     """What depends on how many frames a window has.
 
     Attributes:

@@ -12,7 +12,6 @@ from sasmamba.models.refining import refine_windows
 from sasmamba.models.skeletons import H36M_MIRROR
 from sasmamba.models.uncertainty_head import evidence
 
-
 #: As `SasMamba.features`: (B, T, V, in_channels), and how many frames at the end are asked for, to their features.
 Features = Callable[[Tensor, int | None], Tensor]
 
@@ -54,9 +53,9 @@ def lift(
         features: instead of the model's own.
 
     Returns:
-        (B, newest or T, 17, 3) metres relative to the pelvis, in the axes of a camera that looks straight at the person;
-        and where it is asked for (B, newest or T, 17, 2) metres, half-widths of 68 % intervals across and along its line
-        of sight. float32 on the CPU. The pelvis is the origin, its interval 0.
+        (B, newest or T, 17, 3) metres relative to the pelvis, in the axes of a camera that looks straight at the
+        person; and where it is asked for (B, newest or T, 17, 2) metres, half-widths of 68 % intervals across and along
+        its line of sight. float32 on the CPU. The pelvis is the origin, its interval 0.
     """
     features = features or model.features  # type: ignore[assignment]
     assert features is not None

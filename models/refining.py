@@ -70,6 +70,18 @@ _OWN, _N = 48, BELONGS.shape[1]
 _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
 
 
+def _chains() -> NDArray:
+    """(16, 16 · n): of each bone, what it adds to joints 1 to 16 for each share that its proportion grows by."""
+    hangs = np.zeros((17, 16, _N))
+    for joint in range(1, 17):  # parents come before their children in this order
+        hangs[joint] = hangs[PARENTS[joint]]
+        hangs[joint, joint - 1] += BELONGS[joint - 1]
+    return np.ascontiguousarray(hangs[1:].swapaxes(0, 1).reshape(16, 16 * _N))
+
+
+_CHAINS = _chains()
+
+
 def refine(
     lifted: NDArray,
     seen: NDArray,
@@ -195,16 +207,19 @@ def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
 def _noise(flat: NDArray, unit: NDArray, weight: NDArray) -> float | None:
     """σ, metres: from how far each joint lies off the line between its neighbours in time, seen against lifted."""
     error = _Eliminated.of(flat, unit, weight).error
-    jumps = []
-    for joint in range(weight.shape[1]):
-        at = np.flatnonzero(weight[:, joint] > 0)
-        if len(at) < 3:
-            continue
-        share = ((at[1:-1] - at[:-2]) / (at[2:] - at[:-2]))[:, None]
-        e = error[at, joint]
-        jumps.append(np.linalg.norm(e[1:-1] - (1 - share) * e[:-2] - share * e[2:], axis=-1))
-    every = np.concatenate(jumps) if jumps else np.zeros(0)
-    return float(np.clip(_NOISE_PER_JUMP * np.median(every), *_NOISE_M)) if len(every) >= _ENOUGH else None
+    there, frame, last = weight > 0, np.arange(len(weight))[:, None], len(weight)
+    # (T, m) the frames before and after in which the joint was seen
+    before = np.maximum.accumulate(np.where(there, frame, -1))
+    before = np.vstack([np.full_like(before[:1], -1), before[:-1]])
+    after = np.minimum.accumulate(np.where(there, frame, last)[::-1])[::-1]
+    after = np.vstack([after[1:], np.full_like(after[:1], last)])
+    at, joint = np.nonzero(there & (before >= 0) & (after < last))
+    if len(at) < _ENOUGH:
+        return None
+    first, end = before[at, joint], after[at, joint]
+    share = ((at - first) / (end - first))[:, None]
+    off = error[at, joint] - (1 - share) * error[first, joint] - share * error[end, joint]
+    return float(np.clip(_NOISE_PER_JUMP * np.median(np.linalg.norm(off, axis=-1)), *_NOISE_M))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +276,8 @@ class _Fit:
         length = np.average(np.linalg.norm(bones, axis=-1), 0, tells)
         self.share = length @ BELONGS / length.sum().clip(1e-6)  # of all lengths
         # what proportions do to each joint: it hangs on a chain of bones
-        hangs = np.zeros((T, 17, 3, _N))
-        for joint in range(1, 17):  # parents come before their children in this order
-            hangs[:, joint] = hangs[:, PARENTS[joint]] + bones[:, joint - 1, :, None] * BELONGS[joint - 1]
-        self.hangs = np.ascontiguousarray(hangs[:, 1:].reshape(T, _OWN, -1))
+        hangs = bones.swapaxes(1, 2) @ _CHAINS  # (T, 3, 16 · n)
+        self.hangs = np.ascontiguousarray(hangs.reshape(T, 3, 16, _N).swapaxes(1, 2)).reshape(T, _OWN, _N)
         self.shared = np.zeros(_SHARED)
         self.shared[_L], self.shared[_K] = length @ BELONGS / BELONGS.sum(0), _NEARNESS
 

@@ -86,9 +86,9 @@ def evidence(seen: Tensor, newest: int | None = None) -> Tensor:
         newest: frames at the end that are asked for; None: all.
 
     Returns:
-        (B, newest or T, V, EVIDENCE): for each lag the logarithm of how far the joint lies off the line between where it was and
-        where it will be, averaged nearby; the same of all joints in the whole window; the score; the mean score of the
-        window's joints that were found, by which kinds of detectors differ.
+        (B, newest or T, V, EVIDENCE): for each lag the logarithm of how far the joint lies off the line between where
+        it was and where it will be, averaged nearby; the same of all joints in the whole window; the score; the mean
+        score of the window's joints that were found, by which kinds of detectors differ.
     """
     T = seen.shape[1]
     xy, score = seen[..., :2], seen[..., 2]

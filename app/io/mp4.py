@@ -28,7 +28,11 @@ _BT709, _LIMITED = 1, 1
 #: Pictures encoded side by side, at most: each holds memory, and drawing feeds no more.
 _MAX_THREADS = 8
 _MAX_TICKS_PER_S = 2**31 - 1
-#: Slower rates are not told to the encoder, which would count a picture's ticks beyond the format's 32 bits.
+#: The clock of the whole film, in which players are told how much of it to show; with the format's usual 1000 a
+#: picture that is shown for less than a millisecond could be left out at the end.
+_FILM_TICKS_PER_S = 90000
+#: Slower rates, and those at which a picture has more ticks than below, are not told to the encoder: its packets last
+#: one picture of its rate, and the format counts that in 32 bits.
 _LOWEST_RATE = Fraction(1, 600)
 #: The format counts the ticks between a picture's decoding and its showing in 31 bits, and several others may lie
 #: between them: one that is shown for longer than an eighth of that is written again.
@@ -39,8 +43,8 @@ _REORDERED = 8
 
 def ticks_per_second(fps: Fraction) -> int:
     """A clock in which 1/fps and 1/90000 s are both whole, or 90000 where that would not fit the file format."""
-    ticks = lcm(fps.numerator, 90000)
-    return ticks if ticks <= _MAX_TICKS_PER_S else 90000
+    ticks = lcm(fps.numerator, _FILM_TICKS_PER_S)
+    return ticks if ticks <= _MAX_TICKS_PER_S else _FILM_TICKS_PER_S
 
 
 def yuv420p(bgr: NDArray[np.uint8], reformatter: VideoReformatter) -> av.VideoFrame:
@@ -100,6 +104,7 @@ class Mp4Sink:
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._audio_range = (audio_start_s, audio_end_s)
         self._ticks = ticks_per_second(self._fps)
+        self._period = min(max(self._ticks // _FILM_TICKS_PER_S, round(self._ticks / self._fps)), _LONGEST_TICKS)
         self._last_tick, self._last_time = -1, Fraction(-1, self._ticks)
         self._picture: av.VideoFrame | None = None
         self._reformatter = VideoReformatter()
@@ -116,7 +121,11 @@ class Mp4Sink:
                     self._address,
                     "w",
                     format="mp4",
-                    options={"movflags": "+faststart", "video_track_timescale": str(self._ticks)},
+                    options={
+                        "movflags": "+faststart",
+                        "movie_timescale": str(_FILM_TICKS_PER_S),
+                        "video_track_timescale": str(self._ticks),
+                    },
                 )
             stack.callback(self._close_container)
             self._stream = self._add_video()
@@ -146,7 +155,7 @@ class Mp4Sink:
             raise ValueError(f"time_s: want more than {self._last_time}, got {time_s}")
         tick = max(round(Fraction(time_s) * self._ticks), self._last_tick + 1)
         if self._picture is not None and tick - self._last_tick > _LONGEST_TICKS:
-            period = min(round(self._ticks / self._fps), _LONGEST_TICKS // (2 * _REORDERED))
+            period = min(self._period, _LONGEST_TICKS // (2 * _REORDERED))
             again = [*range(self._last_tick + _LONGEST_TICKS, tick - _REORDERED * period, _LONGEST_TICKS)]
             again += [tick - i * period for i in range(_REORDERED, 0, -1)]
             for between in again:
@@ -159,14 +168,14 @@ class Mp4Sink:
 
     def _encode(self, picture: av.VideoFrame, tick: int) -> None:
         picture.pts, picture.time_base = tick, Fraction(1, self._ticks)
-        picture.duration = min(round(self._ticks / self._fps), _LONGEST_TICKS)
+        picture.duration = self._period
         with self._disk_errors_explained():
             self._container.mux(self._stream.encode(picture))
         self._last_tick = tick
 
     def _add_video(self) -> Any:
         height, width, _ = self._size
-        rate = max(self._fps, _LOWEST_RATE)
+        rate = min(max(self._fps, _LOWEST_RATE, Fraction(self._ticks, _LONGEST_TICKS)), Fraction(_FILM_TICKS_PER_S))
         stream = self._container.add_stream("libx264", rate=rate, options=self._codec_options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context

@@ -44,7 +44,7 @@ def live_lifting(lifter: Lifter, lookahead: int, fps: float) -> LiveLifting:
 
 @dataclass(slots=True)
 class _Life:
-    """One person's newest frames, the last window's result for the newest of them, and the filter of the poses given out."""
+    """One person's frames, the last window's result for the newest of them, and the filter of the poses given out."""
 
     first: int
     rows: list[FloatArray] = field(default_factory=list)

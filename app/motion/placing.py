@@ -9,8 +9,9 @@ app/motion/gravity.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ from sasmamba.models.skeletons import COCO
 
 #: Joints beyond the picture are often found at its edge: within so much of its width and height feet are not believed.
 _EDGE = 0.03
+#: Up is told by nothing but how cameras are held if it is so uncertain though people were seen for so long.
+_GUESSED_DEG, _WATCHED_S = 15.0, 2
 _ANKLES = [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
 
 
@@ -50,7 +53,8 @@ class Placement:
         fov_deg: the field of view along the picture's longer side that was assumed or follows from the intrinsics.
         assumptions: what was taken for granted, by name; goes into every export.
         before, after: feet before and after they were set right (equal where that was not asked for).
-        problems: sentences about people whose place is a guess, and about heights of people who are not there.
+        problems: sentences about people whose place is a guess, heights of people who are not there, and an up that is
+            a guess.
         planted: track id to frame to (2,) bool, whether the left and the right foot rest on what is under them.
         floor_m: track id to frame to the height of what they stand on, or stood on last or will stand on next.
         shots: the camera of each shot, in order of time; each shot has a world of its own.
@@ -161,6 +165,7 @@ def place(
         floor_m={i: {} for i in facing},
         shots=tuple(shot.camera for shot in shots),
     )
+    problems += _guessed(shots, located, take.meta.fps)
     whose = [one for found in located for one in found]
     for one, body, rest, below in zip(whose, bodies, planted, floors, strict=True):
         i = one.track_id
@@ -188,6 +193,23 @@ def place(
         "feet": "planted feet held still and above the floor" if steady_feet else "as they came",
     }
     return replace(out, assumptions=assumptions, problems=tuple(problems))
+
+
+def _guessed(shots: Sequence[Shot], located: Sequence[Sequence[_Located]], fps: Fraction) -> list[str]:
+    """A sentence if people were seen for a while and nothing that they do tells which way is up."""
+    watched = [
+        shot.camera.sd_deg
+        for shot, found in zip(shots, located, strict=True)
+        if sum(len(one.frames) for one in found) >= _WATCHED_S * fps
+    ]
+    vague = sum(sd_deg > _GUESSED_DEG for sd_deg in watched)
+    if not vague:
+        return []
+    where = f" in {vague} of {len(watched)} shots" if len(watched) > 1 else ""
+    return [
+        f"Which way is up is a guess{where}: nobody is seen to stand straight, or the camera looks down steeply; "
+        "--pitch says by how many degrees it does."
+    ]
 
 
 def _in_words(known: KnownCamera | None) -> str:

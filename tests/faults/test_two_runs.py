@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ on_unix = pytest.mark.skipif(os.name == "nt", reason="an open file cannot be rem
 
 #: What a process that was killed leaves, and names that only look like it.
 LEFT_BEHIND = [".r.0123abcd.part.mp4", ".another_run.89abcdef.part.npz", ".x.89abcdef.part", ".0123456789abcdef.lock"]
+LEFT_BEHIND += [".r.01234567.part.usdc.J5w8PD", ".r.0123abcd.part.mp4.usdc"]  # USD writes beside, and renames
 OTHERS = [".r.part.mp4", "r.0123abcd.part.mp4", ".r.0123abcx.part.mp4", ".hidden", "0123456789abcdef.lock", ".a.lock"]
 
 
@@ -32,12 +34,26 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path: Path) -> No
     assert left_in(tmp_path) == sorted([*OTHERS, ".folder.0123abcd.part.mp4"])
 
 
+def test_what_a_library_leaves_of_its_own_when_it_fails_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "r.usdc").write_text("of an earlier run")
+
+    def write() -> None:
+        with atomic_path(tmp_path / "r.usdc") as part:
+            part.with_name(f"{part.name}.J5w8PD").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"r\.usdc could not be written: the disk is full"):
+        write()
+    assert left_in(tmp_path) == ["r.usdc"]
+
+
 @on_unix
 def test_what_a_living_process_writes_stays(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from sasmamba.common.files import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])) as part:\n"
-        "    part.write_text('half'); print(part.name, flush=True); sys.stdin.readline(); part.write_text('whole')"
+        "    beside = part.with_name(part.name + '.J5w8PD'); beside.write_text('half')\n"
+        "    print(part.name, flush=True); sys.stdin.readline(); beside.replace(part); part.write_text('whole')"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, tmp_path / "r.mp4"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -47,7 +63,7 @@ def test_what_a_living_process_writes_stays(tmp_path: Path) -> None:
     check_writable(tmp_path / "r.mp4")
     with atomic_path(tmp_path / "r.mp4") as mine:
         check_writable(tmp_path / "other.npz")
-        assert left_in(tmp_path) == sorted([name, mine.name])
+        assert left_in(tmp_path) == sorted([name, f"{name}.J5w8PD", mine.name])
     process.communicate("\n", timeout=120)
     assert process.returncode == 0
     assert left_in(tmp_path) == ["r.mp4"]

@@ -217,3 +217,24 @@ def test_a_picture_every_so_many_hours(tmp_path: Path, wait_s: int) -> None:
             sink.write(np.full((32, 32, 3), 60 * i, np.uint8), Fraction(i * wait_s))
     seen = {round(float(f.bgr.mean()), -1): float(f.time_s) for f in reversed(list(VideoFile(tmp_path / "out.mp4")))}
     assert seen == pytest.approx({60.0 * i: i * wait_s for i in range(4)})
+
+
+@pytest.mark.parametrize(
+    ("fps", "times_s"),
+    [
+        (Fraction(811, 4837771), [0, Fraction("5965.2")]),  # a clock of 72,990,000 ticks a second
+        (Fraction(2000), [0, 1, Fraction("1.0001")]),
+        (Fraction(4020381), [0]),
+        (Fraction(10**7), [0, 6622]),
+        (Fraction(30000), [0, 1420, 1420 + Fraction(1, 10**5)]),
+    ],
+    ids=str,
+)
+def test_every_picture_is_shown_whatever_the_rate(tmp_path: Path, fps: Fraction, times_s: list[Fraction]) -> None:
+    with Mp4Sink(tmp_path / "out.mp4", 64, 48, fps) as sink:
+        for time_s in times_s:
+            sink.write(np.zeros((48, 64, 3), np.uint8), Fraction(time_s))
+    with av.open(str(tmp_path / "out.mp4")) as played:  # which shows what it is told to show, not what there is
+        shown = np.array([float(picture.time or 0) for picture in played.decode(video=0)])
+    assert len(shown) >= len(times_s)  # more where there is a hole
+    assert all(np.abs(shown - float(time_s)).min() < 2e-5 for time_s in times_s)

@@ -145,6 +145,20 @@ def test_who_lies_with_the_head_towards_the_camera_tilts_nothing(lean_deg: float
     assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
 
 
+def test_it_is_said_if_nothing_tells_which_way_is_up() -> None:
+    """From straight above who stands seems to lie before a level camera."""
+    standing = {1: np.tile([0.0, 5.0, 0.95], (90, 1))}
+    take, R = seen(standing, 80.0)
+    says = "Which way is up is a guess: nobody is seen to stand straight, or the camera looks down steeply; "
+    assert place(take, FOV).problems == (says + "--pitch says by how many degrees it does.",)
+    told = place(take, FOV, known=KnownCamera(pitch_deg=80.0))
+    assert told.problems == ()
+    assert tilt_deg(told.R_world_cam, R) < 8
+    assert all(place(seen(standing, pitch)[0], FOV).problems == () for pitch in (0.0, 30.0, 60.0))
+    moment, _ = seen({1: standing[1][:3]}, 80.0)
+    assert place(moment, FOV).problems == ()  # of a picture or two nothing is expected
+
+
 def panned(frames: int) -> tuple[np.ndarray, np.ndarray]:
     """A pan of 100° to the right with a shake, (F, 3, 3) to the first frame's axes, and a zoom to 1.4."""
     yaw = np.radians(np.linspace(0, 100, frames) + np.sin(np.arange(frames)))
