@@ -83,7 +83,7 @@ class BlockConfig:
 
 @functools.lru_cache(maxsize=64)
 @torch.inference_mode(False)  # what is kept must also serve training, whoever asked for it first
-def _routes(T: int, V: int, directions: tuple[Direction, ...], device: torch.device) -> Tensor:
+def routes_of(T: int, V: int, directions: tuple[Direction, ...], device: torch.device) -> Tensor:
     """(K, T·V) order in which each direction visits the tokens; token t·V + v is joint v of frame t."""
     tokens = torch.arange(T * V, device=device).view(T, V)
     orders = {"spatial": tokens.flatten(), "temporal": tokens.T.flatten()}
@@ -180,7 +180,7 @@ class StateSpaceMixer(S6):
         """Scans u (B, T, V, E) along `directions`, whose parameters start at index `first`."""
         _, T, V, _ = u.shape
         own = slice(first, first + len(directions))
-        return self.scan(u.flatten(1, 2), own, _routes(T, V, directions, u.device)).view_as(u)
+        return self.scan(u.flatten(1, 2), own, routes_of(T, V, directions, u.device)).view_as(u)
 
 
 class Block(nn.Module):
@@ -197,7 +197,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if can_fuse(self, x):
-            return fused_block(self, x, _routes(*x.shape[1:3], self.mixer.config.directions, x.device))
+            return fused_block(self, x, routes_of(*x.shape[1:3], self.mixer.config.directions, x.device))
         return self.layer_by_layer(x)
 
     def layer_by_layer(self, x: Tensor) -> Tensor:

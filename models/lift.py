@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -10,62 +12,78 @@ from sasmamba.models.refining import refine_windows
 from sasmamba.models.skeletons import H36M_MIRROR
 from sasmamba.models.uncertainty_head import evidence
 
+#: As `SasMamba.features`: (B, T, V, in_channels), and how many frames at the end are asked for, to their features.
+Features = Callable[[Tensor, int | None], Tensor]
+
 
 def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) -> Tensor:
     """The poses of `lift_with_uncertainty`, (B, T, 17, 3), from a lifter that need not know how sure it is."""
-    return _lift(model, xyc, flip=flip, refined=refined, unsure=False)[0]
+    return lift(model, xyc, flip=flip, refined=refined, unsure=False)[0]
 
 
 def lift_with_uncertainty(
     model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, refined_later: bool = False
 ) -> tuple[Tensor, Tensor]:
+    """`lift` by a lifter that knows how sure it is."""
+    lifted, width = lift(model, xyc, flip=flip, refined=refined, unsure=True, refined_later=refined_later)
+    assert width is not None
+    return lifted, width
+
+
+def lift(
+    model: nn.Module,
+    xyc: Tensor,
+    *,
+    flip: bool,
+    refined: bool,
+    unsure: bool,
+    refined_later: bool = False,
+    newest: int | None = None,
+    features: Features | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """Lifts windows (B, T, 17, 3) H36M-17 x, y in any unit and score, on the model's device.
 
     Args:
-        model: has a `config` that says `in_channels`, and an uncertainty head.
+        model: has a `config` that says `in_channels`.
         flip: average with the result for the mirrored input.
         refined: fit the result to what the model was shown, see `models.refining`.
+        unsure: say how sure the poses are; the model has an uncertainty head.
         refined_later: say how sure the poses will be when that has been done.
+        newest: frames at the end that are asked for; None: all.
+        features: instead of the model's own.
 
     Returns:
-        (B, T, 17, 3) metres relative to the pelvis, in the axes of a camera that looks straight at the person, and
-        (B, T, 17, 2) metres, half-widths of 68 % intervals across and along its line of sight; float32 on the CPU. The
-        pelvis is the origin, its interval 0.
+        (B, newest or T, 17, 3) metres relative to the pelvis, in the axes of a camera that looks straight at the
+        person; and where it is asked for (B, newest or T, 17, 2) metres, half-widths of 68 % intervals across and along
+        its line of sight. float32 on the CPU. The pelvis is the origin, its interval 0.
     """
-    lifted, width = _lift(model, xyc, flip=flip, refined=refined, unsure=True)
-    assert width is not None
-    if not (flip and (refined or refined_later)):
-        width = width * width.new_tensor(model.config.uncertainty.plain)  # type: ignore[union-attr]
-    width[:, :, 0] = 0
-    return lifted, width.float().cpu()
-
-
-def _lift(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool, unsure: bool) -> tuple[Tensor, Tensor | None]:
+    features = features or model.features  # type: ignore[assignment]
+    assert features is not None
     seen = normalise_window(xyc)
+    computed = None if refined else newest  # refinement looks at all frames
     channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
     x = seen[..., :channels]
-    about = evidence(seen) if unsure else None
-    if not flip:
-        y, width = _answer(model, x, about)
-    else:  # both through one pass
-        both = None if about is None else torch.cat([about, joints_exchanged(about)])
-        answers, widths = _answer(model, torch.cat([x, mirrored(x)]), both)
-        y, width = averaged(*answers.chunk(2)), None
-        if widths is not None:
-            width, its_width = widths.chunk(2)
+    known = features(torch.cat([x, mirrored(x)]) if flip else x, computed)  # both through one pass
+    y, width = model.head(known), None  # type: ignore[operator]
+    if unsure:
+        about = evidence(seen, computed)
+        about = torch.cat([about, joints_exchanged(about)]) if flip else about
+        width = model.uncertainty_head(known, about).exp()  # type: ignore[operator]
+    if flip:
+        y = averaged(*y.chunk(2))
+        if width is not None:
+            width, its_width = width.chunk(2)
             width = (width * joints_exchanged(its_width)).sqrt()
     lifted = (y - y[:, :, :1]).float().cpu()
     if refined:
         lifted = torch.from_numpy(refine_windows(lifted.numpy(), seen.cpu().numpy()))
-    return lifted, width
-
-
-def _answer(model: nn.Module, x: Tensor, about: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Poses, and half-widths where there is evidence for them."""
-    if about is None:
-        return model(x), None
-    features = model.features(x)  # type: ignore[operator]
-    return model.head(features), model.uncertainty_head(features, about).exp()  # type: ignore[operator]
+    asked = slice(0 if newest is None else max(0, lifted.shape[1] - newest), None)
+    if width is None:
+        return lifted[:, asked], None
+    if not (flip and (refined or refined_later)):
+        width = width * width.new_tensor(model.config.uncertainty.plain)  # type: ignore[union-attr]
+    width[:, :, 0] = 0
+    return lifted[:, asked], width[:, asked].float().cpu()
 
 
 def averaged(y: Tensor, back: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from sasmamba.models.blocks import Block, Direction, StateSpaceMixer, _routes
+from sasmamba.models.blocks import Block, Direction, StateSpaceMixer, routes_of
 from sasmamba.models.onnx_graph import OnnxGraph
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.skeletons import CONVERSION_ID, H36M, LIMB_PARENTS
@@ -72,7 +72,7 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
         assert isinstance(block, Block)
         x = writer.layer_norm(writer.block(x, block), model.norm_spatial if depth % 2 == 0 else model.norm_temporal)
         if depth == 0:
-            x = op("Add", x, const(model._positions(frames)))
+            x = op("Add", x, const(model.positions(frames)))
     norm, head = model.head
     assert isinstance(norm, nn.LayerNorm)
     assert isinstance(head, nn.Linear)
@@ -295,7 +295,7 @@ class _LifterGraph(OnnxGraph):
         own = slice(first, first + K)
         S = min((s for s in range(1, L + 1) if L % s == 0), key=lambda s: 2 * s + L // s)
         P = L // S
-        routes = _routes(T, V, directions, torch.device("cpu")).numpy()  # (K, L): what is visited when
+        routes = routes_of(T, V, directions, torch.device("cpu")).numpy()  # (K, L): what is visited when
         visits = routes.reshape(K, P, S).transpose(2, 0, 1)  # (S, K, P)
         rows = visits + L * np.arange(K)[:, None]  # in a table (K · L, …)
         steps = np.arange(S * K * P).reshape(S, K, P).transpose(1, 2, 0).reshape(K, L)  # of route k's i-th visit

@@ -5,7 +5,7 @@ not equally long in every frame, and projected again its poses lie beside the jo
 poses of a window as little as mends all three: a Gauss-Newton fit of proportions p and lengths L (one for each bone,
 both sides alike), a slow correction D, and the strength of the perspective κ,
 
-    minimise  Σ ρ(|e_tj| / σ) + Σ ρ((|b_tk| - L_k) / σ_b) + Σ |D_t / σ_D|² + Σ |D_t' / σ_v|² + priors of p and κ,
+    minimise  Σ ρ(|e_tj| / σ) + Σ w_tk ρ((|b_tk| - L_k) / σ_b) + Σ |D_t / σ_D|² + Σ |D_t' / σ_v|² + priors of p and κ,
     Y_t = D_t + lifted_t with every bone 1 + p_k times as long,   e_tj = (1 - κ z_tj) (x_tj, y_tj) - g_t u_tj - c_t,
 
 where u are the joints that were seen, (x, y, z) those of Y and b its bones; D is linear between knots. Focal length and
@@ -15,7 +15,8 @@ person have one body, p and L, which `fit_body` finds from all of them at once; 
 
 σ is measured on the window itself, by how much what was seen jumps against what was lifted: joints from markers are
 followed closely, those of a detector hardly, its outliers not at all: ρ is Cauchy's, which levels off. Each joint
-counts by its score squared: what a detector is half sure of is mostly a guess.
+counts by its score squared: what a detector is half sure of is mostly a guess. w is how much of a bone and of the rest
+of the body is seen: of somebody half out of the picture the lifter makes up the other half, and how large both are.
 
 The constants were chosen on people the shipped lifter was trained on, rebuilt with other proportions
 (benchmarks/refining.py --sweep); half or twice of any changes P1 by less than 1 mm, of most by a tenth.
@@ -30,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.models import kernels
+from sasmamba.models.block_tridiagonal import block_tridiagonal
 from sasmamba.models.fitted_body import BELONGS, PARENTS, PROPORTION_OF, FittedBody, proportioned
 from sasmamba.models.refining_kernel import refine_step
 from sasmamba.models.skeletons import H36M, SEEN_JOINTS
@@ -40,6 +42,10 @@ _OFF_M = np.array([0.03, 0.03, 0.04])
 _DRIFT_M, _KNOT = 0.003, 6
 #: How much a bone's length varies over a window (joints' centres are no hinges), metres.
 _BONE_M = 0.003
+#: A joint of this score is surely where it was seen; the power of the share of a body that is seen by which its frames
+#: count (chosen by the body that a clip shows and crops of it, benchmarks/camera_motion.py --tune); what a bone tells
+#: that is not seen.
+_SURE, _WHOLE, _UNSEEN = 0.5, 4.0, 0.001
 #: How much a bone differs from the lifter's idea of it, as a share: 5 % over the root of 25, since errors are alike in
 #: that many neighbouring frames, while the sum above counts each. And the sum of all lengths: not at all.
 _PROPORTIONS, _SIZE = 0.01, 1e-4
@@ -62,6 +68,18 @@ _HALF_WAY = 0.01
 _OWN, _N = 48, BELONGS.shape[1]
 #: proportions, lengths and κ.
 _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
+
+
+def _chains() -> NDArray:
+    """(16, 16 · n): of each bone, what it adds to joints 1 to 16 for each share that its proportion grows by."""
+    hangs = np.zeros((17, 16, _N))
+    for joint in range(1, 17):  # parents come before their children in this order
+        hangs[joint] = hangs[PARENTS[joint]]
+        hangs[joint, joint - 1] += BELONGS[joint - 1]
+    return np.ascontiguousarray(hangs[1:].swapaxes(0, 1).reshape(16, 16 * _N))
+
+
+_CHAINS = _chains()
 
 
 def refine(
@@ -137,14 +155,32 @@ def _prepared(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None, refe
     unit = seen[..., :2].astype(float)[:, list(joints)]
     unit /= np.abs(unit).max(initial=0.0) or 1
     weight = seen[..., 2].astype(float)[:, list(joints)] ** 2
-    weight[_bridged(unit, weight)] = 0
+    bridged = _bridged(unit, weight)
+    weight[bridged] = 0
     noise = _noise(lifted[:, list(joints), :2].astype(float), unit, weight)
     if noise is None:
         return None
     if len(joints) < 17:
         noise = max(noise, _DETECTOR_M)
     native = not reference and kernels.load()[0] is not None
-    return _Fit(lifted.astype(float), unit, weight, list(joints), noise, native)
+    return _Fit(
+        lifted.astype(float),
+        unit,
+        weight,
+        list(joints),
+        noise,
+        _tells(np.where(bridged[:, None], 0, seen[..., 2])),
+        native,
+    )
+
+
+def _tells(score: NDArray) -> NDArray:
+    """(T, 16) how much each bone tells of its length, from scores (T, 17): as much as the end that is seen worse, and
+    the less, the less is seen of all. The lifter makes up the rest, and with it how large that is what is seen.
+    """
+    sure = np.minimum(1, score / _SURE) ** 2
+    tells = np.minimum(sure[:, 1:], sure[:, PARENTS[1:]]) * sure[:, SEEN_JOINTS].mean(1, keepdims=True) ** _WHOLE
+    return np.asarray(_UNSEEN + (1 - _UNSEEN) * tells / np.maximum(tells.max(0), 1e-12))
 
 
 def _derived(seen: NDArray) -> bool:
@@ -171,16 +207,19 @@ def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
 def _noise(flat: NDArray, unit: NDArray, weight: NDArray) -> float | None:
     """σ, metres: from how far each joint lies off the line between its neighbours in time, seen against lifted."""
     error = _Eliminated.of(flat, unit, weight).error
-    jumps = []
-    for joint in range(weight.shape[1]):
-        at = np.flatnonzero(weight[:, joint] > 0)
-        if len(at) < 3:
-            continue
-        share = ((at[1:-1] - at[:-2]) / (at[2:] - at[:-2]))[:, None]
-        e = error[at, joint]
-        jumps.append(np.linalg.norm(e[1:-1] - (1 - share) * e[:-2] - share * e[2:], axis=-1))
-    every = np.concatenate(jumps) if jumps else np.zeros(0)
-    return float(np.clip(_NOISE_PER_JUMP * np.median(every), *_NOISE_M)) if len(every) >= _ENOUGH else None
+    there, frame, last = weight > 0, np.arange(len(weight))[:, None], len(weight)
+    # (T, m) the frames before and after in which the joint was seen
+    before = np.maximum.accumulate(np.where(there, frame, -1))
+    before = np.vstack([np.full_like(before[:1], -1), before[:-1]])
+    after = np.minimum.accumulate(np.where(there, frame, last)[::-1])[::-1]
+    after = np.vstack([after[1:], np.full_like(after[:1], last)])
+    at, joint = np.nonzero(there & (before >= 0) & (after < last))
+    if len(at) < _ENOUGH:
+        return None
+    first, end = before[at, joint], after[at, joint]
+    share = ((at - first) / (end - first))[:, None]
+    off = error[at, joint] - (1 - share) * error[first, joint] - share * error[end, joint]
+    return float(np.clip(_NOISE_PER_JUMP * np.median(np.linalg.norm(off, axis=-1)), *_NOISE_M))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +253,17 @@ class _Fit:
     """The state of one window's fit."""
 
     def __init__(
-        self, lifted: NDArray, unit: NDArray, weight: NDArray, joints: list[int], noise: float, native: bool
+        self,
+        lifted: NDArray,
+        unit: NDArray,
+        weight: NDArray,
+        joints: list[int],
+        noise: float,
+        tells: NDArray,
+        native: bool,
     ) -> None:
         self.lifted, self.unit, self.weight, self.joints, self.noise = lifted, unit, weight, joints, noise
-        self.native = native
+        self.tells, self.native = tells, native
         self.worth = weight
         T = len(lifted)
         self.knots = max(2, round((T - 1) / _KNOT) + 1)
@@ -227,13 +273,11 @@ class _Fit:
         self.correction = np.zeros((self.knots, _OWN))
         self.stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
         bones = lifted[:, 1:] - lifted[:, PARENTS[1:]]
-        length = np.linalg.norm(bones, axis=-1).mean(0)
+        length = np.average(np.linalg.norm(bones, axis=-1), 0, tells)
         self.share = length @ BELONGS / length.sum().clip(1e-6)  # of all lengths
         # what proportions do to each joint: it hangs on a chain of bones
-        hangs = np.zeros((T, 17, 3, _N))
-        for joint in range(1, 17):  # parents come before their children in this order
-            hangs[:, joint] = hangs[:, PARENTS[joint]] + bones[:, joint - 1, :, None] * BELONGS[joint - 1]
-        self.hangs = np.ascontiguousarray(hangs[:, 1:].reshape(T, _OWN, -1))
+        hangs = bones.swapaxes(1, 2) @ _CHAINS  # (T, 3, 16 · n)
+        self.hangs = np.ascontiguousarray(hangs.reshape(T, 3, 16, _N).swapaxes(1, 2)).reshape(T, _OWN, _N)
         self.shared = np.zeros(_SHARED)
         self.shared[_L], self.shared[_K] = length @ BELONGS / BELONGS.sum(0), _NEARNESS
 
@@ -279,7 +323,7 @@ class _Fit:
         knots_right[1:, :, 0] += slope
         knots_right[:-1, :, 0] -= slope
 
-        solved = _block_tridiagonal(diagonal, beside, knots_right)
+        solved = block_tridiagonal(diagonal, beside, knots_right)
         reduced = np.concatenate([first[:, _OWN:, None], second[:, _OWN:, _OWN:]], -1).sum(0)
         return solved, reduced - np.einsum("kic,kid->cd", knots_right[..., 1:], solved)
 
@@ -289,7 +333,7 @@ class _Fit:
         return refine_step(
             (np.array(self.joints), self.knot, PARENTS, PROPORTION_OF),
             np.array([self.noise, _FAR, _BONE_M, self.stiff, *_OFF_M**-2]),
-            (self.poses(), self.hangs, self.unit, self.weight, self.near, self.correction, self.shared),
+            (self.poses(), self.hangs, self.unit, self.weight, self.near, self.correction, self.shared, self.tells),
             self.worth,
         )
 
@@ -331,7 +375,8 @@ class _Fit:
         by = np.zeros((T, 16, _OWN + _SHARED))
         by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -BELONGS
         error = length - BELONGS @ self.shared[_L]
-        worth = _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)  # as above: where a pose is lost, so are its bones
+        # as above: where a pose is lost, so are its bones
+        worth = self.tells * _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)
         weighted = (by * worth[..., None]).swapaxes(1, 2)
         return weighted @ by, (weighted @ error[..., None])[..., 0]
 
@@ -365,22 +410,3 @@ def _step(fits: Sequence[_Fit], *, body_known: bool = False) -> None:
         change = np.append(body, nearness)
         fit.correction -= solved[..., 0] + solved[..., 1:] @ change
         fit.shared += change
-
-
-def _block_tridiagonal(diagonal: NDArray, beside: NDArray, rhs: NDArray) -> NDArray:
-    """Solves a symmetric block-tridiagonal system: (K, n, n) and (K - 1, n, n) above it, rhs (K, n, r)."""
-    K = len(diagonal)
-    ahead, X = np.zeros_like(beside), np.zeros_like(rhs)
-    for k in range(K):
-        block, right = diagonal[k], rhs[k]
-        if k:
-            block = block - beside[k - 1].T @ ahead[k - 1]
-            right = right - beside[k - 1].T @ X[k - 1]
-        if k < K - 1:
-            both = np.linalg.solve(block, np.concatenate([beside[k], right], 1))
-            ahead[k], X[k] = both[:, : len(block)], both[:, len(block) :]
-        else:
-            X[k] = np.linalg.solve(block, right)
-    for k in range(K - 2, -1, -1):
-        X[k] -= ahead[k] @ X[k + 1]
-    return X

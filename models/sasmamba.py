@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sasmamba.models.blocks import Block, BlockConfig
+from sasmamba.models.blocks import Block, BlockConfig, routes_of
 from sasmamba.models.scan import Backend
 from sasmamba.models.uncertainty_head import Calibration, UncertaintyHead
 
@@ -87,27 +87,47 @@ class SasMamba(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
-    def features(self, x: Tensor) -> Tensor:
-        """(B, T, V, C) features of every joint, which `head` and `uncertainty_head` read."""
-        c = self.config
-        if x.dim() != 4 or x.shape[2:] != (c.joints, c.in_channels) or not 1 <= x.shape[1] <= c.frames:
-            raise ValueError(f"window: want (B, 1..{c.frames}, {c.joints}, {c.in_channels}), got {tuple(x.shape)}")
-        x = self.embed(x) + self.spatial_embedding
+    def features(self, x: Tensor, newest: int | None = None) -> Tensor:
+        """Features of every joint, which `head` and `uncertainty_head` read.
+
+        Args:
+            x: as `forward` takes it.
+            newest: frames at the end that are asked for; None: all.
+
+        Returns:
+            (B, newest or T, V, C).
+        """
+        x = self.embedded(x)
+        frames = x.shape[1]
         for depth, block in enumerate(self.blocks):
             # recomputing is deterministic: checkpoint gives the second pass the first one's random numbers
             again = self.recompute and self.training and torch.is_grad_enabled()
-            y = checkpoint(block, x, use_reentrant=False) if again else block(x)
-            x = self.norm_spatial(y) if depth % 2 == 0 else self.norm_temporal(y)
+            x = self.norm_after(depth)(checkpoint(block, x, use_reentrant=False) if again else block(x))
             if depth == 0:
-                x = x + self._positions(x.shape[1])
-        return x
+                x = x + self.positions(frames)
+        return x if newest is None else x[:, max(0, frames - newest) :]
 
-    def _positions(self, T: int) -> Tensor:
-        """The temporal embedding for T frames, (1, T, 1, C)."""
-        if self.config.frames == T:
+    def embedded(self, x: Tensor) -> Tensor:
+        """What the first block reads, (B, T, V, C), of what `forward` takes."""
+        c = self.config
+        if x.dim() != 4 or x.shape[2:] != (c.joints, c.in_channels) or not 1 <= x.shape[1] <= c.frames:
+            raise ValueError(f"window: want (B, 1..{c.frames}, {c.joints}, {c.in_channels}), got {tuple(x.shape)}")
+        return self.embed(x) + self.spatial_embedding
+
+    def norm_after(self, depth: int) -> nn.LayerNorm:
+        """The norm that follows a block."""
+        return self.norm_spatial if depth % 2 == 0 else self.norm_temporal
+
+    def positions(self, frames: int) -> Tensor:
+        """The temporal embedding of so many frames, (1, T, 1, C), which is added behind the first block's norm."""
+        if self.config.frames == frames:
             return self.temporal_embedding
         whole = self.temporal_embedding[:, :, 0].transpose(1, 2)  # (1, C, frames)
-        return F.interpolate(whole, size=T, mode="linear", align_corners=True).transpose(1, 2)[:, :, None]
+        return F.interpolate(whole, size=frames, mode="linear", align_corners=True).transpose(1, 2)[:, :, None]
+
+    def routes(self, frames: int) -> Tensor:
+        """(K, T·V) in which order the blocks' scans visit the tokens of a window."""
+        return routes_of(frames, self.config.joints, self.config.block.directions, self.embed.weight.device)
 
 
 def with_uncertainty(model: SasMamba, calibration: Calibration) -> SasMamba:

@@ -78,24 +78,26 @@ EVIDENCE = 2 * len(_LAGS) + 2
 OF_WINDOW = (1, 3, 5, 7)
 
 
-def evidence(seen: Tensor) -> Tensor:
+def evidence(seen: Tensor, newest: int | None = None) -> Tensor:
     """How the 2D of each joint behaves.
 
     Args:
         seen: (B, T, V, 3) as `normalise_window` gives it, x, y and score; score 0 is missing.
+        newest: frames at the end that are asked for; None: all.
 
     Returns:
-        (B, T, V, EVIDENCE): for each lag the logarithm of how far the joint lies off the line between where it was and
-        where it will be, averaged nearby; the same of all joints in the whole window; the score; the mean score of the
-        window's joints that were found, by which kinds of detectors differ.
+        (B, newest or T, V, EVIDENCE): for each lag the logarithm of how far the joint lies off the line between where
+        it was and where it will be, averaged nearby; the same of all joints in the whole window; the score; the mean
+        score of the window's joints that were found, by which kinds of detectors differ.
     """
-    B, T, V, _ = seen.shape
+    T = seen.shape[1]
     xy, score = seen[..., :2], seen[..., 2]
     found = (score > 0).to(xy)
+    asked = slice(0 if newest is None else max(0, T - newest), T)
     out = []
     for lag in _LAGS:
         if 2 * lag >= T:
-            out += [torch.full_like(score, _UNKNOWN)] * 2
+            out += [torch.full_like(score[:, asked], _UNKNOWN)] * 2
             continue
         here, before, after = slice(lag, T - lag), slice(0, T - 2 * lag), slice(2 * lag, T)
         known = found[:, here] * found[:, before] * found[:, after]
@@ -103,15 +105,15 @@ def evidence(seen: Tensor) -> Tensor:
         # sums from the first frame on, of how far and of how many: both of any stretch are differences
         sums = F.pad(torch.stack([off, known]).cumsum(2), (0, 0, 1, 0))
         first, end = _nearby(T, lag, seen.device)
-        near, count = sums[:, :, end] - sums[:, :, first]
+        near, count = sums[:, :, end[asked]] - sums[:, :, first[asked]]
         total, frames = sums[:, :, -1].sum(-1)
         local = torch.where(count > 0, near / count.clamp(min=1), _UNKNOWN)
         all_of_it = torch.where(frames > 0, total / frames.clamp(min=1), _UNKNOWN)
-        out += [local, all_of_it[:, None, None].expand(B, T, V)]
+        out += [local, all_of_it[:, None, None].expand_as(local)]
     logs = torch.stack(out, -1).clamp(min=_LEAST).log()
-    usual = (score.sum((1, 2)) / found.sum((1, 2)).clamp(min=1))[:, None, None].expand(B, T, V)
+    usual = (score.sum((1, 2)) / found.sum((1, 2)).clamp(min=1))[:, None, None].expand_as(score[:, asked])
     # about 0 and of order 1, as features are
-    return torch.cat([logs / 2 + 2.5, torch.stack([score, usual], -1)], -1)
+    return torch.cat([logs / 2 + 2.5, torch.stack([score[:, asked], usual], -1)], -1)
 
 
 @functools.lru_cache(maxsize=32)

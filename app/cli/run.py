@@ -252,7 +252,8 @@ def _print_summary(report: Report) -> None:
         )
     counts = Counter(finding.kind for finding in report.findings)
     told = ", ".join(f"{kind} {n}×" for kind, n in counts.items()).replace("_", " ")
-    table.add_row("checks", f"{len(report.findings)} findings: {told}" if counts else "nothing implausible was found")
+    count = "1 finding" if len(report.findings) == 1 else f"{len(report.findings)} findings"
+    table.add_row("checks", f"{count}: {told}" if counts else "nothing implausible was found")
     table.add_row("speed", f"{report.fps:.1f} frames/s, after {report.startup_s:.1f} s of start-up")
     table.add_row("per frame", ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in report.stage_ms.items()))
     table.add_row("models", f"2D {report.pose2d}, 3D {report.model}")

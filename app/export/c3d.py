@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.export.markers import Marker, marker_positions, markers_named
-from sasmamba.app.export.motion_table import AXES, JOINTS, PersonMotion, at_fixed_rate
+from sasmamba.app.export.motion_table import AXES, PersonMotion, at_fixed_rate
 from sasmamba.app.export.options import Footage
 from sasmamba.app.motion.certainty import Certainty
 from sasmamba.common.errors import UserError
@@ -79,8 +79,7 @@ def write_c3d(path: Path, motion: PersonMotion, footage: Footage) -> None:
 
 def _residuals(markers: tuple[Marker, ...], motion: PersonMotion) -> NDArray:
     """(markers, F) millimetres of points that are there."""
-    across, along = motion.half_width_m[..., 0], motion.half_width_m[..., 1]
-    own = np.zeros(motion.states.shape)
-    own[:, : len(JOINTS)] = np.nan_to_num(1000 * np.sqrt((2 * across**2 + along**2) / 3))
+    across, along = np.moveaxis(motion.point_half_widths_m, -1, 0)
+    own = np.nan_to_num(1000 * np.sqrt((2 * across**2 + along**2) / 3))
     own[motion.states != Certainty.SEEN] = 0
     return own[:, [marker.point for marker in markers]].T.clip(max=_MOST_RESIDUAL)

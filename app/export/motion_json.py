@@ -25,8 +25,8 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
     a list of {side, from_s, to_s, begun}, see `Contact`, `strides`: a list of {side, from_s, to_s}, see `Stride`, and
     `frames`: a list of {frame, time_s, observed, joints: 17 × [x, y, z], score: 17 × 0..1 of the 2D joints, feet: 4 ×
     [x, y, z] by the names of `foot_points`, feet_seen and planted: [left, right], states: 21 × index into
-    `certainty.states` of joints, then heels and toes, half_width_m: 17 × [across, along the line of sight] of 68 %
-    intervals, angles: degrees by the names of `joint_angles`}. What is not known is null.
+    `certainty.states` of joints, then heels and toes, half_width_m: 21 × [across, along the line of sight] of
+    68 % intervals, angles: degrees by the names of `joint_angles`}. What is not known is null.
 
     Times are the video's own; frames without a pose are left out. One line per frame, written as it goes: memory does
     not grow with the video.
@@ -44,7 +44,7 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
             out.write(
                 ("," if p else "") + f'\n  {{"track_id": {person.track_id}, {json.dumps(whole)[1:-1]}, "frames": ['
             )
-            points = person.told(footage.options.keep_inferred)
+            points, widths = person.told(footage.options.keep_inferred), person.point_half_widths_m
             angles = person.angles(footage.options.keep_inferred)
             for k, f in enumerate(np.flatnonzero(person.posed).tolist()):
                 row = {
@@ -57,7 +57,7 @@ def write_json(path: Path, people: Sequence[PersonMotion], footage: Footage) -> 
                     "feet_seen": person.feet_seen[f].tolist(),
                     "planted": person.planted[f].tolist(),
                     "states": person.states[f].tolist(),
-                    "half_width_m": rounded_rows(person.half_width_m[f]),
+                    "half_width_m": rounded_rows(widths[f]),
                     "angles": {name: _degrees(values[f]) for name, values in angles.items()},
                 }
                 out.write((",\n   " if k else "\n   ") + json.dumps(row))

@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.angle_bands import angle_bands
 from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.camera_decision import in_words
-from sasmamba.app.motion.certainty import NAMES, NEAR_S, VAGUE_M, Certainty, foot_states, joint_states
+from sasmamba.app.motion.certainty import (
+    NAMES,
+    NEAR_S,
+    VAGUE_M,
+    Certainty,
+    foot_states,
+    joint_states,
+    point_half_widths,
+)
 from sasmamba.app.motion.checks import CheckFinding
 from sasmamba.app.motion.feet import find_feet
 from sasmamba.app.motion.looking import lines_of_sight
@@ -91,6 +99,11 @@ class PersonMotion:
     def points(self) -> FloatArray:
         """(F, 21, 3) joints, then heels and toes, by the names of `JOINTS` and `FEET`; the unknown ones too."""
         return np.concatenate([self.joints, self.feet], 1)
+
+    @property
+    def point_half_widths_m(self) -> FloatArray:
+        """(F, 21, 2) of `points`, as `half_width_m` has those of joints, see `point_half_widths`."""
+        return point_half_widths(self.joints, self.half_width_m)
 
     def told(self, keep_inferred: bool = False) -> FloatArray:
         """`points` as files have them: NaN where they are unknown, unless they are to be kept, and of legs left out."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
+from sasmamba.models.hidden_hips import seen_as_h36m
 from sasmamba.models.normalise import mask_missing
-from sasmamba.models.skeletons import coco17_to_h36m17, mediapipe33_to_coco17
+from sasmamba.models.skeletons import mediapipe33_to_coco17
 
 #: Input skeletons, and how many joints each has.
 SKELETONS = {"h36m17": 17, "coco17": 17, "mediapipe33": 33}
@@ -94,7 +95,7 @@ def converted_to_h36m17(points: NDArray, skeleton: str) -> FloatArray:
     if skeleton == "mediapipe33":
         xy, score = mediapipe33_to_coco17(xy, score)
     if skeleton != "h36m17":
-        xy, score = coco17_to_h36m17(xy, score)
+        xy, score = seen_as_h36m(xy, score)
     return np.concatenate([xy, score[..., None]], -1)
 
 

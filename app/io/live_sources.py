@@ -42,6 +42,8 @@ LARGEST_SIDE_PX = 1920
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 8.0
 #: A stream that says nothing for so long is taken for lost: opening it, and between two packets.
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 10.0, 5.0
+#: A file whose pictures have held it up for so long altogether is too much for this machine, which is then said.
+_TOO_MUCH_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -116,11 +118,22 @@ class PacedFile(Closing):
         self.name, self.meta = path.name, self._video.meta
 
     def frames(self, stop: Event) -> Iterator[LiveFrame]:
-        """The file's frames; one that is decoded late was there in time nevertheless: its delay counts from then."""
-        pace = Pace(self.meta.fps)
+        """The file's frames; one that is decoded late was there in time nevertheless: its delay counts from then.
+
+        Where decoding takes longer than the file, it is played as fast as that goes: frames left out would have to be
+        decoded all the same, since those after them build on them.
+        """
+        pace, told = Pace(self.meta.fps), False
         with closing(prefetch(self._video, 1)) as frames:
             for frame in frames:
                 due = pace(float(frame.time_s), time.monotonic())
+                if not told and pace.held_up_s > _TOO_MUCH_S:
+                    told = True
+                    _log.warning(
+                        "%s cannot be decoded as fast as it plays: it is shown more slowly, so that the delay stays "
+                        "small. A smaller version of it would keep its pace.",
+                        self.name,
+                    )
                 if stop.wait(max(0.0, due - time.monotonic())):
                     return
                 yield LiveFrame(frame, due)

@@ -18,7 +18,8 @@ from sasmamba.common.errors import UserError
 from sasmamba.models import kernels
 from sasmamba.models.checkpoint import load_lifter
 from sasmamba.models.fitted_body import FittedBody
-from sasmamba.models.lift import lift_windows, lift_with_uncertainty
+from sasmamba.models.fused import KeptFeatures
+from sasmamba.models.lift import lift
 from sasmamba.models.normalise import mask_missing, normalise_window, upside_down
 from sasmamba.models.refining import fit_body, refine
 from sasmamba.models.sasmamba import SasMamba
@@ -40,7 +41,7 @@ class Lifter:
     """A trained lifter: windows of 2D poses to windows of 3D poses.
 
     Args:
-        model: a model in evaluation mode, on its device.
+        model: a model in evaluation mode, on its device, whose weights do not change any more.
         name: where its weights came from, for the record.
         flip: average with the result for the mirrored input: a little more accurate, at twice the cost, which is
             nothing beside the 2D stage's.
@@ -54,6 +55,7 @@ class Lifter:
     ) -> None:
         self.model, self.name, self.flip, self.refine, self.threads = model, name, flip, refine, threads
         self.device = next(model.parameters()).device
+        self._features = KeptFeatures.of(model) or model.features
 
     @classmethod
     def load(
@@ -114,7 +116,12 @@ class Lifter:
         return self._lift([xyc])[0][0]
 
     def many(
-        self, windows: Iterable[FloatArray], *, later: bool = False, threads: int | None = None
+        self,
+        windows: Iterable[FloatArray],
+        *,
+        later: bool = False,
+        threads: int | None = None,
+        newest: int | None = None,
     ) -> Generator[tuple[FloatArray, FloatArray | None], None, None]:
         """Lifts windows of any lengths, each as if alone; what comes out is in their order.
 
@@ -122,6 +129,7 @@ class Lifter:
             windows: each as `__call__` takes it.
             later: do not refine, `refined` will.
             threads: instead of the lifter's own.
+            newest: answer for so many frames at the end of each window, or all that it has; None: for all.
 
         Returns:
             Of each window joints as `__call__` gives them, and how sure they are, or will be when they are refined:
@@ -134,7 +142,7 @@ class Lifter:
             threads = 1
         threads = threads or self.threads or torch.get_num_threads()
         passes = list(_alike(windows, _TOGETHER if threads == 1 else 1))
-        for lifted, widths in _side_by_side(functools.partial(self._lift, later=later), passes, threads):
+        for lifted, widths in _side_by_side(functools.partial(self._lift, later=later, newest=newest), passes, threads):
             yield from zip(lifted, widths if widths is not None else [None] * len(lifted), strict=True)
 
     def refined(
@@ -185,24 +193,28 @@ class Lifter:
         return refine(lifted, _shown(window), body=body, iterations=1)
 
     @torch.inference_mode()
-    def _lift(self, windows: list[FloatArray], *, later: bool = False) -> tuple[FloatArray, FloatArray | None]:
-        """Lifts windows of one length in one pass: (B, T, 17, 3) and (B, T, 17, 2) or None."""
+    def _lift(
+        self, windows: list[FloatArray], *, later: bool = False, newest: int | None = None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Lifts windows of one length in one pass: (B, newest or T, 17, 3) and (B, newest or T, 17, 2) or None."""
         for xyc in windows:
             if xyc.ndim != 3 or xyc.shape[1:] != (17, 3) or not 1 <= len(xyc) <= self.frames:
                 raise ValueError(f"window: want (1..{self.frames}, 17, 3), got {xyc.shape}")
-        refine_now = self.refine and not later
         with _one_torch_thread():
             batch = torch.from_numpy(mask_missing(np.stack(windows)))
             # whoever hangs head down is lifted standing: the picture turned by half, and the pose turned back
             hanging = upside_down(batch)
             batch[..., :2][hanging] *= -1
-            batch, widths = batch.to(self.device), None
-            if self.unsure:
-                lifted, widths = lift_with_uncertainty(
-                    self.model, batch, flip=self.flip, refined=refine_now, refined_later=self.refine
-                )
-            else:
-                lifted = lift_windows(self.model, batch, flip=self.flip, refined=refine_now)
+            lifted, widths = lift(
+                self.model,
+                batch.to(self.device),
+                flip=self.flip,
+                refined=self.refine and not later,
+                refined_later=self.refine,
+                unsure=self.unsure,
+                newest=newest,
+                features=self._features,
+            )
             lifted[..., :2][hanging] *= -1
         return lifted.numpy(), None if widths is None else widths.numpy()
 

@@ -33,8 +33,12 @@ class LiveBody:
         self._now: FittedBody | None = None
         self._share, self._time_s = 0.0, -math.inf
 
+    def wants(self, end: int) -> bool:
+        """Whether it is time for another window, which ends before that frame."""
+        return end >= self._next
+
     def learn(self, lifter: Lifter, window: FloatArray, lifted: FloatArray, end: int) -> None:
-        """Takes a window if it is time for another.
+        """Takes a window that it `wants`.
 
         Args:
             lifter: who lifted it, neither averaged nor refined.
@@ -42,8 +46,6 @@ class LiveBody:
             lifted: (T, 17, 3) what it made of it, metres.
             end: number of the frame after its last.
         """
-        if end < self._next:
-            return
         if len(self._windows) == MOST_WINDOWS:
             self._windows, self._lifted = self._windows[::2], self._lifted[::2]
             self._spacing *= 2
@@ -56,12 +58,13 @@ class LiveBody:
         """Poses of a window from a little before those that are asked for, fitted to this body and to what was seen.
 
         Args:
-            lifter, window, lifted: as of `learn`.
+            lifter, window: as of `learn`.
+            lifted: (N, 17, 3) what it made of the window's last N frames.
             asked: poses at the end that will be asked for.
             time_s: of the last one; must not fall.
 
         Returns:
-            (T, 17, 3); the poses before are as they were.
+            (N, 17, 3); the poses before are as they were.
         """
         if self._found is None:
             return lifted
@@ -74,6 +77,6 @@ class LiveBody:
         )
         self._share += share * (1 - self._share)
         self._time_s = time_s
-        end = slice(-(asked + FITTED_BEFORE), None)
+        end = slice(-min(asked + FITTED_BEFORE, len(lifted)), None)
         fitted = lifter.quickly_refined(window[end], lifted[end], self._now)
         return np.concatenate([lifted[: len(lifted) - len(fitted)], lifted[end] + self._share * (fitted - lifted[end])])

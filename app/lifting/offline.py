@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
+from sasmamba.models.hidden_hips import seen_as_h36m
 from sasmamba.models.normalise import mask_missing
-from sasmamba.models.skeletons import coco17_to_h36m17
 
 #: Somebody unseen for longer than this starts anew, seconds.
 MAX_GAP_S = 1.0
@@ -33,7 +33,7 @@ def tracked_rows(people: Iterable[Person2D]) -> dict[int, FloatArray]:
     for person in people:
         if person.track_id is None:
             raise ValueError("people: want tracked ones, got one without a track_id")
-        joints, score = coco17_to_h36m17(person.joints_px, person.score)
+        joints, score = seen_as_h36m(person.joints_px, person.score)
         rows[person.track_id] = np.concatenate([joints, score[:, None]], 1)
     return rows
 

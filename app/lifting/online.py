@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.lifting.live_body import LiveBody
+from sasmamba.app.lifting.live_body import FITTED_BEFORE, LiveBody
 from sasmamba.app.lifting.offline import tracked_rows
 from sasmamba.app.motion.smoothing import OneEuro
 from sasmamba.app.types import Person2D, Pose3D
@@ -44,7 +44,7 @@ def live_lifting(lifter: Lifter, lookahead: int, fps: float) -> LiveLifting:
 
 @dataclass(slots=True)
 class _Life:
-    """One person's newest frames, the last window's result for them, and the filter of the poses given out."""
+    """One person's frames, the last window's result for the newest of them, and the filter of the poses given out."""
 
     first: int
     rows: list[FloatArray] = field(default_factory=list)
@@ -125,7 +125,7 @@ class LiveLifting:
         self.lifter, self.lookahead, self.window = lifter, lookahead, window
         self.fps, self.smooth, self.fit, self.max_gap = fps, smooth, fit, max_gap
         self._lives: dict[int, _Life] = {}
-        self._newest = -1
+        self._newest = self._asked = -1
         self._window_s = _SHORTEST_S  # what a window took the last time
 
     def start_anew(self) -> None:
@@ -176,20 +176,22 @@ class LiveLifting:
             return
         turn = waiting[: max(1, int(min(budget_s / self._window_s, len(waiting))))]
         begin = time.perf_counter()
-        # one thread: the others belong to the 2D stage, which works meanwhile
         windows = [np.stack(life.rows) for life in turn]
-        for life, window, (lifted, widths) in zip(turn, windows, self.lifter.many(windows, threads=1), strict=True):
-            life.estimate, life.half_width_m, life.estimate_first = lifted, widths, life.first
+        # of frames that nobody will ask for any more, those that the fit wants; all of a window that a body is told by
+        asked = max(self.lookahead + 1, self._newest - self._asked)
+        telling = [self.fit and len(life.rows) == self.window and life.body.wants(self._newest + 1) for life in turn]
+        newest = None if any(telling) else asked + FITTED_BEFORE
+        # one thread: the others belong to the 2D stage, which works meanwhile
+        results = self.lifter.many(windows, threads=1, newest=newest)
+        for life, window, tells, (lifted, widths) in zip(turn, windows, telling, results, strict=True):
+            life.estimate, life.half_width_m = lifted, widths
+            life.estimate_first = life.first + len(window) - len(lifted)
             if self.fit:
-                self._fit(life, window, lifted)
+                end_s = (life.first + len(window)) / self.fps
+                life.estimate = life.body.fitted(self.lifter, window, lifted, asked, end_s)
+                if tells:
+                    life.body.learn(self.lifter, window, lifted, self._newest + 1)
         self._window_s = max(_SHORTEST_S, (time.perf_counter() - begin) / len(turn))
-
-    def _fit(self, life: _Life, window: FloatArray, lifted: FloatArray) -> None:
-        """Fits a window's newest poses to whose they are, who is known the better the longer they were seen."""
-        end = life.first + len(window)
-        life.estimate = life.body.fitted(self.lifter, window, lifted, self.lookahead + 1, end / self.fps)
-        if len(window) == self.window:
-            life.body.learn(self.lifter, window, lifted, end)
 
     def poses(self, frame: int) -> tuple[Pose3D, ...]:
         """Everybody's pose in a frame, `lookahead` or more frames behind the newest for the accuracy that promises.
@@ -197,6 +199,7 @@ class LiveLifting:
         Frames must be asked for in order, each once: answers are smoothed by those before.
         """
         out = []
+        self._asked = max(self._asked, frame)
         for track_id, life in self._lives.items():
             if not life.first <= frame <= life.last_seen + CARRIED_FRAMES:
                 continue

@@ -24,7 +24,7 @@ then one comes for every frame that went through the chain, the newest last:
         body: "full", or "upper" where legs are not shown
         joints: 21 x [x, y, z]; null for a point that is left out
         score: 17 x 0..1 of the 2D joints, 0 where not found
-        half_width_m: 17 x [across, along] the line of sight, of intervals that hold the joint's place relative to the
+        half_width_m: 21 x [across, along] the line of sight, of intervals that hold the point's place relative to the
             pelvis in 68 of 100 cases; null where the lifter does not say
         angles: degrees by name; null where a joint of it is missing
 """
@@ -42,6 +42,7 @@ from sasmamba.app.export.motion_table import AXES, FEET, JOINTS, rounded_rows
 from sasmamba.app.live.session import Shown
 from sasmamba.app.motion.axes import camera_to_world
 from sasmamba.app.motion.body import left_out
+from sasmamba.app.motion.certainty import point_half_widths
 from sasmamba.app.motion.feet import feet_now
 from sasmamba.app.types import Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
@@ -63,7 +64,7 @@ class PersonNow:
         upper: legs are left out.
         points: (21, 3) joints, then heels and toes, world axes, metres; NaN for what is left out.
         score: (17,) of the 2D joints, 0 where not found.
-        half_width_m: as in `Pose3D`.
+        half_width_m: (21, 2) of the points, see `point_half_widths`; None where the lifter does not say.
     """
 
     track_id: int
@@ -118,7 +119,8 @@ def _person(pose: Pose3D, joints: FloatArray, upper: bool, score: NDArray | None
     points = np.concatenate([joints, feet_now(joints)]).astype(np.float32)
     points[left_out(upper)] = np.nan
     seen = np.zeros(len(JOINTS), np.float32) if score is None else score
-    return PersonNow(pose.track_id, pose.observed, upper, points, seen, pose.half_width_m)
+    widths = None if pose.half_width_m is None else point_half_widths(joints, pose.half_width_m)
+    return PersonNow(pose.track_id, pose.observed, upper, points, seen, widths)
 
 
 def about_json(meta: VideoMeta) -> str:

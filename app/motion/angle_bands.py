@@ -46,15 +46,15 @@ class Width:
 #: Fitted on first takes of Human3.6M's S8 from true COCO points, with MediaPipe's noise and with MoveNet's, all at once
 #: (benchmarks/angle_bands.py --fit); that benchmark reports on others.
 WIDTHS = {
-    "hip_flexion": Width(0.85, 5.5),
-    "hip_abduction": Width(0.70, 0.0),
-    "knee_flexion": Width(0.65, 8.5),
-    "shank_inclination": Width(0.65, 4.0, 1.96),
-    "ankle_dorsiflexion": Width(0.30, 18.0),
-    "shoulder_elevation": Width(0.75, 3.0),
-    "elbow_flexion": Width(0.75, 8.5),
-    "trunk_forward_lean": Width(1.20, 0.5, 1.5),
-    "trunk_right_lean": Width(0.70, 0.0, 1.0),
+    "hip_flexion": Width(0.90, 5.0),
+    "hip_abduction": Width(0.70, 1.5),
+    "knee_flexion": Width(0.55, 10.5),
+    "shank_inclination": Width(0.80, 4.5, 1.5),
+    "ankle_dorsiflexion": Width(0.40, 18.0),
+    "shoulder_elevation": Width(0.75, 2.5),
+    "elbow_flexion": Width(0.75, 8.0),
+    "trunk_forward_lean": Width(1.05, 0.0, 1.96),
+    "trunk_right_lean": Width(0.75, 0.0, 1.0),
 }
 #: Joints that no angle is made of.
 _IDLE = {H36M.NOSE, H36M.HEAD_TOP}

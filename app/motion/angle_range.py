@@ -16,23 +16,27 @@ _LEAST_S = 0.5
 #: How far joints go at the utmost, degrees, gymnasts' too, as `models.angles` has them: what goes farther was not seen,
 #: as a thigh of which the picture shows no more than the hip.
 _GOES_DEG = {"hip_flexion": (-90.0, 170.0), "knee_flexion": (0.0, 170.0), "elbow_flexion": (0.0, 170.0)}
-#: Half-widths where the lifter does not say how sure it is, degrees: what 95 of 100 ranges were off on first takes of
-#: Human3.6M's S8 (benchmarks/measures.py --set tune).
-_USUAL_DEG = {
-    "hip_flexion": 20.0,
-    "hip_abduction": 14.0,
-    "knee_flexion": 15.0,
-    "shank_inclination": 14.0,
-    "shoulder_elevation": 24.0,
-    "elbow_flexion": 45.0,
-    "trunk_forward_lean": 12.0,
-    "trunk_right_lean": 9.0,
+#: A range's half-width, degrees: such a share of what its two ends' bands make of it, and at least so much, added as
+#: squares; and what holds where the lifter does not say how sure it is. Errors that last leave a range alone; of many
+#: noisy turns the farthest are found, by how much depends on the person, and no way to look for ends farther in or out
+#: was better for all. Fitted on first takes of Human3.6M's S8 and takes of S1 and S7 with MoveNet's noise (ankles with
+#: MediaPipe's), so that 95 of 100 hold (benchmarks/measures.py).
+_RANGE = {
+    "hip_flexion": (0.5, 18.5, 20.5),
+    "hip_abduction": (0.5, 11.0, 13.5),
+    "knee_flexion": (0.6, 13.5, 22.0),
+    "shank_inclination": (0.4, 10.0, 14.5),
+    "ankle_dorsiflexion": (0.5, 15.0, 20.5),
+    "shoulder_elevation": (0.5, 19.5, 23.0),
+    "elbow_flexion": (0.6, 29.0, 47.0),
+    "trunk_forward_lean": (0.5, 7.0, 13.0),
+    "trunk_right_lean": (0.5, 5.5, 8.5),
 }
 #: Ends are those of the angle smoothed by so much (Gaussian): a single frame's error is no movement.
 _END_S = 0.1
-#: A range of which a lifter says that it is known neither within this nor within this share of itself is not given: it
-#: would say little more than that somebody moved.
-_RANGE_DEG, _RANGE_SHARE = 20.0, 0.75
+#: A range that is known neither within this nor within this share of itself is not given: it would say little more than
+#: that somebody moved.
+_RANGE_DEG, _RANGE_SHARE = 15.0, 0.5
 #: Angles are smoothed by so much (Gaussian) before their velocity is taken, and stretches without a gap have to last
 #: for longer than that tells.
 _VELOCITY_S = 0.08
@@ -76,13 +80,14 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
         return not_given(f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does")
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
-    halves = [band[low], band[high], np.hypot(band[low], band[high]), whole]
-    usual = _USUAL_DEG.get(angle.name)
+    share, least, usual = _RANGE[angle.name]
+    of_range = np.hypot(share * np.hypot(band[low], band[high]), least)
+    values = calm[low], calm[high], range_deg, float(np.nanmean(degrees))
     out = []
-    for kind, v, h in zip(kinds, (calm[low], calm[high], range_deg, np.nanmean(degrees)), halves, strict=True):
+    for kind, v, h in zip(kinds, values, (band[low], band[high], of_range, whole), strict=True):
         half = float(h) if np.isfinite(h) else usual
-        if kind[0] == "range" and h > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
-            told = f"it is known within ±{h:.0f}° only, and {range_deg:.0f}° were seen"
+        if kind[0] == "range" and half > max(_RANGE_DEG, _RANGE_SHARE * range_deg):
+            told = f"it is known within ±{half:.0f}° only, and {range_deg:.0f}° were seen"
             out.append(row(*kind, None, None, "°", told))
         else:
             out.append(row(*kind, float(v), half))

@@ -11,6 +11,7 @@ from sasmamba.app.motion.body import left_out
 from sasmamba.app.motion.locating import MIN_SCORE
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take, Track
+from sasmamba.common.arrays import FloatArray
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import COCO, FOOT, H36M
 
@@ -51,8 +52,13 @@ _SHOWN_BY: dict[H36M, tuple[tuple[COCO, ...], ...]] = {
     H36M.NOSE: (_FACE,),
     H36M.HEAD_TOP: (_FACE,),
 }
+#: Heels and toes are less sure than their ankles by such a share of the shank, of which feet are made: 68 % of their
+#: errors, as the ankle's own half-width. Fitted on first takes of Human3.6M's S8 with MoveNet's noise, which shows no
+#: feet, and MediaPipe's, which does; both ask for as much (benchmarks/foot_bands.py --take 1).
+FOOT_SHARE = 0.07
 #: The ankle of each point of `FOOT`.
 FOOT_ANKLES = [H36M[f"{point.name.partition('_')[0]}_ANKLE"] for point in FOOT]
+_FOOT_KNEES = [H36M[f"{point.name.partition('_')[0]}_KNEE"] for point in FOOT]
 
 
 def joint_states(take: Take, track: Track) -> tuple[NDArray, NDArray]:
@@ -116,6 +122,18 @@ def foot_states(states: NDArray, feet_seen: NDArray) -> NDArray:
     """(F, 4) of heels and toes: as sure as their ankle (F, 17), but inferred where 2D did not show the foot (F, 2)."""
     ankles = states[:, FOOT_ANKLES]
     return np.where(np.repeat(feet_seen, 2, axis=1), ankles, np.minimum(ankles, Certainty.INFERRED)).astype(np.uint8)
+
+
+def point_half_widths(joints: NDArray, half_width_m: NDArray) -> FloatArray:
+    """Half-widths (..., 21, 2) of joints, then heels and toes, as `Pose3D.half_width_m` has those of joints.
+
+    Args:
+        joints: (..., 17, 3) metres, in any axes.
+        half_width_m: (..., 17, 2) of the joints; NaN where not known.
+    """
+    shank = np.linalg.norm(joints[..., FOOT_ANKLES, :] - joints[..., _FOOT_KNEES, :], axis=-1)[..., None]
+    feet = np.hypot(half_width_m[..., FOOT_ANKLES, :], FOOT_SHARE * shank)
+    return np.concatenate([half_width_m, feet], -2).astype(np.float32)
 
 
 def faintness(take: Take, track: Track) -> dict[int, NDArray]:

@@ -52,7 +52,7 @@ class _Mean:
 
 def gait(who: Performance, steps: Sequence[Step]) -> list[Measure]:
     """Measures of walking and running, of all walks of a person together, by their steps, see `steps_of`."""
-    why_not = who.why_no_legs or ("" if steps else f"nobody walked: {LEAST_STEPS} long steps in a row are needed")
+    why_not = who.why_no_legs or ("" if steps else f"no walk was seen: {LEAST_STEPS} long steps in a row are needed")
     span = (steps[0].begin_s, steps[-1].end_s) if steps else (float(who.time[0]), float(who.time[-1]))
     walked = _Walked(steps, who.view)
     out = []
@@ -124,7 +124,8 @@ def _side_length(walked: _Walked, foot: int) -> _Mean | str | None:
     sd = float(np.hypot(_OF_SIDE_M, lengths.std() / np.sqrt(len(steps))))
     sd *= 1 if all(s.stood for s in steps) else _NOT_STOOD
     if WIDE * sd > _SIDE_SHARE * value:
-        within = f"{100 * WIDE * sd / value:.0f} %" if value > WIDE * sd else "as much as they are long"
+        # rounded up: what is not known well enough does not read as if it were
+        within = f"{np.ceil(100 * WIDE * sd / value):.0f} %" if value > WIDE * sd else "as much as they are long"
         return f"steps of one side are known within {within}, and {100 * _SIDE_SHARE:.0f} % are needed; see both"
     return _Mean(value, sd, len(steps))
 

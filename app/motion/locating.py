@@ -12,7 +12,8 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.skeletons import H36M
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
 _ACROSS_S, _DEPTH_S = 0.06, 0.5
@@ -28,6 +29,8 @@ _LEAST_LIKENESS = 0.3
 MIN_SCORE = 0.3
 #: As few joints as a body's size can be told by.
 LEAST_JOINTS = 4
+#: Depth is told by frames as the share of joints that they show, to this power (benchmarks/camera_motion.py --tune).
+_SHOWN = 6
 #: A joint that is so far from where the pose puts it counts half: the lifter's own error is of this size.
 _USUAL_ERROR_M = 0.05
 
@@ -37,7 +40,7 @@ def sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[
     rays, score = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17))
     for i, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
-            points, score[i] = coco17_to_h36m17(person.joints_px, person.score)
+            points, score[i] = seen_as_h36m(person.joints_px, person.score)
             rays[i] = camera.rays(points)
     return rays, score
 
@@ -190,5 +193,5 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
         variance = np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)
         information[:, 0] = 1 / variance[:, :2].sum(1)
         # what of a body is not seen the lifter makes up, and with it how large the rest is
-        information[:, 1] = (weight > 0).mean(1) ** 2 / variance[:, free - 1]
+        information[:, 1] = (weight > 0).mean(1) ** _SHOWN / variance[:, free - 1]
     return at, information

@@ -20,7 +20,8 @@ from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.locating import LEAST_JOINTS, MIN_SCORE, UNKNOWN_DEPTH_M, apparent_scale
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M, coco17_to_h36m17
+from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.skeletons import H36M
 
 #: Time constants of the smoothing: across the picture, in depth, which 2D shows far less well, and of the floor.
 _ACROSS_S, _DEPTH_S, _FLOOR_S = 0.05, 0.6, 0.4
@@ -49,7 +50,7 @@ def _sighted(person: Person2D, joints: FloatArray, camera: Intrinsics) -> tuple[
     Args:
         joints: (17, 3) the pose there, metres from the pelvis, facing axes.
     """
-    found_px, score = coco17_to_h36m17(person.joints_px, person.score)
+    found_px, score = seen_as_h36m(person.joints_px, person.score)
     if score[H36M.PELVIS] <= 0:
         return np.full(2, np.nan), math.nan
     rays, found = camera.rays(found_px), score > MIN_SCORE

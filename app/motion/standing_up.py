@@ -32,6 +32,11 @@ _STILL_M_S, _SEATED_S = 0.35, 0.15
 _CALM_S, _ENDS = 0.08, (0.05, 0.95)
 #: Whoever comes up later than this after they were low has not stood up in one go.
 _LONGEST_S = 5.0
+#: How high somebody stands is seen within so long after they are upright; later they may stretch.
+_TOP_S = 1.0
+#: A rise may hide where legs are unknown for so long: none is quicker. Who stood before is not down and up again within
+#: the second.
+_HIDES_S, _DOWN_AND_UP_S = 0.5, 3.0
 #: Standard deviation of a time of rising (benchmarks/measures.py).
 _TIME_S = 0.13
 
@@ -69,9 +74,11 @@ def standing_up(who: Performance) -> list[Measure]:
     if why_not := who.why_no_legs:
         return [row(*named, None, None, n=0, why_not=why_not) for named in (count, time, cycle)]
     rises = rises_of(who)
-    out = [row(*count, float(len(rises)), None, n=len(rises))]
+    hidden = _may_hide(who)
+    whole = None if hidden else float(len(rises))
+    out = [row(*count, whole, None, n=0 if hidden else len(rises), why_not=hidden)]
     out += [row(*time, r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
-    if len(rises) > 1:
+    if len(rises) > 1 and not hidden:
         took = rises[-1].to_s - rises[0].to_s
         n = len(rises) - 1
         out.append(row(*cycle, took / n, np.sqrt(2) * _TIME_S / n, (rises[0].to_s, rises[-1].to_s), n))
@@ -82,6 +89,23 @@ def rises_of(who: Performance) -> list[Rise]:
     """Every time that somebody whose legs are known stands up from a seat."""
     leg_m = who.leg_m
     return [rise for part in who.stretches for rise in _rises_in(who.time[part], who.joints[part], leg_m)]
+
+
+def _may_hide(who: Performance) -> str:
+    """For people, when somebody whose legs are unknown may have stood up; empty where they are known well enough."""
+    ankles = who.joints[:, ANKLES].mean(1)
+    high = np.where(who.legs_known, (who.joints[:, 0, 2] - ankles[:, 2]) / who.leg_m, np.nan)
+    when = []
+    for begin, end in runs(~who.legs_known).tolist():
+        lasts = who.time[end - 1] - who.time[begin]
+        stood = begin > 0 and high[begin - 1] > _UPRIGHT and lasts < _DOWN_AND_UP_S
+        low = end < len(high) and high[end] < _LOW
+        if lasts >= _HIDES_S and not stood and not low:
+            when.append(f"from {who.time[begin]:.1f} to {who.time[end - 1]:.1f} s")
+    if not when:
+        return ""
+    more = f" and {len(when) - 2} times more" if len(when) > 2 else ""
+    return f"the legs were not seen {' and '.join(when[:2])}{more}, when somebody may have stood up"
 
 
 def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
@@ -101,9 +125,9 @@ def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
         on_seat = seated[begin:end]
         if not len(upright) or not on_seat.any() or time[end + upright[0]] - time[end - 1] > _LONGEST_S:
             continue
-        # the last time on the seat, and how high they come before they go down again or for as long as rising may take
+        # the last time on the seat, and how high they come before they go down again or soon after they are upright
         sits = begin + int(np.flatnonzero(on_seat)[-1])
-        up = slice(end, max(end + 1, min(after, int(np.searchsorted(time, time[end - 1] + _LONGEST_S)))))
+        up = slice(end, max(end + 1, min(after, int(np.searchsorted(time, time[end + upright[0]] + _TOP_S)))))
         seat, top = float(np.median(high[begin : sits + 1])), float(high[up].max())
         low, full = (seat + share * (top - seat) for share in _ENDS)
         start = begin + int(np.flatnonzero(np.append(True, high[begin:end] <= low))[-1]) - 1

@@ -32,6 +32,8 @@ def load() -> tuple[ctypes.CDLL | None, str]:
         return None, f"native CPU kernels were built for another processor; {_REBUILD} on this machine"
     library.sasmamba_compiled_for.restype = ctypes.c_char_p
     library.sasmamba_scan_kept.restype = ctypes.c_int64
+    library.sasmamba_block_keep.restype = ctypes.c_void_p
+    library.sasmamba_block_drop.argtypes = [ctypes.c_void_p]
     return library, f"native CPU kernels ({library.sasmamba_compiled_for().decode()})"
 
 

@@ -7,6 +7,10 @@
 #include <thread>
 #include <vector>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
 #else
@@ -109,38 +113,113 @@ class Sums {
     int count = 0;
 };
 
-// Where b is NaN both answer b: a limit goes first, a value that must stay what it is second.
+// Where b is NaN both answer b: a limit goes first, a value that must stay what it is second. The processor has these in
+// one instruction, which g++ does not find by itself. (With a mask of everything: g++ 12 warns of the plain ones' header.)
+#if defined(__AVX512F__)
+inline vec vmax(vec a, vec b) { return vec(_mm512_maskz_max_ps(0xffff, __m512(a), __m512(b))); }
+inline vec vmin(vec a, vec b) { return vec(_mm512_maskz_min_ps(0xffff, __m512(a), __m512(b))); }
+#elif defined(__AVX__)
+inline vec vmax(vec a, vec b) { return vec(_mm256_max_ps(__m256(a), __m256(b))); }
+inline vec vmin(vec a, vec b) { return vec(_mm256_min_ps(__m256(a), __m256(b))); }
+#else
 inline vec vmax(vec a, vec b) { return a > b ? a : b; }
 inline vec vmin(vec a, vec b) { return a < b ? a : b; }
+#endif
 
-// e^x to about 1e-7 relative: x = n ln 2 + r, |r| <= ln 2 / 2, Taylor to the 6th power in r, exponent bits set by n.
-// The powers are summed in pairs: a shorter chain than one after another. NaN stays NaN: r carries it.
-inline vec vexp(vec x) {
-    x = vmin(splat(88.0f), vmax(splat(-87.0f), x));
-    const vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to the nearest whole number
-    vec n = (x * 1.44269504088896341f + magic) - magic;
-    vec r = x - n * 0.693359375f + n * 2.12194440e-4f; // ln 2 in two parts keeps r exact
-    vec r2 = r * r;
-    vec low = 1.0f + r + r2 * (0.5f + r * (1.0f / 6)), high = 1.0f / 24 + r * (1.0f / 120) + r2 * (1.0f / 720);
-    ivec bits = (__builtin_convertvector(n, ivec) + 127) << 23;
-    vec scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return (low + r2 * r2 * high) * scale;
+inline ivec bits_of(vec x) {
+    ivec bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits;
 }
 
-// log(1 + e^x) and its derivative 1 / (1 + e^-x), without overflow and exact in both tails.
-inline vec softplus(vec x, vec *derivative) {
-    vec magnitude = x > 0.0f ? x : -x;
-    vec e = vexp(-magnitude);
-    if (derivative) {
-        vec inverse = 1.0f / (1.0f + e);
-        *derivative = x > 0.0f ? inverse : e * inverse;
+inline vec of_bits(ivec bits) {
+    vec x;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+inline vec vabs(vec x) { return of_bits(bits_of(x) & 0x7fffffff); }
+
+// W vectors on their way through the same operations, each waiting while the processor is busy with the others: of one
+// alone the next operation begins when the last is through, and that is most of the time.
+template <int W> struct Several {
+    vec first;
+    Several<W - 1> others;
+};
+template <> struct Several<1> {
+    vec first;
+};
+
+// Written so, and not as loops over an array, g++ keeps all of them in registers.
+template <class Call, class... More> inline Several<1> each_of(const Call &call, Several<1> x, const More &...more) {
+    return {call(x.first, more.first...)};
+}
+template <int W, class Call, class... More>
+inline Several<W> each_of(const Call &call, const Several<W> &x, const More &...more) {
+    return {call(x.first, more.first...), each_of(call, x.others, more.others...)};
+}
+
+#define SASMAMBA_EACH(OPERATOR)                                                                                        \
+    template <int W> inline Several<W> operator OPERATOR(const Several<W> &a, const Several<W> &b) {                   \
+        return each_of([](vec x, vec y) { return x OPERATOR y; }, a, b);                                               \
+    }                                                                                                                  \
+    template <int W> inline Several<W> operator OPERATOR(const Several<W> &a, float b) {                               \
+        return each_of([=](vec x) { return x OPERATOR b; }, a);                                                        \
+    }                                                                                                                  \
+    template <int W> inline Several<W> operator OPERATOR(float a, const Several<W> &b) {                               \
+        return each_of([=](vec x) { return a OPERATOR x; }, b);                                                        \
     }
+SASMAMBA_EACH(+)
+SASMAMBA_EACH(-)
+SASMAMBA_EACH(*)
+SASMAMBA_EACH(/)
+
+// What is said of one vector, said of several.
+template <int W> inline Several<W> vmax(float a, const Several<W> &b) {
+    return each_of([=](vec x) { return vmax(splat(a), x); }, b);
+}
+template <int W> inline Several<W> vmin(float a, const Several<W> &b) {
+    return each_of([=](vec x) { return vmin(splat(a), x); }, b);
+}
+template <int W> inline Several<W> vabs(const Several<W> &x) {
+    return each_of([](vec one) { return vabs(one); }, x);
+}
+inline vec vmax(float a, vec b) { return vmax(splat(a), b); }
+inline vec vmin(float a, vec b) { return vmin(splat(a), b); }
+
+// 2^n of whole numbers n to which 1.5 * 2^23 + 127 was added, as the exponent's bits.
+inline vec power_of_two(vec up) { return of_bits(bits_of(up) << 23); }
+template <int W> inline Several<W> power_of_two(const Several<W> &up) {
+    return each_of([](vec one) { return power_of_two(one); }, up);
+}
+
+// e^x to about 1e-7 relative: x / ln 2 = n + r, |r| <= 1/2, 2^r by a polynomial of the least greatest error that is 1
+// at 0, summed in pairs, a shorter chain than one after another; 2^n by its exponent's bits. NaN stays NaN: r carries it.
+template <class V> inline V vexp(V x) {
+    x = vmin(88.0f, vmax(-87.0f, x));
+    const float magic = 12582912.0f + 127; // adding 1.5 * 2^23 rounds to the nearest whole number, in the lowest bits
+    const V up = x * 1.44269504088896341f + magic, n = up - magic;
+    const V r = x * 1.44269504088896341f - n, r2 = r * r;
+    const V low = 1.0f + r * 0.69314698f, middle = 0.24022242f + r * 0.055507338f, high = 0.0096715167f + r * 0.0013264739f;
+    return (low + r2 * (middle + r2 * high)) * power_of_two(up);
+}
+
+// log(1 + e^x) without overflow and exact in both tails. e: e^-|x|.
+template <class V> inline V softplus(const V &x, const V &e) {
     // log(1 + e) / e for e in 0..1, interpolated at Chebyshev's points; 3.4e-8 off at most
-    vec e2 = e * e, e4 = e2 * e2;
-    vec low = 0.99999994f - e * 0.49999446f + e2 * (0.3331812f - e * 0.24835399f);
-    vec high = 0.19076881f - e * 0.13602248f + e2 * (0.077516086f - e * 0.029074065f) + e4 * 0.0051261024f;
-    return vmax(x, vec{}) + e * (low + e4 * high);
+    const V e2 = e * e, e4 = e2 * e2;
+    const V low = 0.99999994f - e * 0.49999446f + e2 * (0.3331812f - e * 0.24835399f);
+    const V high = 0.19076881f - e * 0.13602248f + e2 * (0.077516086f - e * 0.029074065f) + e4 * 0.0051261024f;
+    return vmax(0.0f, x) + e * (low + e4 * high);
+}
+
+template <class V> inline V softplus(const V &x) { return softplus(x, vexp(0.0f - vabs(x))); }
+
+// Its derivative, too: 1 / (1 + e^-x).
+inline vec softplus(vec x, vec *derivative) {
+    const vec e = vexp(-vabs(x)), inverse = 1.0f / (1.0f + e);
+    *derivative = x > 0.0f ? inverse : e * inverse;
+    return softplus(x, e);
 }
 
 // Runs body(thread, begin, end) over `units` split into contiguous ranges; the caller's thread takes the first, and

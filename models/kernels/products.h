@@ -121,19 +121,32 @@ template <class Store> inline void product(const float *const *rows, const Linea
     }
 }
 
-inline vec silu(vec x) { return x / (1.0f + vexp(-x)); }
+template <class V> inline V silu(const V &x) { return x / (1.0f + vexp(0.0f - x)); }
 
 // x times the normal distribution below x; the error function by Abramowitz and Stegun 7.1.26, to 1.5e-7.
-inline vec gelu(vec x) {
-    const vec z = x * 0.70710678118654752f, size = (z > 0.0f ? z : -z);
-    const vec t = 1.0f / (1.0f + 0.3275911f * size);
-    vec p = splat(1.061405429f);
-    p = p * t - 1.453152027f;
+template <class V> inline V gelu(const V &x) {
+    const V z = x * 0.70710678118654752f, size = vabs(z);
+    const V t = 1.0f / (1.0f + 0.3275911f * size);
+    V p = 1.061405429f * t - 1.453152027f;
     p = p * t + 1.421413741f;
     p = p * t - 0.284496736f;
     p = p * t + 0.254829592f;
-    const vec outside = p * t * vexp(-z * z), erf = z > 0.0f ? 1.0f - outside : outside - 1.0f;
-    return 0.5f * x * (1.0f + erf);
+    // of -|x|: half of what is outside; x of it is left, or taken from x
+    const V outside = 0.5f * p * t * vexp(0.0f - z * z) * vabs(x);
+    return vmax(0.0f, x) - outside;
+}
+
+// Each of `count` numbers, a multiple of sixteen, through a function of vectors.
+template <class Call> inline void for_vectors(float *at, int64_t count, const Call &call) {
+    constexpr int W = 4;
+    int64_t i = 0;
+    for (; i + W * LANES <= count; i += W * LANES) {
+        Several<W> some;
+        std::memcpy(&some, at + i, sizeof some);
+        some = call(some);
+        std::memcpy(at + i, &some, sizeof some);
+    }
+    for (; i < count; i += LANES) store(at + i, call(load(at + i)));
 }
 
 // Layer norm of ROWS rows of `width`, a multiple of sixteen, at rows[r] into out + r * width.

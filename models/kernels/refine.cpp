@@ -13,7 +13,7 @@ constexpr int RIGHT = 1 + SHARED, ALL = OWN + RIGHT;             // right-hand s
 
 struct Fit {
     int64_t frames, seen, knots;
-    const double *poses, *hangs, *unit, *weight, *near, *correction, *shared; // see sasmamba_refine_step
+    const double *poses, *hangs, *unit, *weight, *near, *correction, *shared, *tells; // see sasmamba_refine_step
     double noise, far, bone, stiff, trust[3];
     const int64_t *joints, *knot, *parents, *proportion_of;
     double *worth;
@@ -158,7 +158,9 @@ void bones(const Fit &fit, int64_t t, Frame &f) {
         row.hang(fit.hangs + t * OWN * P);
         row.by[P + proportion] = -1;
         const double error = length - fit.shared[P + proportion], off = error / (fit.far * fit.bone);
-        row.add_to(f, 1 / (fit.bone * fit.bone) / (1 + off * off), error); // where a pose is lost, so are its bones
+        // where a pose is lost, so are its bones, and where they are not seen, the lifter makes them up
+        const double tells = fit.tells[t * (JOINTS - 1) + joint - 1];
+        row.add_to(f, tells / (fit.bone * fit.bone) / (1 + off * off), error);
     }
 }
 
@@ -265,13 +267,14 @@ void step(const Fit &fit, double *solved, double *reduced) {
 // whole: joints (seen), knot before each frame (frames), parents (17), proportion of each bone (16).
 // numbers: noise, far, bone, stiffness between knots, trust in x, y and z.
 // in: poses (frames, 17, 3), hangs (frames, 48, 10), unit (frames, seen, 2), weight (frames, seen), near (2, frames),
-// correction (knots, 48), shared (21). worth (frames, seen) is renewed.
+// correction (knots, 48), shared (21), how much each bone tells of its length (frames, 16). worth (frames, seen) is
+// renewed.
 // solved (knots, 48, 22): the knots' system's solution for the gradient, then for each shared unknown. reduced (21, 22):
 // of the shared unknowns' own system, once the knots are eliminated, the gradient and the matrix.
 EXPORT void sasmamba_refine_step(const int64_t *sizes, const int64_t *const *whole, const double *numbers,
                                  const double *const *in, double *worth, double *solved, double *reduced) {
-    sasmamba::step({sizes[0], sizes[1], sizes[2], in[0], in[1], in[2], in[3], in[4], in[5], in[6], numbers[0], numbers[1],
-                    numbers[2], numbers[3], {numbers[4], numbers[5], numbers[6]}, whole[0], whole[1], whole[2], whole[3],
-                    worth},
+    sasmamba::step({sizes[0], sizes[1], sizes[2], in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], numbers[0],
+                    numbers[1], numbers[2], numbers[3], {numbers[4], numbers[5], numbers[6]}, whole[0], whole[1],
+                    whole[2], whole[3], worth},
                    solved, reduced);
 }

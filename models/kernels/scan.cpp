@@ -34,7 +34,7 @@ void backward_unit(const Scan &s, const ScanGradients &g, int64_t b, int64_t c0,
                 int64_t token = b * s.length + order[first + i];
                 const float *B = s.row(s.B, token, k);
                 u[i] = load(s.u + token * s.channels + c0, lanes);
-                delta[i] = p.delta(s.row(s.dt, token, k), s.rank, &slope[i]);
+                delta[i] = softplus(p.raw_delta(s.row(s.dt, token, k), s.rank), &slope[i]);
                 for (int64_t n = 0; n < states; n++) {
                     size_t at = size_t(i * states + n);
                     before[at] = h[size_t(n)];

@@ -18,6 +18,7 @@ struct Scan {
     const float *D, *dt_bias;   // (routes, channels)
     const float *dt_weight;     // (routes, channels, rank)
     const int64_t *order;       // (routes, length)
+    int64_t first = 0;          // tokens before this one need no output
 
     const float *row(const float *base, int64_t token, int64_t k) const {
         return base + token * token_stride + k * route_stride;
@@ -41,16 +42,18 @@ struct Parameters {
         dt_bias = load(s.dt_bias + k * s.channels + c0, lanes);
     }
 
-    vec delta(const float *dt, int64_t rank, vec *derivative) const {
+    vec raw_delta(const float *dt, int64_t rank) const {
         vec raw = dt_bias;
         for (int64_t r = 0; r < rank; r++) raw += dt_weight[size_t(r)] * dt[r];
-        return softplus(raw, derivative);
+        return raw;
     }
 };
 
 // The backward pass runs the scan again in segments of so many tokens, each from the states that the forward pass kept
 // at its start: memory is length / SEGMENT states instead of length.
 constexpr int64_t SEGMENT = 32;
+// Tokens of a segment whose steps are computed at once.
+constexpr int SIDE_BY_SIDE = 4;
 
 // The states kept for one chunk of channels: [route][segment][state][lane].
 struct Kept {
@@ -75,7 +78,7 @@ struct Whole {
 
 // N > 0 fixes the number of states at compile time so that they live in registers; 0 takes it from the arguments.
 template <int N, bool KEEP, class Lanes>
-void forward_lanes(const Scan &s, int64_t b, int64_t c0, Lanes lanes, float *out, float *all_kept) {
+void forward_lanes(Scan s, int64_t b, int64_t c0, Lanes lanes, float *out, float *all_kept) {
     const Kept kept(s, all_kept, b, c0);
     const int64_t states = N ? N : s.states;
     Parameters p;
@@ -87,19 +90,39 @@ void forward_lanes(const Scan &s, int64_t b, int64_t c0, Lanes lanes, float *out
         vec *h = N ? fixed : heap.data();
         for (int64_t n = 0; n < states; n++) h[n] = vec{};
         const int64_t *order = s.order + k * s.length;
-        for (int64_t l = 0; l < s.length; l++) {
-            if (KEEP && l % SEGMENT == 0)
-                for (int64_t n = 0; n < states; n++) kept.at(s, k, l / SEGMENT)[n] = h[n];
-            int64_t token = b * s.length + order[l];
-            const float *B = s.row(s.B, token, k), *C = s.row(s.C, token, k);
-            vec u = load(s.u + token * s.channels + c0, lanes);
-            vec delta = p.delta(s.row(s.dt, token, k), s.rank, nullptr);
-            vec drive = delta * u, y = p.D * u;
-            for (int64_t n = 0; n < states; n++) {
-                h[n] = vexp(delta * A[n]) * h[n] + drive * B[n];
-                y += h[n] * C[n];
+        int64_t length = s.length;
+        while (length > 0 && order[length - 1] < s.first) length--;
+        for (int64_t begin = 0; begin < length; begin += SEGMENT) {
+            const int64_t *at = order + begin, count = std::min(SEGMENT, length - begin);
+            if (KEEP)
+                for (int64_t n = 0; n < states; n++) kept.at(s, k, begin / SEGMENT)[n] = h[n];
+            // what needs no state first, SIDE_BY_SIDE tokens at once; the last ones may be one again
+            vec delta[SEGMENT], decay[N == 1 ? SEGMENT : 1];
+            for (int64_t i = 0; i < count; i += SIDE_BY_SIDE) {
+                vec raw[SIDE_BY_SIDE];
+                for (int j = 0; j < SIDE_BY_SIDE; j++) {
+                    const float *dt = s.row(s.dt, b * s.length + at[std::min(i + j, count - 1)], k);
+                    raw[j] = p.raw_delta(dt, s.rank);
+                }
+                Several<SIDE_BY_SIDE> some;
+                std::memcpy(&some, raw, sizeof some);
+                some = softplus(some);
+                std::memcpy(delta + i, &some, sizeof some);
+                if (N != 1) continue;
+                some = vexp(each_of([&](vec x) { return x * A[0]; }, some));
+                std::memcpy(decay + i, &some, sizeof some);
             }
-            accumulate(out + token * s.channels + c0, y, lanes);
+            for (int64_t i = 0; i < count; i++) {
+                const int64_t token = b * s.length + at[i];
+                const float *B = s.row(s.B, token, k), *C = s.row(s.C, token, k);
+                const vec u = load(s.u + token * s.channels + c0, lanes), drive = delta[i] * u;
+                vec y = p.D * u;
+                for (int64_t n = 0; n < states; n++) {
+                    h[n] = (N == 1 ? decay[i] : vexp(delta[i] * A[n])) * h[n] + drive * B[n];
+                    y += h[n] * C[n];
+                }
+                accumulate(out + token * s.channels + c0, y, lanes);
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ import torch
 
 from sasmamba.models import kernels
 from sasmamba.models.blocks import Block, BlockConfig
-from sasmamba.models.fused import can_fuse
+from sasmamba.models.fused import KeptFeatures, can_fuse
+from sasmamba.models.sasmamba import SasMamba, SasMambaConfig
 
 pytestmark = pytest.mark.skipif(kernels.load()[0] is None, reason=kernels.load()[1])
 
@@ -52,6 +53,33 @@ def test_a_fused_block_is_its_layers(config: BlockConfig, batch: int, frames: in
     finally:
         torch.set_num_threads(before)
     assert (got - want).norm() <= 3e-6 * want.norm()
+
+
+@pytest.mark.parametrize("newest", [None, 1, 7, 20], ids=str)
+@pytest.mark.parametrize(("batch", "frames"), [(1, 1), (3, 20)], ids=str)
+@pytest.mark.parametrize("config", FUSED.values(), ids=FUSED.keys())
+def test_kept_features_are_those_of_the_layers(
+    config: BlockConfig, batch: int, frames: int, newest: int | None
+) -> None:
+    torch.manual_seed(0)
+    model = SasMamba(SasMambaConfig(config, blocks=4, frames=27, in_channels=3)).eval()
+    for name, p in model.named_parameters():
+        if p.dim() == 1 and "offset" not in name:
+            torch.nn.init.normal_(p, 0.5, std=0.3)
+    kept, x = KeptFeatures.of(model), torch.randn(batch, frames, 17, 3)
+    assert kept is not None
+    with torch.inference_mode():
+        got = kept(x, newest)
+        if newest is not None:
+            assert torch.equal(got, kept(x)[:, -newest:]), "what is not asked for has no part in what is"
+        want = model.double().features(x.double(), newest)
+    assert got.shape == want.shape
+    assert (got - want).norm() <= 1e-5 * want.norm()
+
+
+def test_what_the_kernel_does_not_know_is_not_kept() -> None:
+    assert KeptFeatures.of(SasMamba(SasMambaConfig(LAYERED["limb"], blocks=2)).eval()) is None
+    assert KeptFeatures.of(SasMamba(SasMambaConfig(FUSED["shipped"], blocks=2)).train()) is None
 
 
 def test_it_reads_what_lies_in_memory_in_any_order() -> None:

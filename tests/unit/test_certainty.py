@@ -16,13 +16,21 @@ from sasmamba.app.export.motion_table import JOINTS, motions
 from sasmamba.app.export.options import ExportOptions
 from sasmamba.app.export.rig_motion import held, shortest_turn
 from sasmamba.app.motion.angle_bands import WIDTHS, angle_bands, angle_half_widths, angle_states
-from sasmamba.app.motion.certainty import FAINT, NEAR_S, Certainty, faintness, joint_states
+from sasmamba.app.motion.certainty import (
+    FAINT,
+    FOOT_SHARE,
+    NEAR_S,
+    Certainty,
+    faintness,
+    joint_states,
+    point_half_widths,
+)
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.renderer import RenderConfig, Renderer
 from sasmamba.app.take import Take
 from sasmamba.app.types import Frame, Person2D, VideoMeta
 from sasmamba.models.angles import ANGLES, joint_angles
-from sasmamba.models.skeletons import COCO, H36M
+from sasmamba.models.skeletons import COCO, FOOT, H36M
 
 LEGS = [H36M[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("KNEE", "ANKLE")]
 LEGS_2D = [COCO[joint.name] for joint in LEGS]
@@ -186,6 +194,20 @@ def test_a_limb_that_is_lost_for_a_while_turns_evenly_from_before_to_after() -> 
     np.testing.assert_array_equal(held(wild, np.zeros(81, bool)), np.broadcast_to(np.eye(3), R.shape))
 
 
+def test_feet_are_less_sure_than_their_ankles_by_a_share_of_the_shank() -> None:
+    joints = np.zeros((2, 17, 3))
+    joints[:, [H36M.LEFT_KNEE, H36M.RIGHT_KNEE], 2] = 0.4
+    half = np.zeros((2, 17, 2), np.float32)
+    half[:, H36M.LEFT_ANKLE] = 0.03, 0.1
+    half[1, H36M.RIGHT_ANKLE] = np.nan
+    widths = point_half_widths(joints, half)
+    np.testing.assert_array_equal(widths[:, :17], half)
+    for point in (FOOT.LEFT_HEEL, FOOT.LEFT_TOE):
+        np.testing.assert_allclose(widths[:, 17 + point], np.hypot([[0.03, 0.1]] * 2, FOOT_SHARE * 0.4), rtol=1e-6)
+    assert widths[0, 17 + FOOT.RIGHT_HEEL] == pytest.approx(FOOT_SHARE * 0.4)
+    assert np.isnan(widths[1, 17 + FOOT.RIGHT_TOE]).all()
+
+
 def test_c3d_residuals_are_what_is_known_of_a_point(tmp_path: Path) -> None:
     ezc3d = pytest.importorskip("ezc3d", reason="ezc3d, which writes C3D, is not installed")
     c3d = pytest.importorskip("c3d", reason="c3d, an independent C3D reader, is not installed")
@@ -201,6 +223,7 @@ def test_c3d_residuals_are_what_is_known_of_a_point(tmp_path: Path) -> None:
     np.testing.assert_array_equal(missing, residual < 0)
     wanted = 1000 * np.sqrt((2 * 0.03**2 + 0.06**2) / 3)
     assert residual[5, :17] == pytest.approx(wanted, rel=0.02)
+    assert (residual[5, 17:] == 0).all()  # the 2D shows no feet here: heels and toes are made up
     assert residual[40, LEGS] == pytest.approx(0)
     assert (residual[100, LEGS] == -1).all()
     assert residual[100, H36M.NOSE] == pytest.approx(wanted, rel=0.02)

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sasmamba.app.io.live_sources import _Grid
-from sasmamba.app.io.pace import Pace
+from sasmamba.app.io.pace import LATEST_S, Pace
 from sasmamba.app.io.source_names import is_live, is_stream
 from sasmamba.app.io.video_file import VideoFile
 
@@ -113,12 +113,26 @@ def test_nobody_waits_for_long(fps: Fraction, pictures: list[tuple[float, float]
 
 @given(RATES, st.floats(0, 1e5), st.lists(st.floats(0.001, 9), max_size=30), st.data())
 def test_a_good_clock_is_kept_to(fps: Fraction, first: float, gaps: list[float], data: st.DataObject) -> None:
-    """Late or not, each picture is due as long after the first as the file says."""
+    """A little late or not, each picture is due as long after the first as the file says."""
     pace, now = Pace(fps), 100.0
     for stamp in itertools.accumulate(gaps, initial=first):
         due = pace(stamp, now)
         assert abs(due - 100 - (stamp - first)) < 1e-6
-        now = max(now, due) + data.draw(st.floats(0, 2))
+        now = due + data.draw(st.floats(0, 0.9 * LATEST_S))
+    assert pace.held_up_s == 0
+
+
+@given(RATES, st.lists(st.tuples(st.floats(0.001, 9), st.floats(0, 20)), min_size=1, max_size=30))
+@example(Fraction(30), [(1 / 30, 1 / 15)] * 300)  # decoded half as fast as it plays
+def test_what_takes_longer_than_it_plays_does_not_fall_further_behind(
+    fps: Fraction, pictures: list[tuple[float, float]]
+) -> None:
+    pace, now, stamp = Pace(fps), 100.0, 0.0
+    for gap, took in pictures:
+        stamp, now = stamp + gap, now + took
+        due = pace(stamp, now)
+        assert now - due <= LATEST_S + 1e-6
+        now = max(now, due)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"[0-9٣²]+", fullmatch=True), st.binary().map(str)))

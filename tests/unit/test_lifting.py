@@ -220,6 +220,21 @@ def test_windows_lifted_side_by_side_are_as_if_alone(lifter: Lifter, threads: in
         np.testing.assert_allclose(got, lifter(xyc), atol=1e-6)
 
 
+@pytest.mark.parametrize("settings", [{"flip": False, "refine": False}, {"flip": True}], ids=["plain", "as offline"])
+@pytest.mark.parametrize("newest", [1, 14, 29, 30, 50])
+def test_the_newest_frames_alone_are_those_of_the_whole_window(
+    lifter: Lifter, newest: int, settings: dict[str, bool]
+) -> None:
+    some = Lifter(lifter.model, lifter.name, **settings)
+    xyc = person(30)
+    (whole,), (end,) = list(some.many([xyc])), list(some.many([xyc], newest=newest))
+    assert len(end[0]) == min(newest, 30)
+    np.testing.assert_array_equal(end[0], whole[0][-newest:])
+    assert (whole[1] is None) == (end[1] is None)
+    if whole[1] is not None:
+        np.testing.assert_array_equal(end[1], whole[1][-newest:])
+
+
 def test_no_number_of_threads_changes_a_result(lifter: Lifter) -> None:
     people = [person(600), person(300, 1)]
     lifts = [lift_people(Lifter(lifter.model, "x", threads=n), people, fps=30) for n in (1, 2, 5)]

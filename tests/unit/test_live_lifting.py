@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
+from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.live_body import MOST_WINDOWS
 from sasmamba.app.lifting.online import CARRIED_FRAMES, LiveLifting
 from sasmamba.models.fitted_body import PARENTS, FittedBody, proportioned
@@ -25,10 +26,13 @@ class Echo:
         self.windows: list[np.ndarray] = []
         self._error = error
 
-    def many(self, windows: Iterable[np.ndarray], threads: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def many(
+        self, windows: Iterable[np.ndarray], threads: int, newest: int | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         assert threads == 1
         for xyc in windows:
-            yield self._lift(xyc), np.full((len(xyc), 17, 2), len(self.windows), np.float32)
+            asked = slice(0 if newest is None else max(0, len(xyc) - newest), len(xyc))
+            yield self._lift(xyc)[asked], np.full((len(xyc), 17, 2), len(self.windows), np.float32)[asked]
 
     def body(self, windows: list[np.ndarray], lifted: list[np.ndarray]) -> FittedBody | None:
         return None
@@ -91,6 +95,34 @@ def test_a_pose_for_every_frame_from_the_first_on(lookahead: int) -> None:
             assert x_of(lifting, frame - lookahead) == pytest.approx(frame - lookahead, abs=1e-3)
     assert max(len(w) for w in echo.windows) == 40
     assert len(echo.windows) == 100
+
+
+@pytest.mark.parametrize("lookahead", [0, 5])
+def test_frames_that_come_together_are_all_answered_as_by_whole_windows(lookahead: int) -> None:
+    """Of a window no more is lifted than somebody will ask for; where frames had to wait, that is more."""
+
+    class Whole(Lifter):
+        def many(self, windows, *, newest, **settings):  # type: ignore[no-untyped-def, override]
+            return super().many(windows, **settings)
+
+    xyc = np.random.default_rng(0).normal(0, 4, (100, 17, 3)).astype(np.float32)
+    xyc += np.array([300, 200, 0], np.float32) + np.linspace(0, 90, 17, dtype=np.float32)[:, None] * [0.3, 1, 0]
+    xyc[..., 2] = 0.9
+    answers: list[list[np.ndarray]] = []
+    for kind in (Lifter, Whole):
+        lifter = kind.load(flip=False, refine=False)
+        lifting, came, next_one = LiveLifting(lifter, lookahead=lookahead, window=30), 0, 0
+        answers.append([])
+        for together in (1, 1, 40, 7, 1, 1, 25, 1, 3, 20):
+            for _ in range(together):
+                lifting.push_joints(came, {1: xyc[came]})
+                came += 1
+            lifting.lift()
+            for frame in range(next_one, came - lookahead):
+                answers[-1] += [pose.joints for pose in lifting.poses(frame)]
+                next_one = frame + 1
+    assert len(answers[0]) > 60
+    np.testing.assert_array_equal(answers[0], answers[1])
 
 
 def test_dropped_frames_do_not_shorten_time() -> None:

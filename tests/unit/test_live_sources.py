@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from helpers_video import grey_of, write_video
 
 from sasmamba.app.io import live_sources
 from sasmamba.app.io.live_sources import CameraSource, PacedFile, StreamSource, open_live
+from sasmamba.app.io.pace import LATEST_S
 from sasmamba.app.io.source_names import is_live
+from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.live.page_server import Server
+from sasmamba.app.types import Frame
 from sasmamba.common.errors import UserError
 
 
@@ -57,6 +61,24 @@ def test_a_file_keeps_its_own_pace(tmp_path: Path) -> None:
     due = [f.captured_s for f, _ in live]
     np.testing.assert_allclose(np.diff(due), 1 / 25, atol=1e-6)  # delay counts from when a picture was due
     assert all(now >= f.captured_s for f, now in live)
+
+
+def test_a_file_that_takes_longer_to_decode_than_to_play_stays_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, whole = write_video(tmp_path / "a.mp4", 60, fps=30), VideoFile.__iter__
+
+    def slowly(video: VideoFile) -> Iterator[Frame]:
+        for frame in whole(video):
+            time.sleep(0.1)
+            yield frame
+
+    monkeypatch.setattr(VideoFile, "__iter__", slowly)
+    with PacedFile(path) as source:
+        delays = [time.monotonic() - live.captured_s for live in source.frames(threading.Event())]
+    assert len(delays) == 60
+    assert max(delays) < LATEST_S + 0.3  # at the end it would be 4 s behind
+    assert caplog.text.count("cannot be decoded as fast as it plays") == 1
 
 
 def test_frames_larger_than_needed_are_made_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

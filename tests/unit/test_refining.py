@@ -132,6 +132,25 @@ def test_outliers_and_exchanged_legs_are_not_followed() -> None:
     assert np.linalg.norm(out - undisturbed, axis=-1).max() < 0.08
 
 
+def test_bones_are_told_by_frames_that_show_them() -> None:
+    """While somebody's upper half is out of the picture a lifter makes it up, and with it how large their legs are."""
+    true = truth(121)
+    legs = [H36M[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("HIP", "KNEE", "ANKLE")]
+    lifted, seen, half = lifted_of(true), seen_of(true), slice(50, None)
+    lifted[half] *= np.where(np.isin(np.arange(17), legs), 1.15, 0.85)[:, None]
+    seen[half, [joint for joint in H36M if joint not in (H36M.PELVIS, *legs)], 2] = 0
+    whole = refine(lifted[:50], seen[:50], SEEN_JOINTS)
+    together = refine(lifted, seen, SEEN_JOINTS)[:50]
+
+    def legs_by_trunk(joints: NDArray) -> float:
+        long = bones(joints).mean(0)
+        return float(
+            long[[H36M.LEFT_KNEE - 1, H36M.LEFT_ANKLE - 1]].sum() / long[[H36M.SPINE - 1, H36M.THORAX - 1]].sum()
+        )
+
+    assert abs(legs_by_trunk(together) / legs_by_trunk(whole) - 1) < 0.03
+
+
 def test_smoothed_noise_is_noise() -> None:
     """A detector that smooths its joints is as far off as before; it only jumps no more."""
     true = truth(121)

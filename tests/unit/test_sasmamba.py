@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sasmamba.models.blocks import ALL_DIRECTIONS, Block, BlockConfig, _hold, _routes
+from sasmamba.models.blocks import ALL_DIRECTIONS, Block, BlockConfig, _hold, routes_of
 from sasmamba.models.sasmamba import SASMAMBA, SASMAMBA_L, SasMamba, SasMambaConfig, count_parameters
 
 LEAN = SasMambaConfig(block=BlockConfig(width=16, states=2), blocks=4, frames=27)
@@ -75,7 +75,7 @@ def test_every_frame_and_joint_can_reach_every_other() -> None:
 
 
 def test_routes_visit_every_token_once_in_the_named_order() -> None:
-    routes = _routes(3, 2, ALL_DIRECTIONS, torch.device("cpu"))
+    routes = routes_of(3, 2, ALL_DIRECTIONS, torch.device("cpu"))
     assert routes.tolist() == [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [0, 2, 4, 1, 3, 5], [5, 3, 1, 4, 2, 0]]
 
 

@@ -98,15 +98,18 @@ def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str
                 why = f' title="{plain(found[0].sentence)}"' if found[0].why_not else ""
                 yield f' data-person="{person}" data-series="{series}"{why}', cells
 
-    reasons = dict.fromkeys(
-        f"{angle.label} {row.sentence}."
-        for angle in shown
-        for row in known.values()
-        if row.name == f"{angle.name}_min" and row.why_not
-    )
+    without: dict[str, list[str]] = {}
+    for angle in shown:
+        own = [row for row in known.values() if row.name == f"{angle.name}_min"]
+        for sentence in dict.fromkeys(row.sentence for row in own if row.why_not):
+            sides = [row.side for row in own if row.sentence == sentence]
+            without.setdefault(sentence, []).append(
+                angle.label if len(sides) == len(own) else f"{angle.label}, {sides[0]}"
+            )
+    reasons = [f"{'; '.join(labels)}: {sentence}." for sentence, labels in without.items()]
     unsure = [row for row in known.values() if row.why_not and known[_least_of(row)].value is not None]
     if unsure:
-        reasons["A dash beside a least and a greatest value: from this view it is not known well enough."] = None
+        reasons.append("A dash beside a least and a greatest value: from this view it is not known well enough.")
     told = "".join(f'<p class="fine">{plain(reason)}</p>' for reason in reasons)
     return table("angle_ranges", f"Joint angles of person {person}, in degrees", columns, rows()) + told
 

@@ -43,14 +43,15 @@ def _camera(camera: Mapping[str, Any]) -> str:
 
 
 def _people(people: Mapping[str, Mapping[str, Any]]) -> str:
-    def one(name: str, person: Mapping[str, Any]) -> str:
+    """Everybody's height, those together that were found in the same way."""
+    ways: dict[str, list[str]] = {}
+    for name, person in people.items():
         source = "as given" if person["given"] else "estimated, about an average adult's"
         if "by_floor" in person:
             source = "estimated, by the floor that they share with others"
         guess = "; where they stand is a guess" if "place" in person else ""
-        return f"person {name} {person['height_m']:.2f} m ({source}{guess})"
-
-    return ", ".join(one(name, person) for name, person in people.items())
+        ways.setdefault(source + guess, []).append(f"person {name} {person['height_m']:.2f} m")
+    return "; ".join(f"{', '.join(who)} ({way})" for way, who in ways.items())
 
 
 def _shots(take: Take, shots: list[Mapping[str, Any]]) -> str:

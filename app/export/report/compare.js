@@ -99,12 +99,19 @@ class Comparison {
     byId("cycle").addEventListener("change", () => this.update());
     byId("other").addEventListener("change", event => this.read(event.target.files[0]));
     this.offer();
-    this.subjects[1].who.value = people.length > 1 ? "0/1" : "0/0";
-    if (people.length < 2) this.subjects[1].side.value = "right";
-    // without a stride there is still a time that can be marked
-    if (!this.takes[0].people.some(person => person.strides.length)) byId("cycle").value = "stretch";
+    this.begin();
     for (const subject of this.subjects) this.entered(subject);
     this.update();
+  }
+
+  // At first the sides of two people who walk, or of one, where cycles were seen; else a time that can be marked.
+  begin() {
+    const [a, b] = this.subjects, own = this.takes[0].people;
+    const seen = own.flatMap((person, p) => ["left", "right"].filter(side => stridesOf(person, side).length).map(side => [p, side]));
+    const first = seen[0] ?? [0, "left"];
+    const second = seen.find(([p]) => p !== first[0]) ?? seen[1] ?? (own.length > 1 ? [1, "left"] : [0, "right"]);
+    for (const [subject, [p, side]] of [[a, first], [b, second]]) { subject.who.value = `0/${p}`; subject.side.value = side; }
+    if (!seen.length) byId("cycle").value = "stretch";
   }
 
   offer() {

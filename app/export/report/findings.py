@@ -138,54 +138,58 @@ def warnings(take: Take, placement: Placement, people: list[PersonMotion]) -> li
             f"Planted feet slide by {placement.after.skate_cm_s:.0f} cm/s (more than {SKATE_CM_S} cm/s): does "
             "the camera move, or is its field of view another?"
         )
+    doubts: dict[str, list[str]] = {}
     for motion in people:
-        out += [f"Person {motion.track_id}: {sentence}" for sentence in _of_person(take, motion)]
-    return out
+        for cause, told in _of_person(take, motion):
+            doubts.setdefault(cause, []).append(f"person {motion.track_id} ({told})")
+    return [*out, *(f"{cause}: {', '.join(who)}." for cause, who in doubts.items())]
 
 
-def _of_person(take: Take, motion: PersonMotion) -> list[str]:
+def _of_person(take: Take, motion: PersonMotion) -> list[tuple[str, str]]:
+    """What there is to doubt about somebody: what may be said of anybody, with its threshold, and their own figures."""
     out = []
     told, track = figures(take, motion), take.tracks[motion.track_id]
     frames, seconds = len(motion.frame), told.seen / float(take.meta.fps)
     if seconds < BRIEF_S:
-        out.append(f"seen for only {seconds:.1f} s (less than {BRIEF_S:g} s): the lifter had little to go by.")
+        out.append((f"Seen for less than {BRIEF_S:g} s, so that the lifter had little to go by", f"{seconds:.1f} s"))
     people = list(track.people.values())
     if people:
         score = np.stack([p.score for p in people])[:, _BODY]
         low = float((score.mean(1) < LOW_SCORE).mean())
         if low > LOW_SHARE:
-            out.append(
-                f"2D joints are unsure in {low:.0%} of the frames (mean score below {LOW_SCORE:g} in more than "
-                f"{LOW_SHARE:.0%})."
-            )
+            cause = f"2D joints are unsure (mean score below {LOW_SCORE:g}) in more than {LOW_SHARE:.0%} of the frames"
+            out.append((cause, f"{low:.0%}"))
         lost = (score < MIN_SCORE).mean(0)
         joints = [joint.name.lower().replace("_", " ") for joint in _BODY]
         named = [f"{name} in {share:.0%}" for name, share in zip(joints, lost, strict=True) if share > LOST_SHARE]
         if named:
-            out.append(
-                f"often not found in 2D, and guessed from the rest: {', '.join(named)} of the frames (score "
-                f"below {MIN_SCORE:g} in more than {LOST_SHARE:.0%})."
+            cause = (
+                f"Joints that were not found in 2D (score below {MIN_SCORE:g}) in more than {LOST_SHARE:.0%} of the "
+                "frames, and are guessed from the rest"
             )
+            out.append((cause, ", ".join(named)))
         cut = float(_at_edge(take, track).mean())
         if cut > CROPPED_SHARE:
-            out.append(
-                f"cut off by the picture's edge in {cut:.0%} of the frames (joints at the edge or beyond in "
-                f"more than {CROPPED_SHARE:.0%})."
+            cause = (
+                f"Cut off by the picture's edge (joints on it or beyond) in more than {CROPPED_SHARE:.0%} of the frames"
             )
+            out.append((cause, f"{cut:.0%}"))
         if told.height_px < SMALL_PX:
-            out.append(f"small in the picture, {told.height_px:.0f} pixels high (less than {SMALL_PX}).")
+            out.append((f"Less than {SMALL_PX} pixels high in the picture", f"{told.height_px:.0f} pixels"))
     unseen = (told.filled_in + told.missing) / max(frames, 1)
     if unseen > GAP_SHARE or told.longest_gap_s > GAP_S:
-        out.append(
-            f"not seen in {unseen:.0%} of the frames between the first and the last, at most "
-            f"{told.longest_gap_s:.1f} s on end (more than {GAP_SHARE:.0%} or {GAP_S:g} s)."
+        cause = (
+            f"Not seen in more than {GAP_SHARE:.0%} of the frames between the first and the last, or for more than "
+            f"{GAP_S:g} s on end"
         )
+        out.append((cause, f"{unseen:.0%}, at most {told.longest_gap_s:.1f} s on end"))
     if (share := sitting(motion)) > SITTING_SHARE:
-        out.append(
-            f"sits or squats in {share:.0%} of the frames (knees bent by more than {SITTING_KNEE_DEG}° and hips "
-            f"by more than {SITTING_HIP_DEG}° in more than {SITTING_SHARE:.0%}): upright is told by straight "
-            "legs and the floor by standing feet, so both are unsure."
+        cause = (
+            f"Sitting or squatting, with knees bent by more than {SITTING_KNEE_DEG}° and hips by more than "
+            f"{SITTING_HIP_DEG}°, in more than {SITTING_SHARE:.0%} of the frames, so that upright, told by straight "
+            "legs, and the floor, told by standing feet, are unsure"
         )
+        out.append((cause, f"{share:.0%}"))
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +14,11 @@ from sasmamba.app.export.report.words import WORDS
 def plain(text: str) -> str:
     """Text as HTML; what cannot be printed, or would turn the reading direction, is spelled out."""
     return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+def unbroken(text: str) -> str:
+    """Text whose numbers stay on a line with their units."""
+    return re.sub(r"(?<=\d) (?=(?:s|m|px|pixels|cm/s|m/s)\b)", "\N{NO-BREAK SPACE}", text)
 
 
 def figure(value: float, decimals: int = 0, unit: str = "") -> str:

@@ -88,7 +88,8 @@ def _group(group: Group, rows: Sequence[Measure]) -> str:
     out = table(group, GROUPS[group], columns, cells()) + more_on_page(len(found) - _PRINTED[group]) if found else ""
     for sentence in dict.fromkeys(row.sentence for row in rows if row.why_not):
         those = [row for row in rows if row.sentence == sentence]
-        labels = "; ".join(dict.fromkeys(row.label for row in those))
+        first, *others = dict.fromkeys(row.label for row in those)
+        labels = "; ".join([first, *(label[0].lower() + label[1:] for label in others)])
         what = plain(labels if known else GROUPS[group])
         if len(those) == 1:
             what += f" ({seek_button(those[0].from_s, f'{those[0].from_s:.1f}–{those[0].to_s:.1f} s')})"

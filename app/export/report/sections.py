@@ -17,6 +17,7 @@ from sasmamba.app.export.report.markup import (
     slug,
     table,
     term,
+    unbroken,
 )
 from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.camera_decision import in_words
@@ -45,7 +46,7 @@ def warning_list(take: Take, placement: Placement, people: list[PersonMotion], o
     if not people:
         sentences.append("Nobody was found: there is no motion to show.")
     found = [_found(group) for group in grouped(outcome.findings)]
-    every = [*found, *map(plain, sentences)]
+    every = [*found, *(unbroken(plain(sentence)) for sentence in sentences)]
     if not every:
         return (
             '<section class="checks"><h2>Warnings</h2><p class="fine">None of the checks found cause to.</p></section>'

@@ -40,23 +40,32 @@ class View {
     const { centre, top_m } = this.data.scene, { width, height } = this.canvas;
     this.azimuth = azimuth; this.elevation = elevation; this.zoom = 1;
     this.target = [centre[0], centre[1], Math.min(top_m, 2.2) / 2];
-    let near = .5, far = 60 * this.data.scene.radius_m + 60, box = null;
+    let near = .5, far = 60 * this.data.scene.radius_m + 60;
     for (let i = 0; i < 40; i++) {
       this.fitted = (near + far) / 2;
       this.aim();
-      box = [Infinity, Infinity, -Infinity, -Infinity];
-      let close = false;
-      for (const point of this.extent) {
-        const [x, y, depth] = this.project(...point);
-        close = close || depth < .3;
-        box = [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x), Math.max(box[3], y)];
-      }
-      if (!close && box[2] - box[0] < .86 * width && box[3] - box[1] < .74 * height) far = this.fitted;
+      const [left, top, right, bottom, close] = this.outline;
+      if (!close && right - left < .86 * width && bottom - top < .74 * height) far = this.fitted;
       else near = this.fitted;
     }
     this.fitted = far;
     this.aim();
-    this.move((width - box[0] - box[2]) / 2, (height - box[1] - box[3]) / 2 + .03 * height);
+    for (let i = 0; i < 8; i++) { // who is near moves more than who is far, so that it takes several turns
+      const [left, top, right, bottom] = this.outline;
+      this.fitted *= Math.max(1, (right - left) / (.9 * width), (bottom - top) / (.8 * height));
+      this.move((width - left - right) / 2, (height - top - bottom) / 2 + .03 * height);
+      this.aim();
+    }
+  }
+
+  // From where to where everybody of the whole clip is in the picture, and whether somebody is too near to be seen.
+  get outline() {
+    const box = [Infinity, Infinity, -Infinity, -Infinity, false];
+    for (const point of this.extent) {
+      const [x, y, depth] = this.project(...point);
+      box.splice(0, 5, Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x), Math.max(box[3], y), box[4] || depth < .3);
+    }
+    return box;
   }
 
   // Points that hold everybody: heads, hands, feet and the floor below, of some hundred poses.
@@ -68,9 +77,9 @@ class View {
       for (let i = 0; i < person.seen.length; i += step) {
         const pose = person.at(person.first + i), j = pose && pose.joints;
         if (!j) continue;
-        points.push([j[0], j[1], 0]);
-        for (let k = 0; k < j.length; k += 9) points.push([j[k], j[k + 1], j[k + 2]]);
-        points.push([j[3 * this.head[1]], j[3 * this.head[1] + 1], j[3 * this.head[1] + 2] + .2]);
+        const own = [[j[0], j[1], 0], [j[3 * this.head[1]], j[3 * this.head[1] + 1], j[3 * this.head[1] + 2] + .2]];
+        for (let k = 0; k < j.length; k += 9) own.push([j[k], j[k + 1], j[k + 2]]);
+        points.push(...own.filter(point => point.every(Number.isFinite))); // of whom a part was never seen, the rest
       }
     }
     if (!points.length) {

@@ -1,0 +1,78 @@
+"""A hip that is hidden for all of a clip: somebody has a pelvis all the same, and does not depend on where they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sasmamba.app.lifting.offline import tracked_rows
+from sasmamba.app.types import Person2D
+from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.skeletons import COCO, H36M, coco17_to_h36m17
+
+#: Somebody who stands and faces the camera, height 1.
+STANDING = {
+    "NOSE": (0.0, 0.08),
+    "EYE": (0.03, 0.06),
+    "EAR": (0.05, 0.07),
+    "SHOULDER": (0.11, 0.19),
+    "ELBOW": (0.14, 0.36),
+    "WRIST": (0.15, 0.5),
+    "HIP": (0.09, 0.5),
+    "KNEE": (0.09, 0.74),
+    "ANKLE": (0.09, 0.97),
+}
+
+
+def standing(at: tuple[float, float] = (300, 100), height: float = 400) -> tuple[NDArray, NDArray]:
+    points = np.zeros((17, 2), np.float32)
+    for joint in COCO:
+        side, _, name = joint.name.partition("_")
+        x, y = STANDING[name or side]
+        points[joint] = at[0] + height * x * {"LEFT": 1, "RIGHT": -1}.get(side, 0), at[1] + height * y
+    return points, np.full(17, 0.8, np.float32)
+
+
+@pytest.mark.parametrize("hidden", [COCO.LEFT_HIP, COCO.RIGHT_HIP])
+def test_a_hidden_hip_lies_where_the_shoulders_say(hidden: COCO) -> None:
+    points, score = standing()
+    whole, _ = coco17_to_h36m17(points, score)
+    points[hidden], score[hidden] = 0, 0
+    found, worth = seen_as_h36m(points, score)
+    for joint in (H36M.PELVIS, H36M.SPINE, H36M[hidden.name]):
+        assert np.linalg.norm(found[joint] - whole[joint]) < 0.02 * 400, joint.name
+        assert 0 < worth[joint] < 0.8, "a guess is worth less than what was seen"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [(), ("LEFT_HIP", "RIGHT_HIP"), ("LEFT_HIP", "LEFT_SHOULDER"), ("RIGHT_HIP", "LEFT_SHOULDER"), ("LEFT_KNEE",)],
+)
+def test_all_else_is_as_it_was_seen(missing: tuple[str, ...]) -> None:
+    points, score = standing()
+    score[[COCO[name] for name in missing]] = 0
+    for found, plain in zip(seen_as_h36m(points, score), coco17_to_h36m17(points, score), strict=True):
+        np.testing.assert_array_equal(found, plain)
+
+
+def test_many_frames_at_once() -> None:
+    people = [standing(), standing((700, 50), 300)]
+    points, score = (np.stack(part) for part in zip(*people, strict=True))
+    score[0, COCO.LEFT_HIP] = score[1, COCO.RIGHT_HIP] = 0
+    for k in range(2):
+        for together, alone in zip(seen_as_h36m(points, score), seen_as_h36m(points[k], score[k]), strict=True):
+            np.testing.assert_array_equal(together[k], alone)
+
+
+def test_where_somebody_is_does_not_matter() -> None:
+    """Without a pelvis a window had no centre, and the corner of the picture took its place."""
+    rows = []
+    for at in ((300, 100), (900, 400)):
+        points, score = standing(at)
+        score[COCO.LEFT_HIP] = 0
+        box = np.concatenate([points.min(0), points.max(0)]).astype(np.float32)
+        rows.append(tracked_rows([Person2D(1, box, points, score)])[1])
+    assert rows[0][H36M.PELVIS, 2] > 0
+    centred = [row[:, :2] - row[H36M.PELVIS, :2] for row in rows]
+    np.testing.assert_allclose(centred[0], centred[1], atol=1e-3)
