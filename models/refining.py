@@ -36,7 +36,8 @@ from sasmamba.models import kernels
 from sasmamba.models.block_tridiagonal import block_tridiagonal
 from sasmamba.models.fitted_body import BELONGS, PARENTS, PROPORTION_OF, FittedBody, proportioned
 from sasmamba.models.refining_kernel import refine_step
-from sasmamba.models.skeletons import H36M, SEEN_JOINTS
+from sasmamba.models.seen_joints import bridged, derived
+from sasmamba.models.skeletons import SEEN_JOINTS
 
 #: How far a lifter is usually off across the picture, metres. In depth σ times that far is this many square metres,
 #: within these bounds, metres: foreshortening tells depth, but only exact joints tell foreshortening. A detector's
@@ -63,10 +64,6 @@ _FAR, _FAR_BONE = 4.0, 2.0
 #: κ before anything is seen, 1/m, and its spread.
 _NEARNESS, _NEARNESS_SPREAD = 0.2, 0.1
 _ITERATIONS = 3
-#: What single precision leaves of a straight line in a large picture, as a share of the person.
-_ROUNDING = 1e-5
-#: A spine so near the middle of the trunk, as a share of it, was put there; whole pixels may have moved it.
-_HALF_WAY = 0.01
 
 #: Unknowns: coordinates of joints 1 to 16 in each frame, and what all frames share:
 _OWN, _N = 48, BELONGS.shape[1]
@@ -155,19 +152,19 @@ def refine_windows(lifted: NDArray, seen: NDArray) -> NDArray[np.float32]:
 def _prepared(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None, reference: bool) -> _Fit | None:
     """The fit of a window before its first step; None where it says too little."""
     if joints is None:
-        joints = SEEN_JOINTS if _derived(seen) else range(17)
+        joints = SEEN_JOINTS if derived(seen) else range(17)
     unit = seen[..., :2].astype(float)[:, list(joints)]
     unit /= np.abs(unit).max(initial=0.0) or 1
     weight = seen[..., 2].astype(float)[:, list(joints)] ** 2
-    bridged = _bridged(unit, weight)
-    weight[bridged] = 0
+    filled = bridged(unit, weight)
+    weight[filled] = 0
     noise = _noise(lifted[:, list(joints), :2].astype(float), unit, weight)
     if noise is None:
         return None
     if len(joints) < 17:
         noise = max(noise, _DETECTOR_M)
     native = not reference and kernels.load()[0] is not None
-    tells = _tells(np.where(bridged[:, None], 0, seen[..., 2]))
+    tells = _tells(np.where(filled[:, None], 0, seen[..., 2]))
     return _Fit(lifted.astype(float), unit, weight, list(joints), noise, tells, native)
 
 
@@ -178,27 +175,6 @@ def _tells(score: NDArray) -> NDArray:
     sure = np.minimum(1, score / _SURE) ** 2
     tells = np.minimum(sure[:, 1:], sure[:, PARENTS[1:]]) * sure[:, SEEN_JOINTS].mean(1, keepdims=True) ** _WHOLE
     return np.asarray(_UNSEEN + (1 - _UNSEEN) * tells / np.maximum(tells.max(0), 1e-12))
-
-
-def _derived(seen: NDArray) -> bool:
-    """True for joints that `skeletons.coco17_to_h36m17` derived, of which five are not where H36M has them."""
-    ends = seen[:, [H36M.PELVIS, H36M.THORAX]]
-    there = (ends[..., 2] > 0).all(1) & (seen[:, H36M.SPINE, 2] > 0)
-    if not there.any():
-        return True
-    trunk = np.linalg.norm(ends[there, 0, :2] - ends[there, 1, :2], axis=-1)
-    aside = np.linalg.norm(seen[there, H36M.SPINE, :2] - ends[there, :, :2].mean(1), axis=-1)
-    return bool(np.median(aside) <= _HALF_WAY * np.median(trunk))
-
-
-def _bridged(unit: NDArray, weight: NDArray) -> NDArray:
-    """(T,) True for frames without a detection: all joints lie on the line between the frames before and after."""
-    there = weight > 0
-    known = there[:-2] & there[1:-1] & there[2:]
-    aside = np.abs(unit[1:-1] - 0.5 * (unit[:-2] + unit[2:])).max(-1)
-    bridged = np.zeros(len(unit), bool)
-    bridged[1:-1] = known.any(1) & (np.where(known, aside, 0).max(1) <= _ROUNDING)
-    return bridged
 
 
 def _noise(flat: NDArray, unit: NDArray, weight: NDArray) -> float | None:
