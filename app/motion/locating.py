@@ -29,8 +29,6 @@ _LEAST_LIKENESS = 0.3
 MIN_SCORE = 0.3
 #: As few joints as a body's size can be told by.
 LEAST_JOINTS = 4
-#: Depth is told by frames as the share of joints that they show, to this power (benchmarks/camera_motion.py --tune).
-_SHOWN = 6
 #: A joint that is so far from where the pose puts it counts half: the lifter's own error is of this size.
 _USUAL_ERROR_M = 0.05
 
@@ -193,5 +191,5 @@ def _fit(at: NDArray, joints: NDArray, rays: NDArray, weight: NDArray, free: int
         variance = np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)
         information[:, 0] = 1 / variance[:, :2].sum(1)
         # what of a body is not seen the lifter makes up, and with it how large the rest is
-        information[:, 1] = (weight > 0).mean(1) ** _SHOWN / variance[:, free - 1]
+        information[:, 1] = (weight > 0).mean(1) ** 2 / variance[:, free - 1]
     return at, information
