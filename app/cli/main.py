@@ -69,11 +69,14 @@ def _root(
 
 def main() -> None:
     """Entry point: runs the command and turns a UserError into its sentence and exit code."""
-    console.settle_streams()
-    native_output.silence()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up takes place
     try:
+        console.settle_streams()
+        native_output.silence()
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that clean-up takes place
         app(prog_name="sasmamba-demo")
+    except KeyboardInterrupt:
+        console.note("Stopped before anything began.")
+        sys.exit(130)
     except UserError as error:
         console.fail(str(error), error.exit_code)
     except OSError as error:  # a full disk behind standard output, say

@@ -164,6 +164,9 @@ def statures(text: str) -> float | dict[int, float] | None:
     try:
         if "=" not in text:
             return float(text)
-        return {int(who): float(tall) for who, _, tall in (part.partition("=") for part in text.split(","))}
+        told = [(int(who), float(tall)) for who, _, tall in (part.partition("=") for part in text.split(","))]
+        if len(told) > len(dict(told)):
+            raise UserError(f"--height-m names somebody twice: {text!r}.", exit_code=2)
+        return dict(told)
     except ValueError:
         raise UserError(f"--height-m wants metres, 1.80 or 1=1.80,2=1.65, not {text!r}.", exit_code=2) from None

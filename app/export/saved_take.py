@@ -42,9 +42,10 @@ def read_take(path: Path) -> Take:
     except (ArchiveError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path} is not a readable file of poses ({reason}).") from error
-    if missing := [name for name in (*_SEEN, *_ALSO) if name not in arrays]:
+    wanted = (*_SEEN, *_ALSO, *(_CAMERA if "camera_R_first_cam" in arrays else ()))
+    if missing := [name for name in wanted if name not in arrays]:
         raise UserError(
-            f"{path} lacks {', '.join(missing)}, so that it cannot be corrected: make it again with "
+            f"{path} lacks {', '.join(missing)}, as if another version or program had written it: make it again with "
             "`sasmamba-demo VIDEO --save-poses POSES.npz`."
         )
     try:

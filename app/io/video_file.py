@@ -141,11 +141,14 @@ class VideoFile:
 
         self.start_s = Fraction(0)
         self._seekable = self._from > 0 and self._seek_lands_before(self._origin + self._from)
-        if self._from > 0:
+        if self._from > 0 or self._until is not None:
             first = next(self._decoded(_Tally()), None)
             if first is None:
                 length = f" (it is {float(self._duration):.1f} s long)" if self._duration else ""
-                raise UserError(f"{self.path} has no frame after {float(self._from):g} s{length}: start earlier.", 2)
+                part, advice = f"after {float(self._from):g} s", "start earlier"
+                if self._until is not None:
+                    part, advice = f"from {start_s or 0:g} s to {end_s:g} s", "take a longer part"
+                raise UserError(f"{self.path} has no frame {part}{length}: {advice}.", 2)
             self.start_s = first[0] - self._origin
         self.clock_s = self._origin + self.start_s
         width, height = self._upright.displayed

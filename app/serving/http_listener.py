@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -59,6 +60,10 @@ class Listener(socketserver.ThreadingTCPServer):
             super().__init__((str(address[0]), port), handler)
         except (OSError, OverflowError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+                raise UserError(
+                    f"{host} is no address of this machine ({reason}): choose another --serve-host."
+                ) from error
             raise UserError(f"Port {port} on {host} cannot be served ({reason}): choose another {option}.") from error
         shown = host if host not in ("", "0.0.0.0", "::") else socket.gethostname()
         self.address = f"{f'[{shown}]' if ':' in shown else shown}:{self.server_address[1]}"

@@ -51,6 +51,21 @@ CASES = [
     ("sound", "sound", [], 1, "{video} has no video in it, only sound or data: pass a file with a picture."),
     ("no frames", "no frames", [], 1, "{video} has no video in it, only sound or data: pass a file with a picture."),
     ("cut", "cut", [], 1, "{video} was cut off before its index was written: copy or record it again."),
+    (
+        "a moment",
+        "video",
+        ["--end", "1e-9"],
+        2,
+        "{video} has no frame from 0 s to 1e-09 s (it is 0.5 s long): take a longer part.",
+    ),
+    (
+        "between two",
+        "video",
+        ["--start", "0.301", "--end", "0.302"],
+        2,
+        "{video} has no frame from 0.301 s to 0.302 s (it is 0.5 s long): take a longer part.",
+    ),
+    ("twice", "video", ["--height-m", "1=1.8,1=1.9"], 2, "--height-m names somebody twice: '1=1.8,1=1.9'."),
     ("late", "video", ["--start", "5"], 2, "{video} has no frame after 5 s (it is 0.5 s long): start earlier."),
     (
         "backwards",

@@ -17,6 +17,7 @@ from helpers_cli import MAIN, command, left_in, start, walker_2d
 from helpers_video import write_video
 
 from sasmamba.app.cli.bars import Bars
+from sasmamba.app.cli.main import main
 from sasmamba.app.io.video_file import VideoFile
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals work differently on Windows")
@@ -60,6 +61,14 @@ def test_ctrl_c(
     assert [f.time_s for f in VideoFile(tmp_path / "r.mp4")] == [Fraction(i, 25) for i in range(written)]
     seen = np.load(tmp_path / "p.npz")["observed"]
     assert seen.shape[1] == (12 if interrupts[0] == ("analyse", 12) else 1 if interrupts[0][0] == "analyse" else 30)
+
+
+def test_ctrl_c_before_anything(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sasmamba.common.native_output.silence", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "Stopped before anything began."
 
 
 def test_ctrl_c_before_the_first_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,7 @@ def test_settings_come_back(settings: Settings) -> None:
         pytest.param(
             "keypoints_coco17", None, "lacks keypoints_coco17.*--save-poses", id="written by an older version"
         ),
+        pytest.param("camera_zoom", None, "lacks camera_zoom.*--save-poses", id="half a path of the camera"),
         pytest.param("settings", np.array("[]"), "settings: want an object", id="settings of another kind"),
         pytest.param("settings", np.array("{"), "not a file of poses as this version", id="settings that are no JSON"),
         pytest.param("marks", np.array("{}"), "not a file of poses", id="no marks"),
