@@ -45,10 +45,15 @@ class RememberingLifter(Lifter):
         self._body_of.clear()
 
     def many(
-        self, windows: Iterable[FloatArray], *, later: bool = False, threads: int | None = None
+        self,
+        windows: Iterable[FloatArray],
+        *,
+        later: bool = False,
+        threads: int | None = None,
+        newest: int | None = None,
     ) -> Generator[_Answer, None, None]:
-        if not later and self.refine:
-            yield from super().many(windows, threads=threads)
+        if newest is not None or (not later and self.refine):  # only whole windows, unrefined, are remembered
+            yield from super().many(windows, later=later, threads=threads, newest=newest)
             return
         windows = list(windows)
         keys = [_key(window) for window in windows]

@@ -38,7 +38,7 @@ _TOP_S = 1.0
 #: the second.
 _HIDES_S, _DOWN_AND_UP_S = 0.5, 3.0
 #: Standard deviation of a time of rising (benchmarks/measures.py).
-_TIME_S = 0.13
+_TIME_S = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def standing_up(who: Performance) -> list[Measure]:
     if why_not := who.why_no_legs:
         return [row(*named, None, None, n=0, why_not=why_not) for named in (count, time, cycle)]
     rises = rises_of(who)
-    hidden = _may_hide(who)
+    hidden = _may_hide(who, rises)
     whole = None if hidden else float(len(rises))
     out = [row(*count, whole, None, n=0 if hidden else len(rises), why_not=hidden)]
     out += [row(*time, r.to_s - r.from_s, _TIME_S, (r.from_s, r.to_s)) for r in rises]
@@ -91,7 +91,7 @@ def rises_of(who: Performance) -> list[Rise]:
     return [rise for part in who.stretches for rise in _rises_in(who.time[part], who.joints[part], leg_m)]
 
 
-def _may_hide(who: Performance) -> str:
+def _may_hide(who: Performance, rises: list[Rise]) -> str:
     """For people, when somebody whose legs are unknown may have stood up; empty where they are known well enough."""
     ankles = who.joints[:, ANKLES].mean(1)
     high = np.where(who.legs_known, (who.joints[:, 0, 2] - ankles[:, 2]) / who.leg_m, np.nan)
@@ -99,7 +99,11 @@ def _may_hide(who: Performance) -> str:
     for begin, end in runs(~who.legs_known).tolist():
         lasts = who.time[end - 1] - who.time[begin]
         stood = begin > 0 and high[begin - 1] > _UPRIGHT and lasts < _DOWN_AND_UP_S
-        low = end < len(high) and high[end] < _LOW
+        # low after it, and not up again but by a rise that was seen
+        up = np.flatnonzero(high[end:] > _UPRIGHT)
+        till = who.time[end + up[0]] if len(up) else np.inf
+        seen = not len(up) or any(who.time[end] <= rise.from_s <= till for rise in rises)
+        low = end < len(high) and high[end] < _LOW and seen
         if lasts >= _HIDES_S and not stood and not low:
             when.append(f"from {who.time[begin]:.1f} to {who.time[end - 1]:.1f} s")
     if not when:
@@ -119,7 +123,12 @@ def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
     for begin, end in runs(seated):
         seated[begin:end] = time[end - 1] - time[begin] >= _SEATED_S
     out = []
-    lows = [*runs(high < _LOW).tolist(), [len(time), len(time)]]
+    lows: list[list[int]] = []
+    for begin, end in [*runs(high < _LOW).tolist(), [len(time), len(time)]]:
+        if lows and begin < len(time) and not (high[lows[-1][1] : begin] > _UPRIGHT).any():
+            lows[-1][1] = end  # still down: a high stool is hardly low
+        else:
+            lows.append([begin, end])
     for (begin, end), (after, _) in pairwise(lows):
         upright = np.flatnonzero(high[end:after] > _UPRIGHT)
         on_seat = seated[begin:end]
