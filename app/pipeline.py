@@ -47,6 +47,7 @@ from sasmamba.common.device import resolve_device
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import check_writable, claimed
 from sasmamba.common.interrupts import Stop
+from sasmamba.common.machine import give_memory_back
 from sasmamba.common.progress import Progress
 from sasmamba.common.timings import Timings
 
@@ -112,6 +113,7 @@ def open_models(settings: Settings, meta: VideoMeta | None = None) -> Iterator[t
         ) as pose2d,
     ):
         yield pose2d, lifter
+    give_memory_back()
 
 
 def analyse(
@@ -250,8 +252,7 @@ def render(
     width, height = renderer.size
     end_s = take.times_s[-1] + 1 / video.meta.fps + video.clock_s
     audio = job.source if video.has_audio else None
-    asked_before = stop.asked
-    written = 0
+    asked_before, written = stop.asked, 0
     with (
         open_render(job.out, width, height, video.meta.fps, audio, video.clock_s, end_s) as sink,
         closing(prefetch(pictures(), drawn_ahead)) as drawn,

@@ -101,12 +101,14 @@ def sweep(data: list[Lifted]) -> None:
     print(f"{'as it is':24} {errors()}", flush=True)
     for name in (
         "_OFF_M",
-        "_DRIFT_M",
+        "_DEPTH_M2",
+        "_DRIFT",
         "_KNOT",
         "_BONE_M",
         "_PROPORTIONS",
         "_NOISE_PER_JUMP",
         "_FAR",
+        "_FAR_BONE",
         "_NEARNESS_SPREAD",
     ):
         usual = getattr(refining, name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 #: Where Linux tells a container's limits: of cgroup v2, and of v1.
@@ -39,6 +41,13 @@ def free_memory_mb(cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO) -> float | 
         # macOS tells how much there is, not how much is free
         free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 / 1e6)
     return min(free) if free else None
+
+
+def give_memory_back() -> None:
+    """Gives the system what was freed and glibc kept, at the end of a part of the work that needed much."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def _lines(path: Path) -> list[str]:

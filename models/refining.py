@@ -15,11 +15,13 @@ person have one body, p and L, which `fit_body` finds from all of them at once; 
 
 σ is measured on the window itself, by how much what was seen jumps against what was lifted: joints from markers are
 followed closely, those of a detector hardly, its outliers not at all: ρ is Cauchy's, which levels off. Each joint
-counts by its score squared: what a detector is half sure of is mostly a guess. w is how much of a bone and of the rest
-of the body is seen: of somebody half out of the picture the lifter makes up the other half, and how large both are.
+counts by its score squared: what a detector is half sure of is mostly a guess. In depth σ_D is the larger the smaller σ
+is, since only exact joints tell how much a bone is foreshortened. w is how much of a bone and of the rest of the body
+is seen: of somebody half out of the picture the lifter makes up the other half, and how large both are.
 
 The constants were chosen on people the shipped lifter was trained on, rebuilt with other proportions
-(benchmarks/refining.py --sweep); half or twice of any changes P1 by less than 1 mm, of most by a tenth.
+(benchmarks/refining.py --sweep), those of D and of ρ for bones on clips that it never saw; half or twice of any changes
+P1 by less than 1 mm, of most by a tenth.
 """
 
 from __future__ import annotations
@@ -36,10 +38,12 @@ from sasmamba.models.fitted_body import BELONGS, PARENTS, PROPORTION_OF, FittedB
 from sasmamba.models.refining_kernel import refine_step
 from sasmamba.models.skeletons import H36M, SEEN_JOINTS
 
-#: How far a lifter is usually off, metres: across the picture and in depth.
-_OFF_M = np.array([0.03, 0.03, 0.04])
-#: How much that changes over a frame, metres per root of a frame, and frames between knots.
-_DRIFT_M, _KNOT = 0.003, 6
+#: How far a lifter is usually off across the picture, metres. In depth σ times that far is this many square metres,
+#: within these bounds, metres: foreshortening tells depth, but only exact joints tell foreshortening. A detector's
+#: errors are alike in neighbouring frames, while the sum above counts each.
+_OFF_M, _DEPTH_M2, _DEPTH_M = 0.03, 0.0014, (0.03, 0.08)
+#: How much that changes over a frame, as a share of it per root of a frame, and frames between knots.
+_DRIFT, _KNOT = 0.1, 6
 #: How much a bone's length varies over a window (joints' centres are no hinges), metres.
 _BONE_M = 0.003
 #: A joint of this score is surely where it was seen; the power of the share of a body that is seen by which its frames
@@ -54,8 +58,8 @@ _PROPORTIONS, _SIZE = 0.01, 1e-4
 _NOISE_PER_JUMP, _NOISE_M, _DETECTOR_M = 6.0, (0.002, 0.1), 0.02
 #: Jumps it takes to know σ.
 _ENOUGH = 20
-#: Scale of ρ in σ and σ_b: errors well beyond it hardly count.
-_FAR = 4.0
+#: Scale of ρ in σ, and in σ_b: errors well beyond it hardly count.
+_FAR, _FAR_BONE = 4.0, 2.0
 #: κ before anything is seen, 1/m, and its spread.
 _NEARNESS, _NEARNESS_SPREAD = 0.2, 0.1
 _ITERATIONS = 3
@@ -163,15 +167,8 @@ def _prepared(lifted: NDArray, seen: NDArray, joints: Sequence[int] | None, refe
     if len(joints) < 17:
         noise = max(noise, _DETECTOR_M)
     native = not reference and kernels.load()[0] is not None
-    return _Fit(
-        lifted.astype(float),
-        unit,
-        weight,
-        list(joints),
-        noise,
-        _tells(np.where(bridged[:, None], 0, seen[..., 2])),
-        native,
-    )
+    tells = _tells(np.where(bridged[:, None], 0, seen[..., 2]))
+    return _Fit(lifted.astype(float), unit, weight, list(joints), noise, tells, native)
 
 
 def _tells(score: NDArray) -> NDArray:
@@ -265,13 +262,14 @@ class _Fit:
         self.lifted, self.unit, self.weight, self.joints, self.noise = lifted, unit, weight, joints, noise
         self.tells, self.native = tells, native
         self.worth = weight
+        self.trust = np.array([_OFF_M, _OFF_M, np.clip(_DEPTH_M2 / noise, *_DEPTH_M)]) ** -2
         T = len(lifted)
         self.knots = max(2, round((T - 1) / _KNOT) + 1)
         place = np.linspace(0, self.knots - 1, T)
         self.knot = np.minimum(place.astype(int), self.knots - 2)  # the one before each frame
         self.near = np.stack([1 - (place - self.knot), place - self.knot])  # (2, T) shares of that one and the next
         self.correction = np.zeros((self.knots, _OWN))
-        self.stiff = (self.knots - 1) / (T - 1) / _DRIFT_M**2
+        self.stiff = (self.knots - 1) / (T - 1) / _DRIFT**2
         bones = lifted[:, 1:] - lifted[:, PARENTS[1:]]
         length = np.average(np.linalg.norm(bones, axis=-1), 0, tells)
         self.share = length @ BELONGS / length.sum().clip(1e-6)  # of all lengths
@@ -302,7 +300,7 @@ class _Fit:
         Y = self.poses()
         # halved second and first derivatives, by each frame's own unknowns and the shared ones
         second, first = (a + b for a, b in zip(self._reprojection(Y), self._bones(Y), strict=True))
-        trust = np.tile(_OFF_M**-2, 16)
+        trust = np.tile(self.trust, 16)
         second[:, np.arange(_OWN), np.arange(_OWN)] += trust
         first[:, :_OWN] += trust * self._corrections()
 
@@ -316,10 +314,11 @@ class _Fit:
         for share, knots in ((before, slice(None, -1)), (after, slice(1, None))):
             diagonal[knots] += np.add.reduceat(share**2 * own, first_of)
             knots_right[knots] += np.add.reduceat(share * right, first_of)
-        diagonal[:-1] += self.stiff * np.eye(_OWN)
-        diagonal[1:] += self.stiff * np.eye(_OWN)
-        beside -= self.stiff * np.eye(_OWN)
-        slope = self.stiff * np.diff(self.correction, axis=0)
+        stiff = np.diag(self.stiff * trust)
+        diagonal[:-1] += stiff
+        diagonal[1:] += stiff
+        beside -= stiff
+        slope = self.stiff * trust * np.diff(self.correction, axis=0)
         knots_right[1:, :, 0] += slope
         knots_right[:-1, :, 0] -= slope
 
@@ -332,7 +331,7 @@ class _Fit:
         self.worth = np.array(self.worth, float, order="C")  # the kernel renews it in place
         return refine_step(
             (np.array(self.joints), self.knot, PARENTS, PROPORTION_OF),
-            np.array([self.noise, _FAR, _BONE_M, self.stiff, *_OFF_M**-2]),
+            np.array([self.noise, _FAR, _BONE_M, _FAR_BONE, self.stiff, *self.trust]),
             (self.poses(), self.hangs, self.unit, self.weight, self.near, self.correction, self.shared, self.tells),
             self.worth,
         )
@@ -376,7 +375,8 @@ class _Fit:
         by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -BELONGS
         error = length - BELONGS @ self.shared[_L]
         # as above: where a pose is lost, so are its bones
-        worth = self.tells * _BONE_M**-2 / (1 + (error / (_FAR * _BONE_M)) ** 2)
+        # as above: where a pose is lost, so are its bones
+        worth = self.tells * _BONE_M**-2 / (1 + (error / (_FAR_BONE * _BONE_M)) ** 2)
         weighted = (by * worth[..., None]).swapaxes(1, 2)
         return weighted @ by, (weighted @ error[..., None])[..., 0]
 

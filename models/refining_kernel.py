@@ -18,7 +18,8 @@ def refine_step(
 
     Args:
         whole: joints (m,), the knot before each frame (T,), parents (17,), proportion of each bone (16,).
-        numbers: σ, the scale of ρ, σ_b, stiffness between knots, trust in x, y and z.
+        numbers: σ, the scale of ρ in it, σ_b, the scale of ρ in that, stiffness between knots in units of trust, trust
+            in x, y and z.
         arrays: poses (T, 17, 3), what proportions do to joints (T, 48, 10), unit (T, m, 2), weight (T, m), shares of
             the knots (2, T), correction (knots, 48), shared unknowns (21,), how much each bone tells of its length
             (T, 16).

@@ -14,7 +14,7 @@ constexpr int RIGHT = 1 + SHARED, ALL = OWN + RIGHT;             // right-hand s
 struct Fit {
     int64_t frames, seen, knots;
     const double *poses, *hangs, *unit, *weight, *near, *correction, *shared, *tells; // see sasmamba_refine_step
-    double noise, far, bone, stiff, trust[3];
+    double noise, far, bone, far_bone, stiff, trust[3];
     const int64_t *joints, *knot, *parents, *proportion_of;
     double *worth;
 };
@@ -157,7 +157,7 @@ void bones(const Fit &fit, int64_t t, Frame &f) {
         }
         row.hang(fit.hangs + t * OWN * P);
         row.by[P + proportion] = -1;
-        const double error = length - fit.shared[P + proportion], off = error / (fit.far * fit.bone);
+        const double error = length - fit.shared[P + proportion], off = error / (fit.far_bone * fit.bone);
         // where a pose is lost, so are its bones, and where they are not seen, the lifter makes them up
         const double tells = fit.tells[t * (JOINTS - 1) + joint - 1];
         row.add_to(f, tells / (fit.bone * fit.bone) / (1 + off * off), error);
@@ -244,8 +244,9 @@ void step(const Fit &fit, double *solved, double *reduced) {
     for (int64_t k = 0; k + 1 < fit.knots; k++)
         for (int u = 0; u < OWN; u++) {
             Knot &a = knots[size_t(k)], &b = knots[size_t(k + 1)];
-            const double slope = fit.stiff * (fit.correction[(k + 1) * OWN + u] - fit.correction[k * OWN + u]);
-            a.own[u][u] += fit.stiff, b.own[u][u] += fit.stiff, a.rest[u][u] -= fit.stiff;
+            const double stiff = fit.stiff * fit.trust[u % 3];
+            const double slope = stiff * (fit.correction[(k + 1) * OWN + u] - fit.correction[k * OWN + u]);
+            a.own[u][u] += stiff, b.own[u][u] += stiff, a.rest[u][u] -= stiff;
             a.rest[u][OWN] -= slope, b.rest[u][OWN] += slope;
         }
     for (int64_t k = 0; k < fit.knots; k++) {
@@ -265,7 +266,7 @@ void step(const Fit &fit, double *solved, double *reduced) {
 
 // sizes: frames, joints seen (at most 17), knots (at least 2).
 // whole: joints (seen), knot before each frame (frames), parents (17), proportion of each bone (16).
-// numbers: noise, far, bone, stiffness between knots, trust in x, y and z.
+// numbers: noise, far (in noise), bone, far (in bone), stiffness between knots (in trust), trust in x, y and z.
 // in: poses (frames, 17, 3), hangs (frames, 48, 10), unit (frames, seen, 2), weight (frames, seen), near (2, frames),
 // correction (knots, 48), shared (21), how much each bone tells of its length (frames, 16). worth (frames, seen) is
 // renewed.
@@ -274,7 +275,7 @@ void step(const Fit &fit, double *solved, double *reduced) {
 EXPORT void sasmamba_refine_step(const int64_t *sizes, const int64_t *const *whole, const double *numbers,
                                  const double *const *in, double *worth, double *solved, double *reduced) {
     sasmamba::step({sizes[0], sizes[1], sizes[2], in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], numbers[0],
-                    numbers[1], numbers[2], numbers[3], {numbers[4], numbers[5], numbers[6]}, whole[0], whole[1],
-                    whole[2], whole[3], worth},
+                    numbers[1], numbers[2], numbers[3], numbers[4], {numbers[5], numbers[6], numbers[7]}, whole[0],
+                    whole[1], whole[2], whole[3], worth},
                    solved, reduced);
 }
