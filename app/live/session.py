@@ -159,7 +159,8 @@ class Session:
             work()
         except BaseException as error:
             self._error = self._error or error
-            self._stop.set()
+            if work != self._capture:  # what the source gave before it failed goes through the chain as at any end
+                self._stop.set()
         finally:
             done()
 
