@@ -16,6 +16,19 @@ PROPORTION_OF = np.unique(np.minimum(np.arange(17), H36M_MIRROR), return_inverse
 BELONGS = np.eye(int(PROPORTION_OF.max()) + 1)[PROPORTION_OF]
 
 
+def _chains() -> NDArray:
+    """What `CHAINS` says, joint by joint."""
+    hangs = np.zeros((17, 16, BELONGS.shape[1]))
+    for joint in range(1, 17):  # parents come before their children in this order
+        hangs[joint] = hangs[PARENTS[joint]]
+        hangs[joint, joint - 1] += BELONGS[joint - 1]
+    return np.ascontiguousarray(hangs[1:].swapaxes(0, 1).reshape(16, -1))
+
+
+#: (16, 16 · n): of each bone, what it adds to joints 1 to 16 for each share that its proportion grows by.
+CHAINS = _chains()
+
+
 @dataclass(frozen=True, slots=True)
 class FittedBody:
     """A person as the refinement knows them, for each of ten bones or pairs of bones: `BELONGS` tells which.

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from sasmamba.models import kernels
 from sasmamba.models.block_tridiagonal import block_tridiagonal
-from sasmamba.models.fitted_body import BELONGS, PARENTS, PROPORTION_OF, FittedBody, proportioned
+from sasmamba.models.fitted_body import BELONGS, CHAINS, PARENTS, PROPORTION_OF, FittedBody, proportioned
 from sasmamba.models.refining_kernel import refine_step
 from sasmamba.models.seen_joints import bridged, derived
 from sasmamba.models.skeletons import SEEN_JOINTS
@@ -69,18 +69,6 @@ _ITERATIONS = 3
 _OWN, _N = 48, BELONGS.shape[1]
 #: proportions, lengths and κ.
 _P, _L, _K, _SHARED = slice(0, _N), slice(_N, 2 * _N), 2 * _N, 2 * _N + 1
-
-
-def _chains() -> NDArray:
-    """(16, 16 · n): of each bone, what it adds to joints 1 to 16 for each share that its proportion grows by."""
-    hangs = np.zeros((17, 16, _N))
-    for joint in range(1, 17):  # parents come before their children in this order
-        hangs[joint] = hangs[PARENTS[joint]]
-        hangs[joint, joint - 1] += BELONGS[joint - 1]
-    return np.ascontiguousarray(hangs[1:].swapaxes(0, 1).reshape(16, 16 * _N))
-
-
-_CHAINS = _chains()
 
 
 def refine(
@@ -250,7 +238,7 @@ class _Fit:
         length = np.average(np.linalg.norm(bones, axis=-1), 0, tells)
         self.share = length @ BELONGS / length.sum().clip(1e-6)  # of all lengths
         # what proportions do to each joint: it hangs on a chain of bones
-        hangs = bones.swapaxes(1, 2) @ _CHAINS  # (T, 3, 16 · n)
+        hangs = bones.swapaxes(1, 2) @ CHAINS  # (T, 3, 16 · n)
         self.hangs = np.ascontiguousarray(hangs.reshape(T, 3, 16, _N).swapaxes(1, 2)).reshape(T, _OWN, _N)
         self.shared = np.zeros(_SHARED)
         self.shared[_L], self.shared[_K] = length @ BELONGS / BELONGS.sum(0), _NEARNESS
