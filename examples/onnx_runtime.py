@@ -44,8 +44,14 @@ MADE_OF: dict[str, dict[int, float]] = {
 
 
 def h36m_of_coco(coco: Array) -> Array:
-    """(F, 17, 3) COCO-17 to H36M-17; a joint made of a missing one is missing: 0, 0, 0."""
+    """(F, 17, 3) COCO-17 to H36M-17; a joint made of a missing one is missing: 0, 0, 0. A hip alone that is missing is
+    put beside the other, as the shoulders lie beside each other: without a pelvis there is no pose."""
     coco = np.where(np.isfinite(coco).all(-1, keepdims=True) & (coco[..., 2:] > 0), coco, 0)
+    for (hidden, beside), (hip, shoulder) in (((11, 5), (12, 6)), ((12, 6), (11, 5))):
+        known = coco[:, [hip, shoulder, beside], 2].min(1)
+        guess = coco[:, hip] + 0.85 * (coco[:, beside] - coco[:, shoulder])
+        guess[:, 2] = 0.6 * known
+        coco[:, hidden] = np.where(((coco[:, hidden, 2] == 0) & (known > 0))[:, None], guess, coco[:, hidden])
     out = np.zeros_like(coco)
     for joint, parts in enumerate(MADE_OF.values()):
         out[:, joint, :2] = sum(weight * coco[:, part, :2] for part, weight in parts.items())
