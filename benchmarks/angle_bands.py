@@ -20,14 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from measures import Recorded, true_angles, windows
+from measures import Recorded, placed, true_angles, windows
 from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import PersonMotion, motions
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.angle_bands import WIDTHS, angle_half_widths
-from sasmamba.app.motion.bones import stature_of
-from sasmamba.app.motion.placing import place
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.angles import ANGLES
 from sasmamba.training.evaluation import KINDS
@@ -53,9 +51,7 @@ def clips(root: Path, take: int) -> list[tuple[str, str, tuple[float, ...]]]:
 
 def lifted(recorded: Recorded) -> Iterator[PersonMotion]:
     """Somebody as an offline run has them; nobody who was not found."""
-    clip = recorded.clip
-    height_m = stature_of(clip.world - clip.world[:, :1])
-    yield from motions(clip.take, place(clip.take, 60, intrinsics=clip.camera, height_m=height_m))
+    yield from motions(recorded.clip.take, placed(recorded))
 
 
 def seen(root: Path, take: int, lifter: Lifter, source: str) -> dict[str, NDArray]:

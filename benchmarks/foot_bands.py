@@ -17,14 +17,12 @@ from pathlib import Path
 
 import numpy as np
 from angle_bands import clips
-from measures import _yaw, windows
+from measures import _yaw, placed, windows
 from numpy.typing import NDArray
 
 from sasmamba.app.export.motion_table import motions
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.motion.bones import stature_of
 from sasmamba.app.motion.certainty import FOOT_ANKLES
-from sasmamba.app.motion.placing import place
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import FOOT
@@ -40,15 +38,14 @@ def held(root: Path, take: int, lifter: Lifter, source: str) -> dict[tuple[str, 
     some = [(file, name, starts[:1]) for file, name, starts in clips(root, take)]
     for recorded in windows(root, some, lifter, source):
         clip = recorded.clip
-        height_m = stature_of(clip.world - clip.world[:, :1])
-        placed = place(clip.take, 60, intrinsics=clip.camera, height_m=height_m)
-        for who in motions(clip.take, placed):
+        placement = placed(recorded)
+        for who in motions(clip.take, placement):
             frames = np.searchsorted(recorded.time, who.times_s - 1e-6)
             world = clip.world[frames]
             true = np.concatenate([world, recorded.feet[frames] @ _yaw(recorded).T], 1)
             # both in the camera's axes, in which which way is up plays no part
-            off = (who.points - who.points[:, :1]) @ placed.R_world_cam - (true - true[:, :1]) @ clip.R_world_cam
-            sight = who.sight @ placed.R_world_cam
+            off = (who.points - who.points[:, :1]) @ placement.R_world_cam - (true - true[:, :1]) @ clip.R_world_cam
+            sight = who.sight @ placement.R_world_cam
             aside = unit(np.cross(sight, np.eye(3)[np.abs(np.nan_to_num(sight)).argmin(-1)]))
             for name, points in _POINTS.items():
                 for axis, way in ((aside, 0), (np.cross(sight, aside), 0), (sight, 1)):

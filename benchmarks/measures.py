@@ -38,7 +38,7 @@ from sasmamba.app.motion.footing import Body, planted_feet
 from sasmamba.app.motion.measure import Measure
 from sasmamba.app.motion.measures import measures
 from sasmamba.app.motion.performance import Performance, View, view_of
-from sasmamba.app.motion.placing import place
+from sasmamba.app.motion.placing import Placement, place
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.motion.standing_up import rises_of
 from sasmamba.app.motion.steps import steps_of
@@ -126,15 +126,20 @@ def windows(
             yield Recorded(clip, heels, clip.take.seconds())
 
 
+def placed(recorded: Recorded) -> Placement:
+    """Where an offline run puts somebody whose height is given."""
+    clip = recorded.clip
+    return place(clip.take, 60, intrinsics=clip.camera, height_m=stature_of(clip.world - clip.world[:, :1]))
+
+
 def lifted(recorded: Recorded) -> tuple[PersonMotion, list[Measure], list[tuple[float, float]]] | None:
     """Somebody as an offline run has them, their measures, and from when to when their walks last."""
-    clip = recorded.clip
-    placement = place(clip.take, 60, intrinsics=clip.camera, height_m=stature_of(clip.world - clip.world[:, :1]))
-    found = motions(clip.take, placement)
+    take, placement = recorded.clip.take, placed(recorded)
+    found = motions(take, placement)
     if not found:
         return None
     who = found[0]
-    performance = who.performance(view_of(clip.take, placement, who.track_id))
+    performance = who.performance(view_of(take, placement, who.track_id))
     return who, measures(performance), walks_of(performance)
 
 
