@@ -339,7 +339,6 @@ class _Fit:
         by[..., :_OWN], by[..., _OWN:][..., _P], by[..., _OWN:][..., _L] = own, own @ self.hangs, -BELONGS
         error = length - BELONGS @ self.shared[_L]
         # as above: where a pose is lost, so are its bones
-        # as above: where a pose is lost, so are its bones
         worth = self.tells * _BONE_M**-2 / (1 + (error / (_FAR_BONE * _BONE_M)) ** 2)
         weighted = (by * worth[..., None]).swapaxes(1, 2)
         return weighted @ by, (weighted @ error[..., None])[..., 0]

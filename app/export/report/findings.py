@@ -12,7 +12,6 @@ from sasmamba.app.motion.locating import MIN_SCORE
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take, Track
 from sasmamba.common.runs import runs
-from sasmamba.models.angles import joint_angles
 from sasmamba.models.skeletons import COCO
 
 #: A mean 2D score of shoulders, arms and legs below this is low; a take with more such frames than this is warned of.
@@ -195,7 +194,7 @@ def _of_person(take: Take, motion: PersonMotion) -> list[tuple[str, str]]:
 
 def sitting(motion: PersonMotion) -> float:
     """Share of the frames with a pose in which both knees and both hips are known to be bent far."""
-    angles = joint_angles(motion.told()[motion.posed, :17])
+    angles = {name: degrees[motion.posed] for name, degrees in motion.angles().items()}
     knees = np.minimum(angles["left_knee_flexion"], angles["right_knee_flexion"])
     hips = np.minimum(angles["left_hip_flexion"], angles["right_hip_flexion"])
     bent = (knees > SITTING_KNEE_DEG) & (hips > SITTING_HIP_DEG)
