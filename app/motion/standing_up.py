@@ -91,10 +91,14 @@ def rises_of(who: Performance) -> list[Rise]:
     return [rise for part in who.stretches for rise in _rises_in(who.time[part], who.joints[part], leg_m)]
 
 
+def _pelvis_over_ankles(joints: NDArray, leg_m: float) -> NDArray:
+    """(F,) how high the pelvis is over the middle of the ankles, in leg lengths."""
+    return np.asarray((joints[:, 0, 2] - joints[:, ANKLES, 2].mean(1)) / leg_m)
+
+
 def _may_hide(who: Performance, rises: list[Rise]) -> str:
     """For people, when somebody whose legs are unknown may have stood up; empty where they are known well enough."""
-    ankles = who.joints[:, ANKLES].mean(1)
-    high = np.where(who.legs_known, (who.joints[:, 0, 2] - ankles[:, 2]) / who.leg_m, np.nan)
+    high = np.where(who.legs_known, _pelvis_over_ankles(who.joints, who.leg_m), np.nan)
     when = []
     for begin, end in runs(~who.legs_known).tolist():
         lasts = who.time[end - 1] - who.time[begin]
@@ -114,7 +118,7 @@ def _may_hide(who: Performance, rises: list[Rise]) -> str:
 
 def _rises_in(time: NDArray, joints: NDArray, leg_m: float) -> list[Rise]:
     ankles = joints[:, ANKLES].mean(1)
-    high = zero_phase(time, (joints[:, 0, 2] - ankles[:, 2]) / leg_m, _CALM_S)
+    high = zero_phase(time, _pelvis_over_ankles(joints, leg_m), _CALM_S)
     ahead = ((centre_of_mass(joints) - ankles) * facing(joints, time)).sum(1)
     ahead = zero_phase(time, ahead, _CALM_S, degree=1)
     over = np.stack([joints[:, 0, :2], *(joints[:, ankle, :2] for ankle in ANKLES)], 1)
