@@ -17,6 +17,7 @@ from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.landmarks import as_captured, as_detected
 from sasmamba.models.normalise import mask_missing
 
 #: Somebody unseen for longer than this starts anew, seconds.
@@ -99,6 +100,8 @@ def lift_people(
         if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
             raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
     masked = [mask_missing(xyc) for xyc in people]
+    if lifter.detected:
+        masked = [as_captured(xyc) for xyc in masked]
     plan = [
         part
         for person, xyc in enumerate(masked)
@@ -128,6 +131,8 @@ def lift_people(
     poses: Iterable[FloatArray] = [whole[row] for row in rows]
     if lifter.refine:
         poses = lifter.refined(windows, [*poses], [part.person for part in plan])
+    if lifter.detected:
+        poses = map(as_detected, poses)
     for part, row, joints in zip(plan, rows, poses, strict=True):
         own, now, since = out[part.person], slice(part.begin, part.end), part.begin - part.start
         _fade_in(own.joints[now], joints[since:])
