@@ -1,7 +1,8 @@
-"""Which way is up: from bodies that stand, from the floor under their feet, from what cameras do, or from the user.
+"""Which way is up: from bodies that stand, the floor under them, the scene's edges, what cameras do, or the user.
 
 Up is told by two angles of the camera, pitch (it looks down by so much) and roll (up leans to the right in the picture
-by so much). Every piece of evidence gives both with a covariance; together they are weighed as independent Gaussians.
+by so much). Every piece of evidence gives both with a covariance; together they are weighed as independent Gaussians,
+and what edges of the scene tell (app/motion/line_vote.py) decides within what these leave open.
 The prior of the roll has a second, wide component, so that a camera that lies on its side is believed, too.
 """
 
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import level
+from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
 from sasmamba.app.motion.footing import Body, bears, stances_of
+from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -90,17 +92,6 @@ class Upright:
     upright_bodies: tuple[FloatArray, ...]
 
 
-def up_of(pitch: float, roll: float) -> NDArray:
-    """Up (3,) in the axes of a camera of that pitch and roll, radians."""
-    return np.array([math.sin(roll) * math.cos(pitch), -math.cos(roll) * math.cos(pitch), -math.sin(pitch)])
-
-
-def pitch_and_roll(up: NDArray) -> NDArray:
-    """(..., 2) radians of a camera in whose axes `up` (..., 3), of any length, points up."""
-    across = np.hypot(up[..., 0], up[..., 1])
-    return np.stack([np.arctan2(-up[..., 2], across), np.arctan2(up[..., 0], -up[..., 1])], -1)
-
-
 @dataclass(frozen=True, slots=True)
 class _Stand:
     """One body's uprightness.
@@ -125,18 +116,25 @@ def upright(
     planted: Sequence[NDArray],
     known: KnownCamera | None = None,
     settled: tuple[NDArray, NDArray] | None = None,
+    lines: LineVote | None = None,
 ) -> Upright:
     """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
 
-    `settled` is pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already. Without
-    anybody it is the picture's own up, unless the user knows better.
+    Args:
+        bodies: whose.
+        planted: (F, 2) bool each: feet that rest.
+        known: what the user knows of the camera.
+        settled: pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already.
+        lines: what the edges of the scene tell.
+
+    Without anybody it is the picture's own up, unless the user knows better.
     """
     known = known or KnownCamera()
     if not bodies:
         up = up_of(math.radians(known.pitch_deg or 0), math.radians(known.roll_deg or 0))
         return Upright(up.astype(np.float32), 0.0, 0.0, 0, ())
     stands, precision, weighted = _evidence(bodies)
-    angles, covariance = _posterior(precision, weighted, known)
+    angles, covariance = _posterior(precision, weighted, known, lines)
     so_far = np.linalg.inv(covariance)
     stances = 0
     if settled is not None:
@@ -144,17 +142,20 @@ def upright(
     # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
     for _ in range(0 if settled else 2):
         information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
-        angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known)
+        angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
     bodies_upright = tuple(_set_upright(stand, angles) for stand in stands)
     return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, bodies_upright)
 
 
-def standing_evidence(bodies: Sequence[Body], known: KnownCamera | None = None) -> tuple[NDArray, NDArray]:
-    """Pitch and roll (2,), radians, and their covariance (2, 2), as told by how bodies stand, without the floor."""
+def standing_evidence(
+    bodies: Sequence[Body], known: KnownCamera | None = None, lines: LineVote | None = None
+) -> tuple[NDArray, NDArray]:
+    """Pitch and roll (2,), radians, and their covariance (2, 2), as told by how bodies stand and by the edges of the
+    scene, without the floor."""
     _, precision, weighted = _evidence(bodies)
-    return _posterior(precision, weighted, known or KnownCamera())
+    return _posterior(precision, weighted, known or KnownCamera(), lines)
 
 
 def _evidence(bodies: Sequence[Body]) -> tuple[list[_Stand | None], NDArray, NDArray]:
@@ -178,7 +179,9 @@ def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:
     return (np.eye(3) - math.sin(lean) * cross + (1 - math.cos(lean)) * (cross @ cross)).astype(np.float32)
 
 
-def _posterior(precision: NDArray, weighted: NDArray, known: KnownCamera) -> tuple[NDArray, NDArray]:
+def _posterior(
+    precision: NDArray, weighted: NDArray, known: KnownCamera, lines: LineVote | None
+) -> tuple[NDArray, NDArray]:
     """Pitch and roll (2,) and their covariance (2, 2), of evidence and prior; what is known is so."""
     told = [known.pitch_deg, known.roll_deg]
     mean = np.array([_PITCH_DEG if told[0] is None else told[0], told[1] or 0.0]) * _DEG
@@ -198,7 +201,9 @@ def _posterior(precision: NDArray, weighted: NDArray, known: KnownCamera) -> tup
     shares /= shares.sum()
     at = sum(share * a for share, (_, a, _) in zip(shares, parts, strict=True))
     covariance = sum(share * (c + np.outer(a - at, a - at)) for share, (_, a, c) in zip(shares, parts, strict=True))
-    return np.asarray(at), np.asarray(covariance)
+    if lines is None or None not in told:
+        return np.asarray(at), np.asarray(covariance)
+    return lines.weighed(np.asarray(at), np.asarray(covariance))
 
 
 def _unit(v: NDArray) -> NDArray:
