@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -15,6 +16,9 @@ from sasmamba.app.types import Frame, SceneLines
 _LOOKS_S = (Fraction(0), Fraction(1), Fraction(4))
 #: In a picture of this many pixels along its longer side, where they are as long as this share of it; the longest ones.
 WORK_PX, _LEAST_LENGTH, _MOST = 480, 0.03, 80
+#: Of one slope, to so many degrees, at most so many in a square of this share of the longer side: the slats of one
+#: blind are no more than one edge seen again and again.
+_SLOPE_DEG, _PER_SQUARE, _SQUARE = 15, 2, 0.125
 #: Longer than this share and as straight along the picture as this (a slope) are bars, frames and what is written over
 #: the picture: they tell how it was made, not how the camera was held.
 _BAR_LENGTH, _BAR_SLOPE = 0.3, 0.004
@@ -69,5 +73,18 @@ def line_segments(bgr: NDArray, boxes_px: Sequence[NDArray] = ()) -> NDArray[np.
     for box in boxes_px:
         margin = _AROUND * (box[2:] - box[:2]).max()
         keep &= ~((middle > box[:2] - margin) & (middle < box[2:] + margin)).all(1)
-    best = np.flatnonzero(keep)[np.argsort(-length[keep], kind="stable")[:_MOST]]
-    return np.asarray(ends[best], np.float32)
+    longest = np.flatnonzero(keep)[np.argsort(-length[keep], kind="stable")]
+    return np.asarray(ends[_various(ends[longest], longest, side)[:_MOST]], np.float32)
+
+
+def _various(ends: NDArray, number: NDArray, side: int) -> list[int]:
+    """The numbers (L,) of segments (L, 2, 2), best first, without those that are too much like ones before."""
+    way = ends[:, 1] - ends[:, 0]
+    slope = np.degrees(np.arctan2(way[:, 1], way[:, 0])) % 180 // _SLOPE_DEG
+    alike = np.column_stack([ends.mean(1) // (_SQUARE * side), slope]).astype(int)
+    taken, out = Counter[tuple[int, ...]](), list[int]()
+    for kind, n in zip(map(tuple, alike.tolist()), number.tolist(), strict=True):
+        taken[kind] += 1
+        if taken[kind] <= _PER_SQUARE:
+            out.append(n)
+    return out

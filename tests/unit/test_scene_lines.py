@@ -151,6 +151,14 @@ def test_segments_of_a_drawn_scene_tell_its_vertical() -> None:
     assert off_deg(angles, 20, -4) < 1.0
 
 
+def test_slats_of_one_blind_are_few_edges() -> None:
+    slats = np.array([[[100, y], [190, y + 2]] for y in range(105, 230, 8)], np.float32)
+    door = np.array([[[400, 100], [420, 300]]], np.float32)
+    found = line_segments(drawn(np.concatenate([slats, door])))
+    assert ((found[..., 0] < 200).all(1)).sum() <= 8  # four squares of 80 pixels
+    assert ((found[..., 0] > 390).all(1)).any()
+
+
 def test_people_have_no_edges() -> None:
     ends = np.array([[[100, 100], [110, 300]], [[400, 100], [420, 300]]], np.float32)
     found = line_segments(drawn(ends), [np.array([380.0, 80, 440, 320])])
