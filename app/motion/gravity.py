@@ -35,8 +35,10 @@ _STRAIGHT, _IN_LINE = 0.85, 0.93
 #: Whose pelvis is faster than this leans into the motion: frames count ever less.
 _LEANING_M_S = 0.5
 #: By so much somebody upright leans to the side, and, lifted, ahead or back, whatever the frames say. The second is
-#: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's.
-_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS = 2.5, 4.0, 0.6
+#: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's, and ever more
+#: of what is more than people lean. A lifter takes whoever is seen from below or above for more upright than they are
+#: in the axes of a camera that looks straight at them.
+_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS, _LEAN_DEG = 2.5, 4.0, 0.6, 8.0
 #: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
 _ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
@@ -101,14 +103,12 @@ class _Stand:
         information: (2, 2) on them.
         seconds: for which it stood so.
         towards: (2,) how pitch and roll change as a body leans towards the camera.
-        lifters: the lifter's share of that.
     """
 
     angles: NDArray
     information: NDArray
     seconds: float
     towards: NDArray
-    lifters: float
 
 
 def upright(
@@ -173,7 +173,8 @@ def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:
     """(3, 3) turns poses about the horizontal across the line of sight by the lifter's share of what they lean."""
     if stand is None:
         return np.eye(3, dtype=np.float32)
-    lean = stand.lifters * float(stand.towards @ (stand.angles - angles))
+    lean = float(stand.towards @ (stand.angles - angles))
+    lean -= (1 - _LIFTERS) * lean / (1 + (lean / (_LEAN_DEG * _DEG)) ** 2)
     axis = np.array([stand.towards[0], 0.0, stand.towards[1]])
     cross = np.cross(np.eye(3), axis)  # of the axis with what follows
     return (np.eye(3) - math.sin(lean) * cross + (1 - math.cos(lean)) * (cross @ cross)).astype(np.float32)
@@ -243,7 +244,7 @@ def _standing(body: Body) -> _Stand | None:
     towards = np.array([math.cos(azimuth), -math.sin(azimuth)])
     beside = towards[::-1] * [-1, 1]
     information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
-    return _Stand(mean, information, float(total), towards, float(_LIFTERS * own[0] / ahead))
+    return _Stand(mean, information, float(total), towards)
 
 
 def _goes_upright(path: NDArray, axis: NDArray) -> bool:
