@@ -21,6 +21,7 @@ from sasmamba.app.motion.placing import place
 from sasmamba.app.motion.scene_lines import LineFinder, line_segments
 from sasmamba.app.motion.turn_fit import rotation
 from sasmamba.app.types import Cut, Frame, SceneLines, VideoMeta
+from sasmamba.models.skeletons import H36M
 from tests.unit.test_gravity import seen, stepping, tilt_deg
 
 META = VideoMeta(640, 480, Fraction(30), 300)
@@ -215,6 +216,15 @@ def _scaled(ends: NDArray, meta: VideoMeta) -> NDArray:
     """From pixels of META to those of another picture of the same shape or, about its middle, of another one."""
     scale = max(meta.width, meta.height) / META.width
     return ((ends - [320, 240]) * scale + [meta.width / 2, meta.height / 2]).astype(np.float32)
+
+
+@pytest.mark.parametrize("frames", [1, 60])
+def test_what_nobody_leans_is_the_lifters_however_short_the_clip(frames: int) -> None:
+    for lean in (-12.0, 12.0):
+        take, _ = seen({1: np.array(stepping(frames, (0, 0)))}, 10.0, lean_deg=lean)
+        take.scene_lines = of_frame(_scaled(walls(10, 0, (UP, ACROSS, AWAY)), take.meta))
+        trunk = np.diff(place(take, 60).world(1)[1][:, [H36M.PELVIS, H36M.THORAX]], axis=1)[:, 0].mean(0)
+        assert math.degrees(math.acos(trunk[2] / np.linalg.norm(trunk))) < 3.5
 
 
 def test_what_the_user_says_stays() -> None:
