@@ -2,9 +2,10 @@
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
 very well, and its MultiPose variant everybody in a picture, roughly. So a `CropFollower` cuts a square around each
-person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
-came or was lost; parts of large pictures are searched for small people, in turn. Whoever is not upright gets a crop
-that is turned, see `turned`. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+person where their motion takes them, with the others in it black, and from time to time MultiPose searches for
+newcomers, more often after somebody came or was lost; parts of large pictures are searched for small people, in turn.
+Whoever is not upright gets a crop that is turned, see `turned`. Times are in seconds: the frame rate and how many
+frames are passed over do not matter.
 """
 
 from __future__ import annotations
