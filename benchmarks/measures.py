@@ -1,11 +1,14 @@
 """What people measure, against motion capture: from true 3D, and through a lifter from a detector's noisy 2D.
 
     python benchmarks/measures.py --data-root ../shared/data/mocap              # held out: what is reported
+    python benchmarks/measures.py --data-root ../shared/data/mocap --kind coco  # the lifter's part of the errors alone
     python benchmarks/measures.py --data-root ../shared/data/mocap --set tune   # what constants were set on
 
 Held out are the second takes of Human3.6M's S8 (the first ones set these measures' half-widths) and the jumps of CMU's
 subject 14, none of which a lifter was trained on. Standing up is on two takes of S8 and, trained on, on CMU 14. Clips
-are eight seconds, seen by benchmarks/footing.py's made cameras with MoveNet's noise; people's heights are given. Truth:
+are eight seconds, seen by benchmarks/footing.py's made cameras; people's heights are given. The 2D has MoveNet's noise,
+or is of another --kind, as `evaluate` has them: "true" are the lifter's own joints, "coco" joints derived from true COCO
+points, "noisy" these with MediaPipe's noise; these three see heels and toes, too. Truth:
 steps from recorded heels and toes (near the floor and at rest; a step's length is between heels at rest), flights from
 when the lowest of them is 25 mm above where it stands, angles from recorded joints, standing up by the same rule on
 recorded joints, counted by hand.
@@ -45,6 +48,7 @@ from sasmamba.app.motion.steps import steps_of
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.common.runs import runs
 from sasmamba.models.angles import joint_angles
+from sasmamba.training.evaluation import KINDS
 from sasmamba.training.motion import Motion, load_motion
 
 _LONGEST_S = 8.0
@@ -277,7 +281,7 @@ def compare(group: str, recorded: Recorded, rows: list[Measure], walks: list[tup
             else:
                 out[name].append((row.value, truth, row.half_width))
     elif group == "range_of_motion":
-        angles = joint_angles(recorded.clip.world)
+        angles = true_angles(recorded)
         for row in (row for row in rows if row.group == group):
             name, _, what = row.name.replace("peak_velocity", "velocity").rpartition("_")
             series = name if row.side == "both" else f"{row.side}_{name}"
@@ -340,12 +344,13 @@ def main() -> None:
     parser.add_argument("--set", choices=list(SETS), default="held out", help="which clips")
     parser.add_argument("--groups", nargs="*", default=list(SETS["tune"]), help="which measures")
     parser.add_argument("--lifter", default=DEFAULT_LIFTER)
+    parser.add_argument("--kind", choices=KINDS, default="movenet", help="what the lifter is shown (default: movenet)")
     parser.add_argument("--fine", action="store_true", help="every angle's least, greatest and mean by itself, too")
     args = parser.parse_args()
     lifter = Lifter.load(args.lifter)
     for group in args.groups:
         truly, seen = defaultdict(list), defaultdict(list)
-        for recorded in windows(args.data_root, SETS[args.set][group], lifter):
+        for recorded in windows(args.data_root, SETS[args.set][group], lifter, args.kind):
             if (found := lifted(recorded)) is None:
                 continue
             _, rows, walks = found
