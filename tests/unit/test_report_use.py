@@ -24,11 +24,10 @@ from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import motions
 from sasmamba.app.export.report import events
 from sasmamba.app.export.report.data import facing
-from sasmamba.app.export.report.markup import figure
 from sasmamba.app.export.report.measure_section import in_figures
 from sasmamba.app.motion.angle_range import ranges_of_motion
 from sasmamba.app.motion.checks import CheckFinding
-from sasmamba.app.motion.measure import Group, Measure, Side
+from sasmamba.app.motion.measure import Group, Measure, Side, figure
 from sasmamba.app.motion.performance import Performance, View, view_of
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.steps import steps_of

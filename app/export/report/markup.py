@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,6 @@ def plain(text: str) -> str:
 def unbroken(text: str) -> str:
     """Text whose numbers stay on a line with their units."""
     return re.sub(r"(?<=\d) (?=(?:s|m|px|pixels|cm/s|m/s)\b)", "\N{NO-BREAK SPACE}", text)
-
-
-def figure(value: float, decimals: int = 0, unit: str = "") -> str:
-    """A number for people: with its unit, a true minus, none before nothing, and a dash where there is no number."""
-    if math.isnan(value):
-        return "–"
-    text = f"{value:.{decimals}f}"
-    text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
-    return text + (unit if unit in ("", "°", "°/s") else f" {unit}")
 
 
 def term(name: str, shown: str = "") -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sasmamba.app.export.motion_table import PersonMotion
 from sasmamba.app.export.report.markup import (
     Cell,
     Column,
-    figure,
     more_on_page,
     plain,
     save_button,
@@ -17,10 +16,8 @@ from sasmamba.app.export.report.markup import (
     term,
 )
 from sasmamba.app.export.report.words import WORDS
-from sasmamba.app.motion.measure import GROUPS, Group, Measure, Side
+from sasmamba.app.motion.measure import DECIMALS, GROUPS, Group, Measure, Side, figure
 
-#: Decimals by unit: as many as mean something.
-_DECIMALS = {"m": 2, "s": 2, "m/s": 2, "°": 0, "°/s": 0, "%": 0, "steps/min": 0, "": 0}
 #: So many rows of a group are printed (see print.css); the page has all.
 _PRINTED: Mapping[Group, int] = {"gait": 10, "jump": 3, "sit_to_stand": 3}
 _SIDES: Mapping[Side, str] = {"left": "Left", "right": "Right", "both": "Both"}
@@ -29,13 +26,28 @@ _ELSEWHERE: Group = "range_of_motion"
 
 
 def in_figures(row: Measure) -> str:
-    """A measure's value with its 95 % half-width and unit: "0.63 ± 0.04 m"; a dash where there is none."""
+    """A measure with its half-width and unit: "0.63 ± 0.04 m", "≈ 38 ± 12°" of an "about", "≤ 20°"; a dash for none."""
+    decimals = DECIMALS[row.unit]
+    if row.at_most is not None:
+        return f"≤\N{NO-BREAK SPACE}{figure(row.at_most, decimals, row.unit)}"
     if row.value is None:
         return "–"
-    decimals = _DECIMALS.get(row.unit, 2)
+    about = "≈\N{NO-BREAK SPACE}" if row.about else ""
     if row.half_width is None:
-        return figure(row.value, decimals, row.unit)
-    return f"{figure(row.value, decimals)} ± {figure(row.half_width, decimals, row.unit)}"
+        return about + figure(row.value, decimals, row.unit)
+    return f"{about}{figure(row.value, decimals)} ± {figure(row.half_width, decimals, row.unit)}"
+
+
+def what_signs_mean(rows: Iterable[Measure]) -> str:
+    """One line for people, as HTML: what the signs beside these measures mean."""
+    rows, told = list(rows), []
+    if any(row.half_width is not None for row in rows):
+        told.append(f"±: {term('95 % band', 'in 95 of 100 cases')} the truth is no farther away")
+    if any(row.about for row in rows):
+        told.append(f"≈: {term('About', 'about')}, which is less sure than most uses need")
+    if any(row.at_most is not None for row in rows):
+        told.append("≤: at most; what was seen may be none")
+    return ". ".join(told) + "." if told else ""
 
 
 def measure_tables(people: Sequence[PersonMotion], measured: Mapping[int, Sequence[Measure]]) -> str:
@@ -58,7 +70,8 @@ def measure_tables(people: Sequence[PersonMotion], measured: Mapping[int, Sequen
         parts.append(
             f'<div class="of-person" data-person="{motion.track_id}"><h3>Person {motion.track_id}</h3>{groups}</div>'
         )
-    note = f"± is half the {term('95 % band')}; without it, it is not known how sure a figure is. (5): the mean of 5."
+    rows = [row for own in measured.values() for row in own if row.group != _ELSEWHERE]
+    note = f"{what_signs_mean(rows)} (5): the mean of 5."
     parts.append(f'<p class="fine">{note}</p><p class="choices">{save_button("measures", "measures")}</p></section>')
     return "\n".join(parts)
 

@@ -9,7 +9,6 @@ from sasmamba.app.export.report.findings import figures, warnings
 from sasmamba.app.export.report.markup import (
     Cell,
     Column,
-    figure,
     more_on_page,
     plain,
     save_button,
@@ -22,6 +21,7 @@ from sasmamba.app.export.report.markup import (
 from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.checks import CheckFinding, grouped
+from sasmamba.app.motion.measure import figure
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
