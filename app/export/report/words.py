@@ -12,8 +12,8 @@ WORDS = {
     "95 % band": "the truth lies within it in 95 of 100 cases",
     "About": f"marked ≈: known less well than most uses need, which is within {NEEDED['range'].most:g}° of an angle, "
     f"{100 * NEEDED['step_length'].most:g} % of a length, {100 * NEEDED['cadence'].most:g} % of a cadence, "
-    f"{100 * NEEDED['peak_velocity'].most:g} % of a peak speed; go by the interval, and call two figures different only "
-    "where their intervals do not meet",
+    f"{100 * NEEDED['peak_velocity'].most:g} % of a peak speed; go by the interval, and call two figures different "
+    "only where their intervals do not meet",
     "Range": "the greatest value less the least",
     "Peak speed": "how fast the angle changes at most, in degrees per second",
     "Flexion": "bending; 0° is a straight joint",
