@@ -14,9 +14,9 @@ and toes (near the floor and at rest; a step's length is between heels at rest),
 hand.
 
 Of every measure: how many are given, of these how many as "about", since their intervals are wider than what people
-need (`measure.NEEDED`), and how many not at all, since the view does not tell them; mean error, mean of its absolute
-value, how many are as near to the truth as they have to be, and in how many of 100 cases the truth is within the 95 %
-half-width.
+need (`measure.NEEDED`), how many as "at most" (and of how many that is so), and how many not at all, since the view
+does not tell them; mean error, mean of its absolute value, how many are as near to the truth as they have to be, and in
+how many of 100 cases the truth is within the 95 % half-width.
 Bands of angles have a benchmark of their own, angle_bands.py.
 """
 
@@ -284,12 +284,15 @@ def compare(group: str, recorded: Recorded, rows: list[Measure], walks: list[tup
             what = next(end for end in TRUE_RANGE if row.name.endswith(f"_{end}"))
             name = row.name.removesuffix(f"_{what}")
             series = name if row.side == "both" else f"{row.side}_{name}"
-            if row.value is None:
+            if row.value is None and row.at_most is None:
                 if not row.why_not.startswith("heel"):
                     out[f"{what} not given"].append((1.0, 1.0, None))
                 continue
             inside = (recorded.time >= row.from_s) & (recorded.time <= row.to_s)
             truth = TRUE_RANGE[what](recorded.time[inside], angles[series][inside])
+            if row.value is None:
+                out[f"{what}, at most: so it is"].append((float(truth <= row.at_most), 1.0, None))
+                continue
             for line in (what, f"{name} {what}"):
                 out[told(line, row)].append((row.value, float(truth), row.half_width))
     else:

@@ -86,11 +86,14 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
 
     if why := _why_not(who, angle, known):
         return not_given(why)
+    ends = _GOES_DEG.get(angle.name)
+    if ends is not None:  # no joint turns on and on: what passes half a turn comes from its other end
+        degrees = (degrees - np.mean(ends) + 180) % 360 - 180 + np.mean(ends)
     calm = _calm(who.time, degrees)
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
-    ends = _GOES_DEG.get(angle.name, (-np.inf, np.inf))
-    if calm[low] < ends[0] or calm[high] > ends[1]:
-        return not_given(f"it came out from {round(calm[low])}° to {round(calm[high])}°, which no joint does")
+    if ends is not None and (calm[low] < ends[0] or calm[high] > ends[1]):
+        found = f"{figure(calm[low], 0, '°')} to {figure(calm[high], 0, '°')}"
+        return not_given(f"it came out from {found}, which no joint does")
     range_deg = float(calm[high] - calm[low])
     whole = float(np.sqrt(np.nanmean(band**2))) if np.isfinite(band).any() else np.nan
     share, least, usual = _RANGE[angle.name]

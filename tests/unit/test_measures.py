@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -259,7 +260,19 @@ def test_what_no_joint_does_is_not_given() -> None:
     fold = 90 + 100 * np.sin(2 * np.pi * 0.5 * time)
     row = one(replace(who, angles={**who.angles, "left_hip_flexion": fold}), "hip_flexion_max", "left")
     assert row.value is None
-    assert "it came out from -10° to 190°, which no joint does" in row.sentence
+    assert "it came out from −10° to 190°, which no joint does" in row.sentence
+
+
+def test_a_joint_does_not_turn_on_and_on() -> None:
+    """Of somebody who turns a somersault, noise may bring a hip all the way round: that is not told as 500°."""
+    time = np.arange(0, 4, 0.02)
+    who = performance(time, np.repeat(walker_of((0.6, 0.6), (0.55, 0.55))[1][:1], len(time), 0))
+    round_and_on = (500 * time / 4 + 180) % 360 - 180
+    row = one(replace(who, angles={**who.angles, "left_hip_flexion": round_and_on}), "hip_flexion_max", "left")
+    assert row.value is None
+    ends = [float(end.replace("−", "-")) for end in re.findall(r"([−\d]+)°", row.sentence)]
+    assert ends[0] >= -140
+    assert ends[1] <= 220
 
 
 def test_one_frame_that_is_wrong_is_no_end_of_a_range() -> None:
