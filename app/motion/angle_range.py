@@ -89,7 +89,7 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     ends = _GOES_DEG.get(angle.name)
     if ends is not None:  # no joint turns on and on: what passes half a turn comes from its other end
         degrees = (degrees - np.mean(ends) + 180) % 360 - 180 + np.mean(ends)
-    calm = _calm(who.time, degrees)
+    calm = _calm(who.time, degrees, on_and_on=ends is None)
     low, high = int(np.nanargmin(calm)), int(np.nanargmax(calm))
     if ends is not None and (calm[low] < ends[0] or calm[high] > ends[1]):
         found = f"{figure(calm[low], 0, '°')} to {figure(calm[high], 0, '°')}"
@@ -109,11 +109,11 @@ def _of_angle(who: Performance, angle: Angle, series: str) -> list[Measure]:
     return [*out, row(*velocity, fastest, known_by, "°/s")]
 
 
-def _calm(time: NDArray, degrees: NDArray) -> NDArray:
-    """An angle (F,) whose jitter is smoothed, stretch by stretch; NaN where it is."""
+def _calm(time: NDArray, degrees: NDArray, *, on_and_on: bool) -> NDArray:
+    """An angle (F,), which may turn `on_and_on`, whose jitter is smoothed, stretch by stretch; NaN where it is."""
     out = degrees.copy()
     for a, b in runs(np.isfinite(degrees)):
-        whole = np.unwrap(degrees[a:b], period=360)
+        whole = np.unwrap(degrees[a:b], period=360) if on_and_on else degrees[a:b]
         # a curve fitted to them may swing beyond what was seen
         out[a:b] = zero_phase(time[a:b], whole, _END_S).clip(whole.min(), whole.max())
     return out
