@@ -48,6 +48,8 @@ def angles(
     parts = [
         '<section class="angles" aria-label="Joint angles"><h2>Joint angles</h2>'
         '<fieldset class="choices" id="angle-stretch"><legend>Table over this time</legend></fieldset>'
+        '<p class="fine" id="angle-part" hidden>Over a part of the time: as seen, without ±, and hardly surer than '
+        "over all of it.</p>"
     ]
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis

@@ -106,6 +106,7 @@ class AngleTables {
 
   update() {
     const whole = this.stretch.isWhole;
+    byId("angle-part").hidden = whole;
     for (const { person, series, cells } of this.cells) {
       const found = whole ? null : summaryOf(person, series, this.stretch.span);
       for (const td of cells) {
