@@ -215,8 +215,14 @@ def test_the_table_of_angles(page: Path, tmp_path: Path, window: Browser) -> Non
     assert [(r["from_s"], r["to_s"]) for r in rows] == [("1", "2")] * len(rows)
     knee = next(r for r in rows if r["angle"] == "left_knee_flexion" and r["person"] == "1")
     assert float(knee["max_deg"]) == pytest.approx(angles["left_knee_flexion"][30:61].max(), abs=0.06)
+    assert knee["max_half_width_95"] == ""  # of a part it is not known
     window.run("document.querySelectorAll('#angle-stretch button')[2].click()")
     assert angle_cells(window) == whole
+    (tmp_path / "whole").mkdir()
+    rows = saved(window, tmp_path / "whole", "angle_ranges")
+    halves = {r["angle"]: r["range_half_width_95"] for r in rows if r["person"] == "1" and r["range_deg"]}
+    assert halves
+    assert all(float(half) > 0 for half in halves.values())
 
 
 def test_every_table_is_saved(page: Path, tmp_path: Path, window: Browser) -> None:

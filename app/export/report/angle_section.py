@@ -94,7 +94,7 @@ def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str
                 found = [known[f"{angle.name}_{what}", side] for what in whats]
                 cells = [Cell(angle.label), Cell(side if angle.sides else "–")]
                 cells += [
-                    Cell(in_figures(row), "" if row.value is None else f"{row.value:.1f}", what)
+                    Cell(in_figures(row), _in_file(row.value), what, _in_file(row.half_width))
                     for row, what in zip(found, whats, strict=True)
                 ]
                 why = f' title="{plain(found[0].sentence)}"' if found[0].why_not else ""
@@ -112,6 +112,10 @@ def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str
     told = "".join(f'<p class="fine">{plain(reason)}</p>' for reason in reasons)
     note = f'<p class="fine">{what_signs_mean(known.values())}</p>'
     return table("angle_ranges", f"Joint angles of person {person}, in degrees", columns, rows()) + note + told
+
+
+def _in_file(number: float | None) -> str:
+    return "" if number is None else f"{number:.1f}"
 
 
 def _legend(motion: PersonMotion) -> str:

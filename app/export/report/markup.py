@@ -56,11 +56,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Of a table: its text, as HTML, what it is in a file, and what the script calls it."""
+    """Of a table: its text, as HTML, what it is in a file, what the script calls it, and its half-width in a file."""
 
     text: str
     value: str | None = None
     what: str = ""
+    half_width: str = ""
 
 
 def table(kind: str, label: str, columns: Sequence[Column], rows: Iterable[tuple[str, Sequence[Cell]]]) -> str:
@@ -75,7 +76,8 @@ def table(kind: str, label: str, columns: Sequence[Column], rows: Iterable[tuple
 
     def attributes(cell: Cell, column: Column) -> str:
         value = "" if cell.value is None else f' data-value="{plain(cell.value)}"'
-        return _align(column) + value + (f' data-what="{cell.what}"' if cell.what else "")
+        what = f' data-what="{cell.what}" data-half-width="{cell.half_width}"' if cell.what else ""
+        return _align(column) + value + what
 
     head = "".join(f'<th scope="col"{_align(c)} data-name="{c.name}">{c.head}</th>' for c in columns)
     body = []
