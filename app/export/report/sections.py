@@ -101,7 +101,7 @@ def people_table(take: Take, people: list[PersonMotion], printed: int) -> str:
         Column("Mean speed", "mean_speed_m_s", True),
         Column("Fastest ½ s", "fastest_m_s", True),
     ]
-    rows = []
+    rows: list[tuple[str, list[Cell]]] = []
     for motion in people:
         f = figures(take, motion)
         chip = f'<span class="chip" style="background:{hex_of(track_color(motion.track_id))}">#{motion.track_id}</span>'
