@@ -33,9 +33,12 @@ TIMES_AROUND, LEFT_OUT = 1.5, 2.5
 #: A cut's excess is so many times the usual, the mean of the two largest of so many seconds; fewer times where so many
 #: times as much is new as in any but one of the frames around.
 TIMES_USUAL, USUAL_S, TIMES_USUAL_WHERE_NEW, TIMES_NEW = 2.0, 1.0, 1.4, 2.2
-#: The least excess of a cut, as a share of a picture full of contrast; and where motion is less the same as around than
-#: this. Frames farther apart than so many seconds differ by more without a cut: in proportion, up to so many times.
-LEAST_EXCESS, LEAST_ELSEWHERE, ELSEWHERE, APART_S, MOST_APART = 0.003, 0.0015, 0.12, 0.04, 6.0
+#: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than so many seconds differ
+#: by more without a cut: in proportion, up to so many times.
+LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
+#: The least where motion goes elsewhere: less the same as around than this, and in no other frame that changes by more
+#: than so much of this one's amount (a flash has two).
+LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding.
@@ -50,7 +53,7 @@ BURNT, ALL_LIT = 0.3, 0.9
 #: A hand shakes a camera by less than this share of the picture's width from frame to frame.
 SHAKEN = 0.06
 #: So much of a cut's excess is still there half a moment and a moment later.
-LASTING = 0.3
+LASTING = 0.3, 0.12
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
 CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: where less than this is new and
@@ -108,11 +111,6 @@ class _Seen:
     def new(self) -> float:
         """The share of its detail that the picture before does not explain."""
         return self.change.share
-
-    @property
-    def least_excess(self) -> float:
-        """Of a cut."""
-        return LEAST_ELSEWHERE if self.step.alike < ELSEWHERE else LEAST_EXCESS
 
     def times(self, alike: float) -> float:
         """So many times as much is new as would be without a picture left out before it, if one was."""
@@ -206,6 +204,7 @@ class CutFinder:
             later = [_excess(seen, i, self.ahead, alike) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
             least = (TIMES_USUAL_WHERE_NEW if here.new > TIMES_NEW * restless else TIMES_USUAL) * (usual + ALWAYS)
+            least = max(least, _least_excess(here, [*before, *after]))
             if here.excess >= least and self._stays(seen, at, least, alike):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
@@ -225,7 +224,7 @@ class CutFinder:
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
-        if here.excess < here.least_excess * min(max(here.apart_s / APART_S, 1.0), MOST_APART):
+        if here.excess < _least_excess(here, [*before, *after]) * min(max(here.apart_s / APART_S, 1.0), MOST_APART):
             return False
         moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
@@ -248,15 +247,23 @@ class CutFinder:
             return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead, alike)
 
         reach = 1.0 if here.new < ALL_NEW else SHAKEN
-        if excess(here.picture) < max(least, here.least_excess):
+        if excess(here.picture) < least:
             return False
         later = seen[at + (len(seen) - 1 - at) // 2], seen[-1]
-        return here.new >= ALL_NEW or min(excess(s.picture) for s in later) >= LASTING * here.excess
+        return here.new >= ALL_NEW or all(
+            excess(s.picture) >= share * here.excess for s, share in zip(later, LASTING, strict=True)
+        )
 
 
 def _restless(around: Sequence[_Seen]) -> float:
     """How much is new in the second newest of the frames around one."""
     return sorted([0.0, 0.0, *(s.new for s in around)])[-2]
+
+
+def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
+    """Of a cut."""
+    once = all(s.step.alike >= ELSEWHERE or s.step.amount <= ONCE * here.step.amount for s in around)
+    return LEAST_ELSEWHERE if once and here.step.alike < ELSEWHERE else LEAST_EXCESS
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:
