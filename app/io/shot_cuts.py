@@ -20,7 +20,7 @@ import numpy as np
 
 from sasmamba.app.io.fades import FadeFinder
 from sasmamba.app.io.picture_change import Change, SmallPicture
-from sasmamba.app.io.uneven_steps import SAME, SURELY_ALIKE, Step, StepWatch
+from sasmamba.app.io.uneven_steps import SAME, Step, StepWatch
 from sasmamba.app.types import Cut, CutKind, Frame
 from sasmamba.common.arrays import FloatArray
 
@@ -292,7 +292,7 @@ def _excess(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> float:
     """Mean of what a frame's change has well above all changes at the same place within `reach` frames.
 
     Args:
-        alike: how much the same motion must be in others for a picture to have been left out there.
+        alike: how much the same as around motion must be for a picture to have been left out.
     """
     return float(_exceeding(seen, at, reach, alike).mean())
 
@@ -301,5 +301,5 @@ def _exceeding(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> Floa
     here = seen[at]
     around = [s for s in seen[max(0, at - reach) : at + reach + 1] if s is not here]
     most = np.maximum.reduce([s.change.where / s.times(alike) for s in around]) if around else np.float32(0)
-    usual = TIMES_AROUND * here.times(SURELY_ALIKE) * most
+    usual = TIMES_AROUND * here.times(alike) * most
     return np.asarray(np.maximum(here.change.where - usual - CODING, 0), np.float32)

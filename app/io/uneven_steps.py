@@ -25,8 +25,8 @@ MOVED_PX = 0.1
 ALWAYS = 3e-4
 #: Where a picture was left out so many times as much changes as around.
 LEAST_TIMES, MOST_TIMES = 1.5, 4.0
-#: And motion is as much the same: surely, and where it is known that pictures were left out.
-SURELY_ALIKE, LIKELY_ALIKE = 0.5, 0.15
+#: And motion is as much the same: surely, or where it is known that pictures of this film were left out.
+SURELY_ALIKE, LIKELY_ALIKE = 0.5, 0.3
 #: It is known by two that are sure within so many seconds.
 KNOWN_BY, KNOWN_S = 2, 3.0
 
