@@ -204,8 +204,8 @@ class CutFinder:
             later = [_excess(seen, i, self.ahead, alike) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
             least = (TIMES_USUAL_WHERE_NEW if here.new > TIMES_NEW * restless else TIMES_USUAL) * (usual + ALWAYS)
-            least = max(least, _least_excess(here, [*before, *after]))
-            if here.excess >= least and self._stays(seen, at, least, alike):
+            lasting = max(least, _least_excess(here, [*before, *after]))
+            if here.excess >= least and self._stays(seen, at, lasting, alike):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
@@ -262,8 +262,10 @@ def _restless(around: Sequence[_Seen]) -> float:
 
 def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
     """Of a cut."""
-    once = all(s.step.alike >= ELSEWHERE or s.step.amount <= ONCE * here.step.amount for s in around)
-    return LEAST_ELSEWHERE if once and here.step.alike < ELSEWHERE else LEAST_EXCESS
+    if here.excess < LEAST_ELSEWHERE or here.step.alike >= ELSEWHERE:
+        return LEAST_EXCESS
+    rivals = [s for s in around if s.step.amount > ONCE * here.step.amount]
+    return LEAST_EXCESS if any(s.step.alike < ELSEWHERE for s in rivals) else LEAST_ELSEWHERE
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:

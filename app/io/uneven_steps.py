@@ -8,8 +8,9 @@ way that it does in the frames around, and after a cut it does not.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
 from fractions import Fraction
+from statistics import median
 
 import numpy as np
 
@@ -21,7 +22,7 @@ AROUND = 2
 SAME = 4e-4
 #: Pixels of a small picture: what moves by less does not count.
 MOVED_PX = 0.1
-#: A change which is that of no frame, as noise and coding make it.
+#: An amount that is always there, by noise and coding.
 ALWAYS = 3e-4
 #: Where a picture was left out so many times as much changes as around.
 LEAST_TIMES, MOST_TIMES = 1.5, 4.0
@@ -31,38 +32,46 @@ SURELY_ALIKE, LIKELY_ALIKE = 0.5, 0.3
 KNOWN_BY, KNOWN_S = 2, 3.0
 
 
-@dataclass(slots=True)
 class Step:
     """How a frame goes on from the one before, compared with the frames around it that are known yet.
 
-    Attributes:
+    Args:
         amount: how much of it is new.
         motion: (h, w, 2) what moved where, pixels of a small picture.
+
+    Attributes:
         times: the amount as a multiple of theirs.
-        alike: mean cosine between where things move and where they do around, -1 to 1; 0 where nothing moves.
     """
 
-    amount: float
-    motion: FloatArray
-    times: float = 1.0
-    alike: float = 0.0
+    def __init__(self, amount: float, motion: FloatArray) -> None:
+        self.amount = amount
+        self.times = 1.0
+        self._motion = motion
+        self._around: list[FloatArray] = []
+        self._alike: float | None = 0.0
+
+    def compare(self, around: Iterable[Step]) -> None:
+        """Takes the frames around it anew."""
+        changed = [step for step in around if step.amount > SAME]
+        if changed:
+            self.times = self.amount / (median(step.amount for step in changed) + ALWAYS)
+            self._around, self._alike = [step._motion for step in changed], None
+
+    @property
+    def alike(self) -> float:
+        """Mean cosine between where things move and where they do around, -1 to 1; 0 where nothing moves."""
+        if self._alike is None:  # asked for of few frames
+            usual = np.median(self._around, axis=0)
+            speed, usual_speed = (np.sqrt((m * m).sum(-1)) for m in (self._motion, usual))
+            faster = np.maximum(speed, usual_speed)
+            weights = np.sqrt(np.where(faster > MOVED_PX, faster, 0))
+            cosine = (self._motion * usual).sum(-1) / (speed * usual_speed + 1e-6)
+            self._alike = float((weights * cosine).sum() / (weights.sum() + 1e-6))
+        return self._alike
 
     def is_longer(self, alike: float) -> bool:
         """Whether a picture may have been left out before it, for motion that is as much the same as told."""
         return LEAST_TIMES < self.times < MOST_TIMES and self.alike > alike
-
-    def compare(self, around: list[Step]) -> None:
-        """Sets `times` and `alike`."""
-        changed = [step for step in around if step.amount > SAME]
-        if not changed:
-            return
-        self.times = self.amount / (float(np.median([step.amount for step in changed])) + ALWAYS)
-        usual = np.median([step.motion for step in changed], axis=0)
-        speed, usual_speed = (np.sqrt((m * m).sum(-1)) for m in (self.motion, usual))
-        faster = np.maximum(speed, usual_speed)
-        weights = np.sqrt(np.where(faster > MOVED_PX, faster, 0))
-        cosine = (self.motion * usual).sum(-1) / (speed * usual_speed + 1e-6)
-        self.alike = float((weights * cosine).sum() / (weights.sum() + 1e-6))
 
 
 class StepWatch:
