@@ -154,8 +154,9 @@ class CutFinder:
             self._begin()
             self.cuts.append(Cut(frame.index, frame.time_s, "gap"))
         picture = SmallPicture(frame.bgr)
-        compared = self._shown is not None and not picture.plain
-        change = picture.change_from(self._shown) if compared else picture.unchanged()
+        change = picture.unchanged()
+        if self._shown is not None and not picture.plain:
+            change = picture.change_from(self._shown)
         amount = float(change.where.mean())
         apart_s = 0.0 if self._changed_s is None else float(frame.time_s - self._changed_s)
         if self._changed_s is None or amount > SAME:
