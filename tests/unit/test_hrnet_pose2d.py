@@ -61,9 +61,11 @@ class Dots(nn.Module):
         self.batches.append(len(images))
         mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (heatmap_codec.MEAN, heatmap_codec.DEVIATION))
         bgr = (images * deviation + mean).flip(1)
-        colours = torch.tensor(COLOURS, dtype=torch.float32).view(1, 17, 3, 1, 1)
-        alike = torch.exp(-(bgr[:, None] - colours).square().sum(2) / (2 * 20**2))
-        return F.avg_pool2d(alike, 5, 1, 2)[..., ::4, ::4]
+        colours = torch.tensor(COLOURS, dtype=torch.float32)
+        # |a - b|², multiplied out: a fifth of the time of 17 differences
+        apart = bgr.square().sum(1, keepdim=True) - 2 * torch.einsum("kc,nchw->nkhw", colours, bgr)
+        alike = torch.exp(-(apart + colours.square().sum(1).view(1, 17, 1, 1)) / (2 * 20**2))
+        return F.avg_pool2d(alike, 5, stride=4, padding=2)
 
 
 class Detector:
