@@ -113,8 +113,12 @@ class SideRepair:
     to_s: float
 
     def __str__(self) -> str:
-        what = "the whole body" if len(self.limbs) == len(GROUPS) else " and ".join(self.limbs)
-        return f"{what} {self.from_s:.2f}–{self.to_s:.2f} s"
+        *others, last = self.limbs
+        what = f"{', '.join(others)} and {last}" if others else last
+        if len(self.limbs) == len(GROUPS):
+            what = "the whole body"
+        begin, end = f"{self.from_s:.2f}", f"{self.to_s:.2f}"
+        return f"{what} at {begin} s" if begin == end else f"{what} {begin}–{end} s"
 
 
 def side_sentences(repairs: Sequence[SideRepair], most: int | None = None) -> list[str]:

@@ -14,7 +14,7 @@ from helpers_benchmarks import benchmark
 from helpers_motion import walker
 from numpy.typing import NDArray
 
-from sasmamba.app.pose2d.sides import GROUPS, HIDDEN_SCORE, decode_sides, mend_sides, side_sentences
+from sasmamba.app.pose2d.sides import GROUPS, HIDDEN_SCORE, SideRepair, decode_sides, mend_sides, side_sentences
 from sasmamba.app.types import Person2D
 from sasmamba.models.skeletons import COCO
 
@@ -151,3 +151,17 @@ def test_motion_capture_of_people_it_was_not_tuned_on(shared: Path) -> None:
         assert float(undone.split("all kinds")[1].split("%")[0]) >= 95
         none = next(row for row in out.splitlines() if row.startswith(f"{name}  none"))
         assert float(none.split("touched")[1].split("%")[0]) <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("limbs", "from_s", "to_s", "told"),
+    [
+        (("legs",), 1.0, 2.0, "legs 1.00–2.00 s"),
+        (("legs",), 7.033, 7.034, "legs at 7.03 s"),
+        (("hips", "legs"), 1.0, 2.0, "hips and legs 1.00–2.00 s"),
+        (("face", "hips", "legs"), 1.0, 2.0, "face, hips and legs 1.00–2.00 s"),
+        (tuple(GROUPS), 1.0, 2.0, "the whole body 1.00–2.00 s"),
+    ],
+)
+def test_a_repair_in_words(limbs: tuple[str, ...], from_s: float, to_s: float, told: str) -> None:
+    assert str(SideRepair(1, limbs, 30, 60, from_s, to_s)) == told
