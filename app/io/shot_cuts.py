@@ -20,7 +20,7 @@ import numpy as np
 
 from sasmamba.app.io.fades import FadeFinder
 from sasmamba.app.io.picture_change import Change, SmallPicture
-from sasmamba.app.io.uneven_steps import SAME, Step, StepWatch
+from sasmamba.app.io.uneven_steps import SAME, FilmStep, StepWatch
 from sasmamba.app.types import Cut, CutKind, Frame
 from sasmamba.common.arrays import FloatArray
 
@@ -104,7 +104,7 @@ class _Seen:
     change: Change
     apart_s: float
     passed_over: bool
-    step: Step
+    step: FilmStep
     excess: float = 0.0
 
     @property

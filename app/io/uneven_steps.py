@@ -32,7 +32,7 @@ SURELY_ALIKE, LIKELY_ALIKE = 0.5, 0.3
 KNOWN_BY, KNOWN_S = 2, 3.0
 
 
-class Step:
+class FilmStep:
     """How a frame goes on from the one before, compared with the frames around it that are known yet.
 
     Args:
@@ -50,7 +50,7 @@ class Step:
         self._around: list[FloatArray] = []
         self._alike: float | None = 0.0
 
-    def compare(self, around: Iterable[Step]) -> None:
+    def compare(self, around: Iterable[FilmStep]) -> None:
         """Takes the frames around it anew."""
         changed = [step for step in around if step.amount > SAME]
         if changed:
@@ -78,12 +78,12 @@ class StepWatch:
     """Is told of every frame, and knows whether pictures of the film are left out now and then."""
 
     def __init__(self) -> None:
-        self._last: deque[Step] = deque(maxlen=2 * AROUND + 1)
+        self._last: deque[FilmStep] = deque(maxlen=2 * AROUND + 1)
         self._sure_s: deque[Fraction] = deque()  # when a step was surely longer
 
-    def watch(self, time_s: Fraction, amount: float, motion: FloatArray) -> Step:
+    def watch(self, time_s: Fraction, amount: float, motion: FloatArray) -> FilmStep:
         """Takes the next frame; the step that is returned is compared once more as the next AROUND frames come."""
-        step = Step(amount, motion)
+        step = FilmStep(amount, motion)
         self._last.append(step)
         last = list(self._last)
         for at in range(max(0, len(last) - 1 - AROUND), len(last)):
