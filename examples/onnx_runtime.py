@@ -45,7 +45,7 @@ MADE_OF: dict[str, dict[int, float]] = {
 
 #: Joint, the share of a way by which the lifter's skeleton has it elsewhere than detectors see it, and that way's ends:
 #: hips (and what hangs on them) up the trunk, shoulders towards it, ankles beyond them.
-MOVED = [(0, 0.08, 0, 8), (1, 0.08, 0, 8), (4, 0.08, 0, 8), (7, 0.04, 0, 8), (11, 0.15, 11, 8), (14, 0.15, 14, 8)]
+MOVED = [(0, 0.05, 0, 8), (1, 0.05, 0, 8), (4, 0.05, 0, 8), (7, 0.025, 0, 8), (11, 0.07, 11, 8), (14, 0.07, 14, 8)]
 MOVED += [(3, 0.1, 2, 3), (6, 0.1, 5, 6)]
 MOVE = np.eye(17)
 for moved, share, begin, end in MOVED:

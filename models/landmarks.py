@@ -16,7 +16,7 @@ from sasmamba.models.skeletons import H36M
 #: Shares: of the trunk by which hips are lifted, of shoulders' distance from the trunk's line that is kept, of the
 #: shank by which ankles lie beyond. Poses of real clips that are lifted so explain what was seen by a tenth better, and
 #: people whom four cameras filmed come out a tenth nearer to the truth (benchmarks/multi_view.py).
-_HIPS_UP, _SHOULDERS_KEPT, _ANKLES_BEYOND = 0.08, 0.85, 0.10
+_HIPS_UP, _SHOULDERS_KEPT, _ANKLES_BEYOND = 0.05, 0.93, 0.10
 
 
 def _map() -> NDArray[np.float64]:

@@ -59,11 +59,11 @@ def test_each_joint_moves_along_the_way_to_another() -> None:
     before = standing(0.5, 0.42, 0.38, 0.2, 0.4)
     after = as_captured(np.concatenate([before[:, :2], np.ones((17, 1))], -1))[:, :2]
     moved = {joint.name: tuple(np.round(after[joint] - before[joint, :2], 4)) for joint in H36M}
-    up, still = (0.0, 0.04), (0.0, 0.0)
+    up, still = (0.0, 0.025), (0.0, 0.0)
     assert moved["PELVIS"] == moved["LEFT_HIP"] == moved["RIGHT_HIP"] == pytest.approx(up)
-    assert moved["SPINE"] == pytest.approx((0.0, 0.02))
-    assert moved["LEFT_SHOULDER"] == pytest.approx((-0.03, 0.0))
-    assert moved["RIGHT_SHOULDER"] == pytest.approx((0.03, 0.0))
+    assert moved["SPINE"] == pytest.approx((0.0, 0.0125))
+    assert moved["LEFT_SHOULDER"] == pytest.approx((-0.014, 0.0))
+    assert moved["RIGHT_SHOULDER"] == pytest.approx((0.014, 0.0))
     assert moved["LEFT_ANKLE"] == moved["RIGHT_ANKLE"] == pytest.approx((0.0, -0.038))
     for name in ("THORAX", "NOSE", "HEAD_TOP", "LEFT_KNEE", "RIGHT_ELBOW", "LEFT_WRIST"):
         assert moved[name] == pytest.approx(still), name
@@ -82,7 +82,7 @@ def test_people_measured_by_four_cameras_come_nearer_to_the_skeleton(people: tup
     flat = as_captured(np.concatenate([before[:, :2], np.ones((17, 1))], -1))
     after = np.concatenate([flat[:, :2], np.zeros((17, 1))], -1)
     for part, error in off(before).items():
-        assert off(after)[part] < 0.75 * error, part
+        assert off(after)[part] < 0.85 * error, part
 
 
 def test_poses_come_back_to_where_they_were_seen() -> None:
