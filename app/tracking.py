@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.appearance import clothes_alike, torso_histogram
 from sasmamba.app.pose2d.overlap import box_iou, joint_similarity
+from sasmamba.app.pose2d.panning import Panning
 from sasmamba.app.types import Frame, Person2D
 from sasmamba.common.arrays import FloatArray
 
@@ -83,6 +84,21 @@ class _Track:
     in_the_way: bool = False
     before_absence: _Track | None = None  # while whoever came back has shown no clothes yet
     vanished_by: frozenset[int] = frozenset()  # identities in whose place this one vanished
+    panned: bool = False  # the camera turned since they were seen
+
+    def pan(self, shift_px: FloatArray) -> None:
+        """The camera turned: everything stands (2,) farther right and down in the picture than it did."""
+        self.person, self.certain = _moved(self.person, shift_px), _moved(self.certain, shift_px)
+        self.panned = True
+        if self.before_absence is not None:
+            self.before_absence.pan(shift_px)
+
+    def is_out_of(self, bgr: NDArray[np.uint8], now_s: float) -> bool:
+        """Whether the camera turned away from where they are: nobody in the picture is them, until it turns back."""
+        if not self.panned:
+            return False
+        x0, y0, x1, y1 = _widened(self.predicted_box(now_s))
+        return bool(x1 < 0 or y1 < 0 or x0 >= bgr.shape[1] or y0 >= bgr.shape[0])
 
     def gain(self, now_s: float, before_s: float, seen: _Sighting, *, certain: bool) -> float:
         """How well a sighting continues this track, 0..1, from its last or its last certain sighting."""
@@ -111,7 +127,7 @@ class _Track:
             self.before_absence = None
         elif self.seen_s < before_s and self.clothes is not None:
             self.before_absence = self.before_absence or replace(self)
-        self.in_the_way = seen.in_the_way
+        self.in_the_way, self.panned = seen.in_the_way, False
         self.person, self.vanished_by = seen.person, frozenset()
         if certain:
             passed_s = now_s - self.certain_s
@@ -153,8 +169,9 @@ class Tracker:
     may be either of them or a mixture; when both are seen again, their paths from before the encounter decide, and
     their clothes. Time is counted in seconds: the frame rate does not matter.
 
-    Nobody is expected beyond a cut. An identity is given at once and never given twice; whether a short one was a
-    person is for others to say, when the whole track is known.
+    Where the camera turns, everybody is expected where it moved their place in the picture, and nobody whose place it
+    turned away from, until it turns back. Nobody is expected beyond a cut. An identity is given at once and never given
+    twice; whether a short one was a person is for others to say, when the whole track is known.
 
     Args:
         max_people: at most so many identities in one frame; surplus strangers are left out, the least certain first,
@@ -172,10 +189,12 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._given = 0
         self._before_s: float | None = None
+        self._panning = Panning()
 
     def start_anew(self) -> None:
         """Forgets everybody: who is seen from now on has an identity that nobody had."""
         self._tracks = []
+        self._panning.start_anew()
 
     def update(self, frame: Frame, people: tuple[Person2D, ...]) -> tuple[Person2D, ...]:
         """The same people with identities, in order of identity; call it for every frame, also the empty ones.
@@ -195,9 +214,14 @@ class Tracker:
         before_s = now_s if before_s is None else before_s
         # The time between two frames is nobody's absence.
         self._tracks = [t for t in self._tracks if before_s - t.seen_s <= self._patience_s(t) + 1e-6]
+        shift_px = self._panning.shift_px(now_s, frame.bgr, (_widened(p.box_px) for p in people))
+        if shift_px is not None:
+            for track in self._tracks:
+                track.pan(shift_px)
         sightings = _sightings(frame.bgr, people)
         tangled = self._tangled()
-        pairs = self._pair(now_s, before_s, sightings, tangled)
+        out = [track.is_out_of(frame.bgr, now_s) for track in self._tracks]
+        pairs = self._pair(now_s, before_s, sightings, tangled, np.array(out, bool))
         apart = tangled <= {self._tracks[t].track_id for t, _ in pairs}
         for t, p in pairs:
             track, seen = self._tracks[t], sightings[p]
@@ -246,9 +270,9 @@ class Tracker:
             track.vanished_by |= near
 
     def _pair(
-        self, now_s: float, before_s: float, sightings: list[_Sighting], tangled: set[int]
+        self, now_s: float, before_s: float, sightings: list[_Sighting], tangled: set[int], out: NDArray[np.bool_]
     ) -> list[tuple[int, int]]:
-        """Indices of (track, sighting) that belong together."""
+        """Indices of (track, sighting) that belong together; tracks that are out of the picture have none."""
 
         def gains(*, certain: bool) -> NDArray:
             gain = [[t.gain(now_s, before_s, s, certain=certain) for s in sightings] for t in self._tracks]
@@ -260,6 +284,7 @@ class Tracker:
             before = gains(certain=True)[rows]
             if (before >= MIN_SIMILARITY).any(0).sum() >= len(rows):
                 gain[rows] = before
+        gain[out] = 0
         return [(t, p) for t, p in best_pairs(np.where(gain < MIN_SIMILARITY, 0, gain)) if gain[t, p] >= MIN_SIMILARITY]
 
     def _welcome(self, now_s: float, stranger: _Sighting) -> None:
@@ -281,6 +306,11 @@ def _nearness(start: Person2D, seen: Person2D, shift: FloatArray, missed_s: floa
     size = max(float((p.box_px[2:] - p.box_px[:2]).max()) for p in (start, seen))
     off = float(np.linalg.norm(step - along * shift)) / max(size * (NEAR + NEAR_PER_S * missed_s), 1e-6)
     return float(np.exp(-(off**2) / 2))
+
+
+def _moved(person: Person2D, shift_px: FloatArray) -> Person2D:
+    """Somebody (2,) farther right and down."""
+    return replace(person, box_px=person.box_px + np.tile(shift_px, 2), joints_px=person.joints_px + shift_px)
 
 
 def _widened(box_px: FloatArray) -> FloatArray:
