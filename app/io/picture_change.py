@@ -60,7 +60,7 @@ class SmallPicture:
     __slots__ = ("_coded", "burnt", "detail", "lost", "plain", "thumb")
 
     def __init__(self, bgr: NDArray[np.uint8]) -> None:
-        grey = small_luma(bgr, AREA_PX, rows_each=2)
+        grey = _small_luma(bgr)
         fine = grey.astype(np.float32)
         mean = _near(fine)
         self.detail = (fine - mean) / np.sqrt(np.maximum(_near(fine * fine) - mean * mean, 0) + _NOISE**2)
@@ -109,17 +109,12 @@ class SmallPicture:
         return max(1, width // _BLOCK_PX), max(1, height // _BLOCK_PX)
 
 
-def small_luma(bgr: NDArray[np.uint8], area_px: int, *, rows_each: int) -> NDArray[np.uint8]:
-    """A picture (height, width, 3) as luminance (h, w) of about so many pixels in all, and of no more than it has.
-
-    Args:
-        rows_each: of many rows, so many are averaged to one.
-    """
+def _small_luma(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = bgr.shape[:2]
-    scale = min(1.0, (area_px / (height * width)) ** 0.5)
+    scale = min(1.0, (AREA_PX / (height * width)) ** 0.5)
     size = max(_NEAR_PX, round(width * scale)), max(_NEAR_PX, round(height * scale))
     # rows are passed over, where there are many: averaging over all of them takes eight times as long
-    rows = bgr[:: max(1, height // (rows_each * size[1]))]
+    rows = bgr[:: max(1, height // (2 * size[1]))]
     grey = cv2.cvtColor(rows, cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.io.picture_change import small_luma
 from sasmamba.common.arrays import FloatArray
 
-#: Pixels of a small picture, 128×72, and the side of its blocks.
-_AREA_PX, _BLOCK_PX = 9_216, 8
+#: About so many pixels has a small picture, 128×72; the side of its blocks; and so many places side by side make one of
+#: its pixels: all of them would take five times as long.
+_AREA_PX, _BLOCK_PX, _ACROSS = 9_216, 8, 4
 #: Pictures nearer in time are not compared: at a high frame rate next to nothing moves from one to the next.
 _APART_S = 0.03
 #: A camera that moves the picture by less than this share of its width from one to the next stands still.
@@ -62,31 +62,39 @@ class Panning:
         if self._grey is not None and time_s - self._seen_s < _APART_S:
             return None
         before, boxes_before = self._grey, self._boxes
-        grey = np.asarray(small_luma(bgr, _AREA_PX, rows_each=1), np.float32)
+        grey = _small(bgr)
         size = np.array(grey.shape[::-1], np.float32)
         scale = np.array(bgr.shape[1::-1], np.float32) / size
-        boxes = [np.asarray(box, np.float32) / np.tile(scale, 2) for box in boxes_px]
+        boxes = [np.asarray(box / np.tile(scale, 2), np.float32) for box in boxes_px]
         self._grey, self._seen_s, self._boxes = grey, time_s, boxes
         if before is None or before.shape != grey.shape:
             return None
-        shift, _ = cv2.phaseCorrelate(before, grey, _window(*grey.shape))
-        turned = np.hypot(*shift) >= _STILL * size[0] and (np.abs(shift) < size / 2).all()
-        if not turned or not _agreed(before, grey, np.array(shift, np.float32), [*boxes_before, *boxes]):
-            return None
-        return np.asarray(shift * scale, np.float32)
+        shift = np.array(cv2.phaseCorrelate(before, grey, _window(*grey.shape))[0], np.float32)
+        turned = np.linalg.norm(shift) >= _STILL * size[0] and (np.abs(shift) < size / 2).all()
+        return shift * scale if turned and _agreed(before, grey, shift, [*boxes_before, *boxes]) else None
+
+
+def _small(bgr: NDArray[np.uint8]) -> FloatArray:
+    """A picture (height, width, 3) as luminance (h, w), whole blocks."""
+    height, width = bgr.shape[:2]
+    scale = (_AREA_PX / (height * width)) ** 0.5 / _BLOCK_PX
+    w, h = (max(1, round(side * scale)) * _BLOCK_PX for side in (width, height))
+    grey = cv2.cvtColor(bgr[:: max(1, height // h)], cv2.COLOR_BGR2GRAY)
+    fine = cv2.resize(grey, (_ACROSS * w, h), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(fine, (w, h), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _agreed(before: FloatArray, grey: FloatArray, shift: FloatArray, boxes: list[FloatArray]) -> bool:
     """Whether a shift (2,) is that of all the picture, people (boxes) left out."""
     height, width = grey.shape
     there = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
-    moved = cv2.warpAffine(before, there, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    blocks = max(1, width // _BLOCK_PX), max(1, height // _BLOCK_PX)
+    moved = np.asarray(cv2.warpAffine(before, there, (width, height), borderMode=cv2.BORDER_REPLICATE), np.float32)
+    blocks = width // _BLOCK_PX, height // _BLOCK_PX
 
     def by_block(values: FloatArray) -> FloatArray:
         return np.asarray(cv2.resize(values, blocks, interpolation=cv2.INTER_AREA), np.float32)
 
-    if_moved, if_still = by_block(cv2.absdiff(grey, moved)), by_block(cv2.absdiff(grey, before))
+    if_moved, if_still = by_block(np.abs(grey - moved)), by_block(np.abs(grey - before))
     counts = np.ones((height, width), np.float32)
     dx, dy = (int(np.ceil(abs(s))) * (1 if s > 0 else -1) for s in shift)  # what came into the picture has no say
     counts[:, : max(dx, 0)] = counts[: max(dy, 0)] = 0

@@ -136,9 +136,11 @@ def test_whom_the_camera_left_is_nobody_in_the_picture() -> None:
     """Somebody else comes into the place where the one was who has been left behind."""
     tracker, ids = Tracker(), []
     for i in range(40):
-        camera_x = WIDTH + 50 * min(max(i - 15, 0), 10)
+        picture = seen_from(WIDTH + 50 * min(max(i - 15, 0), 10))
         people = () if 15 <= i < 30 else (figure(200, 180, 120),)
-        ids += [p.track_id for p in tracker.update(Frame(i, Fraction(i, FPS), seen_from(camera_x)), people)]
+        for x0, y0, x1, y1 in (person.box_px.astype(int) for person in people):
+            picture[y0:y1, x0:x1] = 90, 40, 160  # in the same clothes
+        ids += [p.track_id for p in tracker.update(Frame(i, Fraction(i, FPS), picture), people)]
     assert ids == [1] * 15 + [2] * 10
 
 
