@@ -192,12 +192,13 @@ class LifterTrainer(Trainer):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 predicted = self.forward(x)
             predicted = predicted.float()
-            usual = (predicted, sample.target, sample.stride)
+            end = slice(-self.counted(), None)
+            usual = (predicted[:, end], sample.target[:, end], sample.stride)
             if config.loss == "posemamba":
                 loss = posemamba_loss(
                     *usual,
-                    seen,
-                    sample.R_cam_facing,
+                    seen[:, end],
+                    sample.R_cam_facing[:, end],
                     config.tcl_weight,
                     config.mpjve_weight,
                     config.reprojection_weight,
@@ -208,7 +209,7 @@ class LifterTrainer(Trainer):
                 loss = loss + config.bone_weight * bone_length_error(predicted, sample.target)
             (loss / self.shards).backward()
             with torch.no_grad():
-                error = (predicted - sample.target).norm(dim=-1).mean() * 1000
+                error = (usual[0] - usual[1]).norm(dim=-1).mean() * 1000
                 told[:2] += torch.stack([loss, error]) / self.shards
         if self.workers.rank == 0:
             told[2] = following
@@ -220,6 +221,12 @@ class LifterTrainer(Trainer):
         if progress.step % averaging.EVERY == 0:
             self.ema.update(self.model)
         return told
+
+    def counted(self) -> int:
+        """How many of a window's newest frames count in the loss of a step; 0: all."""
+        if not self.config.newest:
+            return 0
+        return int(torch.randint(2, self.config.newest + 1, (), generator=self.generator, device=self.device))
 
     def severity(self, batch: int) -> Severity | None:
         """How bad the 2D of a step is: as one kind that is validated, by chance, or None, from clean to very bad."""
