@@ -164,10 +164,16 @@ class LifterTrainer(Trainer):
         save_weights(self.ema.model, path, notes)
 
     def validation(self) -> dict[str, Windows]:
-        """Windows of the held-out subject, from true and from noisy 2D; none where nobody is held out."""
+        """Windows of the held-out subject, from true and from noisy 2D; none where nobody is held out.
+
+        Where the newest frames alone count, as long as the longest phase's, and more of them: the last frame tells.
+        """
         if not self.held.clips or self.workers.rank:
             return {}
         T, n = min(243, self.model.config.frames), self.config.eval_windows
+        if self.config.newest:
+            longest = max(p.frames for p in self.config.phases)
+            T, n = longest, n * math.ceil(T / longest)
         return {kind: windows(self.held, self.rig, self.config.hold_out, T, n, kind) for kind in ("true", "noisy")}
 
     def step(self, share: float, following: float) -> Tensor:
@@ -248,7 +254,7 @@ class LifterTrainer(Trainer):
     ) -> dict[str, float]:
         """Trains until the budget is used up or `stop` says so; returns the last validation figures."""
         config, progress, first = self.config, self.progress, self.workers.rank == 0
-        validation = self.validation()
+        validation, measured = self.validation(), slice(-1 if config.newest else 0, None)
         begin, begin_share, begin_frames = time.monotonic(), progress.share, progress.frames
         begin_seconds = progress.seconds
         if config.steps:
@@ -284,9 +290,9 @@ class LifterTrainer(Trainer):
             }
             errors = {}
             for kind, w in validation.items():
-                y = model_lift(self.ema.model)(w.xyc)
-                result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
-                errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
+                y, truth = model_lift(self.ema.model)(w.xyc)[:, measured], w.part(measured)
+                result |= {f"{kind} {k}": v for k, v in figures(y, truth).items()}
+                errors[kind] = joint_errors(y, truth.target).flatten(0, 1).mean(0).tolist()
             journal.add(result)
             if "noisy P1" in result:
                 self.save_if_best(result["noisy P1"])

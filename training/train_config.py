@@ -52,8 +52,9 @@ class TrainConfig:
         tcl_weight, mpjve_weight: λ_t and λ_m of either.
         reprojection_weight: λ_2D, of PoseMamba's only.
         bone_weight: of bones' lengths, added to either loss.
-        newest: if above 0, only a window's newest frames count in the loss: a number of them drawn anew for every
-            step, from 2 to this. For a lifter of live runs, which give out nothing else of a window.
+        newest: if above 0, only a window's newest frames count in the loss, but for its bones' mean lengths: a number
+            of them drawn anew for every step, from 2 to this. For a lifter of live runs, which give out nothing else
+            of a window; validation then measures the last frame of windows of the longest phase's length.
         minutes: wall-clock budget of the leg.
         steps: if above 0, the budget in steps instead.
         eval_minutes, checkpoint_minutes: time between validations and between checkpoints; a kill loses at most one
