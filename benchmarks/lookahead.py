@@ -27,7 +27,7 @@ import torch
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import lift_sequence
 from sasmamba.app.lifting.online import LiveLifting, live_window
-from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER, live_lifter
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, windows
 from sasmamba.training.motion import load_motion
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--subject", default="S8", help='"": anybody')
     parser.add_argument("--only", nargs="+", default=["*"], help="patterns of names of clips")
     parser.add_argument("--bodies", type=Path, help="motion file whose people's mean bones replace those of the clips")
-    parser.add_argument("--lifter", default=DEFAULT_LIFTER)
+    parser.add_argument("--lifter", help="without it as live mode chooses, and offline runs do")
     parser.add_argument("--lookahead", default="0,2,5,15,30,60,121", help="frames, separated by commas")
     parser.add_argument("--window", help="frames, separated by commas; without it as live mode chooses")
     parser.add_argument("--frames", type=int, default=150, help="frames measured of each clip")
@@ -108,7 +108,14 @@ def main() -> None:
     measured = slice(args.before, args.before + args.frames)
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
     truth = w.part(measured)
-    lifter = Lifter.load(args.lifter, flip=False, refine=False)  # as in live mode
+    loaded: dict[str, Lifter] = {}
+
+    def load(name: str) -> Lifter:
+        """Neither mirrored nor refined, as in live mode."""
+        name = args.lifter or name
+        if name not in loaded:
+            loaded[name] = Lifter.load(name, flip=False, refine=False)
+        return loaded[name]
 
     def row(poses: list[np.ndarray]) -> dict[str, float]:
         f = figures(torch.from_numpy(np.stack(poses))[:, measured], truth)
@@ -117,6 +124,7 @@ def main() -> None:
     results: dict[str, dict[str, float]] = {}
     clips = list(zip(w.xyc.numpy(), motion.fps.tolist(), strict=True))
     for lookahead in map(int, args.lookahead.split(",")):
+        lifter = load(live_lifter(lookahead))
         chosen_windows = args.window.split(",") if args.window else [live_window(lifter.frames, lookahead)]
         for window in map(int, chosen_windows):
             near = min(lookahead, window - 2)
@@ -132,6 +140,7 @@ def main() -> None:
             results[f"{lookahead}, {window}"] = {"lookahead": lookahead, "window": window} | found
             if not args.json:
                 print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
+    lifter = load(DEFAULT_LIFTER)
     results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x, fps=fps) for x, fps in clips])
     if args.json:
         print(json.dumps(results, indent=1))
