@@ -34,8 +34,8 @@ from sasmamba.training.motion import load_motion
 from sasmamba.training.simulate import body_lengths, retargeted
 from sasmamba.training.uncertainty import errors_of, shares
 
-#: Frames after the last that is measured: the longest look-ahead.
-AFTER = 121
+#: Frames before the first that is measured (a full window) and after the last (the longest look-ahead).
+BEFORE, AFTER = 243, 121
 
 
 def live(
@@ -86,7 +86,6 @@ def main() -> None:
     parser.add_argument("--lookahead", default="0,2,5,15,30,60,121", help="frames, separated by commas")
     parser.add_argument("--window", help="frames, separated by commas; without it as live mode chooses")
     parser.add_argument("--frames", type=int, default=150, help="frames measured of each clip")
-    parser.add_argument("--before", type=int, default=243, help="frames seen before those; 0: how a run begins")
     parser.add_argument("--clips", type=int, default=10, help="clips, evenly chosen")
     parser.add_argument("--kind", default="noisy", help="true, coco, noisy or movenet: the 2D")
     parser.add_argument("--raw", action="store_true", help="without the 1-Euro filter")
@@ -105,7 +104,7 @@ def main() -> None:
     if args.bodies:
         motion = retargeted(motion, body_lengths(load_motion([args.bodies])).mean(0))
     rig = rig_from(args.cameras)
-    measured = slice(args.before, args.before + args.frames)
+    measured = slice(BEFORE, BEFORE + args.frames)
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
     truth = w.part(measured)
     loaded: dict[str, Lifter] = {}
