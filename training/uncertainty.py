@@ -49,7 +49,7 @@ _LIFTED = 4
 #: What the 2D of the windows is like, in turn: as in training, which is worse than most of what people film, and so.
 _NOISE = (None, "coco", "noisy", "movenet")
 #: Windows of each clip that calibrate, and that test.
-_PER_CLIP, _PER_CLIP_LIVE = 2, 16
+_PER_CLIP, _PER_CLIP_LIVE = 2, 8
 #: Frames of a window.
 _ALL = slice(None)
 #: What "sure" means: the shares of errors that shall lie within a half-width, and within a wide one.
