@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests start hundreds of processes, each of which would compile this package anew where bytecode may not be kept.
+unexport PYTHONDONTWRITEBYTECODE
 # The versions that were tested together, where there are such for this Python; CONSTRAINTS= takes the ranges alone.
 CONSTRAINTS ?= $(wildcard constraints/$(shell $(PYTHON) -c "import sys; print('py%d%d.txt' % sys.version_info[:2])"))
 CONSTRAINTS := $(CONSTRAINTS)

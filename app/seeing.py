@@ -91,6 +91,7 @@ def see(
         else:
             with timings("camera"):
                 take.camera_motion = watch.motion(take.shots)
+        take.scene_lines = watch.lines()
 
 
 def mend_sides_of(take: Take) -> None:

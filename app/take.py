@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.pose2d.sides import SideRepair
-from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, Pose3D, UprightMark, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, Pose3D, SceneLines, UprightMark, VideoMeta
 from sasmamba.common.arrays import FloatArray
 
 
@@ -47,6 +47,7 @@ class Take:
         camera_motion: how the camera turned and zoomed, None where it stood still.
         upper: the tracks whose legs are left out of pictures and files, see `body`.
         cuts_passed_over: cuts that were found where the user wanted nobody to end at one.
+        scene_lines: straight edges in some of the pictures, which tell of up.
         camera_strayed: by frame, of some, by which share of its longer side the picture had moved; of a camera that was
             said to be still.
         wide: by how much 95 % intervals of joints are wider than the 68 % ones of `Pose3D.half_width_m`, across and
@@ -68,6 +69,7 @@ class Take:
     camera_motion: CameraMotion | None = None
     upper: frozenset[int] = frozenset()
     cuts_passed_over: list[Cut] = field(default_factory=list)
+    scene_lines: SceneLines = field(default_factory=SceneLines)
     camera_strayed: dict[int, float] = field(default_factory=dict)
     wide: tuple[float, float] = (1.97, 1.97)
     floor_marks: list[FloorMark] = field(default_factory=list)

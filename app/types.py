@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, get_args
 
@@ -186,3 +186,25 @@ class HeldJoint:
     def __post_init__(self) -> None:
         if not (0 <= self.joint < 17 and 0 < self.share <= 1):
             raise ValueError(f"held joint: want a joint 0..16 and a share in 0..1, got {self.joint} and {self.share}")
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLines:
+    """Line segments of some pictures of a take.
+
+    Attributes:
+        frame: (L,) int64, which picture each is of.
+        ends_px: (L, 2, 2) float32, x and y of both ends in pixels of the video.
+    """
+
+    frame: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ends_px: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
+
+    def __post_init__(self) -> None:
+        check_shape("frame", self.frame, (len(self.ends_px),))
+        check_shape("ends_px", self.ends_px, (len(self.frame), 2, 2))
+
+    def within(self, frames: range) -> SceneLines:
+        """Those of a shot."""
+        here = (self.frame >= frames.start) & (self.frame < frames.stop)
+        return SceneLines(self.frame[here], self.ends_px[here])

@@ -10,8 +10,8 @@ import torch
 
 
 def median_ms(call: Callable[[], object], device: torch.device, runs: int) -> float:
-    """Milliseconds of one call: the median of `runs`, after calls that compile and warm up."""
-    for _ in range(3 if device.type == "cuda" else 1):
+    """Milliseconds of one call: the median of `runs`, after calls that compile and warm up; a single run has none."""
+    for _ in range(3 if device.type == "cuda" else runs > 1):
         call()
     if device.type != "cuda":
         times = []

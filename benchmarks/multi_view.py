@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 import sasmamba
 from sasmamba.app.lifting.lifter import Lifter
-from sasmamba.app.motion.gravity import up_of
+from sasmamba.app.motion.axes import up_of
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.angles import joint_angles
 from sasmamba.models.geometry import facing_rotation

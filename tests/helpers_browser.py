@@ -108,6 +108,17 @@ class Browser:
             self.devtools("Emulation.clearDeviceMetricsOverride")
             self.devtools("Emulation.setEmulatedMedia", features=[])
 
+    @contextmanager
+    def showing(self, url: str, width: int, height: int, ratio: int = 1) -> Iterator[None]:
+        """A page on a screen of that size; nothing of it goes on afterwards, nor is what was before it told of it."""
+        self.complaints(), self.requests()
+        with self.screen(width, height, ratio=ratio):
+            self.call("/url", {"url": url})
+            try:
+                yield
+            finally:
+                self.call("/url", {"url": "about:blank"})
+
     def printed(self) -> bytes:
         """The page as it is printed: a PDF, of the paper that the page's style asks for."""
         return base64.b64decode(self.devtools("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])

@@ -22,6 +22,7 @@ class World:
         crops: how many crops the networks saw.
         finds: whole pictures that were searched, by their frame's time.
         parts: parts of pictures that were searched, by their frame's time.
+        loud: who is taken for the person of a crop as soon as it shows the middle of them.
         tall: of people, pixels. Who is not as tall as `least` is not found in the whole picture.
     """
 
@@ -31,6 +32,7 @@ class World:
         self.people: dict[str, Person2D] = {}
         self.unseen: set[str] = set()
         self.rough: set[str] = set()
+        self.loud: set[str] = set()
         self.crops, self.finds, self.parts = 0, list[float](), list[float]()
         self.tall, self.least = 250.0, 100.0
         self._rng, self._noise_px, self._now_s = np.random.default_rng(0), noise_px, 0.0
@@ -77,6 +79,10 @@ class World:
         if not seen:
             return np.full((17, 3), (0.5, 0.5, 0.02), np.float32)
         person = min(seen, key=lambda p: abs(float(np.mean(p.box_px[::2])) - middle[0]))
+        for name in self.loud & self.people.keys():
+            column, row = ((np.mean(self.people[name].box_px[i::2]) - a[1]) / a[0] for i, a in enumerate((x, y)))
+            if 0 <= column < self.side and 0 <= row < self.side and there[int(row), int(column)]:
+                person = self.people[name]
         joints = person.joints_px + self._rng.normal(0, self._noise_px, (17, 2))
         across = (joints[:, 0] - x[1]) / x[0] / self.side
         down = (joints[:, 1] - y[1]) / y[0] / self.side

@@ -66,7 +66,7 @@ STAGES = {
     "place": """
         poses, 2D | camera: field of view @ app/motion/camera.py
         pelvis in space @ app/motion/locating.py
-        which way is up: bodies, floor, habit @ app/motion/gravity.py
+        which way is up: bodies, floor, edges, habit @ app/motion/gravity.py
         planted feet held @ app/motion/foot_lock.py | flights fall with g @ app/motion/placing.py
         one floor, metres, z up
     """,

@@ -25,6 +25,7 @@ import numpy as np
 
 from sasmamba.app import weights
 from sasmamba.app.config import Job, Settings
+from sasmamba.app.io.containers import open_container
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
 from sasmamba.app.lifting.lifter import Lifter
@@ -182,7 +183,7 @@ def bare_mediapipe() -> Iterator[Callable[[Path, int], int]]:
 
     def go_through(video: Path, frames: int) -> int:
         count = 0
-        with av.open(str(video)) as container:
+        with open_container(video) as container:
             for picture in islice(container.decode(video=0), frames):
                 image = mp.Image(image_format=mp.ImageFormat.SRGB, data=picture.to_ndarray(format="rgb24"))
                 task.detect_for_video(image, count * _STEP_MS)
@@ -196,7 +197,7 @@ def bare_mediapipe() -> Iterator[Callable[[Path, int], int]]:
 def reencode(source: Path, out: Path) -> int:
     """Decodes a video and encodes it again as PyAV does unless told otherwise; returns how many frames it has."""
     count = 0
-    with av.open(str(source)) as read, av.open(str(out), "w") as written:
+    with open_container(source) as read, av.open(str(out), "w") as written:
         given = read.streams.video[0]
         stream: Any = written.add_stream("libx264", rate=given.average_rate)
         stream.width, stream.height, stream.pix_fmt = given.width, given.height, "yuv420p"

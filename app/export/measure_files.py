@@ -18,10 +18,13 @@ COLUMNS = (
     "value",
     "unit",
     "half_width_95",
+    "at_most",
+    "told_as",
     "from_s",
     "to_s",
     "count",
     "why_not",
+    "in_words",
 )
 FORMAT = "sasmamba-measures/1"
 
@@ -30,7 +33,8 @@ def write_measures(table: Path, whole: Path, measures: Iterable[Measure]) -> Non
     """Writes everybody's measures, see `motion.measures.measures`.
 
     table: CSV, one row per measure: `COLUMNS`; value and half_width_95 are empty where there is none, and why_not says
-    why there is no value.
+    why there is no value. told_as is "value", "about", "at most" or "not given", and in_words tells all of
+    it in a sentence.
 
     whole: JSON, an object of `format` and `measures`: a list of objects with the same keys, and `label` for people;
     what there is not is null.

@@ -44,7 +44,6 @@ from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 JOINTS = tuple(joint.name.lower() for joint in H36M)
 FEET = tuple(point.name.lower() for point in FOOT)
 AXES = "x right, y away from the camera, z up, floor at z = 0"
-AXES_Y_UP = "x right, y up, z towards the camera, floor at y = 0"
 #: World axes to axes in which y is up.
 R_YUP_WORLD = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float64)
 #: A frame so far from where a constant rate would have it, as a share of a frame, makes a rate variable.

@@ -38,7 +38,8 @@ def save_poses(
     (P, F, 17, 3) x px, y px, score as the 2D stage gave them; keypoints_feet float32 (P, F, 4, 3) heels and toes, NaN
     where the 2D stage does not see feet; box_px float32 (P, F, 4) x0, y0, x1, y1; detection_frame int64 (D,); settings
     str, JSON of `Settings.kept`; marks str, JSON of what was marked by hand; camera_kind str and, unless it is "still",
-    camera_given bool, camera_R_first_cam (F, 3, 3), camera_zoom (F,), camera_confidence (F,), see `CameraMotion`.
+    camera_given bool, camera_R_first_cam (F, 3, 3), camera_zoom (F,), camera_confidence (F,), see `CameraMotion`;
+    line_frame int64 (L,), line_ends_px float32 (L, 2, 2), see `SceneLines`.
 
     Args:
         more: arrays to add.
@@ -99,6 +100,8 @@ def save_poses(
             "settings": np.array(json.dumps(take.settings)),
             "marks": np.array(json.dumps(_marks(take))),
             **_camera(take),
+            "line_frame": take.scene_lines.frame,
+            "line_ends_px": take.scene_lines.ends_px,
             **(more or {}),
         },
     )

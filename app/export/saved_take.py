@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera_motion import CameraKind, CameraMotion
 from sasmamba.app.take import Take, Track
-from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, UprightMark, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, Person2D, SceneLines, UprightMark, VideoMeta
 from sasmamba.common.archives import ArchiveError, read_npz
 from sasmamba.common.errors import UserError
 
 _SEEN = ("keypoints_coco17", "keypoints_feet", "box_px", "observed", "detection_frame", "settings", "marks")
 _ALSO = ("track_id", "times_s", "fps", "width", "height", "pose2d_every", "cut_frame", "cut_kind", "model")
+_LINES = ("line_frame", "line_ends_px")
 _CAMERA = ("camera_kind", "camera_given", "camera_R_first_cam", "camera_zoom", "camera_confidence")
 #: Times and rates were fractions before they were written: these are the simplest that they can have been.
 _MOST_PARTS = 1_000_000
@@ -38,7 +39,7 @@ def read_take(path: Path) -> Take:
     if not path.exists():
         raise UserError(f"{path} does not exist.", exit_code=2)
     try:
-        arrays = read_npz(path, (*_SEEN, *_ALSO, *_CAMERA))
+        arrays = read_npz(path, (*_SEEN, *_ALSO, *_CAMERA, *_LINES))
     except (ArchiveError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path} is not a readable file of poses ({reason}).") from error
@@ -83,6 +84,7 @@ def _take(arrays: Mapping[str, NDArray]) -> Take:
             toes = None if np.isnan(feet[p, f]).any() else feet[p, f]
             take.tracks[i].people[f] = Person2D(i, boxes[p, f], joints[p, f, :, :2], joints[p, f, :, 2], toes)
     take.camera_motion = _camera_motion(arrays, F)
+    take.scene_lines = _scene_lines(arrays, F)
     take.settings = _json(arrays, "settings")
     take.cut_short = bool(take.settings.get("cut_short"))
     marks = _json(arrays, "marks")
@@ -109,6 +111,15 @@ def _camera_motion(arrays: Mapping[str, NDArray], frames: int) -> CameraMotion |
         _array(arrays, "camera_confidence", (frames,)),
         _one(arrays, "camera_given", bool),
     )
+
+
+def _scene_lines(arrays: Mapping[str, NDArray], frames: int) -> SceneLines:
+    if not set(_LINES) <= arrays.keys():  # no edges were looked for
+        return SceneLines()
+    lines = SceneLines(_array(arrays, "line_frame", (None,), "i"), _array(arrays, "line_ends_px", (None, 2, 2)))
+    if not np.isfinite(lines.ends_px).all() or ((lines.frame < 0) | (lines.frame >= frames)).any():
+        raise ValueError("line_frame and line_ends_px: want ends of lines in frames of the video")
+    return lines
 
 
 def _array(arrays: Mapping[str, NDArray], name: str, shape: tuple[int | None, ...], kinds: str = "f") -> NDArray:

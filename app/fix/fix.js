@@ -164,7 +164,7 @@ async function send(path, body) {
     take(fresh);
     // of a long take people are shown where they stood, until they are placed anew
     if (fresh.provisional) ask("state").then(settled => { if (number === sent) take(settled); }, () => {});
-    const windows = `${fresh.windows} window${fresh.windows === 1 ? "" : "s"} lifted again`;
+    const windows = fresh.windows ? `${fresh.windows} window${fresh.windows === 1 ? "" : "s"} lifted again` : "nothing had to be lifted again";
     say(fresh.note || [`${windows}, ${Math.round(performance.now() - begun)} ms`, ...fresh.problems].join(". "), fresh.problems.length > 0);
   } catch (error) {
     const gone = error instanceof TypeError;

@@ -17,17 +17,17 @@ _TEXT_FORMATS = {"tty", "srt", "ass", "webvtt", "microdvd", "subviewer", "lrc"}
 _PATTERN = re.compile(r"%(?:0(\d{1,2}))?d")
 #: An address as it looks after it was taken for a path; a drive has one letter.
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):[/\\]")
+#: With these arguments PyAV lets titles pass that are not UTF-8; version 19, which wants Python 3.12, always does.
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _CONVERT = "is not a video this tool can read: convert it to mp4 (H.264) and try again."
 
 
 def open_container(path: Path) -> Any:
     """A media file, opened by PyAV; titles in it that are not UTF-8 do not matter."""
-    # PyAV 19, which wants Python 3.12, dropped the argument with which those before it let such titles pass
-    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     if numbers := numbered_pictures(path):
-        return av.open(str(path), format="image2", options={"start_number": str(numbers[0])}, **lenient)
+        return av.open(str(path), format="image2", options={"start_number": str(numbers[0])}, **LENIENT)
     # "file:" keeps a name with a colon in it from being read as an address.
-    return av.open(f"file:{path}", **lenient)
+    return av.open(f"file:{path}", **LENIENT)
 
 
 def numbered_pictures(path: Path) -> list[int]:

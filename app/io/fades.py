@@ -134,4 +134,4 @@ class FadeFinder:
 
 def _moved_to(before: _Look, after: _Look) -> float:
     """The share of a picture's detail that no motion since an earlier one explains."""
-    return after.picture.change_from(before.picture, reach=1.0)[1]
+    return after.picture.change_from(before.picture, reach=1.0).share

@@ -22,6 +22,7 @@ import av
 import cv2
 import numpy as np
 
+from sasmamba.app.io.containers import LENIENT
 from sasmamba.app.io.pace import Pace
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.source_names import is_live, is_stream
@@ -329,7 +330,7 @@ class StreamSource(_Reopening):
         if not self._url.lower().startswith("http"):
             options["fflags"] = "nobuffer"  # throws away what was read to find out what it is: pictures, of a file
         try:
-            container = av.open(self._url, options=options, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S))
+            container = av.open(self._url, options=options, timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S), **LENIENT)
         except (av.FFmpegError, OSError) as error:
             raise UserError(
                 f"{self.name} cannot be opened ({_reason(error)}): check the address, the network and that it is "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +29,21 @@ _BLACK, _WHITE = 6, 249
 _THUMB_PX = 32, 18
 #: A picture whose grey levels spread less than this shows nothing: black, white, or a cover.
 _PLAIN = 5.0
+
+
+class Change(NamedTuple):
+    """What of a picture an earlier one does not explain.
+
+    Attributes:
+        where: (h / 4, w / 4), 0 where it is explained, flat, or comes from outside the picture before, up to 1 where
+            detail is another.
+        share: of all detail that is so, 0..1.
+        motion: (h / 4, w / 4, 2) the way back to where it was, x and y, pixels of the small picture.
+    """
+
+    where: FloatArray
+    share: float
+    motion: FloatArray
 
 
 class SmallPicture:
@@ -55,21 +70,17 @@ class SmallPicture:
         self.plain = float(fine.std()) < _PLAIN
         self._coded = cv2.convertScaleAbs(self.detail * 48 + 128)
 
-    def unchanged(self) -> FloatArray:
-        """The map of `change_from` where nothing has changed."""
+    def unchanged(self) -> Change:
+        """The answer of `change_from` where nothing has changed."""
         width, height = self._blocks()
-        return np.zeros((height, width), np.float32)
+        return Change(np.zeros((height, width), np.float32), 0.0, np.zeros((height, width, 2), np.float32))
 
-    def change_from(self, before: SmallPicture, *, reach: float = 0.0) -> tuple[FloatArray, float]:
+    def change_from(self, before: SmallPicture, *, reach: float = 0.0) -> Change:
         """What of this picture the one before does not explain.
 
         Args:
             reach: where the whole picture moved by less than this share of its width, the search for what moved begins
                 there; slower.
-
-        Returns:
-            A map (h / 4, w / 4), 0 where it is explained, flat, or comes from outside the picture before, up to 1 where
-            detail is another; and the share of all detail that is, 0..1.
         """
         start: Any = None
         if reach > 0:
@@ -88,7 +99,10 @@ class SmallPicture:
         there = kept * _near(np.square(self.detail) + np.square(warped))
         off = np.minimum(kept * _near(np.square(warped - self.detail)), there) / 2
         share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
-        return np.asarray(cv2.resize(off, self._blocks(), interpolation=cv2.INTER_AREA), np.float32), share
+        return Change(self._by_block(off), share, self._by_block(flow))
+
+    def _by_block(self, values: FloatArray) -> FloatArray:
+        return np.asarray(cv2.resize(values, self._blocks(), interpolation=cv2.INTER_AREA), np.float32)
 
     def _blocks(self) -> tuple[int, int]:
         height, width = self.detail.shape

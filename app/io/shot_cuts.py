@@ -19,26 +19,30 @@ from itertools import pairwise
 import numpy as np
 
 from sasmamba.app.io.fades import FadeFinder
-from sasmamba.app.io.picture_change import SmallPicture
+from sasmamba.app.io.picture_change import Change, SmallPicture
+from sasmamba.app.io.uneven_steps import SAME, FilmStep, StepWatch
 from sasmamba.app.types import Cut, CutKind, Frame
 from sasmamba.common.arrays import FloatArray
 
 #: A change is compared with what happens at its place so many seconds before and after, at least and at most so many
 #: frames; a cut is known so much later.
 MOMENT_S, FEWEST_FRAMES, MOST_FRAMES = 0.17, 3, 10
-#: A change is more than so many times what happens at its place: where frames are left out, all that moves does so
-#: farther at once.
-TIMES_AROUND = 1.5
+#: A change is more than so many times what happens at its place; of that, what happens where a picture was left out
+#: is so many times what would have.
+TIMES_AROUND, LEFT_OUT = 1.5, 2.5
 #: A cut's excess is so many times the usual, the mean of the two largest of so many seconds; fewer times where so many
 #: times as much is new as in any but one of the frames around.
 TIMES_USUAL, USUAL_S, TIMES_USUAL_WHERE_NEW, TIMES_NEW = 2.0, 1.0, 1.4, 2.2
-#: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than this differ by more
-#: without a cut: in proportion, up to so many times.
+#: The least excess of a cut, as a share of a picture full of contrast. Frames farther apart than so many seconds differ
+#: by more without a cut: in proportion, up to so many times.
 LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
+#: The least where motion goes elsewhere: less the same as around than this, and in no other frame that changes by more
+#: than so much of this one's amount (a flash has two).
+LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
-#: Excess that is always there, by noise and coding; a mean change below the second is the same picture once more.
-ALWAYS, SAME = 2e-4, 4e-4
+#: Excess that is always there, by noise and coding.
+ALWAYS = 2e-4
 #: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
 RESTLESS, TIMES_RESTLESS = 0.07, 2.5
 #: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
@@ -49,7 +53,7 @@ BURNT, ALL_LIT = 0.3, 0.9
 #: A hand shakes a camera by less than this share of the picture's width from frame to frame.
 SHAKEN = 0.06
 #: So much of a cut's excess is still there half a moment and a moment later.
-LASTING = 0.3
+LASTING = 0.3, 0.12
 #: A change of which nearly all lies in a band so high, as a share of the picture, is a caption.
 CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: where less than this is new and
@@ -87,21 +91,30 @@ class _Seen:
     """A frame as far as it is remembered.
 
     Attributes:
-        change: (h, w) what of it the picture before does not explain.
-        new: the share of its detail that is so.
+        change: what of it the picture before does not explain.
         apart_s: time since the picture was another.
         passed_over: pictures in which nothing was to be seen lie between it and the one it is compared with.
+        step: how it goes on, compared with the frames around it.
         excess: of its change over what happens around it, once it is decided on.
     """
 
     index: int
     time_s: Fraction
     picture: SmallPicture
-    change: FloatArray
-    new: float
+    change: Change
     apart_s: float
     passed_over: bool
+    step: FilmStep
     excess: float = 0.0
+
+    @property
+    def new(self) -> float:
+        """The share of its detail that the picture before does not explain."""
+        return self.change.share
+
+    def times(self, alike: float) -> float:
+        """So many times as much is new as would be without a picture left out before it, if one was."""
+        return LEFT_OUT if self.step.is_longer(alike) else 1.0
 
 
 class CutFinder:
@@ -120,7 +133,6 @@ class CutFinder:
         self.cuts: list[Cut] = []
         self._period_s = float(1 / fps)
         self._fps = float(fps)
-        self._frames = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -132,6 +144,7 @@ class CutFinder:
         self._shown: SmallPicture | None = None  # the last picture in which there was something to see
         self._passed_over = False
         self._changed_s: Fraction | None = None
+        self._steps = StepWatch()
 
     def watch(self, frame: Frame) -> None:
         """Takes the next frame."""
@@ -141,17 +154,19 @@ class CutFinder:
             self._begin()
             self.cuts.append(Cut(frame.index, frame.time_s, "gap"))
         picture = SmallPicture(frame.bgr)
-        change, new = picture.unchanged(), 0.0
+        change = picture.unchanged()
         if self._shown is not None and not picture.plain:
-            change, new = picture.change_from(self._shown)
+            change = picture.change_from(self._shown)
+        amount = float(change.where.mean())
         apart_s = 0.0 if self._changed_s is None else float(frame.time_s - self._changed_s)
-        if self._changed_s is None or float(change.mean()) > SAME:
+        if self._changed_s is None or amount > SAME:
             self._changed_s = frame.time_s
-        seen = _Seen(frame.index, frame.time_s, picture, change, new, apart_s, self._passed_over and not picture.plain)
+        passed_over = self._passed_over and not picture.plain
         self._passed_over = picture.plain and self._shown is not None
         if not picture.plain:
             self._shown = picture
-        self._seen.append(seen)
+        step = self._steps.watch(frame.time_s, amount, change.motion)
+        self._seen.append(_Seen(frame.index, frame.time_s, picture, change, apart_s, passed_over, step))
         self._undecided += 1
         if self._undecided > self.ahead:
             self._decide()
@@ -178,7 +193,8 @@ class CutFinder:
         seen, at = list(self._seen), len(self._seen) - self._undecided
         self._undecided -= 1
         here = seen[at]
-        here.excess = _excess(seen, at, self.ahead)
+        alike = self._steps.alike
+        here.excess = _excess(seen, at, self.ahead, alike)
         now_s = float(here.time_s)
         while self._usual and now_s - self._usual[0][0] > USUAL_S:
             self._usual.popleft()
@@ -186,10 +202,11 @@ class CutFinder:
         restless = _restless([*before, *after])
         if self._may_be_cut(here, before, after, restless):
             # what comes after is not decided yet: its excess is over what is known
-            later = [_excess(seen, i, self.ahead) for i in range(at + 1, len(seen))]
+            later = [_excess(seen, i, self.ahead, alike) for i in range(at + 1, len(seen))]
             usual = float(np.mean(sorted([0.0, 0.0, *later, *(e for _, e in self._usual)])[-2:]))
             least = (TIMES_USUAL_WHERE_NEW if here.new > TIMES_NEW * restless else TIMES_USUAL) * (usual + ALWAYS)
-            if here.excess >= least and not _is_caption(seen, at, self.ahead) and self._stays(seen, at, least):
+            lasting = max(least, _least_excess(here, [*before, *after]))
+            if here.excess >= least and self._stays(seen, at, lasting, alike):
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
@@ -208,7 +225,7 @@ class CutFinder:
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
-        if here.excess < LEAST_EXCESS * min(max(here.apart_s / APART_S, 1.0), MOST_APART):
+        if here.excess < _least_excess(here, [*before, *after]) * min(max(here.apart_s / APART_S, 1.0), MOST_APART):
             return False
         moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
@@ -216,27 +233,40 @@ class CutFinder:
         leap = here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW
         return not (leap and before and _alike(before[-1].picture, here.picture) > STILL_ALIKE)
 
-    def _stays(self, seen: list[_Seen], at: int, least: float) -> bool:
-        """Whether the excess stays where motion of the whole picture is looked for, and in later frames."""
+    def _stays(self, seen: list[_Seen], at: int, least: float, alike: float) -> bool:
+        """Whether the excess is no caption and stays where motion of the whole picture is looked for, and later on."""
         here, before = seen[at], seen[at - 1].picture
+        if _is_caption(_exceeding(seen, at, self.ahead, alike)):
+            return False
         if here.passed_over:
             return True
 
         def excess(picture: SmallPicture) -> float:
-            change, _ = picture.change_from(before, reach=reach)
-            small = replace(here, change=np.minimum(here.change, change))
-            return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead)
+            change = picture.change_from(before, reach=reach)
+            least_change = here.change._replace(where=np.minimum(here.change.where, change.where))
+            small = replace(here, change=least_change)
+            return _excess([*seen[:at], small, *seen[at + 1 :]], at, self.ahead, alike)
 
         reach = 1.0 if here.new < ALL_NEW else SHAKEN
-        if excess(here.picture) < max(least, LEAST_EXCESS):
+        if excess(here.picture) < least:
             return False
         later = seen[at + (len(seen) - 1 - at) // 2], seen[-1]
-        return here.new >= ALL_NEW or min(excess(s.picture) for s in later) >= LASTING * here.excess
+        return here.new >= ALL_NEW or all(
+            excess(s.picture) >= share * here.excess for s, share in zip(later, LASTING, strict=True)
+        )
 
 
 def _restless(around: Sequence[_Seen]) -> float:
     """How much is new in the second newest of the frames around one."""
     return sorted([0.0, 0.0, *(s.new for s in around)])[-2]
+
+
+def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
+    """Of a cut."""
+    if here.excess < LEAST_ELSEWHERE or here.step.alike >= ELSEWHERE:
+        return LEAST_EXCESS
+    rivals = [s for s in around if s.step.amount > ONCE * here.step.amount]
+    return LEAST_EXCESS if any(s.step.alike < ELSEWHERE for s in rivals) else LEAST_ELSEWHERE
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:
@@ -254,19 +284,25 @@ def _relit(before: SmallPicture, after: SmallPicture) -> bool:
     return (same or burnt) and float(np.median(np.abs(change))) > BRIGHTENED
 
 
-def _is_caption(seen: Sequence[_Seen], at: int, reach: int) -> bool:
+def _is_caption(exceeding: FloatArray) -> bool:
     """Whether a frame's change lies in a narrow band across the picture."""
-    rows = _exceeding(seen, at, reach).sum(1)
+    rows = exceeding.sum(1)
     band = max(1, round(CAPTION_HIGH * len(rows)))
     return float(np.convolve(rows, np.ones(band)).max()) > CAPTION_SHARE * float(rows.sum())
 
 
-def _excess(seen: Sequence[_Seen], at: int, reach: int) -> float:
-    """Mean of what a frame's change has well above all changes at the same place within `reach` frames."""
-    return float(_exceeding(seen, at, reach).mean())
+def _excess(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> float:
+    """Mean of what a frame's change has well above all changes at the same place within `reach` frames.
+
+    Args:
+        alike: how much the same as around motion must be for a picture to have been left out.
+    """
+    return float(_exceeding(seen, at, reach, alike).mean())
 
 
-def _exceeding(seen: Sequence[_Seen], at: int, reach: int) -> FloatArray:
-    around = [s.change for s in seen[max(0, at - reach) : at + reach + 1] if s is not seen[at]]
-    most = np.maximum.reduce(around) if around else np.float32(0)
-    return np.asarray(np.maximum(seen[at].change - TIMES_AROUND * most - CODING, 0), np.float32)
+def _exceeding(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> FloatArray:
+    here = seen[at]
+    around = [s for s in seen[max(0, at - reach) : at + reach + 1] if s is not here]
+    most = np.maximum.reduce([s.change.where / s.times(alike) for s in around]) if around else np.float32(0)
+    usual = TIMES_AROUND * here.times(alike) * most
+    return np.asarray(np.maximum(here.change.where - usual - CODING, 0), np.float32)

@@ -24,6 +24,9 @@ from sasmamba.common.machine import cores
 _CLOCK_JUMP_S = Fraction(1)
 #: A clock that jumps forward by more than this is broken: the frames after it count as taken so much later.
 _LONGEST_HOLE_S = Fraction(24 * 3600)
+#: Containers that tell when a picture is decoded, not when it is shown. FFmpeg guesses the latter, and is wrong where
+#: two pictures lie in one packet, as DivX and XviD wrote them.
+_WITHOUT_PTS = {"avi"}
 #: Later than this no part begins or ends: about thirty years, and clocks of microseconds hold it.
 _LATEST_S = 1e9
 #: The largest picture that is decoded, in pixels: a few bytes of file can claim any size.
@@ -33,15 +36,22 @@ _LENGTH_FROM_ZERO = {"matroska,webm", "flv", "live_flv"}
 
 
 class _Clock:
-    """Presentation times in seconds, strictly increasing whatever the file says."""
+    """Presentation times in seconds, strictly increasing whatever the file says.
 
-    def __init__(self, time_base: Fraction, fps: Fraction) -> None:
+    Args:
+        container: what is read; one without presentation times is timed by its decoding times.
+        time_base: seconds of one tick, where a picture does not say.
+        fps: frames in a second.
+    """
+
+    def __init__(self, container: Any, time_base: Fraction, fps: Fraction) -> None:
         self._time_base, self._period = time_base, 1 / fps
+        self._has_pts = container.format.name not in _WITHOUT_PTS
         self._offset = Fraction(0)
         self._last: Fraction | None = None
 
     def __call__(self, picture: av.VideoFrame) -> Fraction:
-        stamp = picture.pts if picture.pts is not None else picture.dts
+        stamp = picture.pts if picture.pts is not None and self._has_pts else picture.dts
         base = Fraction(picture.time_base) if picture.time_base else self._time_base
         if stamp is None:
             time = Fraction(0) if self._last is None else self._last + self._period
@@ -137,7 +147,7 @@ class VideoFile:
             picture = self._first_picture(container, read)
             self._upright = _Upright.of(picture, read.sample_aspect_ratio)
             self._time_base = Fraction(read.time_base or Fraction(1, 90000))
-            self._origin = _Clock(self._time_base, film.fps)(picture)
+            self._origin = _Clock(container, self._time_base, film.fps)(picture)
 
         self.start_s = Fraction(0)
         self._seekable = self._from > 0 and self._seek_lands_before(self._origin + self._from)
@@ -217,7 +227,7 @@ class VideoFile:
                     container.seek(int(seek_to / self._time_base), stream=stream, backward=True)
                 except (av.FFmpegError, OverflowError):  # the latter beyond all times that a file can hold
                     return
-            clock = _Clock(self._time_base, self._film.fps)
+            clock = _Clock(container, self._time_base, self._film.fps)
             for picture in _pictures(container, stream, tally):
                 yield clock(picture), picture
 

@@ -27,6 +27,17 @@ def level(up: NDArray) -> FloatArray:
     return np.stack([x, np.cross(z, x), z]).astype(np.float32)
 
 
+def up_of(pitch: float, roll: float) -> NDArray:
+    """Up (3,) in the axes of a camera of that pitch and roll, radians."""
+    return np.array([math.sin(roll) * math.cos(pitch), -math.cos(roll) * math.cos(pitch), -math.sin(pitch)])
+
+
+def pitch_and_roll(up: NDArray) -> NDArray:
+    """(..., 2) radians of a camera in whose axes `up` (..., 3), of any length, points up."""
+    across = np.hypot(up[..., 0], up[..., 1])
+    return np.stack([np.arctan2(-up[..., 2], across), np.arctan2(up[..., 0], -up[..., 1])], -1)
+
+
 def from_facing(joints: NDArray, pelvis: NDArray) -> FloatArray:
     """Joints (..., 17, 3) in the axes of a camera looking straight at the pelvis (..., 3), in the camera's own axes."""
     return (joints @ facing_rotation(pelvis)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A thread that watches the camera while frames are read for other things."""
+"""A thread that watches the camera and the scene's edges while frames are read for other things."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_decision import SURE, decide, picture_moves
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.camera_rest import RestingCamera
-from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.app.motion.scene_lines import LineFinder
+from sasmamba.app.types import Frame, SceneLines, VideoMeta
 
 #: A camera that is said to be still is looked at so often.
 _GLIMPSE_S = Fraction(1, 5)
@@ -29,7 +30,7 @@ _WAITING = 4
 class CameraWatch:
     """Follows the background in a thread of its own; OpenCV lets others work meanwhile.
 
-    Use it as a context manager: `see` every frame in order, then `motion`, once.
+    Use it as a context manager: `see` every frame in order, then `motion`, once, and `lines`.
     """
 
     def __init__(self, meta: VideoMeta, camera: Intrinsics, rotating: bool = False, *, glimpses: bool = False) -> None:
@@ -42,6 +43,7 @@ class CameraWatch:
         self._meta, self._camera, self._rotating = meta, camera, rotating
         # frames that are glimpses are rare enough
         self._background = BackgroundMotion(meta, camera) if glimpses else RestingCamera(meta, camera)
+        self._line_finder = LineFinder()
         self.glimpses, self._glimpsed = glimpses, list[Frame]()
         self._frames: Queue[tuple[Frame, Sequence[NDArray]] | None] = Queue(_WAITING)
         self._error: BaseException | None = None
@@ -72,6 +74,13 @@ class CameraWatch:
             raise self._error
         return decide(self._background.chained(), shots, self._meta, self._camera, self._rotating)
 
+    def lines(self) -> SceneLines:
+        """Straight edges of the pictures seen."""
+        self._end()
+        if self._error is not None:
+            raise self._error
+        return self._line_finder.lines
+
     def strayed(self, shots: Sequence[range]) -> dict[int, float]:
         """By frame of a glimpse by how much the picture had moved since its shot's first, as a share of its longer
         side."""
@@ -100,5 +109,6 @@ class CameraWatch:
             if self._error is None:  # after one, frames are taken in all the same, lest whoever brings them waits
                 try:
                     self._background.see(*item)
+                    self._line_finder.see(*item)
                 except Exception as error:
                     self._error = error

@@ -24,9 +24,9 @@ _NOT_STOOD = 2.0
 #: A side's mean is of so many steps at least.
 _LEAST_OF_SIDE = 2
 #: What a side's lengths have in common, standard deviation: a detector sets the one ankle a little ahead of where it is
-#: and the other behind, all the time, which makes one side's steps longer and the other's shorter by the same. One that
-#: is not known within this share is not given; the mean of both sides has none of that error.
-_OF_SIDE_M, _SIDE_SHARE = 0.025, 0.1
+#: and the other behind, all the time, which makes one side's steps longer and the other's shorter by the same. The mean
+#: of both sides has none of that error.
+_OF_SIDE_M = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,8 @@ def _side_length(walked: _Walked, foot: int) -> _Mean | str | None:
     value = float(lengths.mean())
     sd = float(np.hypot(_OF_SIDE_M, lengths.std() / np.sqrt(len(steps))))
     sd *= 1 if all(s.stood for s in steps) else _NOT_STOOD
-    if WIDE * sd > _SIDE_SHARE * value:
-        # rounded up: what is not known well enough does not read as if it were
-        within = f"{np.ceil(100 * WIDE * sd / value):.0f} %" if value > WIDE * sd else "as much as they are long"
-        return f"steps of one side are known within {within}, and {100 * _SIDE_SHARE:.0f} % are needed; see both"
+    if WIDE * sd >= value:
+        return "steps of one side are known within as much as they are long; see both"
     return _Mean(value, sd, len(steps))
 
 

@@ -1,7 +1,8 @@
-"""Which way is up: from bodies that stand, from the floor under their feet, from what cameras do, or from the user.
+"""Which way is up: from bodies that stand, the floor under them, the scene's edges, what cameras do, or the user.
 
 Up is told by two angles of the camera, pitch (it looks down by so much) and roll (up leans to the right in the picture
-by so much). Every piece of evidence gives both with a covariance; together they are weighed as independent Gaussians.
+by so much). Every piece of evidence gives both with a covariance; together they are weighed as independent Gaussians,
+and what edges of the scene tell (app/motion/line_vote.py) decides within what these leave open.
 The prior of the roll has a second, wide component, so that a camera that lies on its side is believed, too.
 """
 
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import level
+from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
 from sasmamba.app.motion.footing import Body, bears, stances_of
+from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -33,8 +35,10 @@ _STRAIGHT, _IN_LINE = 0.85, 0.93
 #: Whose pelvis is faster than this leans into the motion: frames count ever less.
 _LEANING_M_S = 0.5
 #: By so much somebody upright leans to the side, and, lifted, ahead or back, whatever the frames say. The second is
-#: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's.
-_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS = 2.5, 4.0, 0.6
+#: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's, and ever more
+#: of what is more than people lean. A lifter takes whoever is seen from below or above for more upright than they are
+#: in the axes of a camera that looks straight at them.
+_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS, _LEAN_DEG = 2.5, 4.0, 0.6, 8.0
 #: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
 _ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
@@ -90,17 +94,6 @@ class Upright:
     upright_bodies: tuple[FloatArray, ...]
 
 
-def up_of(pitch: float, roll: float) -> NDArray:
-    """Up (3,) in the axes of a camera of that pitch and roll, radians."""
-    return np.array([math.sin(roll) * math.cos(pitch), -math.cos(roll) * math.cos(pitch), -math.sin(pitch)])
-
-
-def pitch_and_roll(up: NDArray) -> NDArray:
-    """(..., 2) radians of a camera in whose axes `up` (..., 3), of any length, points up."""
-    across = np.hypot(up[..., 0], up[..., 1])
-    return np.stack([np.arctan2(-up[..., 2], across), np.arctan2(up[..., 0], -up[..., 1])], -1)
-
-
 @dataclass(frozen=True, slots=True)
 class _Stand:
     """One body's uprightness.
@@ -110,14 +103,12 @@ class _Stand:
         information: (2, 2) on them.
         seconds: for which it stood so.
         towards: (2,) how pitch and roll change as a body leans towards the camera.
-        lifters: the lifter's share of that.
     """
 
     angles: NDArray
     information: NDArray
     seconds: float
     towards: NDArray
-    lifters: float
 
 
 def upright(
@@ -125,18 +116,25 @@ def upright(
     planted: Sequence[NDArray],
     known: KnownCamera | None = None,
     settled: tuple[NDArray, NDArray] | None = None,
+    lines: LineVote | None = None,
 ) -> Upright:
     """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
 
-    `settled` is pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already. Without
-    anybody it is the picture's own up, unless the user knows better.
+    Args:
+        bodies: whose.
+        planted: (F, 2) bool each: feet that rest.
+        known: what the user knows of the camera.
+        settled: pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already.
+        lines: what the edges of the scene tell.
+
+    Without anybody it is the picture's own up, unless the user knows better.
     """
     known = known or KnownCamera()
     if not bodies:
         up = up_of(math.radians(known.pitch_deg or 0), math.radians(known.roll_deg or 0))
         return Upright(up.astype(np.float32), 0.0, 0.0, 0, ())
     stands, precision, weighted = _evidence(bodies)
-    angles, covariance = _posterior(precision, weighted, known)
+    angles, covariance = _posterior(precision, weighted, known, lines)
     so_far = np.linalg.inv(covariance)
     stances = 0
     if settled is not None:
@@ -144,17 +142,20 @@ def upright(
     # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
     for _ in range(0 if settled else 2):
         information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
-        angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known)
+        angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
     bodies_upright = tuple(_set_upright(stand, angles) for stand in stands)
     return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, bodies_upright)
 
 
-def standing_evidence(bodies: Sequence[Body], known: KnownCamera | None = None) -> tuple[NDArray, NDArray]:
-    """Pitch and roll (2,), radians, and their covariance (2, 2), as told by how bodies stand, without the floor."""
+def standing_evidence(
+    bodies: Sequence[Body], known: KnownCamera | None = None, lines: LineVote | None = None
+) -> tuple[NDArray, NDArray]:
+    """Pitch and roll (2,), radians, and their covariance (2, 2), as told by how bodies stand and by the edges of the
+    scene, without the floor."""
     _, precision, weighted = _evidence(bodies)
-    return _posterior(precision, weighted, known or KnownCamera())
+    return _posterior(precision, weighted, known or KnownCamera(), lines)
 
 
 def _evidence(bodies: Sequence[Body]) -> tuple[list[_Stand | None], NDArray, NDArray]:
@@ -172,13 +173,16 @@ def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:
     """(3, 3) turns poses about the horizontal across the line of sight by the lifter's share of what they lean."""
     if stand is None:
         return np.eye(3, dtype=np.float32)
-    lean = stand.lifters * float(stand.towards @ (stand.angles - angles))
+    lean = float(stand.towards @ (stand.angles - angles))
+    lean -= (1 - _LIFTERS) * lean / (1 + (lean / (_LEAN_DEG * _DEG)) ** 2)
     axis = np.array([stand.towards[0], 0.0, stand.towards[1]])
     cross = np.cross(np.eye(3), axis)  # of the axis with what follows
     return (np.eye(3) - math.sin(lean) * cross + (1 - math.cos(lean)) * (cross @ cross)).astype(np.float32)
 
 
-def _posterior(precision: NDArray, weighted: NDArray, known: KnownCamera) -> tuple[NDArray, NDArray]:
+def _posterior(
+    precision: NDArray, weighted: NDArray, known: KnownCamera, lines: LineVote | None
+) -> tuple[NDArray, NDArray]:
     """Pitch and roll (2,) and their covariance (2, 2), of evidence and prior; what is known is so."""
     told = [known.pitch_deg, known.roll_deg]
     mean = np.array([_PITCH_DEG if told[0] is None else told[0], told[1] or 0.0]) * _DEG
@@ -198,7 +202,9 @@ def _posterior(precision: NDArray, weighted: NDArray, known: KnownCamera) -> tup
     shares /= shares.sum()
     at = sum(share * a for share, (_, a, _) in zip(shares, parts, strict=True))
     covariance = sum(share * (c + np.outer(a - at, a - at)) for share, (_, a, c) in zip(shares, parts, strict=True))
-    return np.asarray(at), np.asarray(covariance)
+    if lines is None or None not in told:
+        return np.asarray(at), np.asarray(covariance)
+    return lines.weighed(np.asarray(at), np.asarray(covariance))
 
 
 def _unit(v: NDArray) -> NDArray:
@@ -238,7 +244,7 @@ def _standing(body: Body) -> _Stand | None:
     towards = np.array([math.cos(azimuth), -math.sin(azimuth)])
     beside = towards[::-1] * [-1, 1]
     information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
-    return _Stand(mean, information, float(total), towards, float(_LIFTERS * own[0] / ahead))
+    return _Stand(mean, information, float(total), towards)
 
 
 def _goes_upright(path: NDArray, axis: NDArray) -> bool:

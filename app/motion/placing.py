@@ -24,6 +24,7 @@ from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
+from sasmamba.app.motion.line_vote import LineVote, line_vote
 from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
 from sasmamba.app.motion.shot import Shot, ShotCamera, settle
 from sasmamba.app.motion.sizes import OneFloor, find_one_floor
@@ -128,11 +129,12 @@ def place(
     spans = take.shots or [range(0)]
     located = [[_located(take, i, span, facing[i], camera, motion) for i in _who(take, facing, span)] for span in spans]
     knowns = [_known_here(take, span, known) for span in spans]
+    votes = [line_vote(take.scene_lines.within(span), camera, take.meta, motion) for span in spans]
     grounds: list[OneFloor | None] = [None] * len(spans)
     if one_floor:
-        located, grounds = _sized(located, statures, knowns)
+        located, grounds = _sized(located, statures, knowns, votes)
     shots: list[Shot] = []
-    for span, found, known_here, ground in zip(spans, located, knowns, grounds, strict=True):
+    for span, found, known_here, ground, vote in zip(spans, located, knowns, grounds, votes, strict=True):
         for one in found:
             if not one.sure and "place" not in statures[str(one.track_id)]:
                 statures[str(one.track_id)]["place"] = "guessed"
@@ -147,7 +149,7 @@ def place(
             if one.track_id == mark.track_id and mark.frame in one.frames
         ]
         sure = [one.sure for one in found]
-        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground))
+        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground, vote))
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
@@ -184,7 +186,8 @@ def place(
             "moves": motion is not None,
         },
         "people": statures,
-        "upright": _in_words(known) + ("; marked by hand in some shots" if take.upright_marks else ""),
+        "upright": _in_words(known, any(vote is not None for vote in votes))
+        + ("; marked by hand in some shots" if take.upright_marks else ""),
         "shots": [shot.told() for shot in out.shots],
         "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own"
         + ("; marked by hand in some shots" if take.floor_marks else ""),
@@ -212,12 +215,13 @@ def _guessed(shots: Sequence[Shot], located: Sequence[Sequence[_Located]], fps: 
     ]
 
 
-def _in_words(known: KnownCamera | None) -> str:
+def _in_words(known: KnownCamera | None, edges: bool) -> str:
     """Where up is from."""
     angles = {} if known is None else {"pitch": known.pitch_deg, "roll": known.roll_deg}
     given = [f"a {name} of {angle:g}°" for name, angle in angles.items() if angle is not None]
     told = f"the camera has {' and '.join(given)}, as was said"
-    evidence = "by people who stand straight, the floor under planted feet, and how cameras are held"
+    seen = "the floor under planted feet, edges of the scene," if edges else "the floor under planted feet,"
+    evidence = f"by people who stand straight, {seen} and how cameras are held"
     return (evidence, f"{told}; the rest {evidence}", told)[len(given)]
 
 
@@ -282,13 +286,16 @@ def _feet_seen(take: Take, track: Track, frames: list[int]) -> NDArray:
 
 
 def _sized(
-    located: list[list[_Located]], statures: dict[str, dict[str, Any]], knowns: list[KnownCamera | None]
+    located: list[list[_Located]],
+    statures: dict[str, dict[str, Any]],
+    knowns: list[KnownCamera | None],
+    votes: list[LineVote | None],
 ) -> tuple[list[list[_Located]], list[OneFloor | None]]:
     """Everybody at the size that the floor tells, where it does, which is entered into `statures`; and each shot's
     floor."""
     factors: dict[int, list[float]] = {}
     grounds = list[OneFloor | None]()
-    for people, known in zip(located, knowns, strict=True):
+    for people, known, vote in zip(located, knowns, votes, strict=True):
         sure = [one for one in people if one.sure]
         own = [statures[str(one.track_id)] for one in sure]
         ground = find_one_floor(
@@ -298,6 +305,7 @@ def _sized(
             [told["height_m"] for told in own],
             [told["given"] for told in own],
             known,
+            vote,
         )
         grounds.append(ground)
         for one, size, told in zip(sure, [] if ground is None else ground.sizes.tolist(), own, strict=False):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import level
+from sasmamba.app.motion.axes import level, pitch_and_roll
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
-from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, upright
+from sasmamba.app.motion.gravity import KnownCamera, upright
+from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.sizes import OneFloor
 from sasmamba.common.arrays import FloatArray
 
@@ -68,6 +69,7 @@ def settle(
     known: KnownCamera | None = None,
     on_floor: Sequence[tuple[int, int, int]] = (),
     ground: OneFloor | None = None,
+    lines: LineVote | None = None,
 ) -> Shot:
     """Finds up and the floor, and puts bodies, in the axes of the shot's first camera, there.
 
@@ -77,11 +79,12 @@ def settle(
         on_floor: feet that stand on the floor, as the user says: body, row of its frames, 0 left or 1 right. Several
             say it together, and nobody else has a say.
         ground: the floor that several stand on, at whose sizes `bodies` are; None where it is still to be found.
+        lines: what the edges of the scene tell of up.
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
     by_floor = None if ground is None else (ground.angles, ground.covariance)
-    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)

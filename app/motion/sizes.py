@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import level
+from sasmamba.app.motion.axes import level, up_of
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, BEARS_M, Body, bears, stances_of
-from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, up_of
+from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
+from sasmamba.app.motion.line_vote import LineVote
 
 #: Logarithm of the factor by which somebody is larger than the lifter makes them: standard deviation of adults, the
 #: lifter's own error in it; the mean stature and the spread of children.
@@ -128,6 +129,7 @@ def find_one_floor(
     stature: Sequence[float],
     told: Sequence[bool],
     known: KnownCamera | None = None,
+    lines: LineVote | None = None,
 ) -> OneFloor | None:
     """The floor, and how large people on it are; None where there are not two who stand on one.
 
@@ -140,10 +142,11 @@ def find_one_floor(
         stature: metres each, as assumed.
         told: whether the user said so.
         known: what the user knows of the camera.
+        lines: what the edges of the scene tell of up.
     """
     if len(bodies) < 2:
         return None
-    upright, covariance = standing_evidence(bodies, known)
+    upright, covariance = standing_evidence(bodies, known, lines)
     priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
     precision, angles = np.linalg.inv(covariance), upright
     heights = list[float]()

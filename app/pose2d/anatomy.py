@@ -7,6 +7,7 @@ the rest is a guess, often a body that lies on the table.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.skeletons import COCO
@@ -46,6 +47,11 @@ _OUTWARDS = (
     (COCO.RIGHT_ANKLE, COCO.RIGHT_KNEE),
 )
 _HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
+_LEGS = [COCO.LEFT_KNEE, COCO.RIGHT_KNEE, COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
+_EARS, _SHOULDERS = [COCO.LEFT_EAR, COCO.RIGHT_EAR], [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER]
+_TOP = [COCO.NOSE, *_EARS, *_SHOULDERS]
+#: Between the shoulders there is at least this many times what is between the ears.
+_SHOULDERS_TO_EARS = 2.0
 _FROM = np.array([a for a, _, _ in BONES])
 _TO = np.array([b for _, b, _ in BONES])
 _SHARE = np.array([share for _, _, share in BONES])
@@ -55,8 +61,9 @@ def believed(joints_px: FloatArray, score: FloatArray, width: int, height: int, 
     """(17,) the scores of the joints to be believed, 0 for the others.
 
     Not believed are joints beyond the picture's edge; below the network's noise floor; of which only a guess is left:
-    unsure ones at the end of a limb that was not found, and hips neither of which is sure; and those at the end of a
-    bone that is too long for the rest of the body.
+    unsure ones at the end of a limb that was not found, and hips neither of which is sure; knees and ankles at the head
+    or the shoulders of somebody whose hips were not found; and those at the end of a bone that is too long for the rest
+    of the body.
 
     Args:
         joints_px: (17, 2) COCO joints in pixels of the picture.
@@ -68,12 +75,27 @@ def believed(joints_px: FloatArray, score: FloatArray, width: int, height: int, 
     kept = np.where(inside & (score >= floor), score, 0).astype(np.float32)
     if kept[_HIPS].max() < SURE:
         kept[_HIPS] = 0
+        kept[_LEGS] *= ~_at_the_top(joints_px, kept)
     for joint, before in _OUTWARDS:
         if kept[before] == 0 and kept[joint] < SURE:
             kept[joint] = 0
     while (stray := _too_far_away(joints_px, kept)) is not None:
         kept[stray] = 0
     return kept
+
+
+def _at_the_top(joints_px: FloatArray, score: FloatArray) -> NDArray[np.bool_]:
+    """(4,) which of the knees and ankles lie within a shoulder's width of the head or of a shoulder.
+
+    In a close-up there is no leg to be found, and a collar or a pocket is taken for a knee.
+    """
+
+    def between(pair: list[COCO]) -> float:
+        return float(np.linalg.norm(np.subtract(*joints_px[pair]))) if score[pair].all() else 0.0
+
+    width = max(between(_SHOULDERS), _SHOULDERS_TO_EARS * between(_EARS))
+    top = joints_px[_TOP][score[_TOP] > 0]
+    return (np.linalg.norm(joints_px[_LEGS][:, None] - top, axis=-1) < width).any(1)
 
 
 def _too_far_away(joints_px: FloatArray, score: FloatArray) -> int | None:

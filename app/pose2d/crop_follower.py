@@ -61,6 +61,10 @@ class CropFollower:
         side = max(square.side, self._side)
         return replace(Square.centred(square.centre_px + self._drift(now_s), side), turns=self.turns)
 
+    def expected_px(self, now_s: float) -> FloatArray:
+        """(4,) the box in which they should be now."""
+        return self.person.box_px + np.tile(self._drift(now_s), 2)
+
     def follow(self, seen: Person2D | None, now_s: float) -> None:
         """Takes what was found in that crop, unless it cannot be them."""
         if seen is None or not self._continues(seen, now_s):

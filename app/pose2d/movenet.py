@@ -2,14 +2,15 @@
 
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
 very well, and its MultiPose variant everybody in a picture, roughly. So a `CropFollower` cuts a square around each
-person where their motion takes them, and from time to time MultiPose searches for newcomers, more often after somebody
-came or was lost; parts of large pictures are searched for small people, in turn. Whoever is not upright gets a crop
-that is turned, see `turned`. Times are in seconds: the frame rate and how many frames are passed over do not matter.
+person where their motion takes them, with the others in it black, and from time to time MultiPose searches for
+newcomers, more often after somebody came or was lost; parts of large pictures are searched for small people, in turn.
+Whoever is not upright gets a crop that is turned, see `turned`. Times are in seconds: the frame rate and how many
+frames are passed over do not matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +24,7 @@ from sasmamba.app.pose2d.crop_network import Network, estimates
 from sasmamba.app.pose2d.multipose import Finder
 from sasmamba.app.pose2d.overlap import box_area
 from sasmamba.app.pose2d.protocol import begins_anew
-from sasmamba.app.pose2d.squares import Square
+from sasmamba.app.pose2d.squares import Square, beside
 from sasmamba.app.pose2d.tiles import LEAST_PX, Rotation, find_small_people, smallest_px
 from sasmamba.app.pose2d.turned import (
     TURN_AGAIN_S,
@@ -122,7 +123,7 @@ class MoveNetPose2D(Closing):
         if self._coming is not None and self._coming.done():
             self._network, self._coming = self._coming.result(), None
         now_s = float(frame.time_s)
-        squares = [f.square(now_s) for f in self._followers]
+        squares = [self._alone(f.square(now_s), f.expected_px(now_s), f.person, now_s) for f in self._followers]
         begun = self._begin_search(frame.bgr, now_s)
         for follower, joints in zip(self._followers, self._estimate(frame.bgr, squares), strict=True):
             follower.follow(_person(joints, frame.bgr, STAY), now_s)
@@ -182,6 +183,14 @@ class MoveNetPose2D(Closing):
             raise ValueError("the backend is closed")
         each = map if self._pool is None else self._pool.map
         return estimates(each, self._network, bgr, squares, mirror=self._mirror)
+
+    def _alone(
+        self, square: Square, box_px: FloatArray, person: Person2D, now_s: float, rough: Sequence[Person2D] = ()
+    ) -> Square:
+        """The square of somebody in that box, without the others who are followed or were just found."""
+        boxes = [f.expected_px(now_s) for f in self._followers if not (f.lost or same_person(f.person, person))]
+        boxes += [other.box_px for other in rough if not same_person(other, person)]
+        return replace(square, hidden_px=beside(box_px, boxes))
 
     def _see(self, bgr: NDArray[np.uint8], square: Square, fewest: int) -> Person2D | None:
         """Whoever is in one square."""
@@ -271,6 +280,7 @@ class MoveNetPose2D(Closing):
     def _take_on(self, search: _Search, bgr: NDArray[np.uint8], now_s: float) -> None:
         """Takes on everybody new, the surest first; the small give way to others."""
         shown = [(f, person) for f, person in search.shown if f in self._followers]
+        everybody = [person for person, _ in search.found()]
         for rough, small in search.found():
             known = [f for f, person in shown if same_person(person, rough) or piece_of(rough, person)]
             for follower in known:
@@ -285,6 +295,7 @@ class MoveNetPose2D(Closing):
             if square is None:
                 continue
             square = replace(square, turns=upright_turns(rough, search.turns))
+            square = self._alone(square, rough.box_px, rough, now_s, everybody)
             person, turns, turned = self._look(bgr, square, JOIN_SMALL if small else JOIN, now_s)
             if person is None or ((small or turned or search.turns) and not _is_distinct(person)):
                 continue

@@ -40,6 +40,7 @@ _STATES = 1 << len(GROUPS)
 _BITS = (np.arange(_STATES)[:, None] >> np.arange(len(GROUPS)) & 1).astype(bool)
 _JOINTS = np.array([int(COCO[f"{side}_{part}"]) for g in GROUPS.values() for part in g for side in ("LEFT", "RIGHT")])
 _GROUP_OF = np.array([k for k, g in enumerate(GROUPS.values()) for _ in g for _ in range(2)])
+_GROUP_NAMED = {part: name for name, parts in GROUPS.items() for part in parts}
 _TWIN = np.arange(len(_JOINTS)) ^ 1  # left and right stand beside each other
 
 #: How far a joint lies from where it moves to, as a share of the person's size: the detector's noise ...
@@ -80,6 +81,11 @@ _UNLIKE_PER_S = {
 }
 #: A frontal face, and shoulders against hips, nats per second for a clear case.
 _FACING_PER_S, _TWIST_PER_S = 2.0, 2.0
+#: Names by which limbs would cross that the detector saw side by side, nats per second for a clear case: hips and
+#: shoulders, knees and hips, elbows and shoulders, apart in the picture by the second share of the size, not by the
+#: first. Legs that pass each other look like legs that cross, and without this the crossing would last for ever.
+_CROSSED_PER_S, _APART = 6.0, (0.03, 0.08)
+_ABOVE = (("SHOULDER", "HIP"), ("HIP", "KNEE"), ("SHOULDER", "ELBOW"))
 #: Two limbs on the same pixels: nearer than this share of the size, for longer than legs take to pass each other.
 _SAME_PLACE, _CROSSING_S = 0.025, 0.35
 #: What a limb's score falls to where it only repeats its twin.
@@ -107,8 +113,12 @@ class SideRepair:
     to_s: float
 
     def __str__(self) -> str:
-        what = "the whole body" if len(self.limbs) == len(GROUPS) else " and ".join(self.limbs)
-        return f"{what} {self.from_s:.2f}–{self.to_s:.2f} s"
+        *others, last = self.limbs
+        what = f"{', '.join(others)} and {last}" if others else last
+        if len(self.limbs) == len(GROUPS):
+            what = "the whole body"
+        begin, end = f"{self.from_s:.2f}", f"{self.to_s:.2f}"
+        return f"{what} at {begin} s" if begin == end else f"{what} {begin}–{end} s"
 
 
 def side_sentences(repairs: Sequence[SideRepair], most: int | None = None) -> list[str]:
@@ -143,7 +153,8 @@ def decode_sides(joints_px: FloatArray, score: FloatArray, times_s: NDArray[np.f
     says = _unary(joints_px, score, size) * np.minimum(steps, 0.1)[:, None]  # a gap is no evidence, however long
     change = _change_costs()
     back = np.zeros((frames, _STATES), np.int8)
-    beliefs = _Beliefs(where[0], weight[0])
+    usual_step = float(np.median(times_s[2:] - times_s[:-2])) / 2 if frames > 2 else 0.0
+    beliefs = _Beliefs(where[0], weight[0], usual_step)
     cost = says[0]
     for t in range(1, frames):
         step = max(float(steps[t]), 1e-4)
@@ -168,12 +179,15 @@ class _Beliefs:
     Args:
         where: (16, 2) joints of the first frame in units of the person.
         weight: (16,) how far each is to be believed, 0 where it was not found.
+        usual_step: seconds between frames; a shorter one tells no more of a velocity than this, since noise does not
+            shrink with time. Stamps in a file can lie next to each other.
     """
 
     _swap = _BITS[:, _GROUP_OF]
     _sum = (_GROUP_OF[:, None] == np.arange(len(GROUPS))).astype(float)
 
-    def __init__(self, where: NDArray[np.float64], weight: NDArray[np.float64]) -> None:
+    def __init__(self, where: NDArray[np.float64], weight: NDArray[np.float64], usual_step: float) -> None:
+        self._least_step = max(usual_step, 1e-4)
         self._place, seen = self._labelled(where, weight)
         self._known = seen > 0
         self._velocity = np.zeros_like(self._place)
@@ -201,7 +215,7 @@ class _Beliefs:
         off *= np.minimum(1, 4 / np.maximum(np.sqrt((off**2).sum(-1) / sigma2), 1e-9))[..., None]  # outliers: slowly
         gain = np.where(seen & known, 0.6, 0)[..., None]
         self._velocity = np.where(
-            seen[..., None], velocity + 0.5 * gain * off / np.maximum(age, 1e-4)[..., None], 0.8 * velocity
+            seen[..., None], velocity + 0.5 * gain * off / np.maximum(age, self._least_step)[..., None], 0.8 * velocity
         )
         self._place = np.where((seen & ~known)[..., None], z, expected + gain * off)
         self._age = np.where(seen, 0.0, age)
@@ -266,10 +280,10 @@ def _unary(joints_px: FloatArray, score: FloatArray, size: NDArray[np.float64]) 
     """(T, 32) nats per second of every state: what a single frame says, and that being exchanged is the exception."""
     out = np.broadcast_to(_EXCHANGED_PER_S * _BITS.any(1), (len(score), _STATES)).copy()
     for (a, b), price in _UNLIKE_PER_S.items():
-        out += price * (_BITS[:, _NAMES.index(a)] != _BITS[:, _NAMES.index(b)])
+        out += price * _unlike(a, b)
     right = _right_of_trunk(joints_px, score, size)
     across, sure = {}, {}
-    for part in ("EYE", "SHOULDER", "HIP"):
+    for part in ("EYE", "SHOULDER", "ELBOW", "HIP", "KNEE"):
         left, other = int(COCO[f"LEFT_{part}"]), int(COCO[f"RIGHT_{part}"])
         across[part] = ((joints_px[:, left] - joints_px[:, other]) * right).sum(-1) / size
         sure[part] = np.minimum(score[:, left], score[:, other])
@@ -284,8 +298,20 @@ def _unary(joints_px: FloatArray, score: FloatArray, size: NDArray[np.float64]) 
     # Nobody turns the shoulders against the hips by more than a right angle.
     clear = {part: np.clip(across[part] / 0.1, -1, 1) for part in ("SHOULDER", "HIP")}
     opposed = clear["SHOULDER"] * clear["HIP"] * (np.minimum(sure["SHOULDER"], sure["HIP"]) > 0.3)
-    alike = np.where(_BITS[:, _NAMES.index("shoulders")] == _BITS[:, _NAMES.index("hips")], 1, -1)
-    return out + _TWIST_PER_S * np.maximum(-opposed[:, None] * alike, 0)
+    alike = np.where(_unlike("shoulders", "hips"), -1, 1)
+    out += _TWIST_PER_S * np.maximum(-opposed[:, None] * alike, 0)
+    # What was seen side by side is not to be crossed by its names.
+    near, far = _APART
+    apart = {part: np.sign(x) * np.clip((np.abs(x) - near) / (far - near), 0, 1) for part, x in across.items()}
+    for above, below in _ABOVE:
+        beside = np.maximum(apart[above] * apart[below], 0) * (np.minimum(sure[above], sure[below]) > 0.3)
+        out += _CROSSED_PER_S * beside[:, None] * _unlike(_GROUP_NAMED[above], _GROUP_NAMED[below])
+    return out
+
+
+def _unlike(one: str, other: str) -> NDArray[np.bool_]:
+    """(32,) the states that exchange one of two groups."""
+    return _BITS[:, _NAMES.index(one)] != _BITS[:, _NAMES.index(other)]
 
 
 def _right_of_trunk(joints_px: FloatArray, score: FloatArray, size: NDArray[np.float64]) -> NDArray[np.float64]:

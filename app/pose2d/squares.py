@@ -7,6 +7,7 @@ that of all joints.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +22,8 @@ from sasmamba.models.skeletons import COCO, COCO_MIRROR
 TORSO_REACH, BODY_REACH = 1.9, 1.2
 #: No crop is smaller, in pixels of the picture: what is in it could not be told apart.
 LEAST_SIDE_PX = 24.0
+#: Around somebody's box nothing is hidden within this share of their size: hands and feet reach there.
+ROOM = 0.1
 
 _HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
 _TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, *_HIPS]
@@ -32,12 +35,14 @@ class Square:
 
     Attributes:
         turns: its crop is turned by so many quarters, anticlockwise; see `turned`.
+        hidden_px: boxes x0, y0, x1, y1 of the picture that are black in its crop; see `beside`.
     """
 
     x0: float
     y0: float
     side: float
     turns: int = 0
+    hidden_px: tuple[tuple[float, float, float, float], ...] = ()
 
     @classmethod
     def centred(cls, centre_px: FloatArray, side: float) -> Square:
@@ -85,12 +90,35 @@ class Square:
         dx, dy = (left - self.x0) * scale + f / 2 - 0.5, (top - self.y0) * scale + f / 2 - 0.5
         move = np.array([[f, 0, dx], [0, f, dy]])
         cv2.warpAffine(part, move, (out_px, out_px), dst=out, borderMode=cv2.BORDER_CONSTANT)
+        for box in self.hidden_px:
+            x0, x1 = (round(min(max((x - self.x0) * scale, 0), out_px)) for x in (box[0], box[2]))
+            y0, y1 = (round(min(max((y - self.y0) * scale, 0), out_px)) for y in (box[1], box[3]))
+            out[y0:y1, x0:x1] = 0
         turned = np.ascontiguousarray(np.rot90(out, self.turns))
         return np.asarray(cv2.cvtColor(turned, cv2.COLOR_BGR2RGB), np.uint8)
 
     def to_picture(self, points: FloatArray) -> FloatArray:
         """(..., 2) x, y in fractions of the crop to pixels of the picture."""
         return (turned_back(points, self.turns) * self.side + (self.x0, self.y0)).astype(np.float32)
+
+
+def beside(own_px: FloatArray, others_px: Iterable[FloatArray]) -> tuple[tuple[float, float, float, float], ...]:
+    """What of others' boxes lies beside one's own, as boxes x0, y0, x1, y1.
+
+    A network that sees one person in a crop takes whoever stands out, and of two who stand close the joints of both.
+
+    Args:
+        own_px: (4,) about the person.
+        others_px: (4,) about each of the others.
+    """
+    room = ROOM * max(own_px[2] - own_px[0], own_px[3] - own_px[1])
+    a, b, c, d = (float(x) for x in own_px + np.array([-room, -room, room, room]))
+    pieces = []
+    for x0, y0, x1, y1 in (box.tolist() for box in others_px):
+        low, high = max(y0, b), min(y1, d)
+        pieces += [(x0, y0, x1, min(y1, b)), (x0, max(y0, d), x1, y1), (x0, low, min(x1, a), high)]
+        pieces += [(max(x0, c), low, x1, high)]
+    return tuple(piece for piece in pieces if piece[2] > piece[0] and piece[3] > piece[1])
 
 
 def turned_back(points: FloatArray, turns: int) -> FloatArray:

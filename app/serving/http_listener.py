@@ -60,7 +60,9 @@ class Listener(socketserver.ThreadingTCPServer):
             super().__init__((str(address[0]), port), handler)
         except (OSError, OverflowError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            # a UnicodeError: a name that the domain name system cannot write, such as ".."
+            no_such_host = isinstance(error, socket.gaierror | UnicodeError)
+            if no_such_host or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
                 raise UserError(
                     f"{host} is no address of this machine ({reason}): choose another --serve-host."
                 ) from error

@@ -59,11 +59,6 @@ class NpmPackage:
     members: tuple[NpmMember, ...]
     mirrors: tuple[str, ...] = ()
 
-    @property
-    def wanted_bytes(self) -> int:
-        """Of all members together."""
-        return sum(member.size for member in self.members)
-
 
 class NpmFailed(Exception):
     """npm did not yield the files; its text is the reason in a few words."""

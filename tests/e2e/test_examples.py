@@ -76,7 +76,7 @@ def test_every_example_is_tried_here() -> None:
 
 
 def test_video_to_csv(clip: Path, tmp_path: Path) -> None:
-    said = example_in_a_process("video_to_csv.py", clip, "out.csv", folder=tmp_path)
+    said = example("video_to_csv.py", clip, "out.csv", folder=tmp_path)
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert "person 1: " in said
@@ -118,7 +118,7 @@ def test_batch(clip: Path, tmp_path: Path) -> None:
     assert [line.partition(": ")[::2] for line in said][1] == ("deep/walk.mp4", "done")
     assert said[0].startswith("broken.mp4: failed ")
     assert {path.name for path in (tmp_path / "renders/deep").iterdir()} == {"walk_3d.mp4", "walk_3d.npz"}
-    assert "deep/walk.mp4: kept" in example_in_a_process("batch.py", "videos", "renders", folder=tmp_path)
+    assert "deep/walk.mp4: kept" in example("batch.py", "videos", "renders", folder=tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,18 @@ def test_head_and_hands_above_a_table_have_no_body_on_it(joints: np.ndarray) -> 
     assert missing(joints, score) == {*HIPS, *LEGS}
 
 
+@pytest.mark.parametrize("seen", [["SHOULDER", "EAR", "EYE"], ["EAR", "EYE"]])
+def test_a_close_up_has_no_knee_at_the_shoulder(joints: np.ndarray, seen: list[str]) -> None:
+    score = np.zeros(17)
+    score[[COCO.NOSE, *(COCO[f"{side}_{part}"] for side in ("LEFT", "RIGHT") for part in seen)]] = 0.6
+    score[COCO.LEFT_KNEE] = 0.5
+    assert COCO.LEFT_KNEE not in missing(joints, score)  # somebody behind a counter
+    joints[COCO.LEFT_KNEE] = joints[COCO.LEFT_EAR] + (5, 10)
+    assert COCO.LEFT_KNEE in missing(joints, score)
+    score[HIPS] = 0.6  # somebody who crouches
+    assert COCO.LEFT_KNEE not in missing(joints, score)
+
+
 def test_an_unsure_wrist_goes_with_its_elbow(joints: np.ndarray) -> None:
     score = np.full(17, 0.6)
     score[[COCO.RIGHT_ELBOW, COCO.RIGHT_WRIST]] = 0.1, 0.25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import tempfile
 from fractions import Fraction
@@ -69,6 +70,42 @@ def test_times_that_are_right_are_kept_exactly(first: int, gaps: list[int]) -> N
         write_stamps(Path(folder) / "a.mkv", stamps)
         times, _, _ = read(Path(folder) / "a.mkv")
     assert times == [Fraction(stamp - first, 1000) for stamp in stamps]
+
+
+def write_packed(path: Path, count: int) -> None:
+    """An AVI as DivX 5 wrote them: a picture and the one before it that is made from it lie in one packet, and an empty
+    picture follows, so that the pictures' number stays right. Each picture is as bright as its number says."""
+    with av.open(io.BytesIO(), "w", format="m4v") as coded, av.open(str(path), "w") as out:
+        source: Any = coded.add_stream("mpeg4", rate=25, options={"bf": "1", "b_strategy": "0", "g": "99"})
+        source.width = source.height = 64
+        source.pix_fmt = "yuv420p"
+        packets = []
+        for i in range(count):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 + 15 * i, np.uint8), format="rgb24")
+            picture.pts, picture.time_base = i, Fraction(1, 25)
+            packets += source.encode(picture)
+        packets += source.encode(None)
+        key = bytes(packets[0])
+        coder = key.index(b"\0\0\1\xb2")  # who coded it: the decoder expects packets like these of DivX alone
+        stored = [key[:coder] + b"\0\0\1\xb2DivX503b2816p" + key[key.index(b"\0\0\1", coder + 4) :], b"\x7f"]
+        for later, between in zip(packets[1::2], packets[2::2], strict=True):
+            empty = f"0101{later.pts:05b}10".ljust(16, "1")  # a picture of that time that is not coded
+            stored += [bytes(later) + bytes(between), b"\0\0\1\xb6" + int(empty, 2).to_bytes(2, "big")]
+        stream: Any = out.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for i, data in enumerate(stored):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 25), i == 0
+            packet.pts = packet.dts = i
+            out.mux(packet)
+
+
+def test_pictures_that_were_packed_in_pairs_come_at_even_times(tmp_path: Path) -> None:
+    write_packed(tmp_path / "a.avi", 13)
+    times, _, greys = read(tmp_path / "a.avi")
+    assert times == [Fraction(i, 25) for i in range(13)]
+    assert all(b - a > 5 for a, b in itertools.pairwise(greys))
 
 
 MOMENTS = st.floats(0, 1e9)

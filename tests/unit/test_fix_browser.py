@@ -25,15 +25,17 @@ WRIST = 9  # COCO's left one
 CONTROL, SHIFT, DELETE, RIGHT = "\ue009", "\ue008", "\ue017", "\ue014"
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser(1440, 900) as window:
+        yield window
+
+
 @contextmanager
 def opened(
-    folder: Path, width: int = 1440, height: int = 900, phone: bool = False
+    window: Browser, folder: Path, width: int = 1440, height: int = 900, ratio: int = 1
 ) -> Iterator[tuple[Browser, FixServer]]:
-    with served_desk(folder) as (server, _), browser(width, height) as window:
-        window.devtools(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1 + phone, mobile=phone
-        )
-        window.call("/url", {"url": server.url})
+    with served_desk(folder) as (server, _), window.showing(server.url, width, height, ratio):
         window.until("return Boolean(typeof picture === 'object' && picture && view && state && picture.scale)")
         window.run("show(10)")
         window.until("return pictures.get(10).naturalWidth === 320")
@@ -96,8 +98,8 @@ def keep(window: Browser, name: str) -> None:
         cv2.imwrite(str(Path(folder) / name), window.picture())
 
 
-def test_a_joint_is_dragged_and_the_3d_follows(tmp_path: Path) -> None:
-    with opened(tmp_path) as (window, server):
+def test_a_joint_is_dragged_and_the_3d_follows(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path) as (window, server):
         before_2d, before = in_2d(window, 1), in_3d(window, 1)
         painted = window.run("return view.canvas.toDataURL()")
         drag_joint(window, 1, WRIST, 60, -90)
@@ -128,8 +130,10 @@ def test_a_joint_is_dragged_and_the_3d_follows(tmp_path: Path) -> None:
         assert all(address.startswith((server.url.split("?")[0], "data:")) for address in window.requests())
 
 
-def test_a_long_take_is_shown_at_once_and_placed_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(tmp_path) as (window, server):
+def test_a_long_take_is_shown_at_once_and_placed_after_it(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(chromium, tmp_path) as (window, server):
         drag_joint(window, 1, WRIST, 60, -90)
         corrections(window, 1)
         placed_at_once = in_3d(window, 1)
@@ -143,8 +147,8 @@ def test_a_long_take_is_shown_at_once_and_placed_after_it(tmp_path: Path, monkey
         np.testing.assert_allclose(in_3d(window, 1), placed_at_once, atol=0.01)
 
 
-def test_a_click_chooses_and_changes_nothing(tmp_path: Path) -> None:
-    with opened(tmp_path) as (window, server):
+def test_a_click_chooses_and_changes_nothing(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path) as (window, server):
         drag_joint(window, 2, WRIST, 1, 0)
         assert window.run("return [chosen, joint]") == [2, WRIST]
         drag_joint(window, 1, WRIST, 0, 0)
@@ -152,8 +156,8 @@ def test_a_click_chooses_and_changes_nothing(tmp_path: Path) -> None:
         assert server.desk.work.corrections == ()
 
 
-def test_keys_and_buttons(tmp_path: Path) -> None:
-    with opened(tmp_path) as (window, server):
+def test_keys_and_buttons(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path) as (window, server):
         press(window, RIGHT)
         press(window, SHIFT, RIGHT)
         assert window.run("return frame") == 21
@@ -194,8 +198,8 @@ def test_keys_and_buttons(tmp_path: Path) -> None:
         assert window.complaints() == []
 
 
-def test_a_joint_that_was_not_found_is_taken_from_its_ring(tmp_path: Path) -> None:
-    with opened(tmp_path) as (window, server):
+def test_a_joint_that_was_not_found_is_taken_from_its_ring(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path) as (window, server):
         drag_joint(window, 1, WRIST, 0, 0)
         place = on_screen(window, 1, WRIST)
         press(window, "h")
@@ -224,8 +228,8 @@ def test_a_joint_that_was_not_found_is_taken_from_its_ring(tmp_path: Path) -> No
         assert isinstance(server.desk.work.corrections[-1], MoveJoint)
 
 
-def test_zoom_and_a_joint_in_it(tmp_path: Path) -> None:
-    with opened(tmp_path) as (window, _):
+def test_zoom_and_a_joint_in_it(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path) as (window, _):
         before = in_2d(window, 1)[WRIST, :2]
         window.run("const j = seen[0].at(frame); picture.nearer(6, [j[27], j[28]]); picture.aim()")
         drag_joint(window, 1, WRIST, 40, 0)
@@ -236,8 +240,8 @@ def test_zoom_and_a_joint_in_it(tmp_path: Path) -> None:
         assert window.run("return picture.zoom") == 1
 
 
-def test_it_fits_a_phone_and_takes_a_finger(tmp_path: Path) -> None:
-    with opened(tmp_path, 390, 844, phone=True) as (window, _):
+def test_it_fits_a_phone_and_takes_a_finger(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path, 390, 844, ratio=2) as (window, _):
         assert window.run("return document.documentElement.scrollWidth") <= 390
         sizes = window.run(
             "return [...document.querySelectorAll('button:not(li button)')].filter(b => b.offsetParent)"
@@ -253,12 +257,12 @@ def test_it_fits_a_phone_and_takes_a_finger(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_told_and_the_page_shows_what_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Desk, correction: object) -> None:
         raise UserError("The disk is full.")
 
-    with opened(tmp_path) as (window, _):
+    with opened(chromium, tmp_path) as (window, _):
         before = in_2d(window, 1)
         monkeypatch.setattr(Desk, "do", refuse)
         drag_joint(window, 1, WRIST, 40, 0)
@@ -266,8 +270,8 @@ def test_a_disk_that_refuses_is_told_and_the_page_shows_what_stands(
         np.testing.assert_array_equal(in_2d(window, 1), before)
 
 
-def test_a_server_that_has_ended_is_told(tmp_path: Path) -> None:
-    with opened(tmp_path) as (window, server):
+def test_a_server_that_has_ended_is_told(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, tmp_path) as (window, server):
         server.__exit__(None, None, None)
         press(window, "s")
         window.until("return /has ended/.test(document.getElementById('status').textContent)")

@@ -7,6 +7,7 @@ runs.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,10 @@ def imports_of(module: str) -> set[str]:
     return {name if name in FILES else name.partition(".")[0] for name in found} - {module}
 
 
-IMPORTS = {module: imports_of(module) for module in FILES}
+@cache
+def imports() -> dict[str, set[str]]:
+    """Of every file; when a test first asks, since every process that runs some tests imports this file."""
+    return {module: imports_of(module) for module in FILES}
 
 
 def reached_from(module: str) -> dict[str, str]:
@@ -61,7 +65,7 @@ def reached_from(module: str) -> dict[str, str]:
     reached, waiting = {module: ""}, [module]
     while waiting:
         here = waiting.pop()
-        for name in IMPORTS.get(here, ()):
+        for name in imports().get(here, ()):
             if name not in reached:
                 reached[name] = here
                 waiting.append(name)
@@ -70,7 +74,7 @@ def reached_from(module: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("floor", BELOW)
 def test_no_arrow_upwards(floor: str) -> None:
-    for module, names in IMPORTS.items():
+    for module, names in imports().items():
         if module.split(".")[1:2] == [floor]:
             floors = {name.split(".")[1] for name in names if name.startswith("sasmamba.")} - {"weights"}
             allowed = BELOW[floor] | {floor} | ({"training"} if module == COMPOSES else set())
@@ -86,7 +90,7 @@ def test_the_rooms_are_not_empty() -> None:
 def test_no_circle() -> None:
     for module in FILES:
         reached = reached_from(module)
-        circle = sorted(name for name in reached if module in IMPORTS.get(name, ()))
+        circle = sorted(name for name in reached if module in imports().get(name, ()))
         assert not circle, f"{module} is imported by {circle[0]}, which it leads to by way of {reached[circle[0]]}"
 
 

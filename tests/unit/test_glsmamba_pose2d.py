@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import helpers_dots
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers_dots import SIZE
 from torch import nn
 
 from sasmamba.app.config import Settings
@@ -56,8 +58,7 @@ FIGURE = np.array(
     ],
     np.float32,
 )
-SIZE = np.array([90, 180], np.float32)
-COLOURS = np.array([(55 + 100 * (k % 3), 55 + 100 * (k // 3 % 3), 55 + 100 * (k // 9)) for k in range(15)])
+COLOURS = helpers_dots.colours(15)
 TINY = GLSMambaConfig(
     backbone_channels=3,
     width=8,
@@ -96,11 +97,7 @@ class Dots(nn.Module):
         self.config = GLSMambaConfig(backbone_channels=3, frames=frames)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (heatmap_codec.MEAN, heatmap_codec.DEVIATION))
-        bgr = (features[:, features.shape[1] // 2] * deviation + mean).flip(1)
-        colours = torch.tensor(COLOURS, dtype=torch.float32).view(1, 15, 3, 1, 1)
-        alike = torch.exp(-(bgr[:, None] - colours).square().sum(2) / (2 * 20**2))
-        return F.avg_pool2d(alike, 5, 1, 2)[..., ::4, ::4]
+        return helpers_dots.heatmaps(features[:, features.shape[1] // 2], 15)
 
 
 class Detector:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from sasmamba.app.motion.axes import pitch_and_roll, up_of
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.gravity import KnownCamera, pitch_and_roll, up_of
+from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
 from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta

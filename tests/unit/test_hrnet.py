@@ -13,22 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers_hrnet import shapes, tensors
 
 from sasmamba.models.hrnet import HRNET_W32, HRNET_W48, HRNet, HRNetConfig, load_hrnet
 from sasmamba.models.tensorfile import CheckpointError
-
-
-def shapes(config: HRNetConfig) -> dict[str, torch.Size]:
-    with torch.device("meta"):
-        return {k: v.shape for k, v in HRNet(config).state_dict().items()}
-
-
-def tensors(config: HRNetConfig = HRNET_W32) -> OrderedDict[str, torch.Tensor]:
-    """Every tensor holds one number of its own, stored once: small files."""
-    return OrderedDict(
-        (k, torch.tensor(i if k.endswith("tracked") else i / 2000).expand(shape))
-        for i, (k, shape) in enumerate(shapes(config).items())
-    )
 
 
 def mmpose(original: OrderedDict[str, torch.Tensor], head: str) -> OrderedDict[str, torch.Tensor]:
@@ -62,7 +50,7 @@ class TestNetwork:
 
     def test_names_are_the_authors(self) -> None:
         """Some of the 1754 names in `pose_hrnet_w48_256x192.pth`, one of every kind."""
-        got = shapes(HRNET_W48)
+        got = dict(shapes(HRNET_W48))
         for name, shape in {
             "conv1.weight": (64, 3, 3, 3),
             "bn2.running_var": (64,),

@@ -8,10 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 import cv2
+import helpers_dots
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from helpers_dots import SIZE
 from torch import nn
 
 from sasmamba.app.pose2d.hrnet_estimator import HRNetEstimator
@@ -44,10 +45,9 @@ FIGURE = np.array(
     ],
     np.float32,
 )
-SIZE = np.array([90, 180], np.float32)
 #: What the upper left corner of a picture looks like that is not turned.
 MARK = (9, 9, 9)
-COLOURS = np.array([(55 + 100 * (k % 3), 55 + 100 * (k // 3 % 3), 55 + 100 * (k // 9)) for k in range(17)])
+COLOURS = helpers_dots.colours(17)
 
 
 class Dots(nn.Module):
@@ -59,11 +59,7 @@ class Dots(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.batches.append(len(images))
-        mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (heatmap_codec.MEAN, heatmap_codec.DEVIATION))
-        bgr = (images * deviation + mean).flip(1)
-        colours = torch.tensor(COLOURS, dtype=torch.float32).view(1, 17, 3, 1, 1)
-        alike = torch.exp(-(bgr[:, None] - colours).square().sum(2) / (2 * 20**2))
-        return F.avg_pool2d(alike, 5, 1, 2)[..., ::4, ::4]
+        return helpers_dots.heatmaps(images, 17)
 
 
 class Detector:

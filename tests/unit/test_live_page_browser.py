@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -44,8 +44,10 @@ def walking(feed: MotionFeed, upper: frozenset[int] = frozenset()) -> Iterator[N
         thread.join()
 
 
-def opened(window: Browser, url: str) -> None:
-    window.call("/url", {"url": url})
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    with browser(1000, 800) as window:
+        yield window
 
 
 def keep(window: Browser, name: str) -> None:
@@ -65,10 +67,9 @@ def drawn(window: Browser) -> int:
     )
 
 
-def test_people_are_drawn_and_controls_do_what_they_say() -> None:
-    with served() as (feed, server), walking(feed), browser(1000, 800) as window:
+def test_people_are_drawn_and_controls_do_what_they_say(window: Browser) -> None:
+    with served() as (feed, server), walking(feed), window.showing(server.url, 1000, 800):
         server.show(PICTURE)
-        opened(window, server.url)
         window.until("return document.querySelectorAll('#people button').length === 2")
         window.until("return /fps .* ms late/.test(document.getElementById('status').textContent)")
         window.until("return number > 20")
@@ -105,23 +106,20 @@ def test_people_are_drawn_and_controls_do_what_they_say() -> None:
         assert all(address.startswith((server.url, "data:")) for address in window.requests())
 
 
-def test_without_legs_nothing_breaks() -> None:
-    with served() as (feed, server), browser(1000, 800) as window:
+def test_without_legs_nothing_breaks(window: Browser) -> None:
+    with served() as (feed, server):
         counts = []
         for upper in (frozenset[int](), frozenset({1, 2})):
-            with walking(feed, upper):
-                opened(window, server.url)
+            with walking(feed, upper), window.showing(server.url, 1000, 800):
                 window.until("return typeof number === 'number' && number > 20 && people.length === 2")
                 counts.append(drawn(window))
-        keep(window, "live_page_upper.png")
-        assert [text for text in window.complaints() if "willReadFrequently" not in text] == []
+                keep(window, "live_page_upper.png")
+                assert [text for text in window.complaints() if "willReadFrequently" not in text] == []
     assert 0.3 * counts[0] < counts[1] < 0.9 * counts[0]
 
 
-def test_it_fits_a_phone() -> None:
-    with served() as (feed, server), walking(feed), browser(500, 844) as window:
-        window.devtools("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=2, mobile=True)
-        opened(window, server.url)
+def test_it_fits_a_phone(window: Browser) -> None:
+    with served() as (feed, server), walking(feed), window.showing(server.url, 390, 844, ratio=2):
         window.until("return document.querySelectorAll('#people button').length === 2")
         window.until("return number > 10")
         keep(window, "live_page_phone.png")
@@ -131,20 +129,20 @@ def test_it_fits_a_phone() -> None:
         assert window.run("return document.getElementById('view').getBoundingClientRect().height") > 300
 
 
-def test_without_motion_there_is_the_picture() -> None:
-    with Server(0) as server, browser(800, 600) as window:
+def test_without_motion_there_is_the_picture(window: Browser) -> None:
+    with Server(0) as server, window.showing(server.url, 800, 600):
         server.show(PICTURE)
-        opened(window, server.url)
         window.until("return document.body.classList.contains('fallback')")
         window.until("return document.getElementById('picture').naturalWidth === 320")
         middle = window.picture()[200, 400].astype(int)
         assert np.abs(middle - (200, 120, 40)).max() < 12
 
 
-def test_a_source_that_ends_is_told_and_asked_for_again() -> None:
+def test_a_source_that_ends_is_told_and_asked_for_again(window: Browser) -> None:
     feed = MotionFeed(META)
-    with Server(0, feed=feed) as server, browser(800, 600) as window:
-        with feed, walking(feed):
-            opened(window, server.url)
+    with Server(0, feed=feed) as server, ExitStack() as source, window.showing(server.url, 800, 600):
+        source.enter_context(feed)
+        with walking(feed):
             window.until("return typeof number === 'number' && number > 3")
+        source.close()
         window.until("return /ended: the source has ended/.test(document.getElementById('status').textContent)")

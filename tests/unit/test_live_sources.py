@@ -237,6 +237,9 @@ def test_a_file_behind_an_address_is_played_once_at_its_pace(tmp_path: Path) -> 
     from functools import partial
 
     write_video(tmp_path / "a.mp4", 12, fps=25, container_options={"movflags": "+faststart"})
+    told = (tmp_path / "a.mp4").read_bytes()
+    assert b"Lavf" in told
+    (tmp_path / "a.mp4").write_bytes(told.replace(b"Lavf", b"L\xd3vf"))  # what wrote it, in another code than UTF-8
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:

@@ -103,6 +103,14 @@ class TestFollowing:
             if world.unseen or abs(a - b) > 140:
                 assert len(people) == (1 if world.unseen else 2), t
 
+    def test_who_stands_beside_somebody_who_stands_out(self) -> None:
+        """A network that sees one person would answer with the other, whom this one's crop shows, too."""
+        world = World()
+        world.loud = {"a"}
+        eyes = backend(world)
+        for t in range(20):
+            assert sorted(xs(eyes(world.frame(t, a=400 + t, b=560 - t)))) == [400 + t, 560 - t]
+
     def test_a_jump_across_the_picture_is_not_the_same_person(self) -> None:
         world = World()
         eyes = backend(world)

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers_hrnet import tensors
 
 from sasmamba.app import pose2d, weights
 from sasmamba.app.pose2d import HRNET_INPUT_PX, choices, ensure_models, open_pose2d
 from sasmamba.app.types import Frame
 from sasmamba.app.weights import manifest
 from sasmamba.common.errors import UserError
-from sasmamba.models.hrnet import HRNET_W32, HRNet
+from sasmamba.models.hrnet import HRNET_W32
 
 
 class Named:
@@ -44,7 +45,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     path = tmp_path / "pose_hrnet_w32_384x288.pth"  # its name says nothing that counts
-    torch.save(HRNet(HRNET_W32).state_dict(), path)
+    torch.save(tensors(HRNET_W32), path)
     return path
 
 

@@ -14,6 +14,7 @@ from test_report import written
 
 from sasmamba.app.export.motion_table import motions
 from sasmamba.app.export.report import findings
+from sasmamba.app.export.report.paper import printed
 from sasmamba.app.motion.footing import Footing
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
@@ -112,7 +113,7 @@ def test_legs_that_were_left_out_do_not_sit() -> None:
 def test_nothing_is_warned_of_without_cause(tmp_path: Path) -> None:
     take, placement = all_seen(walking(60))
     assert findings.warnings(take, placement, motions(take, placement)) == []
-    assert "None of the checks found cause to" in written(tmp_path, take, placement).visible
+    assert "No check found cause for one" in written(tmp_path, take, placement).visible
 
 
 def test_figures_of_an_even_walk() -> None:
@@ -128,3 +129,28 @@ def test_figures_of_an_even_walk() -> None:
     assert told.longest_gap_s == pytest.approx(17 / 30)
     assert (told.speed_m_s, told.top_m_s, told.path_m) == pytest.approx((1.5, 1.5, 4.5))
     assert (told.score, told.height_px) == pytest.approx((0.9, 200))
+
+
+@pytest.mark.parametrize(
+    ("there", "reasons", "expected"),
+    [
+        pytest.param({}, 0, {}, id="nothing"),
+        pytest.param(
+            {"warnings": 9, "people": 1, "jump": 1}, 1, {"warnings": 9, "people": 1, "jump": 1}, id="room for all"
+        ),
+        pytest.param({"warnings": 40, "people": 1}, 0, {"warnings": 15, "people": 1}, id="warnings take the rest"),
+        pytest.param(
+            {"warnings": 9, "jump": 20, "people": 1}, 0, {"warnings": 5, "jump": 20, "people": 1}, id="rows first"
+        ),
+        pytest.param(
+            dict.fromkeys(("gait", "jump", "sit_to_stand", "people", "warnings"), 99),
+            9,
+            {"gait": 10, "jump": 3, "sit_to_stand": 3, "people": 4, "warnings": 3},
+            id="too much of all",
+        ),
+    ],
+)
+def test_how_much_is_printed(there: dict[str, int], reasons: int, expected: dict[str, int]) -> None:
+    assert (
+        printed(there, reasons) == dict.fromkeys(("gait", "jump", "sit_to_stand", "people", "warnings"), 0) | expected
+    )

@@ -24,11 +24,10 @@ from sasmamba.app.export.formats import export_motion
 from sasmamba.app.export.motion_table import motions
 from sasmamba.app.export.report import events
 from sasmamba.app.export.report.data import facing
-from sasmamba.app.export.report.markup import figure
 from sasmamba.app.export.report.measure_section import in_figures
 from sasmamba.app.motion.angle_range import ranges_of_motion
 from sasmamba.app.motion.checks import CheckFinding
-from sasmamba.app.motion.measure import Group, Measure, Side
+from sasmamba.app.motion.measure import Group, Measure, Side, figure
 from sasmamba.app.motion.performance import Performance, View, view_of
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.steps import steps_of
@@ -187,9 +186,12 @@ def extremes(values: NDArray) -> list[str]:
 
 
 def near(found: list[str], expected: list[str]) -> bool:
-    """As told, or one degree beside it: the page's angles are rounded to tenths. A range may not be given."""
-    told = [[text.partition(" ±")[0].strip("°").replace("−", "-") for text in texts[:4]] for texts in (found, expected)]
-    pairs = [pair for k, pair in enumerate(zip(*told, strict=True)) if k != 2 or pair[0] != "–"]
+    """As told, or one degree beside it: the page's angles are rounded to tenths. A range may be told as at most."""
+    told = [
+        [text.partition(" ±")[0].strip("≈\N{NO-BREAK SPACE}°").replace("−", "-") for text in texts[:4]]
+        for texts in (found, expected)
+    ]
+    pairs = [pair for k, pair in enumerate(zip(*told, strict=True)) if k != 2 or pair[0][0] not in "–≤"]
     return bool(np.abs(np.diff(np.array(pairs, int))).max() <= 1)
 
 
@@ -197,12 +199,15 @@ def test_the_table_of_angles(page: Path, tmp_path: Path, window: Browser) -> Non
     angles = {name: values for name, values in joint_angles(walking(150)).items() if np.isfinite(values).any()}
     whole = angle_cells(window)
     assert set(whole) == set(angles)
+    note = "return document.getElementById('angle-part').hidden"
+    assert window.run(note)
     for name, values in angles.items():
         assert near(whole[name], extremes(values)), name
     window.run("seek(30); document.querySelectorAll('#angle-stretch button')[0].click()")
     window.run("seek(60); document.querySelectorAll('#angle-stretch button')[1].click()")
     part = angle_cells(window)
     assert part != whole
+    assert not window.run(note)
     for name, values in angles.items():
         assert near(part[name], extremes(values[30:61])), name
         assert part[name][4] == "–"
@@ -210,8 +215,14 @@ def test_the_table_of_angles(page: Path, tmp_path: Path, window: Browser) -> Non
     assert [(r["from_s"], r["to_s"]) for r in rows] == [("1", "2")] * len(rows)
     knee = next(r for r in rows if r["angle"] == "left_knee_flexion" and r["person"] == "1")
     assert float(knee["max_deg"]) == pytest.approx(angles["left_knee_flexion"][30:61].max(), abs=0.06)
+    assert knee["max_half_width_95"] == ""  # of a part it is not known
     window.run("document.querySelectorAll('#angle-stretch button')[2].click()")
     assert angle_cells(window) == whole
+    (tmp_path / "whole").mkdir()
+    rows = saved(window, tmp_path / "whole", "angle_ranges")
+    halves = {r["angle"]: r["range_half_width_95"] for r in rows if r["person"] == "1" and r["range_deg"]}
+    assert halves
+    assert all(float(half) > 0 for half in halves.values())
 
 
 def test_every_table_is_saved(page: Path, tmp_path: Path, window: Browser) -> None:

@@ -18,7 +18,7 @@ from sasmamba.app.export.saved_take import read_take
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.take import Take
-from sasmamba.app.types import Cut, FloorMark, HeldJoint, UprightMark, VideoMeta
+from sasmamba.app.types import Cut, FloorMark, HeldJoint, SceneLines, UprightMark, VideoMeta
 from sasmamba.common.errors import UserError
 
 
@@ -34,6 +34,7 @@ def rich() -> Take:
     take.camera_motion = CameraMotion("rotating", turns, np.linspace(1, 2, 9), np.ones(9), given=True)
     take.floor_marks, take.upright_marks = [FloorMark(2, 1, True)], [UprightMark(5, 3.5, -1)]
     take.held = [HeldJoint(4, 2, 9, 0.5)]
+    take.scene_lines = SceneLines(np.array([0, 4]), np.arange(8, dtype=np.float32).reshape(2, 2, 2))
     return take
 
 
@@ -44,6 +45,8 @@ def test_what_was_seen_comes_back(tmp_path: Path) -> None:
     assert again.detection_frames == take.detection_frames == [0, 4, 8]
     assert (again.cuts, again.floor_marks, again.upright_marks) == (take.cuts, take.floor_marks, take.upright_marks)
     assert again.held == take.held
+    np.testing.assert_array_equal(again.scene_lines.frame, [0, 4])
+    np.testing.assert_array_equal(again.scene_lines.ends_px, take.scene_lines.ends_px)
     assert again.camera_motion is not None
     assert (again.camera_motion.kind, again.camera_motion.given) == ("rotating", True)
     np.testing.assert_array_equal(again.camera_motion.zoom, np.linspace(1, 2, 9))
@@ -74,6 +77,13 @@ def test_settings_come_back(settings: Settings) -> None:
     assert Settings(fov_deg=90).over(plain).fov_deg == 90
 
 
+def test_files_without_lines_are_read(tmp_path: Path) -> None:
+    path = saved(rich(), tmp_path / "p.npz")
+    arrays = {name: value for name, value in np.load(path).items() if not name.startswith("line_")}
+    np.savez(path, **arrays)
+    assert not len(read_take(path).scene_lines.frame)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -81,6 +91,8 @@ def test_settings_come_back(settings: Settings) -> None:
             "keypoints_coco17", None, "lacks keypoints_coco17.*--save-poses", id="written by an older version"
         ),
         pytest.param("camera_zoom", None, "lacks camera_zoom.*--save-poses", id="half a path of the camera"),
+        pytest.param("line_frame", np.array([0, 9]), "line_frame and line_ends_px: want", id="lines of no frame"),
+        pytest.param("line_frame", np.array([0]), "frame: ", id="lines of unequal number"),
         pytest.param("settings", np.array("[]"), "settings: want an object", id="settings of another kind"),
         pytest.param("settings", np.array("{"), "not a file of poses as this version", id="settings that are no JSON"),
         pytest.param("marks", np.array("{}"), "not a file of poses", id="no marks"),

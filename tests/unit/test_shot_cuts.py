@@ -158,6 +158,65 @@ def test_none_are_invented(case: str) -> None:
     assert cuts_of([np.asarray(p, np.uint8) for p in UNCUT[case]]) == []
 
 
+def dance(times_s: list[float]) -> list[Picture]:
+    """Somebody who swings to and fro, with two arms that do so faster."""
+    pictures = []
+    for t in times_s:
+        picture = ground(1)
+        for k, (high, wide, reach, hz) in enumerate(((70, 30, 50, 0.275), (24, 20, 30, 0.45), (24, 20, 40, 0.65))):
+            x, y = 150 + reach * np.sin(2 * np.pi * hz * t + k), 8 * np.sin(2 * np.pi * 1.7 * hz * t)
+            picture = figure(picture, x, 105 + 10 * k + y, high=high, wide=wide, seed=9 + k)
+        pictures.append(picture)
+    return pictures
+
+
+def without_every(nth: int, frames: int) -> list[float]:
+    """When the pictures of a film of 30 a second are taken of which every nth is left out."""
+    return [i / FPS for i in range(frames) if i % nth != nth - 1]
+
+
+@pytest.mark.parametrize(
+    ("nth", "fps", "begin_s", "jump_s"), [(6, 25, 0, 3.6), (6, 25, 0, 2.7), (5, 24, 0.4, 2.7), (5, 24, 0, 3.6)]
+)
+def test_a_jump_cut_where_pictures_are_left_out(nth: int, fps: int, begin_s: float, jump_s: float) -> None:
+    shot = [begin_s + t for t in without_every(nth, 60)]
+    found = cuts_of(dance(shot + [t + jump_s for t in shot]), fps=fps)
+    assert [c.frame for c in found] == [len(shot)]
+
+
+@pytest.mark.parametrize(("nth", "fps"), [(6, 25), (5, 24), (12, 28), (3, 20)])
+@pytest.mark.parametrize("begin_s", [0, 1.1])
+def test_pictures_left_out_are_no_cuts(nth: int, fps: int, begin_s: float) -> None:
+    assert cuts_of(dance([begin_s + t for t in without_every(nth, 120)]), fps=fps) == []
+
+
+def repeated(pictures: list[Picture]) -> list[Picture]:
+    """24 pictures a second are shown as 30: every fourth twice."""
+    return [p for i, p in enumerate(pictures) for _ in range(1 + (i % 4 == 3))]
+
+
+def pulled_down(pictures: list[Picture]) -> list[Picture]:
+    """24 pictures a second are shown as 30 made of fields, two of five of which come from two pictures."""
+
+    def woven(even: Picture, odd: Picture) -> Picture:
+        picture = even.copy()
+        picture[1::2] = odd[1::2]
+        return picture
+
+    fives = [
+        (a, b, woven(b, c), woven(c, d), d) for a, b, c, d in zip(*(pictures[i::4] for i in range(4)), strict=True)
+    ]
+    return [p for five in fives for p in five]
+
+
+@pytest.mark.parametrize("shown", [repeated, pulled_down])
+def test_films_shown_at_another_rate(shown: Callable[[list[Picture]], list[Picture]]) -> None:
+    shot = [i / 24 for i in range(48)]
+    assert cuts_of(shown(dance(shot + [t + 2 for t in shot]))) == []
+    (cut,) = cuts_of(shown(dance(shot + [t + 3.6 for t in shot])))
+    assert cut.frame == 60
+
+
 def test_the_end_of_a_film_is_no_cut() -> None:
     assert cuts_of(walk(1, 30) + walk(2, 1)) == []
 

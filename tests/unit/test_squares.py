@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers_crossings import figure
 
-from sasmamba.app.pose2d.squares import LEAST_SIDE_PX, Square, unmirrored
+from sasmamba.app.pose2d.squares import LEAST_SIDE_PX, Square, beside, unmirrored
 from sasmamba.models.skeletons import COCO
 
 
@@ -72,6 +72,15 @@ class TestCut:
         assert (rgb[:, 34:] == 0).all()
         assert (Square(200, 0, 50).cut(white, 64) == 0).all()
 
+    @pytest.mark.parametrize("turns", range(4))
+    def test_what_is_hidden_is_black(self, turns: int) -> None:
+        white = np.full((100, 100, 3), 255, np.uint8)
+        rgb = Square(0, 0, 100, turns, ((-50, 25, 50, 200), (90, 90, 95, 95))).cut(white, 200)
+        straight = np.rot90(rgb, -turns)
+        assert (straight[50:, :100] == 0).all()
+        assert (straight[180:190, 180:190] == 0).all()
+        assert (straight == 0).all(-1).sum() == 150 * 100 + 10 * 10
+
     def test_fine_stripes_are_averaged_when_it_shrinks(self) -> None:
         stripes = np.zeros((2048, 2048, 3), np.uint8)
         stripes[::2] = 255
@@ -84,6 +93,24 @@ class TestCut:
         before = bgr.copy()
         Square(-20, 10, 200).cut(bgr, 192)
         np.testing.assert_array_equal(bgr, before)
+
+
+@pytest.mark.parametrize(
+    ("other", "pieces"),
+    [
+        ((40, 40, 60, 60), []),  # within one's own
+        ((300, 0, 400, 100), [(300, 0, 400, 100)]),
+        ((80, 20, 200, 80), [(110, 20, 200, 80)]),  # ten pixels of room
+        (
+            (-50, -50, 150, 150),
+            [(-50, -50, 150, -10), (-50, 110, 150, 150), (-50, -10, -10, 110), (110, -10, 150, 110)],
+        ),
+        ((50, 105, 60, 300), [(50, 110, 60, 300)]),
+        ((109, 0, 110, 100), []),
+    ],
+)
+def test_what_of_others_lies_beside_one(other: tuple[float, ...], pieces: list[tuple[float, ...]]) -> None:
+    assert list(beside(np.array([0, 0, 100, 100], np.float32), [np.array(other, np.float32)])) == pieces
 
 
 def test_what_a_mirror_shows() -> None:

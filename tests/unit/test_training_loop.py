@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -43,11 +44,24 @@ def silent(_: str) -> None:
     pass
 
 
+def write_data(folder: Path) -> Path:
+    write_motion(folder / "m.npz", [("S1", "walk", 120), ("S5", "walk", 60), ("S8", "walk", 60)])
+    write_rig(folder / "c.json", ["S1", "S8"])
+    return folder
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    write_motion(tmp_path / "m.npz", [("S1", "walk", 120), ("S5", "walk", 60), ("S8", "walk", 60)])
-    write_rig(tmp_path / "c.json", ["S1", "S8"])
-    return tmp_path
+    return write_data(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing befell, to compare with; nobody writes into it."""
+    folder = write_data(tmp_path_factory.mktemp("whole"))
+    torch.set_num_threads(1)
+    run(folder, "run", config())
+    return folder / "run"
 
 
 def config(**changes: object) -> TrainConfig:
@@ -88,11 +102,11 @@ def test_writes_everything(data: Path) -> None:
     assert load_lifter(data / "run/best.safetensors").config.block.width == 16
 
 
-def test_seeds(data: Path) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+def test_seeds(data: Path, whole: Path) -> None:
+    for name, seed in (("same", config().seed), ("other", config().seed + 1)):
         run(data, name, config(seed=seed))
-    same(weights(data / "a"), weights(data / "b"))
-    assert not torch.equal(weights(data / "a")["embed.weight"], weights(data / "c")["embed.weight"])
+    same(weights(whole), weights(data / "same"))
+    assert not torch.equal(weights(whole)["embed.weight"], weights(data / "other")["embed.weight"])
 
 
 def test_training_reduces_the_error(data: Path) -> None:
@@ -110,13 +124,12 @@ def stop_after(steps: int) -> Callable[[], bool]:
     return stop
 
 
-def test_resume_is_exact(data: Path) -> None:
+def test_resume_is_exact(data: Path, whole: Path) -> None:
     """Stopped and resumed, a run ends where it would have ended; drop path and noise included."""
-    run(data, "whole", config())
     run(data, "parts", config(), stop=stop_after(5))
     assert state.load_state(data / "parts/state.pt")[0].step == 5
     run(data, "parts", config(), resume=True)
-    same(weights(data / "whole"), weights(data / "parts"))
+    same(weights(whole), weights(data / "parts"))
 
 
 def test_a_run_that_began_from_weights_needs_them_no_more(data: Path) -> None:
@@ -128,9 +141,8 @@ def test_a_run_that_began_from_weights_needs_them_no_more(data: Path) -> None:
     assert state.load_state(data / "run/state.pt")[0].step == 12
 
 
-def test_a_kill_loses_one_checkpoint_interval(data: Path) -> None:
+def test_a_kill_loses_one_checkpoint_interval(data: Path, whole: Path) -> None:
     """A run that dies without a word, after its last checkpoint, is taken up there."""
-    run(data, "whole", config())
 
     class Killed(Exception):
         pass
@@ -143,7 +155,7 @@ def test_a_kill_loses_one_checkpoint_interval(data: Path) -> None:
     with pytest.raises(Killed):
         run(data, "killed", config(checkpoint_minutes=0.0), stop=die)
     run(data, "killed", config(), resume=True)
-    same(weights(data / "whole"), weights(data / "killed"))
+    same(weights(whole), weights(data / "killed"))
 
 
 def test_sigkill(data: Path) -> None:
@@ -190,18 +202,16 @@ def test_sigkill(data: Path) -> None:
 def test_two_processes_equal_one(data: Path) -> None:
     """Two processes with one micro-batch each take the steps that one process takes with both."""
     alone = run(data, "one", config(shards=2))
+    (data / "config").write_bytes(pickle.dumps(config(shards=2)))
     code = (
-        "import sys, torch; from pathlib import Path; torch.set_num_threads(1)\n"
-        "from test_training_loop import config; from sasmamba.training.loop import train\n"
-        f"train(config(shards=2), Path({str(data / 'two')!r}), root=Path({str(data)!r}))\n"
+        "import pickle, torch; from pathlib import Path; from sasmamba.training.loop import train\n"
+        f"torch.set_num_threads(1); data = Path({str(data)!r})\n"
+        "train(pickle.loads((data / 'config').read_bytes()), data / 'two', root=data)\n"
     )
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
     env = os.environ | {
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
-        "PYTHONPATH": path,
         "GLOO_SOCKET_IFNAME": "lo",
     }
     pair = [
@@ -228,10 +238,9 @@ def test_starts_from_weights(data: Path) -> None:
     same(before, weights(data / "third"), atol=1e-6)
 
 
-def test_bone_lengths_can_be_trained_for(data: Path) -> None:
+def test_bone_lengths_can_be_trained_for(data: Path, whole: Path) -> None:
     run(data, "with", config(bone_weight=1.0))
-    run(data, "without", config())
-    assert not torch.equal(weights(data / "with")["head.1.weight"], weights(data / "without")["head.1.weight"])
+    assert not torch.equal(weights(data / "with")["head.1.weight"], weights(whole)["head.1.weight"])
 
 
 def test_wall_clock_budget(data: Path) -> None:
@@ -395,12 +404,11 @@ def test_missing_configuration_names_the_own_ones() -> None:
         load_config("mine")
 
 
-def test_tensorboard_reads_what_was_written(data: Path) -> None:
+def test_tensorboard_reads_what_was_written(whole: Path) -> None:
     """TensorBoard's own reader finds the figures of metrics.csv."""
-    run(data, "run", config())
-    events = EventAccumulator(str(data / "run/tensorboard"))
+    events = EventAccumulator(str(whole / "tensorboard"))
     events.Reload()
-    with (data / "run/metrics.csv").open() as file:
+    with (whole / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     (scalar,) = [s for s in events.Scalars("noisy/P1") if s.step == 12]
     assert scalar.value == pytest.approx(float(rows[-1]["noisy P1"]), rel=1e-4)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sasmamba.app.export.motion_table import PersonMotion
 from sasmamba.app.export.report.findings import sighted
 from sasmamba.app.export.report.markup import Cell, Column, plain, save_button, table, term
-from sasmamba.app.export.report.measure_section import in_figures
+from sasmamba.app.export.report.measure_section import in_figures, what_signs_mean
 from sasmamba.app.export.report.plots import BOX, Curves, angle_plots
 from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.angle_bands import angle_states
@@ -48,6 +48,8 @@ def angles(
     parts = [
         '<section class="angles" aria-label="Joint angles"><h2>Joint angles</h2>'
         '<fieldset class="choices" id="angle-stretch"><legend>Table over this time</legend></fieldset>'
+        '<p class="fine" id="angle-part" hidden>Over a part of the time: as seen, without ±, and hardly surer than '
+        "over all of it.</p>"
     ]
     for motion in people:
         # over the whole clip, so that everybody's plots have one time axis
@@ -92,7 +94,7 @@ def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str
                 found = [known[f"{angle.name}_{what}", side] for what in whats]
                 cells = [Cell(angle.label), Cell(side if angle.sides else "–")]
                 cells += [
-                    Cell(in_figures(row), "" if row.value is None else f"{row.value:.1f}", what)
+                    Cell(in_figures(row), _in_file(row.value), what, _in_file(row.half_width))
                     for row, what in zip(found, whats, strict=True)
                 ]
                 why = f' title="{plain(found[0].sentence)}"' if found[0].why_not else ""
@@ -107,17 +109,13 @@ def _ranges(person: int, shown: list[Angle], measured: Sequence[Measure]) -> str
                 angle.label if len(sides) == len(own) else f"{angle.label}, {sides[0]}"
             )
     reasons = [f"{'; '.join(labels)}: {sentence}." for sentence, labels in without.items()]
-    unsure = [row for row in known.values() if row.why_not and known[_least_of(row)].value is not None]
-    if unsure:
-        reasons.append("A dash beside a least and a greatest value: from this view it is not known well enough.")
     told = "".join(f'<p class="fine">{plain(reason)}</p>' for reason in reasons)
-    return table("angle_ranges", f"Joint angles of person {person}, in degrees", columns, rows()) + told
+    note = f'<p class="fine">{what_signs_mean(known.values())}</p>'
+    return table("angle_ranges", f"Joint angles of person {person}, in degrees", columns, rows()) + note + told
 
 
-def _least_of(row: Measure) -> tuple[str, Side]:
-    """The key of the least value of a measure's angle."""
-    name = next(angle.name for angle in ANGLES if row.name.startswith(angle.name))
-    return f"{name}_min", row.side
+def _in_file(number: float | None) -> str:
+    return "" if number is None else f"{number:.1f}"
 
 
 def _legend(motion: PersonMotion) -> str:

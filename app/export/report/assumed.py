@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sasmamba.app.export.report.markup import figure
+from sasmamba.app.motion.measure import figure
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.take import Take
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,6 @@ def plain(text: str) -> str:
 def unbroken(text: str) -> str:
     """Text whose numbers stay on a line with their units."""
     return re.sub(r"(?<=\d) (?=(?:s|m|px|pixels|cm/s|m/s)\b)", "\N{NO-BREAK SPACE}", text)
-
-
-def figure(value: float, decimals: int = 0, unit: str = "") -> str:
-    """A number for people: with its unit, a true minus, none before nothing, and a dash where there is no number."""
-    if math.isnan(value):
-        return "–"
-    text = f"{value:.{decimals}f}"
-    text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
-    return text + (unit if unit in ("", "°", "°/s") else f" {unit}")
 
 
 def term(name: str, shown: str = "") -> str:
@@ -66,11 +56,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Of a table: its text, as HTML, what it is in a file, and what the script calls it."""
+    """Of a table: its text, as HTML, what it is in a file, what the script calls it, and its half-width in a file."""
 
     text: str
     value: str | None = None
     what: str = ""
+    half_width: str = ""
 
 
 def table(kind: str, label: str, columns: Sequence[Column], rows: Iterable[tuple[str, Sequence[Cell]]]) -> str:
@@ -85,7 +76,8 @@ def table(kind: str, label: str, columns: Sequence[Column], rows: Iterable[tuple
 
     def attributes(cell: Cell, column: Column) -> str:
         value = "" if cell.value is None else f' data-value="{plain(cell.value)}"'
-        return _align(column) + value + (f' data-what="{cell.what}"' if cell.what else "")
+        what = f' data-what="{cell.what}" data-half-width="{cell.half_width}"' if cell.what else ""
+        return _align(column) + value + what
 
     head = "".join(f'<th scope="col"{_align(c)} data-name="{c.name}">{c.head}</th>' for c in columns)
     body = []

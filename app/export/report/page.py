@@ -19,7 +19,8 @@ from sasmamba.app.export.report.compare_section import comparison
 from sasmamba.app.export.report.data import payload, script_safe
 from sasmamba.app.export.report.events import events
 from sasmamba.app.export.report.markup import plain
-from sasmamba.app.export.report.measure_section import measure_tables
+from sasmamba.app.export.report.measure_section import measure_tables, table_lengths
+from sasmamba.app.export.report.paper import printed
 from sasmamba.app.motion.measures import measures
 from sasmamba.app.motion.performance import view_of
 from sasmamba.app.motion.placing import Placement
@@ -103,6 +104,9 @@ def write_page(
     # only names that a reader sees: the page is passed on
     told |= {"title": outcome.title, "name": path.stem}
     told["measures"] = [row.plain() for rows in measured.values() for row in rows]
+    doubts = sections.warning_items(take, placement, people, outcome)
+    lengths, reasons = table_lengths(measured.values())
+    paper = printed({**lengths, "people": len(people), "warnings": len(doubts)}, reasons)
     texts = {
         "POLICY": _policy(script, render),
         "TITLE": plain(outcome.title),
@@ -110,10 +114,10 @@ def write_page(
         "SUBTITLE": sections.subtitle(take, people, outcome),
         "SCRIPT": script.removeprefix("\n"),
         "EXCEPT": beside,
-        "WARNINGS": sections.warning_list(take, placement, people, outcome),
-        "PEOPLE": sections.people_table(take, people),
+        "WARNINGS": sections.warning_list(doubts, paper["warnings"]),
+        "PEOPLE": sections.people_table(take, people, paper["people"]),
         "ABOUT": sections.about_run(take, placement, people, outcome),
-        "MEASURES": measure_tables(people, measured),
+        "MEASURES": measure_tables(people, measured, paper),
         "ANGLES": angles(take, people, performed, measured),
         "COMPARISON": comparison(people),
         "WORDS": sections.words(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sasmamba.app.export.motion_table import Outcome, PersonMotion
 from sasmamba.app.export.report.assumed import assumed
 from sasmamba.app.export.report.data import hex_of
@@ -9,7 +11,6 @@ from sasmamba.app.export.report.findings import figures, warnings
 from sasmamba.app.export.report.markup import (
     Cell,
     Column,
-    figure,
     more_on_page,
     plain,
     save_button,
@@ -19,15 +20,14 @@ from sasmamba.app.export.report.markup import (
     term,
     unbroken,
 )
+from sasmamba.app.export.report.paper import beyond
 from sasmamba.app.export.report.words import WORDS
 from sasmamba.app.motion.camera_decision import in_words
 from sasmamba.app.motion.checks import CheckFinding, grouped
+from sasmamba.app.motion.measure import figure
 from sasmamba.app.motion.placing import Placement
 from sasmamba.app.render.palette import track_color
 from sasmamba.app.take import Take, cut_list
-
-#: So many warnings, and so many people, are printed (see print.css); the page has all.
-_PRINTED_WARNINGS, _PRINTED_PEOPLE = 3, 4
 
 
 def subtitle(take: Take, people: list[PersonMotion], outcome: Outcome) -> str:
@@ -38,22 +38,24 @@ def subtitle(take: Take, people: list[PersonMotion], outcome: Outcome) -> str:
     return plain(f"{count}, {frames}, {seconds:.1f} s; 2D by {outcome.pose2d}, 3D by {take.model}")
 
 
-def warning_list(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> str:
-    """What went wrong in the run, and what the data give cause to doubt."""
+def warning_items(take: Take, placement: Placement, people: list[PersonMotion], outcome: Outcome) -> list[str]:
+    """What went wrong in the run, and what the data give cause to doubt, each as HTML."""
     sentences = [*outcome.problems, *warnings(take, placement, people)]
     if take.cut_short:
         sentences.insert(0, f"The analysis was stopped early: the page is about the first {take.frames} frames.")
     if not people:
         sentences.append("Nobody was found: there is no motion to show.")
     found = [_found(group) for group in grouped(outcome.findings)]
-    every = [*found, *(unbroken(plain(sentence)) for sentence in sentences)]
-    if not every:
-        return (
-            '<section class="checks"><h2>Warnings</h2><p class="fine">None of the checks found cause to.</p></section>'
-        )
-    items = "\n".join(f"<li>{sentence}</li>" for sentence in every)
-    more = more_on_page(len(every) - _PRINTED_WARNINGS)
-    return f'<section class="warnings"><h2>Warnings</h2><ul>\n{items}\n</ul>{more}</section>'
+    return [*found, *(unbroken(plain(sentence)) for sentence in sentences)]
+
+
+def warning_list(items: Sequence[str], printed: int) -> str:
+    """The warnings, as `warning_items` has them, of which so many are printed."""
+    if not items:
+        return '<section class="checks"><h2>Warnings</h2><p class="fine">No check found cause for one.</p></section>'
+    listed = "\n".join(f"<li{beyond(k, printed)}>{sentence}</li>" for k, sentence in enumerate(items))
+    more = more_on_page(len(items) - printed)
+    return f'<section class="warnings"><h2>Warnings</h2><ul>\n{listed}\n</ul>{more}</section>'
 
 
 def _found(group: list[CheckFinding]) -> str:
@@ -84,8 +86,8 @@ def about_run(take: Take, placement: Placement, people: list[PersonMotion], outc
     return "\n".join([*parts, "</section>"])
 
 
-def people_table(take: Take, people: list[PersonMotion]) -> str:
-    """Everybody in figures."""
+def people_table(take: Take, people: list[PersonMotion], printed: int) -> str:
+    """Everybody in figures; so many are printed."""
     if not people:
         return ""
     columns = [
@@ -99,7 +101,7 @@ def people_table(take: Take, people: list[PersonMotion]) -> str:
         Column("Mean speed", "mean_speed_m_s", True),
         Column("Fastest ½ s", "fastest_m_s", True),
     ]
-    rows = []
+    rows: list[tuple[str, list[Cell]]] = []
     for motion in people:
         f = figures(take, motion)
         chip = f'<span class="chip" style="background:{hex_of(track_color(motion.track_id))}">#{motion.track_id}</span>'
@@ -114,10 +116,10 @@ def people_table(take: Take, people: list[PersonMotion]) -> str:
             (f.top_m_s, 2, "m/s"),
         ]
         cells = [Cell(figure(*one), "" if one[0] != one[0] else f"{one[0]:.{one[1]}f}") for one in told]
-        rows.append(("", [Cell(chip, str(motion.track_id)), *cells]))
+        rows.append((beyond(len(rows), printed), [Cell(chip, str(motion.track_id)), *cells]))
     return (
         f'<section class="summary"><h2>People</h2>{table("people", "People in figures", columns, rows)}'
-        f"{more_on_page(len(people) - _PRINTED_PEOPLE)}"
+        f"{more_on_page(len(people) - printed)}"
         '<p class="fine">Speeds are of the pelvis over the floor, each over half a second; they depend on what is '
         f"assumed below, joint angles hardly do.</p>{save_button('people', 'this table')}</section>"
     )

@@ -100,12 +100,15 @@ class AngleTables {
 
   rows() {
     const whats = this.cells[0].cells.map(td => td.dataset.what), unit = what => what === "peak_velocity" ? "deg_s" : "deg";
-    return [["person", "angle", "from_s", "to_s", ...whats.map(what => `${what}_${unit(what)}`)],
-      ...this.cells.map(({ person, series, cells }) => [person.id, series, ...this.stretch.span, ...cells.map(td => td.dataset.value)])];
+    const whole = this.stretch.isWhole;
+    return [["person", "angle", "from_s", "to_s", ...whats.flatMap(what => [`${what}_${unit(what)}`, `${what}_half_width_95`])],
+      ...this.cells.map(({ person, series, cells }) => [person.id, series, ...this.stretch.span,
+        ...cells.flatMap(td => [td.dataset.value, whole ? td.dataset.halfWidth : ""])])];
   }
 
   update() {
     const whole = this.stretch.isWhole;
+    byId("angle-part").hidden = whole;
     for (const { person, series, cells } of this.cells) {
       const found = whole ? null : summaryOf(person, series, this.stretch.span);
       for (const td of cells) {

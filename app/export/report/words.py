@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from sasmamba.app.motion.measure import NEEDED
+
 WORDS = {
     "2D score": "how sure the detector of joints is, from 0 (a guess) to 1; below 0.5 it is often wrong",
     "Filled in": "not seen in that frame: the pose comes from the frames before and after",
     "No pose": "not seen for so long that nothing is filled in",
     "Height in picture": "from the top to the bottom of the person in the picture, in pixels (px), in the middle case",
     "95 % band": "the truth lies within it in 95 of 100 cases",
+    "About": f"marked ≈: known less well than most uses need, which is within {NEEDED['range'].most:g}° of an angle, "
+    f"{100 * NEEDED['step_length'].most:g} % of a length, {100 * NEEDED['cadence'].most:g} % of a cadence, "
+    f"{100 * NEEDED['peak_velocity'].most:g} % of a peak speed; go by the interval, and call two figures different "
+    "only where their intervals do not meet",
     "Range": "the greatest value less the least",
     "Peak speed": "how fast the angle changes at most, in degrees per second",
     "Flexion": "bending; 0° is a straight joint",
