@@ -49,7 +49,8 @@ def lift(lifter: Lifter, xyc: ArrayLike, *, skeleton: Skeleton = "h36m17", fps: 
 
     Returns:
         (F, 17, 3) float32, H36M-17 relative to the pelvis in the axes of a camera that looks straight at the person:
-        metres, x right, y down, z forward. NaN in frames where nobody was there, and in long gaps.
+        metres, x right, y down, z forward; of a detector's skeleton hips, shoulders and ankles are where it sees them,
+        see `sasmamba.models.landmarks`. NaN in frames where nobody was there, and in long gaps.
 
     Raises:
         ValueError: An unknown skeleton, another shape, or a frame rate that cannot be.
@@ -57,4 +58,4 @@ def lift(lifter: Lifter, xyc: ArrayLike, *, skeleton: Skeleton = "h36m17", fps: 
     points = to_h36m17(xyc, skeleton)
     if points.ndim != 3:
         raise ValueError(f"xyc: want (frames, joints, 3), got {points.shape}; lift each person by themselves")
-    return lift_sequence(lifter, points, fps=fps)
+    return lift_sequence(lifter, points, fps=fps, detected=skeleton != "h36m17")

@@ -92,7 +92,7 @@ class PoseStream(Closing):
         config = LiveSettings(lookahead=lookahead, **settings)
         device = resolve_device(config.device)
         self._fps, self._fov_deg = float(fps), config.fov_deg
-        lifter = Lifter.load(config.lifter, device, False, refine=False)
+        lifter = Lifter.load(config.lifter, device, False, refine=False, detected=True)
         self._lifting = live_lifting(lifter, lookahead, self._fps)
         self._tracker = Tracker(max_people=config.max_people)
         self._placing: LivePlacing | None = None  # made for the first frame's size

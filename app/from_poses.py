@@ -72,4 +72,5 @@ def lifter_of(settings: Settings) -> Lifter:
     from sasmamba.app.lifting.lifter import Lifter  # brings torch
 
     device = resolve_device(settings.device)
-    return Lifter.load(settings.lifter, device, settings.flip, refine=settings.refine, threads=settings.threads)
+    flip, refine, threads = settings.flip, settings.refine, settings.threads
+    return Lifter.load(settings.lifter, device, flip, refine=refine, threads=threads, detected=True)

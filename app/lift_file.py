@@ -50,7 +50,8 @@ def lift_file(
         if progress:
             progress("lift", done, people * frames)
 
-    joints = np.stack([one.joints for one in lift_people(lifter, [*given.xyc], fps=given.fps, progress=tell)])
+    lifted = lift_people(lifter, [*given.xyc], fps=given.fps, detected=given.detected, progress=tell)
+    joints = np.stack([one.joints for one in lifted])
     if smooth:
         for person in joints:
             for begin, end in runs(np.isfinite(person).all((1, 2))):

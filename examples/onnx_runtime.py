@@ -43,6 +43,29 @@ MADE_OF: dict[str, dict[int, float]] = {
 }
 
 
+#: Joint, the share of a way by which the lifter's skeleton has it elsewhere than detectors see it, and that way's ends:
+#: hips (and what hangs on them) up the trunk, shoulders towards it, ankles beyond them.
+MOVED = [(0, 0.05, 0, 8), (1, 0.05, 0, 8), (4, 0.05, 0, 8), (7, 0.025, 0, 8), (11, 0.07, 11, 8), (14, 0.07, 14, 8)]
+MOVED += [(3, 0.1, 2, 3), (6, 0.1, 5, 6)]
+MOVE = np.eye(17)
+for moved, share, begin, end in MOVED:
+    MOVE[moved, begin] -= share
+    MOVE[moved, end] += share
+
+
+def as_captured(xyc: Array) -> Array:
+    """Joints (F, 17, 3) as they are seen, where the lifter's skeleton has them; not those whose way is not seen."""
+    told = np.where(MOVE != 0, xyc[:, None, :, 2], 1).min(-1) > 0
+    moved = np.where(told[..., None], np.einsum("cd,fdk->fck", MOVE, xyc[..., :2]), xyc[..., :2])
+    return np.concatenate([moved, xyc[..., 2:]], -1).astype(np.float32)
+
+
+def as_detected(joints: Array) -> Array:
+    """Poses (F, 17, 3) with joints where detectors see them."""
+    moved = np.einsum("dc,fck->fdk", np.linalg.inv(MOVE), joints)
+    return (moved - moved[:, :1]).astype(np.float32)
+
+
 def h36m_of_coco(coco: Array) -> Array:
     """(F, 17, 3) COCO-17 to H36M-17; a joint made of a missing one is missing: 0, 0, 0. A hip alone that is missing is
     put beside the other, as the shoulders lie beside each other: without a pelvis there is no pose."""
@@ -109,7 +132,7 @@ def main(model: str, source: str, out: str) -> None:
     given = np.load(source, allow_pickle=False)
     if str(given["skeleton"]) != "coco17" or given["keypoints"].ndim != 3:
         sys.exit(f"{source}: this example takes one person's coco17 keypoints, (frames, 17, 3).")
-    windows, xyc = Windows(model), h36m_of_coco(given["keypoints"].astype(np.float32))
+    windows, xyc = Windows(model), as_captured(h36m_of_coco(given["keypoints"].astype(np.float32)))
     seen = np.flatnonzero((xyc[..., 2] > 0).any(1))
     joints3d = np.full(xyc.shape, np.nan, np.float32)  # nobody there: not a number
     gap = round(MAX_GAP_S * float(given["fps"]))
@@ -117,7 +140,8 @@ def main(model: str, source: str, out: str) -> None:
         first, end = stretch[0], stretch[-1] + 1
         if end - first < windows.frames:  # filling it up would cost centimetres
             sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {end - first}.")
-        joints3d[first:end] = smoothed(lift_stretch(windows, xyc[first:end]), float(given["fps"]))
+        lifted = as_detected(lift_stretch(windows, xyc[first:end]))
+        joints3d[first:end] = smoothed(lifted, float(given["fps"]))
     np.savez(out, joints3d=joints3d, fps=given["fps"])
     print(f"{np.isfinite(joints3d).all((1, 2)).sum()} of {len(joints3d)} frames lifted")
 

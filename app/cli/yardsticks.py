@@ -107,7 +107,7 @@ def stage_costs(
     costs = before or Costs()
     with _opencv_threads(_ONE_THREAD), VideoFile(video, max_frames=frames) as source:
         fits = max(2, _MOST_BYTES // (3 * source.meta.width * source.meta.height))
-        lifter = Lifter.load(settings.lifter, flip=settings.flip, refine=settings.refine)
+        lifter = Lifter.load(settings.lifter, flip=settings.flip, refine=settings.refine, detected=True)
         take = _analysed(video, min(frames, fits), lifter, settings)
         if not take.tracks:
             raise UserError(f"Nobody was found in {video}, so that most stages have nothing to do: name another clip.")
@@ -227,12 +227,13 @@ def _analysed(video: Path, frames: int, lifter: Lifter, settings: Settings) -> T
 
 
 def _lift(take: Take, lifter: Lifter) -> None:
-    lift_take(take, Lifter(lifter.model, lifter.name, lifter.flip, _ONE_THREAD, refine=lifter.refine), lambda *_: None)
+    alone = Lifter(lifter.model, lifter.name, lifter.flip, _ONE_THREAD, refine=lifter.refine, detected=True)
+    lift_take(take, alone, lambda *_: None)
 
 
 def _live_lift_s(take: Take, lifter: Lifter) -> float:
     """Seconds of CPU for one live window of one person, the least of some."""
-    quick = Lifter(lifter.model, lifter.name, flip=False, refine=False)
+    quick = Lifter(lifter.model, lifter.name, flip=False, refine=False, detected=True)
     window = live_window(quick.frames, 0)
     lifting = LiveLifting(quick, window=window)
     people = longest_seen(take)

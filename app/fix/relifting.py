@@ -33,7 +33,9 @@ class RememberingLifter(Lifter):
     """
 
     def __init__(self, lifter: Lifter) -> None:
-        super().__init__(lifter.model, lifter.name, lifter.flip, lifter.threads, refine=lifter.refine)
+        super().__init__(
+            lifter.model, lifter.name, lifter.flip, lifter.threads, refine=lifter.refine, detected=lifter.detected
+        )
         self.lifted = 0
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
         self._refined: OrderedDict[tuple[bytes, int], FloatArray] = OrderedDict()

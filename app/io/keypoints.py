@@ -38,6 +38,7 @@ class Keypoints:
         height: Of the picture, pixels.
         fov_deg: The field of view along the picture's longer side, where it is known.
         one_person: Whether the file had no axis over people.
+        detected: Whether the joints are a detector's, which lie where people see them (`models.landmarks`).
     """
 
     xyc: FloatArray
@@ -46,6 +47,7 @@ class Keypoints:
     height: int
     fov_deg: float | None = None
     one_person: bool = True
+    detected: bool = False
 
 
 def read_keypoints(path: Path) -> Keypoints:
@@ -85,7 +87,8 @@ def read_keypoints(path: Path) -> Keypoints:
     xyc = converted_to_h36m17(points, skeleton)
     if not (xyc[..., 2] > 0).any():
         raise UserError(f"{path}: every joint is missing in every frame, there is nothing to lift.")
-    return Keypoints(xyc if xyc.ndim == 4 else xyc[None], fps, width, height, fov_deg, one_person=xyc.ndim == 3)
+    one, detected = xyc.ndim == 3, skeleton != "h36m17"
+    return Keypoints(xyc[None] if one else xyc, fps, width, height, fov_deg, one_person=one, detected=detected)
 
 
 def converted_to_h36m17(points: NDArray, skeleton: str) -> FloatArray:

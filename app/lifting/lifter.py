@@ -48,12 +48,22 @@ class Lifter:
         refine: fit the result to the 2D, see `models.refining`.
         threads: windows that `many` lifts side by side on the CPU; None for as many as torch has threads. One window is
             always one thread's: threads that wait for each other within it cost more on busy cores than they save.
+        detected: whole sequences (`lift_people`, `LiveLifting`) are a detector's joints, which lie where people see
+            them, see `models.landmarks`; their poses have them there, too. Windows are lifted as they are.
     """
 
     def __init__(
-        self, model: SasMamba, name: str, flip: bool = True, threads: int | None = None, *, refine: bool = True
+        self,
+        model: SasMamba,
+        name: str,
+        flip: bool = True,
+        threads: int | None = None,
+        *,
+        refine: bool = True,
+        detected: bool = False,
     ) -> None:
         self.model, self.name, self.flip, self.refine, self.threads = model, name, flip, refine, threads
+        self.detected = detected
         self.device = next(model.parameters()).device
         self._features: Features = KeptFeatures.of(model) or model.features
 
@@ -67,6 +77,7 @@ class Lifter:
         *,
         refine: bool = True,
         threads: int | None = None,
+        detected: bool = False,
     ) -> Lifter:
         """Loads a shipped lifter by name, its checksum verified, or a checkpoint by path (a name with a suffix).
 
@@ -82,7 +93,8 @@ class Lifter:
         except (ValueError, RuntimeError) as error:  # the environment asks for what is not there
             raise UserError(f"No scan can run: {error}; `sasmamba-demo doctor` says what can.", exit_code=2) from error
         try:
-            return cls(load_lifter(path, device, backend), path.stem, flip, threads, refine=refine)
+            model = load_lifter(path, device, backend)
+            return cls(model, path.stem, flip, threads, refine=refine, detected=detected)
         except CheckpointError as error:
             raise UserError(
                 f"The lifter's weights cannot be used: {error}. Name another file, or a lifter of `weights list`."

@@ -35,7 +35,8 @@ def no_collection() -> Iterator[None]:
 def lifter_beside(
     name: str, device: str, *, flip: bool, refine: bool, threads: int | None = None
 ) -> Iterator[Future[Lifter]]:
-    """As `Lifter.load`, in a thread of its own where it is a shipped one, whose content is known to be good.
+    """As `Lifter.load` for a detector's joints, in a thread of its own where it is a shipped one, whose content is
+    known to be good.
 
     Raises:
         UserError: there is no such lifter, or a file of one's own is no good. That no scan can run comes out of the
@@ -47,7 +48,7 @@ def lifter_beside(
         with no_collection():
             from sasmamba.app.lifting.lifter import Lifter
 
-            return Lifter.load(name, device, flip, refine=refine, threads=threads)
+            return Lifter.load(name, device, flip, refine=refine, threads=threads, detected=True)
 
     pool = ThreadPoolExecutor(1, "lifter")
     try:

@@ -17,6 +17,7 @@ from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.landmarks import as_captured, as_detected
 from sasmamba.models.normalise import mask_missing
 
 #: Somebody unseen for longer than this starts anew, seconds.
@@ -68,6 +69,7 @@ def lift_people(
     fps: float,
     max_gap_s: float = MAX_GAP_S,
     window: int | None = None,
+    detected: bool | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Lifted]:
     """Lifts several people's whole sequences; the windows of all are lifted side by side.
@@ -81,6 +83,7 @@ def lift_people(
         fps: frames per second.
         max_gap_s: who is unseen for longer starts anew.
         window: frames per window, at most what the lifter takes; None for as many.
+        detected: these are a detector's joints, see `Lifter`, which says so itself where this is None.
         progress: told, now and then and at the end, how many frames of all people are done.
 
     Returns:
@@ -99,6 +102,9 @@ def lift_people(
         if xyc.ndim != 3 or xyc.shape[1:] != (17, 3):
             raise ValueError(f"xyc: want (F, 17, 3), got {xyc.shape}")
     masked = [mask_missing(xyc) for xyc in people]
+    detected = lifter.detected if detected is None else detected
+    if detected:
+        masked = [as_captured(xyc) for xyc in masked]
     plan = [
         part
         for person, xyc in enumerate(masked)
@@ -128,6 +134,8 @@ def lift_people(
     poses: Iterable[FloatArray] = [whole[row] for row in rows]
     if lifter.refine:
         poses = lifter.refined(windows, [*poses], [part.person for part in plan])
+    if detected:
+        poses = map(as_detected, poses)
     for part, row, joints in zip(plan, rows, poses, strict=True):
         own, now, since = out[part.person], slice(part.begin, part.end), part.begin - part.start
         _fade_in(own.joints[now], joints[since:])
@@ -168,10 +176,14 @@ def lift_sequence(
     fps: float = 30.0,
     max_gap_s: float = MAX_GAP_S,
     window: int | None = None,
+    detected: bool | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> FloatArray:
     """`lift_people` of one person: (F, 17, 3) x px, y px, score to (F, 17, 3) metres."""
-    return lift_people(lifter, [xyc], fps=fps, max_gap_s=max_gap_s, window=window, progress=progress)[0].joints
+    lifted = lift_people(
+        lifter, [xyc], fps=fps, max_gap_s=max_gap_s, window=window, detected=detected, progress=progress
+    )
+    return lifted[0].joints
 
 
 def _stretches(xyc: NDArray, max_gap: int) -> Iterator[tuple[int, int]]:

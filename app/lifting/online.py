@@ -18,6 +18,7 @@ from sasmamba.app.lifting.offline import tracked_rows
 from sasmamba.app.motion.smoothing import OneEuro
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
+from sasmamba.models.landmarks import as_captured, as_detected
 
 #: Frames of a live window: by benchmarks/lookahead.py 81 are no more accurate, 41 cost 0.8 mm and 27 cost 2 mm.
 LIVE_WINDOW = 61
@@ -145,6 +146,8 @@ class LiveLifting:
             # coming back after more than max_gap frames is too late, too
             if frame - life.last_seen > self.max_gap + (track_id in rows):
                 del self._lives[track_id]
+        if self.lifter.detected:
+            rows = {track_id: as_captured(row) for track_id, row in rows.items()}
         for track_id in rows.keys() - self._lives.keys():
             self._lives[track_id] = _Life(frame)
         nothing = np.zeros((17, 3), np.float32)
@@ -191,6 +194,8 @@ class LiveLifting:
                 life.estimate = life.body.fitted(self.lifter, window, lifted, asked, end_s)
                 if tells:
                     life.body.learn(self.lifter, window, lifted, self._newest + 1)
+            if self.lifter.detected:
+                life.estimate = as_detected(life.estimate)
         self._window_s = max(_SHORTEST_S, (time.perf_counter() - begin) / len(turn))
 
     def poses(self, frame: int) -> tuple[Pose3D, ...]:

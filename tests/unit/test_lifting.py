@@ -26,7 +26,7 @@ from tests.unit.test_placing import STANDING
 class Echo:
     """Stands in for a lifter: returns x, y and which window lifted the frame, so that the plumbing shows."""
 
-    name, frames, refine, unsure, wide = "echo", 243, False, True, None
+    name, frames, refine, unsure, wide, detected = "echo", 243, False, True, None, False
 
     def __init__(self) -> None:
         self.lengths: list[int] = []

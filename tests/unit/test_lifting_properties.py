@@ -17,7 +17,7 @@ Life = list[int]
 class Summing:
     """Stands in for a lifter: every frame's answer depends on the frame, its place in the window, and all others."""
 
-    name, frames, refine, unsure, wide = "summing", 40, False, False, None
+    name, frames, refine, unsure, wide, detected = "summing", 40, False, False, None, False
 
     def __init__(self) -> None:
         self.longest = 0

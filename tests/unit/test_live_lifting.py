@@ -17,7 +17,7 @@ from sasmamba.models.sasmamba import SasMambaConfig
 class Echo:
     """Stands in for a lifter: returns its input in which missing rows are interpolated, plus `error` per window."""
 
-    name = "echo"
+    name, detected = "echo", False
 
     class model:
         config = SasMambaConfig(frames=243)
