@@ -9,8 +9,8 @@ from sasmamba.common.errors import UserError
 
 #: The shipped lifter that runs unless another is asked for.
 DEFAULT_LIFTER = "sasmamba-lean"
-#: The one that live runs take, which see so many frames of the future at most; further back the other is as exact.
-LIVE_LIFTER, _LIVE_LOOKAHEAD = "sasmamba-lean-live", 5
+#: The one that live runs take, which see so many frames of the future at most: it knows the ends of windows alone.
+LIVE_LIFTER, _LIVE_LOOKAHEAD = "sasmamba-lean-live", 15
 
 
 def live_lifter(lookahead: int) -> str:
