@@ -256,7 +256,7 @@ def test_stream_is_live_modes_chain() -> None:
                 turn.wait(10)
                 turn.clear()
 
-    lifter = Lifter.load(flip=False, refine=False)
+    lifter = Lifter.load(LiveSettings().lifter, flip=False, refine=False, detected=True)
     lifting = LiveLifting(lifter, window=live_window(lifter.frames, 0), fps=30)
     source = OneByOne()
     with (
