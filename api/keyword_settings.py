@@ -23,7 +23,7 @@ class ModelSettings(TypedDict, total=False):
         pose2d_px: Width and height of the crops that model was trained on, where it is HRNet's and does not say.
         detector: Finds people for backends that do not find them themselves.
         max_people: How many people are followed at most.
-        lifter: A shipped lifter's name or a .safetensors file.
+        lifter: A shipped lifter's name or a .safetensors file; by default the shipped one for the work at hand.
         device: "auto", "cpu" or "cuda".
         fov_deg: The camera's field of view along the picture's longer side, degrees.
     """

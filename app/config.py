@@ -15,7 +15,7 @@ from sasmamba.app.motion.camera_motion import CameraChoice
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.placing import check_heights
 from sasmamba.app.pose2d.choices import GLSMAMBA_NEEDS, Backend2D, DetectorName
-from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER, live_lifter
 from sasmamba.common.errors import UserError
 from sasmamba.common.files import same_file
 from sasmamba.common.numbers import VERY_MANY, check_between
@@ -254,6 +254,7 @@ class LiveSettings(SharedSettings):
         seconds: end after so long, None: when the source ends or the user stops.
         patience_s: how long a lost camera or stream is waited for.
         max_people: fewer than elsewhere, to keep pace.
+        lifter: as elsewhere; "": the shipped one for this look-ahead, `live_lifter`.
     """
 
     serve: int | None = None
@@ -265,9 +266,11 @@ class LiveSettings(SharedSettings):
     seconds: float | None = None
     patience_s: float = 60.0
     max_people: int = 2
+    lifter: str = ""
 
     def __post_init__(self) -> None:
         SharedSettings.__post_init__(self)
+        object.__setattr__(self, "lifter", self.lifter or live_lifter(self.lookahead))
         if not 0 <= self.lookahead <= MOST_LOOKAHEAD:
             raise _usage(f"--lookahead must lie between 0 and {MOST_LOOKAHEAD} frames, not {self.lookahead}.")
         for option, port in (("--serve", self.serve), ("--ws", self.ws)):

@@ -1,18 +1,22 @@
 """What a live run gains by waiting and by longer windows, and what they cost: `python benchmarks/lookahead.py`.
 
     python benchmarks/lookahead.py --data h36m_train.npz --cameras h36m_cameras.json --subject S8
+    python benchmarks/lookahead.py --data deepmimic.npz cmu_more.npz --only spinkick 013_10 --subject "" \
+        --bodies h36m_train.npz --cameras h36m_cameras.json
 
 Every frame is lifted as live mode does it: a window that ends at the newest frame, fitted to the person's body as far
 as it is known by then, the pose `lookahead` frames before it given out once, steadied by the one before. 2D is derived
 from COCO points with a detector's measured noise. "offline" is what the same frames get when the whole clip is known,
 not refined. Millimetres, and mm per frame and frame²; the cost is milliseconds of CPU time of one thread per person and
 frame, the least of many. Of a lifter that says how sure it is: the per cent of errors within its 68 % and 95 %
-intervals, across the line of sight and along it.
+intervals, across the line of sight and along it. The second command measures named clips, with the mean bones of
+other people.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import time
 from pathlib import Path
@@ -23,10 +27,11 @@ import torch
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.lifting.offline import lift_sequence
 from sasmamba.app.lifting.online import LiveLifting, live_window
-from sasmamba.app.weights.lifters import DEFAULT_LIFTER
+from sasmamba.app.weights.lifters import DEFAULT_LIFTER, live_lifter
 from sasmamba.training.cameras import rig_from
 from sasmamba.training.evaluation import figures, windows
 from sasmamba.training.motion import load_motion
+from sasmamba.training.simulate import body_lengths, retargeted
 from sasmamba.training.uncertainty import errors_of, shares
 
 #: Frames before the first that is measured (a full window) and after the last (the longest look-ahead).
@@ -72,15 +77,17 @@ def cost_ms(lifter: Lifter, xyc: np.ndarray, window: int, fit: bool) -> float:
 def main() -> None:
     """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="motion file")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="motion files")
     parser.add_argument("--cameras", type=Path, help="table of cameras; without it four ideal ones")
-    parser.add_argument("--subject", default="S8")
-    parser.add_argument("--lifter", default=DEFAULT_LIFTER)
+    parser.add_argument("--subject", default="S8", help='"": anybody')
+    parser.add_argument("--only", nargs="+", default=["*"], help="patterns of names of clips")
+    parser.add_argument("--bodies", type=Path, help="motion file whose people's mean bones replace those of the clips")
+    parser.add_argument("--lifter", help="without it as live mode chooses, and offline runs do")
     parser.add_argument("--lookahead", default="0,2,5,15,30,60,121", help="frames, separated by commas")
     parser.add_argument("--window", help="frames, separated by commas; without it as live mode chooses")
     parser.add_argument("--frames", type=int, default=150, help="frames measured of each clip")
     parser.add_argument("--clips", type=int, default=10, help="clips, evenly chosen")
-    parser.add_argument("--kind", default="noisy", help="true, coco or noisy 2D")
+    parser.add_argument("--kind", default="noisy", help="true, coco, noisy or movenet: the 2D")
     parser.add_argument("--raw", action="store_true", help="without the 1-Euro filter")
     parser.add_argument(
         "--no-fit", action="store_true", help="poses as they are lifted, by nobody's body in particular"
@@ -88,29 +95,40 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    motion = load_motion([args.data])
-    motion = motion.select((motion.subject == args.subject) | (args.subject == ""))
+    motion = load_motion(args.data)
+    named = np.array([any(fnmatch.fnmatch(str(name), p) for p in args.only) for name in motion.name], bool)
+    motion = motion.select(named & ((motion.subject == args.subject) | (args.subject == "")))
     chosen = np.zeros(motion.clips, bool)
     chosen[np.linspace(0, motion.clips - 1, min(args.clips, motion.clips)).round().astype(int)] = True
     motion = motion.select(chosen)
+    if args.bodies:
+        motion = retargeted(motion, body_lengths(load_motion([args.bodies])).mean(0))
     rig = rig_from(args.cameras)
     measured = slice(BEFORE, BEFORE + args.frames)
     w = windows(motion, rig, args.subject, measured.stop + AFTER, 1, args.kind)
     truth = w.part(measured)
-    lifter = Lifter.load(args.lifter, flip=False, refine=False)  # as in live mode
+    loaded: dict[str, Lifter] = {}
+
+    def load(name: str) -> Lifter:
+        """Neither mirrored nor refined, as in live mode."""
+        name = args.lifter or name
+        if name not in loaded:
+            loaded[name] = Lifter.load(name, flip=False, refine=False)
+        return loaded[name]
 
     def row(poses: list[np.ndarray]) -> dict[str, float]:
         f = figures(torch.from_numpy(np.stack(poses))[:, measured], truth)
         return {k: round(f[k], 2) for k in ("P1", "P2", "velocity", "acceleration")}
 
     results: dict[str, dict[str, float]] = {}
-    fps = float(motion.fps[0])
+    clips = list(zip(w.xyc.numpy(), motion.fps.tolist(), strict=True))
     for lookahead in map(int, args.lookahead.split(",")):
+        lifter = load(live_lifter(lookahead))
         chosen_windows = args.window.split(",") if args.window else [live_window(lifter.frames, lookahead)]
         for window in map(int, chosen_windows):
             near = min(lookahead, window - 2)
             poses, widths = zip(
-                *(live(lifter, x, near, window, measured, fps, not args.raw, not args.no_fit) for x in w.xyc.numpy()),
+                *(live(lifter, x, near, window, measured, fps, not args.raw, not args.no_fit) for x, fps in clips),
                 strict=True,
             )
             found = row([*poses])
@@ -121,7 +139,8 @@ def main() -> None:
             results[f"{lookahead}, {window}"] = {"lookahead": lookahead, "window": window} | found
             if not args.json:
                 print(f"look-ahead {lookahead:4}  window {window:4}  {found}", flush=True)
-    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x, fps=fps) for x in w.xyc.numpy()])
+    lifter = load(DEFAULT_LIFTER)
+    results["offline"] = {"window": lifter.frames} | row([lift_sequence(lifter, x, fps=fps) for x, fps in clips])
     if args.json:
         print(json.dumps(results, indent=1))
     else:

@@ -62,7 +62,7 @@ def as_captured(xyc: Array) -> Array:
 
 def as_detected(joints: Array) -> Array:
     """Poses (F, 17, 3) with joints where detectors see them."""
-    moved = np.einsum("dc,fck->fdk", np.linalg.inv(MOVE), joints)
+    moved: Array = np.einsum("dc,fck->fdk", np.linalg.inv(MOVE), joints)
     return (moved - moved[:, :1]).astype(np.float32)
 
 

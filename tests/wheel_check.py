@@ -55,6 +55,7 @@ REQUIRED = (
     "sasmamba/training/__init__.py",
     "sasmamba/weights/manifest.toml",
     "sasmamba/weights/sasmamba-lean.safetensors",
+    "sasmamba/weights/sasmamba-lean-live.safetensors",
     "sasmamba/models/kernels/common.h",
     "sasmamba/models/kernels/module.cpp",
     "sasmamba/models/kernels/scan.cpp",
@@ -70,6 +71,7 @@ REQUIRED_IN_SDIST = (
     "app/py.typed",
     "weights/manifest.toml",
     "weights/sasmamba-lean.safetensors",
+    "weights/sasmamba-lean-live.safetensors",
 )
 
 #: Runs isolated (python -I), with the installed folder first on the path; argv: folder, whether there are kernels.
@@ -87,7 +89,8 @@ for module in (sasmamba.app.cli.main, sasmamba.models.sasmamba, sasmamba.trainin
     assert module.__file__.startswith(folder), f"{module.__name__} comes from {module.__file__}"
 for name in sasmamba.__all__:
     assert getattr(sasmamba, name) is not None, name
-assert str(weights.verify("sasmamba-lean").path).startswith(folder)
+for name in ("sasmamba-lean", "sasmamba-lean-live"):
+    assert str(weights.verify(name).path).startswith(folder)
 library, sentence = native.load()
 assert (library is not None) == kernels, sentence
 print("   ", sentence)

@@ -31,7 +31,7 @@ _err = Console(stderr=True)
 
 def train(
     config: Annotated[
-        str, typer.Option(help="TOML file, or lean(-people, -varied), paper, finetune, posemamba(-lean).")
+        str, typer.Option(help="TOML file, or lean(-people, -varied, -live), paper, finetune, posemamba(-lean).")
     ],
     data_root: Annotated[Path, typer.Option(help="What data and camera paths are relative to.")] = Path(),
     init: Annotated[str, typer.Option(help="Start from these weights: a .safetensors file or a shipped name.")] = "",

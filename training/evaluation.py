@@ -156,16 +156,20 @@ def refined_by_person(lifted: Tensor, xyc: Tensor, per_person: int) -> Tensor:
 def figures(y: Tensor, w: Windows) -> dict[str, float]:
     """All metrics of poses y (M, T, 17, 3): P1, P2, N in mm, velocity and acceleration errors per frame, PCK, AUC.
 
-    `P1 camera` compares in the axes of the picture itself without knowing where in it the person stood.
+    Of windows of less than three frames there is no velocity and no acceleration. `P1 camera` compares in the axes of
+    the picture itself without knowing where in it the person stood.
     """
     camera = torch.einsum("btji,btkj->btki", w.R_cam_facing, w.target)
+    moving = {}
+    if y.shape[1] >= 3:
+        moving["velocity"] = metrics.mpjve(y, w.target)
+        moving["acceleration"] = metrics.acceleration_error(y, w.target)
     return {
         "P1": metrics.mpjpe(y, w.target),
         "P2": metrics.p_mpjpe(y, w.target),
         "N": metrics.n_mpjpe(y, w.target),
         "P1 camera": metrics.mpjpe(y, camera),
-        "velocity": metrics.mpjve(y, w.target),
-        "acceleration": metrics.acceleration_error(y, w.target),
+        **moving,
         "PCK150": metrics.pck(y, w.target),
         "AUC": metrics.auc(y, w.target),
     }

@@ -164,10 +164,16 @@ class LifterTrainer(Trainer):
         save_weights(self.ema.model, path, notes)
 
     def validation(self) -> dict[str, Windows]:
-        """Windows of the held-out subject, from true and from noisy 2D; none where nobody is held out."""
+        """Windows of the held-out subject, from true and from noisy 2D; none where nobody is held out.
+
+        Where the newest frames alone count, as long as the longest phase's, and more of them: the last frame tells.
+        """
         if not self.held.clips or self.workers.rank:
             return {}
         T, n = min(243, self.model.config.frames), self.config.eval_windows
+        if self.config.newest:
+            longest = max(p.frames for p in self.config.phases)
+            T, n = longest, n * math.ceil(T / longest)
         return {kind: windows(self.held, self.rig, self.config.hold_out, T, n, kind) for kind in ("true", "noisy")}
 
     def step(self, share: float, following: float) -> Tensor:
@@ -192,12 +198,13 @@ class LifterTrainer(Trainer):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 predicted = self.forward(x)
             predicted = predicted.float()
-            usual = (predicted, sample.target, sample.stride)
+            end = slice(-self.counted(), None)
+            usual = (predicted[:, end], sample.target[:, end], sample.stride)
             if config.loss == "posemamba":
                 loss = posemamba_loss(
                     *usual,
-                    seen,
-                    sample.R_cam_facing,
+                    seen[:, end],
+                    sample.R_cam_facing[:, end],
                     config.tcl_weight,
                     config.mpjve_weight,
                     config.reprojection_weight,
@@ -208,7 +215,7 @@ class LifterTrainer(Trainer):
                 loss = loss + config.bone_weight * bone_length_error(predicted, sample.target)
             (loss / self.shards).backward()
             with torch.no_grad():
-                error = (predicted - sample.target).norm(dim=-1).mean() * 1000
+                error = (usual[0] - usual[1]).norm(dim=-1).mean() * 1000
                 told[:2] += torch.stack([loss, error]) / self.shards
         if self.workers.rank == 0:
             told[2] = following
@@ -220,6 +227,12 @@ class LifterTrainer(Trainer):
         if progress.step % averaging.EVERY == 0:
             self.ema.update(self.model)
         return told
+
+    def counted(self) -> int:
+        """How many of a window's newest frames count in the loss of a step; 0: all."""
+        if not self.config.newest:
+            return 0
+        return int(torch.randint(2, self.config.newest + 1, (), generator=self.generator, device=self.device))
 
     def severity(self, batch: int) -> Severity | None:
         """How bad the 2D of a step is: as one kind that is validated, by chance, or None, from clean to very bad."""
@@ -241,7 +254,7 @@ class LifterTrainer(Trainer):
     ) -> dict[str, float]:
         """Trains until the budget is used up or `stop` says so; returns the last validation figures."""
         config, progress, first = self.config, self.progress, self.workers.rank == 0
-        validation = self.validation()
+        validation, measured = self.validation(), slice(-1 if config.newest else 0, None)
         begin, begin_share, begin_frames = time.monotonic(), progress.share, progress.frames
         begin_seconds = progress.seconds
         if config.steps:
@@ -277,9 +290,9 @@ class LifterTrainer(Trainer):
             }
             errors = {}
             for kind, w in validation.items():
-                y = model_lift(self.ema.model)(w.xyc)
-                result |= {f"{kind} {k}": v for k, v in figures(y, w).items()}
-                errors[kind] = joint_errors(y, w.target).flatten(0, 1).mean(0).tolist()
+                y, truth = model_lift(self.ema.model)(w.xyc)[:, measured], w.part(measured)
+                result |= {f"{kind} {k}": v for k, v in figures(y, truth).items()}
+                errors[kind] = joint_errors(y, truth.target).flatten(0, 1).mean(0).tolist()
             journal.add(result)
             if "noisy P1" in result:
                 self.save_if_best(result["noisy P1"])

@@ -52,6 +52,9 @@ class TrainConfig:
         tcl_weight, mpjve_weight: λ_t and λ_m of either.
         reprojection_weight: λ_2D, of PoseMamba's only.
         bone_weight: of bones' lengths, added to either loss.
+        newest: if above 0, only a window's newest frames count in the loss, but for its bones' mean lengths: a number
+            of them drawn anew for every step, from 2 to this. For a lifter of live runs, which give out nothing else
+            of a window; validation then measures the last frame of windows of the longest phase's length.
         minutes: wall-clock budget of the leg.
         steps: if above 0, the budget in steps instead.
         eval_minutes, checkpoint_minutes: time between validations and between checkpoints; a kill loses at most one
@@ -87,6 +90,7 @@ class TrainConfig:
     mpjve_weight: float = 20.0
     reprojection_weight: float = 0.1
     bone_weight: float = 0.0
+    newest: int = 0
     minutes: float = 10.0
     steps: int = 0
     eval_minutes: float = 5.0
@@ -115,6 +119,8 @@ class TrainConfig:
         for name in ("tcl_weight", "mpjve_weight", "reprojection_weight", "bone_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: want 0 or more, got {getattr(self, name)}")
+        if self.newest < 0 or self.newest == 1:
+            raise ValueError(f"newest: want 0 (all frames), or 2 or more, got {self.newest}")
         for name in ("rare", "varied", "usual"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: want 0 to 1, got {getattr(self, name)}")

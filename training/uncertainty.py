@@ -5,6 +5,9 @@ from. What it learns are the errors of what offline runs give, averaged with the
 under a Student distribution, whose tails are as heavy as those of poses' errors. What it learned from is harder than
 what people film, and each kind of 2D by another measure; so intervals are calibrated on strangers: captured motion on
 bodies of people drawn anew, seen by cameras and detectors as they usually are. Whoever is held out only tests.
+
+A lifter of live runs (`newest` in its configuration) answers for the ends of short windows, which nobody mirrors: its
+head learns from those, and is calibrated and tested on the last frame, refined with a body that several windows told.
 """
 
 from __future__ import annotations
@@ -46,11 +49,36 @@ _LIFTED = 4
 #: What the 2D of the windows is like, in turn: as in training, which is worse than most of what people film, and so.
 _NOISE = (None, "coco", "noisy", "movenet")
 #: Windows of each clip that calibrate, and that test.
-_PER_CLIP = 2
+_PER_CLIP, _PER_CLIP_LIVE = 2, 8
+#: Frames of a window.
+_ALL = slice(None)
 #: What "sure" means: the shares of errors that shall lie within a half-width, and within a wide one.
 INTERVALS = (0.68, 0.95)
 #: Kinds of 2D that calibrate; no detector gives the joints themselves.
 SOURCES = tuple(kind for kind in KINDS if kind != "true")
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a lifter is used, and so what its errors are.
+
+    Attributes:
+        frames: of a window.
+        live: windows are not mirrored, and their newest frames alone matter.
+    """
+
+    frames: int
+    live: bool = False
+
+    @property
+    def per_clip(self) -> int:
+        """Windows of each clip that calibrate and test, more where one frame of each does."""
+        return _PER_CLIP_LIVE if self.live else _PER_CLIP
+
+    @property
+    def tested(self) -> slice:
+        """Frames of a window that calibrate and test."""
+        return slice(-1 if self.live else 0, None)
 
 
 @dataclass(frozen=True)
@@ -70,13 +98,19 @@ class Errors:
 
 @torch.no_grad()
 def collect(
-    model: SasMamba, draw: Callable[[int, int], tuple[Tensor, Tensor]], count: int, say: Callable[[int], None]
+    model: SasMamba,
+    draw: Callable[[int, int], tuple[Tensor, Tensor]],
+    count: int,
+    say: Callable[[int], None],
+    *,
+    live: bool = False,
 ) -> Errors:
-    """Lifts `count` windows of the longest length as offline runs do; keeps features and errors of some frames.
+    """Lifts `count` windows as they are used; keeps features and errors of some frames.
 
     Args:
         draw: (batch, seed) to windows xyc (B, T, 17, 3) and what is true (B, T, 17, 3).
         say: told how many windows are done.
+        live: as in `Use`.
     """
     features, abouts, errors = [], [], []
     for first in range(0, count, _LIFTED):
@@ -85,15 +119,15 @@ def collect(
         x, about = seen[..., : model.config.in_channels], evidence(seen)
         T = x.shape[1]
         # the features that the poses are made of, here and in the mirror
-        own, back = model.features(torch.cat([x, mirrored(x)])).chunk(2)
-        y = averaged(model.head(own), model.head(back))
+        own, *others = model.features(x if live else torch.cat([x, mirrored(x)])).split(len(x))
+        y = model.head(own) if live else averaged(model.head(own), model.head(others[0]))
         error = torch.from_numpy(refine_windows((y - y[:, :, :1]).numpy(), seen.numpy())) - target
         g = torch.Generator().manual_seed(first)
         middle = torch.randperm(T, generator=g)[:_FRAMES]
         ends = torch.randint(_END, (_END_FRAMES,), generator=g)
-        frames = torch.cat([middle, ends[::2], T - 1 - ends[1::2]])
+        frames = T - 1 - ends if live else torch.cat([middle, ends[::2], T - 1 - ends[1::2]])
         # the pelvis is the origin and has no error
-        for f in (own, joints_exchanged(back)):
+        for f in (own, *map(joints_exchanged, others)):
             features.append(f[:, frames, 1:].flatten(0, 2).half())
             abouts.append(about[:, frames, 1:].flatten(0, 2))
             errors.append(error[:, frames, 1:].flatten(0, 2))
@@ -167,10 +201,11 @@ def lift_and_width(
 
 
 def held_errors(
-    model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True
+    model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True, frames: slice = _ALL
 ) -> tuple[Tensor, Tensor]:
     """Half-widths (N, 2) and errors (N, 3) of all joints of windows, metres, lifted as `model_lift` does."""
-    return errors_of(*lift_and_width(model, w.xyc, per_person, flip=flip, refined=refined), w)
+    lifted, width = lift_and_width(model, w.xyc, per_person, flip=flip, refined=refined)
+    return errors_of(lifted[:, frames], width[:, frames], w.part(frames))
 
 
 def errors_of(y: Tensor, width: Tensor, w: Windows) -> tuple[Tensor, Tensor]:
@@ -185,11 +220,12 @@ def ratios(width: Tensor, error: Tensor) -> dict[str, Tensor]:
 
 
 def coverage(
-    model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True
+    model: SasMamba, w: Windows, per_person: int, *, flip: bool = True, refined: bool = True, frames: slice = _ALL
 ) -> dict[str, float]:
     """`shares` of a lifter's errors on windows."""
     assert model.config.uncertainty is not None
-    return shares(*held_errors(model, w, per_person, flip=flip, refined=refined), model.config.uncertainty.wide)
+    found = held_errors(model, w, per_person, flip=flip, refined=refined, frames=frames)
+    return shares(*found, model.config.uncertainty.wide)
 
 
 def shares(width: Tensor, error: Tensor, wide: tuple[float, float]) -> dict[str, float]:
@@ -207,8 +243,8 @@ def shares(width: Tensor, error: Tensor, wide: tuple[float, float]) -> dict[str,
     return out
 
 
-def strangers(simulator: Simulator, rig: Rig, T: int, seed: int = 0) -> list[Windows]:
-    """Windows of motion that a lifter is trained on, by people whom it never saw: two of every fourth clip, by source.
+def strangers(simulator: Simulator, rig: Rig, T: int, seed: int = 0, per_clip: int = _PER_CLIP) -> list[Windows]:
+    """Windows of motion that a lifter is trained on, by people whom it never saw: of every fourth clip, by source.
 
     Each clip gets a body as training draws them, and each subject its own cameras. Without motion of anybody whom the
     rig knows all subjects' is taken.
@@ -220,16 +256,25 @@ def strangers(simulator: Simulator, rig: Rig, T: int, seed: int = 0) -> list[Win
         chosen = np.flatnonzero(motion.subject == subject)[::_SPARSE]
         bodies = simulator.lengths(torch.from_numpy(chosen), g)
         someone = retargeted(motion.select(np.isin(np.arange(motion.clips), chosen)), bodies)
-        out += [windows(someone, rig, subject, T, _PER_CLIP, kind, seed=seed) for kind in SOURCES]
+        out += [windows(someone, rig, subject, T, per_clip, kind, seed=seed) for kind in SOURCES]
     return out
 
 
-def calibrated(model: SasMamba, some: list[Windows], per_person: int, seed: int = 0) -> SasMamba:
-    """The lifter with intervals that hold what they say on these windows, all of their joints counting alike."""
+def calibrated(
+    model: SasMamba, some: list[Windows], per_person: int, seed: int = 0, *, live: bool = False, frames: slice = _ALL
+) -> SasMamba:
+    """The lifter with intervals that hold what they say on these windows, all of their joints counting alike.
+
+    Args:
+        model, some, per_person: as of `held_errors`.
+        seed: of `correction`.
+        live: windows are not mirrored, and so there is nothing else that `Calibration.plain` would be of.
+        frames: of the windows.
+    """
     model = with_uncertainty(model, Calibration())
-    found = [held_errors(model, w, per_person) for w in some]
+    found = [held_errors(model, w, per_person, flip=not live, frames=frames) for w in some]
     width, error = torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
-    about = torch.cat([evidence(normalise_window(w.xyc))[:, :, 1:].flatten(0, 2) for w in some])
+    about = torch.cat([evidence(normalise_window(w.xyc))[:, frames, 1:].flatten(0, 2) for w in some])
     shift, stretch, lean = correction(width.log(), about, error, seed)
 
     def corrected(width: Tensor) -> Tensor:
@@ -240,9 +285,11 @@ def calibrated(model: SasMamba, some: list[Windows], per_person: int, seed: int 
         return np.array([np.quantile(ratio.numpy(), share) for ratio in ratios(width, error).values()])
 
     narrow, far = (reach(share, corrected(width), error) for share in INTERVALS)
-    plain = [held_errors(model, w, per_person, flip=False, refined=False) for w in some]
-    width, error = torch.cat([f[0] for f in plain]), torch.cat([f[1] for f in plain])
-    wider, wide = reach(INTERVALS[0], corrected(width), error) / narrow, far / narrow
+    wider, wide = np.ones(2), far / narrow
+    if not live:
+        plain = [held_errors(model, w, per_person, flip=False, refined=False, frames=frames) for w in some]
+        width, error = torch.cat([f[0] for f in plain]), torch.cat([f[1] for f in plain])
+        wider = reach(INTERVALS[0], corrected(width), error) / narrow
     model = with_uncertainty(model, Calibration((wide[0], wide[1]), (wider[0], wider[1])))
     last = model.uncertainty_head.last
     with torch.no_grad():
@@ -324,24 +371,25 @@ def fit_uncertainty(
             "hold_out: name a subject who is held out; on others nobody can tell whether intervals hold.", exit_code=2
         )
     simulator, held, rig = simulation(config, root, torch.device("cpu"))
-    T = model.config.frames
     longest = config.phases[-1]
+    use = Use(longest.frames, live=True) if config.newest else Use(model.config.frames)
 
     def draw(batch: int, seed: int) -> tuple[Tensor, Tensor]:
         kind = _NOISE[seed // batch % len(_NOISE)]
         g = torch.Generator().manual_seed(1_000_003 * config.seed + seed)
-        sample = simulator.draw(batch, T, longest.stride, g, KIND_NOISE[kind](batch, None) if kind else None)
+        sample = simulator.draw(batch, use.frames, longest.stride, g, KIND_NOISE[kind](batch, None) if kind else None)
         return sample.xyc, sample.target
 
     def told(done: int) -> None:
         if done % 40 < _LIFTED:
             say(f"lifted {done} of {count} windows")
 
-    head = fit(collect(model, draw, count, told), model.config.block.width, config.seed, say)
+    head = fit(collect(model, draw, count, told, live=use.live), model.config.block.width, config.seed, say)
     model = with_uncertainty(model, Calibration())
     model.uncertainty_head.load_state_dict(head.state_dict())
-    model = calibrated(model, strangers(simulator, rig, T, config.seed), _PER_CLIP)
+    some = strangers(simulator, rig, use.frames, config.seed, use.per_clip)
+    model = calibrated(model, some, use.per_clip, live=use.live, frames=use.tested)
     assert model.config.uncertainty is not None
     save_weights(model, out, {"uncertainty": f"fitted to {count} windows, calibrated on strangers"})
-    unseen = {kind: windows(held, rig, config.hold_out, T, _PER_CLIP, kind, seed=1) for kind in KINDS}
-    return {kind: coverage(model, w, _PER_CLIP) for kind, w in unseen.items()}
+    unseen = {kind: windows(held, rig, config.hold_out, use.frames, use.per_clip, kind, seed=1) for kind in KINDS}
+    return {kind: coverage(model, w, use.per_clip, flip=not use.live, frames=use.tested) for kind, w in unseen.items()}

@@ -67,7 +67,6 @@ def live(
     """
     from sasmamba.app.config import LiveJob, LiveSettings
     from sasmamba.app.live.run_live import run_live
-    from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 
     job = LiveJob(source, out)
     settings = LiveSettings(
@@ -85,7 +84,7 @@ def live(
         detector=detector,  # type: ignore[arg-type]
         max_people=max_people,
         cuts=cuts,
-        lifter=lifter or DEFAULT_LIFTER,
+        lifter=lifter,
         device=device,
         fov_deg=fov,
         body=body,  # type: ignore[arg-type]

@@ -213,8 +213,8 @@ CHECKS = (
             15.0,
             1.0,
             "is {value} cm above what they stood on for more than a second (more than {threshold} cm)",
-            "no jump lasts so long; does the camera move, is the person carried, or of another size than assumed "
-            "(--height-m)?",
+            "no jump lasts so long; does the camera move, is the film in slow motion, is the person carried, or of "
+            "another size than assumed (--height-m)?",
         ),
         _floating,
     ),

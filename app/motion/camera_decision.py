@@ -21,8 +21,8 @@ SURE = 0.2
 _PARALLAX = 0.1
 #: What holds of people whom a camera that is carried about saw.
 _WHEN_MOVING = (
-    "its turns are taken out of people's paths, its own steps are not, so that paths, speeds and feet that stand are "
-    "as seen from it"
+    "its turns are taken out of people's paths, and how it rises where feet that stand tell it; its own steps are not, "
+    "so that paths, speeds and feet that stand are as seen from it"
 )
 #: Kinds by how much the camera does.
 _BY_MUCH: tuple[CameraKind, ...] = ("still", "rotating", "moving")

@@ -42,6 +42,13 @@ class CameraMotion:
         check_shape("zoom", self.zoom, (frames,))
         check_shape("confidence", self.confidence, (frames,))
 
+    def carried(self, shot: range) -> bool:
+        """Whether the camera is carried about in a shot: where it is, it turns, as a still one does not, and no zoom is
+        told, as of one that turns where it stands."""
+        here = slice(shot.start, shot.stop)
+        turns = bool((self.R_first_cam[here] != np.eye(3)).any())
+        return self.kind == "moving" and turns and bool((self.zoom[here] == 1).all())
+
     def unzoomed(self, frames: NDArray, rays: NDArray) -> NDArray:
         """Rays at depth 1 in each frame's own camera axes.
 

@@ -33,7 +33,10 @@ def positions(placement: Placement, frames: Sequence[int]) -> NDArray[np.float64
     """(F, 3) where the camera is, world axes, metres."""
     out = np.zeros((len(frames), 3))
     for shot in placement.shots:
-        out[np.isin(frames, np.array(shot.frames)), 2] = shot.height_m
+        here = np.isin(frames, np.array(shot.frames))
+        out[here, 2] = shot.height_m
+        if shot.rise_m:
+            out[here, 2] += np.array(shot.rise_m)[np.asarray(frames)[here] - shot.frames.start]
     return out
 
 

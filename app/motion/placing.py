@@ -1,8 +1,9 @@
 """Where people stand: from poses relative to the pelvis to bodies on one floor, once per take.
 
 Every shot has a world of its own: gravity and floor are settled in it once, for everybody. Assumptions, all told in
-`Placement.assumptions`: the camera stands, or turns and zooms as `Take.camera_motion` says, and has the given field of
-view or intrinsics; people are as tall as said or, unsaid, of the size at which they stand on one floor with others
+`Placement.assumptions`: the camera stands, or turns and zooms as `Take.camera_motion` says (what one that is carried
+about does to the height of standing feet, see app/motion/camera_rise.py, is taken out), and has the given field of view
+or intrinsics; people are as tall as said or, unsaid, of the size at which they stand on one floor with others
 (app/motion/sizes.py), or of the size the lifter learned (an average adult); the floor is flat. Which way is up, see
 app/motion/gravity.py.
 """
@@ -21,6 +22,7 @@ from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
+from sasmamba.app.motion.camera_rise import Carried
 from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
@@ -148,8 +150,10 @@ def place(
             for n, one in enumerate(found)
             if one.track_id == mark.track_id and mark.frame in one.frames
         ]
-        sure = [one.sure for one in found]
-        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground, vote))
+        sure, carried = [one.sure for one in found], None
+        if motion is not None and motion.carried(span):
+            carried = Carried(take.seconds(span), [one.feet_seen for one in found])
+        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground, vote, carried))
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
@@ -175,6 +179,7 @@ def place(
         for f, pose, at, feet, under in zip(one.frames, joints, pelvis, rest, below.tolist(), strict=True):
             out.poses[i][f] = replace(take.tracks[i].poses[f], joints=pose, space="camera_root_relative_m")
             out.roots[i][f], out.planted[i][f], out.floor_m[i][f] = at, feet, under
+    rises = any(shot.rise_m for shot in out.shots)
     assumptions = {
         "camera": {
             "fx_px": camera.fx,
@@ -190,6 +195,7 @@ def place(
         + ("; marked by hand in some shots" if take.upright_marks else ""),
         "shots": [shot.told() for shot in out.shots],
         "floor": "one flat floor for each shot; who stands on something else stands on a floor of their own"
+        + ("; where the camera is carried, what all standing feet do is its own rise" if rises else "")
         + ("; marked by hand in some shots" if take.floor_marks else ""),
         "bones": "each of one length throughout, left as long as right: "
         f"as long as it seems or shorter in {BONE_QUANTILE:.0%} of the frames",

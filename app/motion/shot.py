@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll
+from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, without_tops
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
 from sasmamba.app.motion.gravity import KnownCamera, upright
 from sasmamba.app.motion.line_vote import LineVote
@@ -30,6 +31,7 @@ class ShotCamera:
         pitch_deg: by how much it looks down.
         roll_deg: by how much up leans to the right in the picture.
         sd_deg: how unsure upright is, standard deviation of its angle to the true vertical; 0 where the user told both.
+        rise_m: by how much higher than in the first frame it is in each, where it is carried about; else empty.
     """
 
     frames: range
@@ -38,6 +40,7 @@ class ShotCamera:
     pitch_deg: float
     roll_deg: float
     sd_deg: float
+    rise_m: tuple[float, ...] = ()
 
     def told(self) -> dict[str, float]:
         """In figures, for every export: angles in degrees, the height in metres."""
@@ -70,6 +73,7 @@ def settle(
     on_floor: Sequence[tuple[int, int, int]] = (),
     ground: OneFloor | None = None,
     lines: LineVote | None = None,
+    carried: Carried | None = None,
 ) -> Shot:
     """Finds up and the floor, and puts bodies, in the axes of the shot's first camera, there.
 
@@ -80,6 +84,7 @@ def settle(
             say it together, and nobody else has a say.
         ground: the floor that several stand on, at whose sizes `bodies` are; None where it is still to be found.
         lines: what the edges of the scene tell of up.
+        carried: of a camera that is carried about: how it rises and sinks is then taken out of everybody's places.
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
@@ -89,15 +94,25 @@ def settle(
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
+    rise: tuple[float, ...] = ()
+    tell = [(flat[n], resting[n]) for n in heard]
+    if carried is not None:
+        resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
+        rise_m = camera_rise(flat, resting, heard, carried)
+        flat = [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m)) for body in flat]
+        rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in heard]
+        if any(rise):
+            tell = seen_standing(flat, resting, heard, carried)
+            ground = None  # it was found with the rise in it
     if on_floor:
         heights = [flat[n].ankles[row, foot, 2] for n, row, foot in on_floor]
         floor = float(np.median(heights)) - ANKLE_HEIGHT_M
     elif flat:
-        floor = floor_height([flat[n] for n in heard], [resting[n] for n in heard])
+        floor = floor_height([body for body, _ in tell], [rest for _, rest in tell])
         if ground is not None and floor > -ground.height_m - _STAGE_M:
             floor = -ground.height_m
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
     feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]
-    camera = ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg)
+    camera = ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg, rise)
     return Shot(camera, settled, [planted for planted, _ in feet], [level for _, level in feet])

@@ -9,6 +9,16 @@ from sasmamba.common.errors import UserError
 
 #: The shipped lifter that runs unless another is asked for.
 DEFAULT_LIFTER = "sasmamba-lean"
+#: The one that live runs take, which see so many frames of the future at most: it knows the ends of windows alone.
+LIVE_LIFTER, _LIVE_LOOKAHEAD = "sasmamba-lean-live", 15
+
+
+def live_lifter(lookahead: int) -> str:
+    """The shipped lifter of a live run unless another is asked for; `lookahead` in frames.
+
+    It was trained on the newest frames of short windows, see training/configs/lean-live.toml.
+    """
+    return LIVE_LIFTER if lookahead <= _LIVE_LOOKAHEAD else DEFAULT_LIFTER
 
 
 def lifter_path(name: str) -> Path:
@@ -45,5 +55,5 @@ def _no_weights(name: str) -> str:
     config = "posemamba" if name == "posemamba-s" else f'a copy of training/configs/posemamba.toml, variant "{name}"'
     return (
         f"No weights of PoseMamba-{name[-1].upper()} are shipped: train it (`sasmamba-demo train --config`, "
-        f"{config}) and pass --lifter its .safetensors file, or leave --lifter out for {DEFAULT_LIFTER}."
+        f"{config}) and pass --lifter its .safetensors file, or leave --lifter out for a shipped one."
     )

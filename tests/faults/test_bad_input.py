@@ -236,7 +236,8 @@ CASES = [
         "video",
         ["--lifter", "nope"],
         2,
-        "There is no lifter called 'nope'; there is sasmamba-lean. One of your own is named by its .safetensors file.",
+        "There is no lifter called 'nope'; there are sasmamba-lean, sasmamba-lean-live. One of your own is named by "
+        "its .safetensors file.",
     ),
     ("suffix", "video", ["--out", "render.avi"], 2, "The render must end in .mp4 or .gif, not 'render.avi'."),
     ("poses", "video", ["--save-poses", "p.json"], 2, "Poses are saved as .npz, not 'p.json'."),

@@ -186,8 +186,8 @@ def test_lift_is_the_pipelines_lift() -> None:
     coco = walker(60)
     joints, score = coco17_to_h36m17(coco[..., :2], coco[..., 2])
     xyc = np.concatenate([joints, score[..., None]], -1)
-    wanted = lift_sequence(lifter, xyc)
-    np.testing.assert_array_equal(sasmamba.lift(lifter, xyc), wanted)
+    np.testing.assert_array_equal(sasmamba.lift(lifter, xyc), lift_sequence(lifter, xyc))
+    wanted = lift_sequence(lifter, xyc, detected=True)
     np.testing.assert_array_equal(sasmamba.lift(lifter, coco.tolist(), skeleton="coco17"), wanted)
 
 
@@ -256,7 +256,7 @@ def test_stream_is_live_modes_chain() -> None:
                 turn.wait(10)
                 turn.clear()
 
-    lifter = Lifter.load(flip=False, refine=False)
+    lifter = Lifter.load(LiveSettings().lifter, flip=False, refine=False, detected=True)
     lifting = LiveLifting(lifter, window=live_window(lifter.frames, 0), fps=30)
     source = OneByOne()
     with (

@@ -28,6 +28,7 @@ def test_every_part_is_named_and_every_lack_has_a_remedy() -> None:
         "H.264 decoder",
         "weights pose-landmarker-full",
         "weights sasmamba-lean",
+        "weights sasmamba-lean-live",
     }
     assert expected <= set(findings)
     assert all(f.found for f in findings.values())

@@ -399,7 +399,7 @@ def test_bad_configurations(tmp_path: Path, text: str, sentence: str) -> None:
 
 
 def test_missing_configuration_names_the_own_ones() -> None:
-    names = "lean, lean-people, lean-varied, paper, posemamba, posemamba-lean"
+    names = "lean, lean-live, lean-people, lean-varied, paper, posemamba, posemamba-lean"
     with pytest.raises(UserError, match=rf"finetune, .*{names}\."):
         load_config("mine")
 

@@ -83,6 +83,36 @@ def test_calibrated_intervals_hold_what_they_say() -> None:
     assert uncertainty.coverage(done, w, 1, flip=False, refined=False)["along 68 %"] == pytest.approx(68, abs=0.5)
 
 
+def test_a_live_lifters_intervals_are_of_the_last_frame() -> None:
+    """Which is much further off than the others: windows are not mirrored, and refined or not they are as wide."""
+    model, xyc = _model(), _window()
+    with torch.no_grad():
+        lifted = lift_windows(model, xyc, flip=False, refined=True)
+    noise = _student(3, lifted.shape) * torch.tensor([0.002, 0.002, 0.01])
+    noise[:, -1] *= 10
+    w = Windows(xyc, lifted + noise, torch.eye(3).expand(2, 12, 3, 3), ["a", "b"])
+    last = slice(-1, None)
+    done = uncertainty.calibrated(model, [w], 1, live=True, frames=last)
+    held = uncertainty.coverage(done, w, 1, flip=False, frames=last)
+    # 64 errors across, half as many along
+    assert held == pytest.approx({"across 68 %": 68, "across 95 %": 95, "along 68 %": 68, "along 95 %": 95}, abs=3)
+    assert uncertainty.coverage(done, w, 1, flip=False)["along 68 %"] > 90
+    assert done.config.uncertainty is not None
+    assert done.config.uncertainty.plain == (1, 1)
+
+
+def test_a_live_lifters_errors_are_those_of_the_newest_frames() -> None:
+    """Of windows that nobody mirrored."""
+    model, xyc = _model(), torch.cat([_window(20), _window(20)])
+    with torch.no_grad():
+        lifted = lift_windows(model, xyc, flip=False, refined=True)
+    off = torch.arange(20.0)[:, None, None].expand_as(lifted)  # the frame's number
+    found = uncertainty.collect(model, lambda batch, seed: (xyc, lifted - off), 12, lambda done: None, live=True)
+    assert found.error.min() > 14.9
+    assert found.error.max() == pytest.approx(19, abs=0.01)
+    assert len(found.features) == len(found.about) == len(found.error) == 12 * 6 * 16
+
+
 def test_a_correction_by_how_the_2d_behaves_is_found() -> None:
     """Errors that widths and the whole window's evidence tell by a law; evidence of one joint is not asked."""
     g = torch.Generator().manual_seed(0)

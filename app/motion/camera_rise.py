@@ -1,0 +1,123 @@
+"""How a camera that is carried about rises and sinks: what the floor under everybody's standing feet does beneath it.
+
+The background tells no camera's own steps. But whoever stands, stands on the floor: where feet that were seen to rest
+are farther below the camera than before, it was lifted. Only feet at rest tell, so that jumps remain; and what all
+have in common, so that a stage remains above the floor. Somebody who is alone and climbs stairs is taken for a camera
+that sinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, BEARS_M, Body, stances_of
+from sasmamba.app.motion.smoothing import compromise, zero_phase
+
+#: Motion of the camera within so long (Gaussian) is left where it is: steps of whoever carries it.
+_RISE_S = 0.3
+#: A stance of seen feet counts for more than those that are farther off than so long. One of feet that were not seen,
+#: of legs that are made up, counts by its share: only where no others are near.
+_NEAR_S, _UNSEEN = 0.1, 0.1
+#: A stance so much beside the others counts half.
+_BESIDE_M = 0.15
+#: Nobody stands where the lower foot comes up from, and goes down again to, so much lower within so long: that is the
+#: top of a jump, in slow motion.
+_TOP_M, _TOP_S = 0.05, 0.3
+#: A camera that rises by less all in all is left where it is: standing feet are not better known.
+_LEAST_M = 0.05
+#: How often the rise and who stands how high are settled in turn.
+_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What is known in a shot whose camera is carried about.
+
+    Attributes:
+        time: (N,) seconds, of the frames of the shot.
+        seen: of every body (F, 2) bool, whether the left and the right ankle were found.
+    """
+
+    time: NDArray
+    seen: Sequence[NDArray]
+
+
+def camera_rise(bodies: Sequence[Body], resting: Sequence[NDArray], heard: Sequence[int], carried: Carried) -> NDArray:
+    """(N,) by how much higher than in the first frame of its shot the camera is in each: smooth, straight between
+    stances, level before the first and after the last.
+
+    Args:
+        bodies: in level axes, z up, the camera's place the origin.
+        resting: (F, 2) bool each, see `without_tops`.
+        heard: those who have a say.
+        carried: of these bodies.
+    """
+    told = list[tuple[NDArray, NDArray, NDArray]]()  # of each one's standing feet: frame, height, weight
+    for n in heard:
+        row, foot = np.nonzero(_bearing(bodies[n], resting[n]))
+        if len(row):
+            height = bodies[n].ankles[row, foot, 2] - ANKLE_HEIGHT_M
+            weight = np.where(carried.seen[n][row, foot], 1, _UNSEEN)
+            told.append((np.searchsorted(carried.time, bodies[n].time[row]), height, weight))
+    if not told or len(carried.time) < 2:
+        return np.zeros(len(carried.time))
+    who = np.repeat(np.arange(len(told)), [len(frame) for frame, _, _ in told])
+    frame, height, weight = (np.concatenate(column) for column in zip(*told, strict=True))
+    floor = _shared(carried.time, who, frame, height, weight)
+    rise = zero_phase(carried.time, -floor, _RISE_S, degree=1)
+    return np.asarray(rise - rise[0]) if np.ptp(rise) > _LEAST_M else np.zeros(len(rise))
+
+
+def _shared(time: NDArray, who: NDArray, frame: NDArray, height: NDArray, weight: NDArray) -> NDArray:
+    """(N,) the floor beneath the camera at times (N,) and, in turn, how high above it each one stands: least squares on
+    a Cauchy loss of heights (K,) of standing feet, whose frame, owner and weight are given."""
+    N, level, trust = len(time), np.zeros(who[-1] + 1), weight
+    for _ in range(_ROUNDS):
+        worth = np.bincount(frame, trust, N)
+        target = np.bincount(frame, trust * (height - level[who]), N) / np.maximum(worth, 1e-12)
+        floor = compromise(worth * np.gradient(time), target, _NEAR_S**2 / np.diff(time), np.zeros(N - 1))
+        off = height - floor[frame]
+        level = np.bincount(who, trust * off) / np.bincount(who, trust)
+        trust = weight / (1 + ((off - level[who]) / _BESIDE_M) ** 2)
+    return floor
+
+
+def seen_standing(
+    bodies: Sequence[Body], resting: Sequence[NDArray], heard: Sequence[int], carried: Carried
+) -> list[tuple[Body, NDArray]]:
+    """Bodies and resting feet of those who are heard, in the frames in which their feet were seen: made-up legs say
+    nothing of the floor; all frames where no seen foot bears anybody."""
+    seen = [carried.seen[n] for n in heard]
+    if not any((_bearing(bodies[n], resting[n]) & found).any() for n, found in zip(heard, seen, strict=True)):
+        return [(bodies[n], resting[n]) for n in heard]
+    out = []
+    for n, found in zip(heard, seen, strict=True):
+        rows, body = np.asarray(found.any(1)), bodies[n]
+        out.append((Body(body.time[rows], body.joints[rows], body.pelvis[rows]), resting[n][rows]))
+    return out
+
+
+def rise_at(time: NDArray, carried: Carried, rise_m: NDArray) -> NDArray:
+    """(F, 3) by how much a camera that rose by rise_m (N,) was higher at times (F,), to add to what it saw."""
+    return np.interp(time, carried.time, rise_m)[:, None] * [0.0, 0.0, 1.0]
+
+
+def without_tops(body: Body, resting: NDArray) -> NDArray:
+    """(F, 2) bool: feet that rest, but for those at the top of a jump, of a body in level axes."""
+    out, low = resting.copy(), body.ankles[..., 2].min(1)
+    for foot, begin, end in stances_of(resting):
+        before, after = body.time[begin] - _TOP_S, body.time[end - 1] + _TOP_S
+        if before >= body.time[0] and after <= body.time[-1]:
+            beside = np.interp([before, after], body.time, low).mean()
+            out[begin:end, foot] = np.median(low[begin:end]) - beside < _TOP_M
+    return out
+
+
+def _bearing(body: Body, resting: NDArray) -> NDArray:
+    """(F, 2) bool: the lower one of two feet, if it rests and is under somebody."""
+    height = body.ankles[..., 2]
+    return np.asarray(resting & (height <= height[:, ::-1]) & (body.joints[:, ANKLES, 2] < -BEARS_M))
