@@ -36,7 +36,8 @@ def opened(
     window: Browser, folder: Path, width: int = 1440, height: int = 900, ratio: int = 1
 ) -> Iterator[tuple[Browser, FixServer]]:
     with served_desk(folder) as (server, _), window.showing(server.url, width, height, ratio):
-        window.until("return Boolean(typeof picture === 'object' && picture && view && state && picture.scale)")
+        there = "[typeof picture, typeof view, typeof state].every(kind => kind === 'object')"  # its scripts have run
+        window.until(f"return Boolean({there} && picture && view && state && picture.scale)")
         window.run("show(10)")
         window.until("return pictures.get(10).naturalWidth === 320")
         yield window, server
