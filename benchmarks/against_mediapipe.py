@@ -118,7 +118,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_world_landmarks()
-    lifter = Lifter.load(args.lifter, refine=False)
+    lifter = Lifter.load(args.lifter, refine=False, detected=True)
     with VideoFile(args.video) as video, Recording(max_people=4) as pose2d:
         take = analyse(
             video, pose2d, lifter, every=1, max_people=4, timings=Timings(), stop=Stop(), progress=lambda *_: None

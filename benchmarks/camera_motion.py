@@ -193,7 +193,7 @@ def paths(video: Path, which: str, wrong: float, cameras: int) -> None:
     picture, and, of all frames, with the best rotation and shift taken out; how fast planted feet slide in
     the still clip and in the moving; and how far off they are with the camera's true motion, which leaves
     what the 2D and the lifter make of another picture, and with the camera taken to be still."""
-    lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True)
+    lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True, detected=True)
     with VideoFile(video) as source:
         film, meta = [frame.bgr for frame in source], source.meta
     big = Intrinsics.assumed(meta, BIG_FOV_DEG)

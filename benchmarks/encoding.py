@@ -63,7 +63,7 @@ class Encoding:
 def drawn(video: Path, frames: int) -> tuple[list[av.VideoFrame], Fraction]:
     """The pictures of a render as yuv420p, and their rate."""
     with VideoFile(video, max_frames=frames) as source, open_pose2d("auto", max_people=2) as pose2d:
-        lifter = Lifter.load()
+        lifter = Lifter.load(detected=True)
         take = analyse(
             source,
             pose2d,

@@ -227,13 +227,13 @@ def _analysed(video: Path, frames: int, lifter: Lifter, settings: Settings) -> T
 
 
 def _lift(take: Take, lifter: Lifter) -> None:
-    alone = Lifter(lifter.model, lifter.name, lifter.flip, _ONE_THREAD, refine=lifter.refine, detected=True)
+    alone = Lifter(lifter.model, lifter.name, lifter.flip, _ONE_THREAD, refine=lifter.refine, detected=lifter.detected)
     lift_take(take, alone, lambda *_: None)
 
 
 def _live_lift_s(take: Take, lifter: Lifter) -> float:
     """Seconds of CPU for one live window of one person, the least of some."""
-    quick = Lifter(lifter.model, lifter.name, flip=False, refine=False, detected=True)
+    quick = Lifter(lifter.model, lifter.name, flip=False, refine=False, detected=lifter.detected)
     window = live_window(quick.frames, 0)
     lifting = LiveLifting(quick, window=window)
     people = longest_seen(take)
