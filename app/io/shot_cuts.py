@@ -215,7 +215,7 @@ class CutFinder:
     def _look_for_fade(self) -> None:
         """Whether one ends with the frame that was decided on last."""
         seen = self._seen[-1 - self._undecided]
-        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.new, self.cuts, self.ahead))
+        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.change, self.cuts, self.ahead))
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen], restless: float) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
