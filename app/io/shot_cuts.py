@@ -39,6 +39,10 @@ LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
 #: The least where motion goes elsewhere: less the same as around than this, and in no other frame that changes by more
 #: than so much of this one's amount (a flash has two).
 LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
+#: Where motion breaks off (so much more changes than around, no more the same as around than this, and in no other frame
+#: is it that breaks so), one shot is often calm and hides less than the other: an excess of so much over the calmer
+#: will do.
+BREAK_TIMES, BREAK_ALIKE, LEAST_OVER_CALM = 2.5, 0.4, 0.0055
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding.
@@ -96,6 +100,7 @@ class _Seen:
         passed_over: pictures in which nothing was to be seen lie between it and the one it is compared with.
         step: how it goes on, compared with the frames around it.
         excess: of its change over what happens around it, once it is decided on.
+        calm: -1 or 1 where it is only compared with what happens before or after it.
     """
 
     index: int
@@ -106,6 +111,7 @@ class _Seen:
     passed_over: bool
     step: FilmStep
     excess: float = 0.0
+    calm: int = 0
 
     @property
     def new(self) -> float:
@@ -200,6 +206,9 @@ class CutFinder:
             self._usual.popleft()
         before, after = seen[max(0, at - self.ahead) : at], seen[at + 1 :]
         restless = _restless([*before, *after])
+        over_all = here.excess
+        if over_all < LEAST_EXCESS and _breaks_off(here, before, after):
+            here.calm, here.excess = _over_calmer(seen, at, self.ahead, alike)
         if self._may_be_cut(here, before, after, restless):
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead, alike) for i in range(at + 1, len(seen))]
@@ -210,7 +219,8 @@ class CutFinder:
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
-        self._usual.append((now_s, here.excess))
+        here.calm, here.excess = 0, over_all
+        self._usual.append((now_s, over_all))
 
     def _look_for_fade(self) -> None:
         """Whether one ends with the frame that was decided on last."""
@@ -263,10 +273,26 @@ def _restless(around: Sequence[_Seen]) -> float:
 
 def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
     """Of a cut."""
+    if here.calm:
+        return LEAST_OVER_CALM
     if here.excess < LEAST_ELSEWHERE or here.step.alike >= ELSEWHERE:
         return LEAST_EXCESS
     rivals = [s for s in around if s.step.amount > ONCE * here.step.amount]
     return LEAST_EXCESS if any(s.step.alike < ELSEWHERE for s in rivals) else LEAST_ELSEWHERE
+
+
+def _breaks_off(here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
+    """Whether motion goes on neither from the frames before nor into those after, once."""
+    if min(len(before), len(after)) < FEWEST_FRAMES or here.step.times < BREAK_TIMES or here.step.alike > BREAK_ALIKE:
+        return False
+    rivals = (s.step for s in (*before, *after) if s.step.amount > ONCE * here.step.amount)
+    return all(rival.alike_to_a_side > BREAK_ALIKE for rival in rivals)
+
+
+def _over_calmer(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> tuple[int, float]:
+    """On which side of a frame, -1 or 1, less happens, and the frame's excess over that."""
+    sides = [_excess([*seen[:at], replace(seen[at], calm=side), *seen[at + 1 :]], at, reach, alike) for side in (-1, 1)]
+    return (-1, sides[0]) if sides[0] > sides[1] else (1, sides[1])
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:
@@ -302,7 +328,8 @@ def _excess(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> float:
 
 def _exceeding(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> FloatArray:
     here = seen[at]
-    around = [s for s in seen[max(0, at - reach) : at + reach + 1] if s is not here]
+    before, after = seen[max(0, at - reach) : at], seen[at + 1 : at + reach + 1]
+    around = {-1: before, 0: [*before, *after], 1: after}[here.calm]
     most = np.maximum.reduce([s.change.where / s.times(alike) for s in around]) if around else np.float32(0)
     usual = TIMES_AROUND * here.times(alike) * most
     return np.asarray(np.maximum(here.change.where - usual - CODING, 0), np.float32)
