@@ -47,6 +47,9 @@ MOVES = 0.03
 #: Of each of its pictures so much at least shows what both ends show, which then are no more alike than this. So much
 #: may stay unexplained; the share of the first never rises by more than this.
 KNOWN, MOVED_ALIKE, MOVED_UNMIXED, RISES = 0.4, 0.45, 0.2, 0.15
+#: So many at least are under way, or it is a soft cut, for which still ends will do; it begins and ends where one of
+#: both has less than so large a share.
+LEAST_UNDER_WAY, BARELY = 2, 0.15
 
 
 @dataclass(slots=True)
@@ -95,15 +98,19 @@ class FadeFinder:
         self._seen.append(_Look(index, time_s, picture, change, shape, float(shape.std())))
         for window in self._free(0, cuts, apart):
             if (middle := self._faded(window)) is not None:
-                self._over = index
-                return Cut(middle.index, middle.time_s, "fade")
+                return self._found(middle, index, apart)
         for window in self._free(self._around, cuts, apart):
             if window < self._moving_frames or index % max(1, window // PLACES):
                 continue
             if (middle := self._faded_moving(window)) is not None:
-                self._over = index - self._around
-                return Cut(middle.index, middle.time_s, "fade")
+                return self._found(middle, index - self._around, apart)
         return None
+
+    def _found(self, middle: _Look, end: int, apart: int) -> Cut | None:
+        """A fade, but where it is the rest of the last one."""
+        goes_on = self._over > 0 and middle.index - self._over <= 2 * apart
+        self._over = end
+        return None if goes_on else Cut(middle.index, middle.time_s, "fade")
 
     def _free(self, ago: int, cuts: Sequence[Cut], apart: int) -> Iterator[int]:
         """The windows that ended so many frames ago and in which no cut is known yet."""
@@ -139,7 +146,7 @@ class FadeFinder:
                 return None
         old, new = shares.T
         dark = (old + new).min() < DARK
-        if not _under_way(old, new) or (not dark and np.abs(old + new - 1).max() > FLASHED):
+        if not _under_way(old, new).any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
             return None
         middle = self._seen[-1 - window // 2]
         return inside[int(np.argmin(np.abs(old - new)))] if _is_no_motion(first, middle, last, worst) else None
@@ -166,10 +173,17 @@ class FadeFinder:
                 return None
             mixtures[step] = mixed
         old, new = np.array([(mixtures[step].old, mixtures[step].new) for step in steps]).T
-        if not _under_way(old, new) or np.abs(old + new - 1).max() > FLASHED or np.diff(old).max(initial=0) > RISES:
+        if np.abs(old + new - 1).max() > FLASHED or np.diff(old).max(initial=0) > RISES:
             return None
-        worst = max(mixed.unexplained for mixed in mixtures.values())
-        if not _is_no_motion(first, self._seen[at - window // 2], last, worst):
+        if _under_way(old, new).sum() < LEAST_UNDER_WAY:
+            return None
+        # over less time motion would explain more: only what lies between the one picture and the other counts
+        begin = max((step for step, share in zip(steps, new, strict=True) if share < BARELY), default=0)
+        end = min(
+            (step for step, share in zip(steps, old, strict=True) if share < BARELY and step > begin), default=window
+        )
+        ends = (self._seen[at - window + step] for step in (begin, (begin + end) // 2, end))
+        if not _is_no_motion(*ends, max(mixed.unexplained for mixed in mixtures.values())):
             return None
         return self._seen[at - window + steps[int(np.argmin(np.abs(old - new)))]]
 
@@ -195,10 +209,10 @@ def _steps(window: int) -> list[int]:
     return [int(step) for step in np.unique(np.linspace(0, window, min(window + 1, LOOKS + 2)).round())[1:-1]]
 
 
-def _under_way(old: FloatArray, new: FloatArray) -> bool:
-    """Whether some are neither the first nor the last picture."""
+def _under_way(old: FloatArray, new: FloatArray) -> NDArray[np.bool_]:
+    """Which are neither the first nor the last picture."""
     from_first, from_last = np.abs(1 - old) + np.abs(new), np.abs(old) + np.abs(1 - new)
-    return bool((np.minimum(from_first, from_last) > 2 * UNDER_WAY).any())
+    return np.asarray(np.minimum(from_first, from_last) > 2 * UNDER_WAY)
 
 
 def _is_no_motion(first: _Look, middle: _Look, last: _Look, unexplained: float) -> bool:

@@ -39,10 +39,10 @@ LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
 #: The least where motion goes elsewhere: less the same as around than this, and in no other frame that changes by more
 #: than so much of this one's amount (a flash has two).
 LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
-#: Where motion breaks off (so much more changes than around, no more the same as around than this, and in no other frame
-#: is it that breaks so), one shot is often calm and hides less than the other: an excess of so much over the calmer
-#: will do.
-BREAK_TIMES, BREAK_ALIKE, LEAST_OVER_CALM = 2.5, 0.4, 0.0055
+#: Motion breaks off where so many times as much changes as around, and it is no more the same as around than this, but
+#: goes on by more than that in every other frame that changes as much (ONCE). Then an excess of so much over the calmer
+#: of both sides will do: a cut out of fast motion into calm is hidden by the one alone.
+BREAK_TIMES, BREAK_ALIKE, GOES_ON, LEAST_OVER_CALM = 2.5, 0.4, 0.5, 0.0046
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: Excess that is always there, by noise and coding.
@@ -286,7 +286,7 @@ def _breaks_off(here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) ->
     if min(len(before), len(after)) < FEWEST_FRAMES or here.step.times < BREAK_TIMES or here.step.alike > BREAK_ALIKE:
         return False
     rivals = (s.step for s in (*before, *after) if s.step.amount > ONCE * here.step.amount)
-    return all(rival.alike_to_a_side > BREAK_ALIKE for rival in rivals)
+    return all(rival.alike_to_a_side > GOES_ON for rival in rivals)
 
 
 def _over_calmer(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> tuple[int, float]:
