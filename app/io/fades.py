@@ -34,6 +34,8 @@ LOOKS, UNDER_WAY = 8, 0.25
 #: What may stay unexplained of a mixture, as a share of it: so much in any case, and more the less alike its ends are.
 #: (A pan makes pictures that are nearly mixtures; of them twice as much stays.)
 UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
+#: And no more than this in windows of up to so many seconds, in which nothing moves far.
+UNMIXED_SOON, SOON_S = 0.07, 0.12
 #: A slow pan or zoom explains each half of a window: of its detail less is new than so much of what is from end to end.
 PANNED = 0.22
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
@@ -79,7 +81,7 @@ class FadeFinder:
 
     def __init__(self, fps: float) -> None:
         self._windows = sorted({max(2, round(s * fps)) for s in FADES_S if s * fps <= MOST_FADE_FRAMES})
-        self._moving_frames = MOVING_S * fps
+        self._soon_frames, self._moving_frames = SOON_S * fps, MOVING_S * fps
         self._around = max(1, round(MOTION_S * fps))
         # at a thousand frames a second the shortest fade is longer than any window, and none is looked for
         self._seen: deque[_Look] = deque(maxlen=max(self._windows, default=0) + 2 * self._around + 1)
@@ -136,13 +138,14 @@ class FadeFinder:
         inside = [self._seen[step - 1 - window] for step in _steps(window)]
         shares, worst = np.zeros((len(inside), 2)), 0.0
         gram = np.array([[first.contrast**2, both], [both, last.contrast**2]])
+        most = UNMIXED_SOON if window <= self._soon_frames else max(UNMIXED, UNMIXED_PER_UNLIKE * (1 - alike))
         for i, look in enumerate(inside):
             known = np.array([first.shape @ look.shape, last.shape @ look.shape]) / size
             shares[i] = np.linalg.solve(gram, known)
             left = look.contrast**2 - shares[i] @ known
             if not look.picture.plain:
                 worst = max(worst, float(left / max(look.contrast**2, 0.05 * gram.trace() / 2)))
-            if worst > max(UNMIXED, UNMIXED_PER_UNLIKE * (1 - alike)):
+            if worst > most:
                 return None
         old, new = shares.T
         dark = (old + new).min() < DARK

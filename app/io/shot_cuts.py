@@ -47,8 +47,8 @@ BREAK_TIMES, BREAK_ALIKE, GOES_ON, LEAST_OVER_CALM = 2.5, 0.4, 0.5, 0.0046
 CODING = 0.03
 #: Excess that is always there, by noise and coding.
 ALWAYS = 2e-4
-#: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
-RESTLESS, TIMES_RESTLESS = 0.07, 2.5
+#: Where more than so much is new in two frames around, much or all is in motion, and a cut is so many times as new.
+RESTLESS = (0.03, 1.5), (0.07, 2.5)
 #: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
 #: moment: flashes and exposures that jump lose detail. Light and dark then lie where they were (correlation).
 ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.43, 12.0, 0.85
@@ -63,6 +63,9 @@ CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: where less than this is new and
 #: thumbnails correlate by more than that.
 STILL_FRAMES, STILL_NEW, STILL_ALIKE = 2.5, 0.4, 0.5
+#: Nor is it a cut where of what is new only so much is once the picture is shifted as a whole: by less than that share
+#: of its width after a stall, or like the frames beside it, as where a whip pan is blurred.
+SHIFTED, LEAPT = 0.4, 0.15
 #: So much is new after a plain picture if it is not the scene before it.
 NEW_AFTER_PLAIN = 0.15
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
@@ -231,7 +234,7 @@ class CutFinder:
         """Whether a frame has what a cut needs, whatever is usual."""
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
-        if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
+        if any(restless > much and here.new < times * restless for much, times in RESTLESS):
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
@@ -240,8 +243,13 @@ class CutFinder:
         moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
-        leap = here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW
-        return not (leap and before and _alike(before[-1].picture, here.picture) > STILL_ALIKE)
+        if here.new >= STILL_NEW or not self._was_still(here):
+            return True
+        return not before or _alike(before[-1].picture, here.picture) <= STILL_ALIKE
+
+    def _was_still(self, here: _Seen) -> bool:
+        """Whether the same picture was shown for long before a frame."""
+        return here.apart_s > STILL_FRAMES * self._period_s
 
     def _stays(self, seen: list[_Seen], at: int, least: float, alike: float) -> bool:
         """Whether the excess is no caption and stays where motion of the whole picture is looked for, and later on."""
@@ -250,6 +258,12 @@ class CutFinder:
             return False
         if here.passed_over:
             return True
+        moved = [] if here.new < ALL_NEW else [_whole_motion(seen[at + side].change) for side in (-1, 1)]
+        shifted = [here.picture.change_from(before, start=start).share for start in moved]
+        if self._was_still(here):
+            shifted.append(here.picture.change_from(before, reach=LEAPT).share)
+        if min(shifted, default=1.0) < SHIFTED * here.new:
+            return False
 
         def excess(picture: SmallPicture) -> float:
             change = picture.change_from(before, reach=reach)
@@ -264,6 +278,12 @@ class CutFinder:
         return here.new >= ALL_NEW or all(
             excess(s.picture) >= share * here.excess for s, share in zip(later, LASTING, strict=True)
         )
+
+
+def _whole_motion(change: Change) -> tuple[float, float]:
+    """Where most of a picture was before, x and y, pixels of a small picture."""
+    x, y = np.median(change.motion, (0, 1))
+    return float(x), float(y)
 
 
 def _restless(around: Sequence[_Seen]) -> float:
