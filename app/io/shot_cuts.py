@@ -254,10 +254,10 @@ class CutFinder:
     def _stays(self, seen: list[_Seen], at: int, least: float, alike: float) -> bool:
         """Whether the excess is no caption and stays where motion of the whole picture is looked for, and later on."""
         here, before = seen[at], seen[at - 1].picture
-        if _is_caption(_exceeding(seen, at, self.ahead, alike)):
-            return False
         if here.passed_over:
             return True
+        if _is_caption(_exceeding(seen, at, self.ahead, alike)):
+            return False
         moved = [] if here.new < ALL_NEW else [_whole_motion(seen[at + side].change) for side in (-1, 1)]
         shifted = [here.picture.change_from(before, start=start).share for start in moved]
         if self._was_still(here):
