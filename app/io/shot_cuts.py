@@ -210,8 +210,10 @@ class CutFinder:
         before, after = seen[max(0, at - self.ahead) : at], seen[at + 1 :]
         restless = _restless([*before, *after])
         over_all = here.excess
-        if over_all < LEAST_EXCESS and _breaks_off(here, before, after):
-            here.calm, here.excess = _over_calmer(seen, at, self.ahead, alike)
+        if _breaks_off(here, before, after):
+            calm, over_calmer = _over_calmer(seen, at, self.ahead, alike)
+            if over_calmer > LEAST_OVER_CALM:
+                here.calm, here.excess = calm, over_calmer
         if self._may_be_cut(here, before, after, restless):
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead, alike) for i in range(at + 1, len(seen))]
@@ -293,8 +295,6 @@ def _restless(around: Sequence[_Seen]) -> float:
 
 def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
     """Of a cut."""
-    if here.calm:
-        return LEAST_OVER_CALM
     if here.excess < LEAST_ELSEWHERE or here.step.alike >= ELSEWHERE:
         return LEAST_EXCESS
     rivals = [s for s in around if s.step.amount > ONCE * here.step.amount]
