@@ -45,6 +45,9 @@ LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
 BREAK_TIMES, BREAK_ALIKE, GOES_ON, LEAST_OVER_CALM = 2.5, 0.4, 0.5, 0.0046
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
+#: A keyframe that makes a picture much sharper changes its calmest quarter, too: by more than so much, and than that
+#: share of what it changes three quarters by; and less than this is new.
+RENEWED, RENEWED_SHARE, RENEWED_NEW = 0.005, 0.2, 0.15
 #: Excess that is always there, by noise and coding.
 ALWAYS = 2e-4
 #: Where more than so much is new in two frames around, much or all is in motion, and a cut is so many times as new.
@@ -258,7 +261,7 @@ class CutFinder:
         here, before = seen[at], seen[at - 1].picture
         if here.passed_over:
             return True
-        if _is_caption(_exceeding(seen, at, self.ahead, alike)):
+        if _is_caption(_exceeding(seen, at, self.ahead, alike)) or _is_renewed(here, seen[at - 1], seen[at + 1]):
             return False
         moved = [] if here.new < ALL_NEW else [_whole_motion(seen[at + side].change) for side in (-1, 1)]
         shifted = [here.picture.change_from(before, start=start).share for start in moved]
@@ -328,6 +331,12 @@ def _relit(before: SmallPicture, after: SmallPicture) -> bool:
     # burnt out, light and dark are not where they were, but everything is brighter than it was
     burnt = max(before.burnt, after.burnt) > BURNT and abs(float(np.sign(change).mean())) > ALL_LIT
     return (same or burnt) and float(np.median(np.abs(change))) > BRIGHTENED
+
+
+def _is_renewed(here: _Seen, before: _Seen, after: _Seen) -> bool:
+    """Whether a frame is the same picture coded anew."""
+    calm, most = np.quantile(here.change.where - np.maximum(before.change.where, after.change.where), (0.25, 0.75))
+    return here.new < RENEWED_NEW and calm > max(RENEWED, RENEWED_SHARE * most)
 
 
 def _is_caption(exceeding: FloatArray) -> bool:
