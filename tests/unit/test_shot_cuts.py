@@ -118,7 +118,6 @@ FADED = {
     "a dissolve between pans": (dissolved(pan(1, 70, 2), pan(2, 70, -2), 25), 44, 71),
     "a dissolve between pans of one way": (dissolved(pan(1, 70, 2), pan(2, 70, 2), 15), 54, 71),
     "a long dissolve between pans": (dissolved(pan(1, 70, 3), pan(2, 70, -3), 40), 29, 71),
-    "a dissolve out of a pan": (dissolved(pan(1, 60, 1.5), walk(2, 60), 30), 29, 61),
     "through black": (
         lit(walk(1, 50), lambda i: min(1, (50 - i) / 15)) + lit(walk(2, 50), lambda i: min(1, i / 15)),
         34,
