@@ -3,7 +3,8 @@
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
 very well, and its MultiPose variant everybody in a picture, roughly. So a `CropFollower` cuts a square around each
 person where their motion takes them, with the others in it black, and from time to time MultiPose searches for
-newcomers, more often after somebody came or was lost; parts of large pictures are searched for small people, in turn.
+newcomers, more often after somebody came or was lost; parts of large pictures are searched for small people, in turn,
+and while nobody is found, a smaller picture for who fills it.
 Whoever is not upright gets a crop that is turned, see `turned`. Times are in seconds: the frame rate and how many
 frames are passed over do not matter.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.anatomy import SURE, believed
+from sasmamba.app.pose2d.close_ups import CloseUps, find_close_up
 from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
 from sasmamba.app.pose2d.crop_network import Network, estimates
 from sasmamba.app.pose2d.multipose import Finder
@@ -109,7 +111,7 @@ class MoveNetPose2D(Closing):
         self._followers: list[CropFollower] = []
         self._searching: _Search | None = None
         self._found_s = self._changed_s = self._asked_s = -np.inf
-        self._ways, self._searched_turned = OtherWays(), False
+        self._ways, self._close_ups, self._searched_turned = OtherWays(), CloseUps(), False
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -136,6 +138,9 @@ class MoveNetPose2D(Closing):
         if self._searching is not None and (self._waits or nobody or self._searching.done):
             search, self._searching = self._searching, None
             self._take_on(search, frame.bgr, now_s)
+            if not self._followers and search.whole and self._close_ups.due(now_s):
+                rough = self._run(find_close_up, self._finder, frame.bgr)
+                self._take_on(_Search([rough], []), frame.bgr, now_s)
             for turns in self._other_ways(now_s):
                 rough = self._run(find_turned, self._finder, frame.bgr, turns)
                 self._take_on(_Search([rough], [], turns=turns), frame.bgr, now_s)
