@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.anatomy import SURE, believed
 from sasmamba.app.pose2d.close_ups import CloseUps, find_close_up
-from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
+from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span, takes_the_place
 from sasmamba.app.pose2d.crop_network import Network, estimates
 from sasmamba.app.pose2d.multipose import Finder
 from sasmamba.app.pose2d.overlap import box_area
@@ -286,8 +286,9 @@ class MoveNetPose2D(Closing):
         """Takes on everybody new, the surest first; the small give way to others."""
         shown = [(f, person) for f, person in search.shown if f in self._followers]
         everybody = [person for person, _ in search.found()]
+        found = [f for f, person in shown if any(_is_known(rough, person) for rough in everybody)]
         for rough, small in search.found():
-            known = [f for f, person in shown if same_person(person, rough) or piece_of(rough, person)]
+            known = [f for f, person in shown if _is_known(rough, person)]
             for follower in known:
                 follower.confirmed_s = now_s
             if known or (small and any(inside(rough, person) for _, person in shown)):
@@ -306,6 +307,11 @@ class MoveNetPose2D(Closing):
                 continue
             # The crop's own joints may show somebody else, who stands in the middle of it, or a part of them.
             if any(same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers):
+                continue
+            # Who was taken on in somebody's place, and is not found beside them, is that person, seen better.
+            lost = next((f for f in self._followers if f not in found and takes_the_place(person, f.person)), None)
+            if lost is not None:
+                lost.find_again(person, now_s, turns)
                 continue
             if not small:
                 self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
@@ -340,6 +346,11 @@ class _Search:
 def _is_a_part(follower: CropFollower, person: Person2D, now_s: float) -> bool:
     """Whether somebody who was found in a part of the picture a moment ago is a part of a person found now."""
     return follower.small and now_s - follower.begun_s < SOON_FOR_S and inside(follower.person, person)
+
+
+def _is_known(rough: Person2D, person: Person2D) -> bool:
+    """Whether rough joints are of somebody who is followed."""
+    return same_person(person, rough) or piece_of(rough, person)
 
 
 def _is_distinct(person: Person2D) -> bool:
