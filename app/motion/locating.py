@@ -12,7 +12,7 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.hidden_hips import seen_as_h36m, with_hips_below
+from sasmamba.models.hidden_hips import seen_as_h36m, with_trunk
 from sasmamba.models.skeletons import H36M
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
@@ -39,7 +39,7 @@ def sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[
     for i, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
             xyc[i, :, :2], xyc[i, :, 2] = seen_as_h36m(person.joints_px, person.score)
-    xyc = with_hips_below(xyc)
+    xyc = with_trunk(xyc)
     for i in np.flatnonzero((xyc[..., 2] > 0).any(1)):
         rays[i] = camera.rays(xyc[i, :, :2])
     return rays, xyc[..., 2]
