@@ -206,7 +206,7 @@ def errors(scene: Scene, placed: Placement) -> Errors:
         if not scene.levels[i]:
             true_size = stature_of(cam - cam[:, :1])
             size.append(100 * abs(placed.assumptions["people"][str(i)]["height_m"] / true_size - 1))
-        rest = true_contact(scene.world[i], np.arange(len(cam)) / FPS)[frames]
+        rest = true_contact(scene.world[i][:, ANKLES], np.arange(len(cam)) / FPS)[frames]
         height = world[:, ANKLES, 2] - ANKLE_HEIGHT_M
         floor_cm += (100 * np.abs(height[rest] - scene.levels[i])).tolist() if not scene.levels[i] else []
         if scene.levels[i] and rest.any():

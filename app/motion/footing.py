@@ -35,7 +35,13 @@ BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
 ANKLES = [ankle for _, _, ankle in LEGS]
 #: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
-_PLANTED_M_S, _PLANTED_S = 0.45, 0.15
+_PLANTED_M_S, _PLANTED_S = 0.45, 0.1
+#: The same of an ankle that a camera sees, across the line of sight and along it: of feet that stand the lifter moves
+#: the depth by up to 1 m/s.
+_ACROSS_M_S, _ALONG_M_S = 0.4, 1.5
+#: Nobody stands where the lower foot comes up from, and goes down again to, so much lower within so long: that is the
+#: top of a jump, of somebody who is smaller than taken for or in slow motion.
+_TOP_M, _TOP_S = 0.05, 0.3
 #: A stance does not go on where nothing is known for so long.
 _GAP_S = 0.25
 #: Nobody flies for longer.
@@ -69,12 +75,20 @@ class Footing:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One person's motion: time (F,) seconds, joints (F, 17, 3) from the pelvis, pelvis (F, 3), metres, in the axes of
-    a camera or of the world."""
+    """One person's motion, in the axes of a camera or of the world.
+
+    Attributes:
+        time: (F,) seconds.
+        joints: (F, 17, 3) metres from the pelvis.
+        pelvis: (F, 3) metres.
+        sight: (F, 2, 3) unit vectors from the origin to where a camera there saw the left and the right ankle, 0 where
+            it did not; None where the origin is not the camera's place.
+    """
 
     time: NDArray
     joints: NDArray
     pelvis: NDArray
+    sight: NDArray | None = None
 
     @property
     def ankles(self) -> NDArray:
@@ -88,7 +102,9 @@ class Body:
 
     def posed(self, joints: NDArray, pelvis: NDArray | None = None) -> Body:
         """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
-        return replace(self, joints=joints, pelvis=self.pelvis if pelvis is None else pelvis)
+        if pelvis is None:
+            return replace(self, joints=joints)
+        return Body(self.time, joints, pelvis)
 
     def sized(self, factor: float) -> Body:
         """So much larger, and so much farther from the origin: from there it looks the same."""
@@ -96,7 +112,7 @@ class Body:
 
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
-        return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift)
+        return Body(self.time, self.joints @ R.T, self.pelvis @ R.T + shift)
 
 
 def underside_of(height: NDArray) -> NDArray:
@@ -120,13 +136,40 @@ def planted_feet(body: Body) -> NDArray:
     planted = np.zeros((len(body.time), 2), bool)
     if len(body.time) < 2:
         return planted
-    calm = zero_phase(body.time, body.ankles, _JITTER_S, degree=1)
-    slow = np.linalg.norm(np.gradient(calm, body.time, axis=0), axis=-1) < _PLANTED_M_S
+    slow = _slow(body) if body.sight is None else _slow_as_seen(body, body.sight)
     slow[1:][np.diff(body.time) > _GAP_S] = False  # nobody knows where feet were meanwhile
     for foot in range(2):
         for begin, end in runs(slow[:, foot]):
             planted[begin:end, foot] = body.time[end - 1] - body.time[begin] >= _PLANTED_S
     return planted
+
+
+def _velocity(time: NDArray, places: NDArray) -> NDArray:
+    """(F, ...) per second, of places (F, ...) without their jitter."""
+    return np.asarray(np.gradient(zero_phase(time, places, _JITTER_S, degree=1), time, axis=0))
+
+
+def _slow(body: Body) -> NDArray:
+    """(F, 2) bool: ankles that are slow in space."""
+    return np.asarray(np.linalg.norm(_velocity(body.time, body.ankles), axis=-1) < _PLANTED_M_S)
+
+
+def _slow_as_seen(body: Body, sight: NDArray) -> NDArray:
+    """(F, 2) bool: ankles that are slow as a camera at the origin sees them.
+
+    How fast they go across the line of sight the 2D tells, and the pose does: whichever is slower, since errors of
+    either make a foot at rest seem to move. How fast they go along it only the pose tells, and that badly.
+    """
+    ankles = body.ankles
+    distance = np.linalg.norm(ankles, axis=-1)
+    across = np.linalg.norm(_velocity(body.time, ankles / distance[..., None]), axis=-1)
+    for foot in range(2):
+        seen = np.flatnonzero(sight[:, foot].any(-1))
+        if len(seen) > 1:
+            told = np.linalg.norm(_velocity(body.time[seen], sight[seen, foot]), axis=-1)
+            across[seen, foot] = np.minimum(across[seen, foot], told)
+    along = _velocity(body.time, distance)
+    return np.asarray(np.hypot(across * distance / _ACROSS_M_S, along / _ALONG_M_S) < 1)
 
 
 def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:
@@ -185,6 +228,17 @@ def measure_footing(bodies: Sequence[Body], planted: Sequence[NDArray]) -> Footi
     return Footing(100 * float(skate.mean()) if len(skate) else 0.0, 100 * float(sunk.mean()), float(share))
 
 
+def without_tops(body: Body, resting: NDArray) -> NDArray:
+    """(F, 2) bool: feet that rest, but for those at the top of a jump, of a body in level axes."""
+    out, low = resting.copy(), body.ankles[..., 2].min(1)
+    for foot, begin, end in stances_of(resting):
+        before, after = body.time[begin] - _TOP_S, body.time[end - 1] + _TOP_S
+        if before >= body.time[0] and after <= body.time[-1]:
+            beside = np.interp([before, after], body.time, low).mean()
+            out[begin:end, foot] = np.median(low[begin:end]) - beside < _TOP_M
+    return out
+
+
 def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     """Which resting feet bear somebody, and how high what they stand on is: the floor, or a floor of their own.
 
@@ -194,7 +248,7 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
 
     Args:
         body: in world axes, floor at z = 0.
-        resting: (F, 2) bool, see `planted_feet`.
+        resting: (F, 2) bool, see `planted_feet` and `without_tops`.
 
     Returns:
         planted (F, 2) bool and level (F, 2) metres, 0 where it is the floor or no foot is planted.

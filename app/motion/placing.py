@@ -24,7 +24,7 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.camera_rise import Carried
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
+from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.line_vote import LineVote, line_vote
 from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
@@ -276,9 +276,12 @@ def _located(
     path = pelvis_path(rays, score, poses, time, turned)
     pelvis = guessed_path(rays, score, poses) if path is None else path
     joints = from_facing(poses, pelvis)
+    sight = np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1)
+    sight *= (score[:, ANKLES] > MIN_SCORE)[..., None] / np.linalg.norm(sight, axis=-1, keepdims=True)
     if motion is not None:
-        joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
-    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, _feet_seen(take, track, frames))
+        joints, pelvis, sight = (motion.to_first(np.array(frames), of) for of in (joints, pelvis, sight))
+    body = Body(time, joints, pelvis, sight)
+    return _Located(track_id, frames, body, path is not None, _feet_seen(take, track, frames))
 
 
 def _feet_seen(take: Take, track: Track, frames: list[int]) -> NDArray:

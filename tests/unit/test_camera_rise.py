@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, without_tops
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, LEGS, Body, planted_feet
+from sasmamba.app.motion.camera_rise import Carried, camera_rise
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, LEGS, Body, planted_feet, without_tops
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.looking import pictured
 from sasmamba.app.motion.placing import place
