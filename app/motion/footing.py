@@ -34,11 +34,12 @@ _CLEARLY_LOWER_M = 0.1
 BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
 ANKLES = [ankle for _, _, ankle in LEGS]
-#: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
-_PLANTED_M_S, _PLANTED_S = 0.45, 0.1
-#: The same of an ankle that a camera sees, across the line of sight and along it: of feet that stand the lifter moves
-#: the depth by up to 1 m/s.
-_ACROSS_M_S, _ALONG_M_S = 0.4, 1.5
+#: A foot is planted while its ankle is slower than this, or than a share of the pelvis's speed, for at least so long.
+_PLANTED_M_S, _PLANTED_SHARE, _PLANTED_S = 0.35, 0.25, 0.1
+#: Along the line of sight it may seem to be so fast: of feet that stand the lifter moves the depth by up to 1 m/s.
+_ALONG_M_S = 1.5
+#: How fast somebody goes is asked of a pelvis that is smoothed by so much.
+_PATH_S = 0.15
 #: Nobody stands where the lower foot comes up from, and goes down again to, so much lower within so long: that is the
 #: top of a jump, of somebody who is smaller than taken for or in slow motion.
 _TOP_M, _TOP_S = 0.05, 0.3
@@ -136,7 +137,7 @@ def planted_feet(body: Body) -> NDArray:
     planted = np.zeros((len(body.time), 2), bool)
     if len(body.time) < 2:
         return planted
-    slow = _slow(body) if body.sight is None else _slow_as_seen(body, body.sight)
+    slow = _slow(body)
     slow[1:][np.diff(body.time) > _GAP_S] = False  # nobody knows where feet were meanwhile
     for foot in range(2):
         for begin, end in runs(slow[:, foot]):
@@ -144,32 +145,32 @@ def planted_feet(body: Body) -> NDArray:
     return planted
 
 
-def _velocity(time: NDArray, places: NDArray) -> NDArray:
-    """(F, ...) per second, of places (F, ...) without their jitter."""
-    return np.asarray(np.gradient(zero_phase(time, places, _JITTER_S, degree=1), time, axis=0))
+def _speed(time: NDArray, places: NDArray, jitter_s: float = _JITTER_S) -> NDArray:
+    """(F, ...) per second, of places (F, ..., D) without their jitter: that of the step to the frame before or of the
+    one to the frame after, whichever is slower, since few frames may be all that a stance has."""
+    way = np.linalg.norm(np.diff(zero_phase(time, places, jitter_s, degree=1), axis=0), axis=-1)
+    speed = way / np.diff(time).reshape(-1, *(1,) * (way.ndim - 1))
+    return np.minimum(np.concatenate([speed[:1], speed]), np.concatenate([speed, speed[-1:]]))
 
 
 def _slow(body: Body) -> NDArray:
-    """(F, 2) bool: ankles that are slow in space."""
-    return np.asarray(np.linalg.norm(_velocity(body.time, body.ankles), axis=-1) < _PLANTED_M_S)
-
-
-def _slow_as_seen(body: Body, sight: NDArray) -> NDArray:
-    """(F, 2) bool: ankles that are slow as a camera at the origin sees them.
+    """(F, 2) bool: ankles that are slow, as a camera at the origin sees them where `body` has lines of sight.
 
     How fast they go across the line of sight the 2D tells, and the pose does: whichever is slower, since errors of
     either make a foot at rest seem to move. How fast they go along it only the pose tells, and that badly.
     """
-    ankles = body.ankles
+    time, ankles = body.time, body.ankles
+    limit = np.maximum(_PLANTED_M_S, _PLANTED_SHARE * _speed(time, body.pelvis, _PATH_S))[:, None]
+    if body.sight is None:
+        return np.asarray(_speed(time, ankles) < limit)
     distance = np.linalg.norm(ankles, axis=-1)
-    across = np.linalg.norm(_velocity(body.time, ankles / distance[..., None]), axis=-1)
+    across = _speed(time, ankles / distance[..., None])
     for foot in range(2):
-        seen = np.flatnonzero(sight[:, foot].any(-1))
+        seen = np.flatnonzero(body.sight[:, foot].any(-1))
         if len(seen) > 1:
-            told = np.linalg.norm(_velocity(body.time[seen], sight[seen, foot]), axis=-1)
-            across[seen, foot] = np.minimum(across[seen, foot], told)
-    along = _velocity(body.time, distance)
-    return np.asarray(np.hypot(across * distance / _ACROSS_M_S, along / _ALONG_M_S) < 1)
+            across[seen, foot] = np.minimum(across[seen, foot], _speed(time[seen], body.sight[seen, foot]))
+    along = _speed(time, distance[..., None])
+    return np.asarray(np.hypot(across * distance / limit, along / _ALONG_M_S) < 1)
 
 
 def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:

@@ -65,12 +65,19 @@ def test_a_body_that_is_moved_has_no_line_of_sight() -> None:
     assert body.turned(np.eye(3), np.zeros(3)).sight is None
 
 
-def test_the_short_stance_of_a_run_is_found() -> None:
-    body, beside = seen(0, 0, 0), np.abs(TIME - 1)
-    way = 4 * np.sign(TIME - 1) * (beside - 0.15).clip(min=0)
-    planted = planted_feet(body.posed(body.joints, body.pelvis + way[:, None] * [1.0, 0, 0]))
-    assert planted[beside < 0.05].all()
-    assert not planted[beside > 0.15].any()
+@pytest.mark.parametrize(
+    ("fps", "m_s", "stands_s"), [(30, 4.0, 0.3), (60, 6.0, 0.3), (10, 3.0, 0.3)], ids=["film", "sprints", "few frames"]
+)
+def test_short_stances_are_found_at_every_rate(fps: int, m_s: float, stands_s: float) -> None:
+    time = np.arange(2 * fps) / fps
+    beside, still = np.abs(time - 1), np.tile(STANDING, (2 * fps, 1, 1))
+    way = m_s * np.sign(time - 1) * (beside - stands_s / 2).clip(min=0)
+    joints = still.copy()
+    joints[:, ANKLES, 0] += (way - m_s / 2 * (time - 1))[:, None]  # the pelvis goes on while the foot stands
+    path = np.stack([m_s / 2 * (time - 1), 5 + 0 * time, 0.95 + 0 * time], 1)
+    planted = planted_feet(Body(time, joints, path))
+    assert planted[beside < stands_s / 4].all()
+    assert not planted[beside > stands_s].any()
 
 
 def test_the_lifters_depth_unplants_nobody() -> None:
