@@ -53,6 +53,8 @@ _JITTER_S = 0.06
 _FLAT_M = 0.05
 #: A planted foot so near to a floor stands on it.
 ON_FLOOR_M = 0.15
+#: From one stance to the next the floor seems to rise or sink by so much at most: less than the lowest stair.
+_SLOPE_M = 0.12
 #: Up is known within so many radians, and the height of a foot within that times how far away it is.
 _UP_SD = 0.05
 #: What a foot that is not planted has to say about the floor.
@@ -243,9 +245,10 @@ def without_tops(body: Body, resting: NDArray) -> NDArray:
 def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     """Which resting feet bear somebody, and how high what they stand on is: the floor, or a floor of their own.
 
-    A foot that rests near the floor stands on it. One farther up stands there if it is the lower one most of the time,
-    or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air, of somebody who
-    stands on their hands, say, or lies on a chair.
+    A foot that rests near the floor stands on it, and so does one to which somebody came from there without a step up
+    or down: what rises slowly is a slope, or an error of the vertical. One farther up stands there if it is the lower
+    one most of the time, or as high as another that is: on a roof, a stage, a stair; not one that is held up in the
+    air, of somebody who stands on their hands, say, or lies on a chair.
 
     Args:
         body: in world axes, floor at z = 0.
@@ -260,16 +263,31 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
         (foot, begin, end, float(np.median(height[begin:end, foot]))) for foot, begin, end in stances_of(resting)
     ]
     bearing = [
-        z
-        for foot, begin, end, z in stances
-        if lower[begin:end, foot].mean() > 0.5 and bears(body, foot, slice(begin, end))
+        lower[begin:end, foot].mean() > 0.5 and bears(body, foot, slice(begin, end)) for foot, begin, end, _ in stances
     ]
-    own = _levels([z for z in bearing if abs(z) > ON_FLOOR_M])
-    for foot, begin, end, z in stances:
-        on = min([0.0, *own], key=lambda known: abs(z - known))
-        if abs(z - on) < ON_FLOOR_M:
-            planted[begin:end, foot], level[begin:end, foot] = True, on
+    walked = _from_the_floor([(begin, end, z) for _, begin, end, z in stances], bearing)
+    own = _levels([z for (*_, z), on in zip(stances, walked, strict=True) if on is False])
+    for (foot, begin, end, z), on in zip(stances, walked, strict=True):
+        under = min([0.0, *own], key=lambda known: abs(z - known))
+        if on or abs(z - under) < ON_FLOOR_M:
+            planted[begin:end, foot], level[begin:end, foot] = True, 0.0 if on else under
     return planted, level
+
+
+def _from_the_floor(stances: list[tuple[int, int, float]], bearing: list[bool]) -> list[bool | None]:
+    """Of each stance (first frame, end, height) whether somebody came to it from the floor, or went from it there,
+    without a step up or down; None of those that bear nobody."""
+    out: list[bool | None] = [None] * len(stances)
+    way: list[int] = []
+    for n in [*sorted((n for n in range(len(stances)) if bearing[n]), key=lambda n: stances[n][0]), None]:
+        if n is None or (way and abs(stances[n][2] - stances[way[-1]][2]) > _SLOPE_M):
+            on_floor = any(abs(stances[k][2]) < ON_FLOOR_M for k in way)
+            for k in way:
+                out[k] = on_floor
+            way = []
+        if n is not None:
+            way.append(n)
+    return out
 
 
 def floor_below(body: Body, planted: NDArray, level: NDArray) -> NDArray:

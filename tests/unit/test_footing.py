@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sasmamba.app.motion.footing import ANKLES, Body, planted_feet, without_tops
+from sasmamba.app.motion.footing import ANKLES, Body, planted_feet, supported, without_tops
 from sasmamba.app.motion.placing import place
 from sasmamba.models.skeletons import H36M
 from tests.unit.test_placing import FOV, STANDING, scene
@@ -105,3 +105,16 @@ def test_the_top_of_a_slow_jump_is_no_stance() -> None:
     standing = without_tops(body, resting)
     assert not standing[top].any()
     assert standing[TIME < 0.4].all()
+
+
+@pytest.mark.parametrize(
+    ("step_m", "levels"), [(0.08, [0] * 6), (-0.08, [0] * 6), (0.18, [0, 0.18, 0.36, 0.54, 0.72, 0.9])]
+)
+def test_a_floor_that_seems_to_rise_is_one_floor_and_stairs_are_not(step_m: float, levels: list[float]) -> None:
+    time, stance = np.arange(180) / FPS, np.arange(180) // 30
+    path = np.stack([0 * time, 5 + 0 * time, 0.95 + step_m * stance], 1)
+    resting = np.zeros((180, 2), bool)
+    resting[np.arange(180), stance % 2] = np.arange(180) % 30 > 2
+    planted, level = supported(Body(time, np.tile(STANDING, (180, 1, 1)), path), resting)
+    assert (planted == resting).all()
+    np.testing.assert_allclose(level.max(1)[10::30], levels, atol=1e-6)
