@@ -145,6 +145,13 @@ def on_the_head(frames: int) -> Placed:
 TWO_S = np.zeros(100)
 
 
+def flies(slower: float) -> Placed:
+    """Somebody who jumps 0.4 m high in a film that is so many times slower than the jump was."""
+    took = 2 * np.sqrt(2 * 0.4 / 9.81) * slower
+    air = (np.arange(150) / FPS - 0.4).clip(0, took)
+    return placed(4 * 0.4 * air * (took - air) / took**2)
+
+
 @pytest.mark.parametrize(
     ("who", "found"),
     [
@@ -155,10 +162,24 @@ TWO_S = np.zeros(100)
         (placed(TWO_S + 2.0, floor=1.95), []),
         (placed(np.where(np.arange(100) < 40, 0.4, 0.0)), []),
         (placed(TWO_S - 0.3), ["sunk"]),
+        (flies(1.0), []),
+        (flies(3.0), ["slow_flight"]),
         (on_the_head(100), ["upside_down"]),
         (on_the_head(60), ["upside_down"]),
     ],
-    ids=["stands", "sprints", "flies", "floats", "on a roof", "jumps", "is in the ground", "hangs", "hangs throughout"],
+    ids=[
+        "stands",
+        "sprints",
+        "flies",
+        "floats",
+        "on a roof",
+        "jumps",
+        "is in the ground",
+        "jumps as bodies do",
+        "jumps in slow motion",
+        "hangs",
+        "hangs throughout",
+    ],
 )
 def test_what_no_body_does_is_told_with_its_times(who: Placed, found: list[str]) -> None:
     told = implausible([who])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sasmamba.app.motion.footing import ANKLES, Body, planted_feet, supported, without_tops
+from sasmamba.app.motion.footing import ANKLES, Body, planted_feet, supported
 from sasmamba.app.motion.placing import place
 from sasmamba.models.skeletons import H36M
 from tests.unit.test_placing import FOV, STANDING, scene
@@ -93,18 +93,6 @@ def test_the_lifters_depth_unplants_nobody() -> None:
     slide = np.linalg.norm(np.diff(world[:, ANKLES, :2], axis=0), axis=-1)
     assert np.median(slide) < 0.0005
     assert slide.max() < 0.002
-
-
-def test_the_top_of_a_slow_jump_is_no_stance() -> None:
-    air = (TIME - 0.5).clip(0, 1)
-    height = 0.95 + 0.4 * 4 * air * (1 - air)
-    body = Body(TIME, np.tile(STANDING, (len(TIME), 1, 1)), np.stack([0 * TIME, 5 + 0 * TIME, height], 1))
-    resting = planted_feet(body)
-    top = np.abs(TIME - 1) < 0.1
-    assert resting[top].all()
-    standing = without_tops(body, resting)
-    assert not standing[top].any()
-    assert standing[TIME < 0.4].all()
 
 
 @pytest.mark.parametrize(
