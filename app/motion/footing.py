@@ -263,30 +263,29 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
         (foot, begin, end, float(np.median(height[begin:end, foot]))) for foot, begin, end in stances_of(resting)
     ]
     bearing = [
-        lower[begin:end, foot].mean() > 0.5 and bears(body, foot, slice(begin, end)) for foot, begin, end, _ in stances
+        n
+        for n, (foot, begin, end, _) in enumerate(stances)
+        if lower[begin:end, foot].mean() > 0.5 and bears(body, foot, slice(begin, end))
     ]
-    walked = _from_the_floor([(begin, end, z) for _, begin, end, z in stances], bearing)
-    own = _levels([z for (*_, z), on in zip(stances, walked, strict=True) if on is False])
-    for (foot, begin, end, z), on in zip(stances, walked, strict=True):
-        under = min([0.0, *own], key=lambda known: abs(z - known))
-        if on or abs(z - under) < ON_FLOOR_M:
-            planted[begin:end, foot], level[begin:end, foot] = True, 0.0 if on else under
+    walks = [[bearing[k] for k in walk] for walk in without_steps([(stances[n][1], stances[n][3]) for n in bearing])]
+    walked = {n for walk in walks if any(abs(stances[n][3]) < ON_FLOOR_M for n in walk) for n in walk}
+    own = _levels([stances[n][3] for n in bearing if n not in walked])
+    for n, (foot, begin, end, z) in enumerate(stances):
+        under = 0.0 if n in walked else min([0.0, *own], key=lambda known: abs(z - known))
+        if n in walked or abs(z - under) < ON_FLOOR_M:
+            planted[begin:end, foot], level[begin:end, foot] = True, under
     return planted, level
 
 
-def _from_the_floor(stances: list[tuple[int, int, float]], bearing: list[bool]) -> list[bool | None]:
-    """Of each stance (first frame, end, height) whether somebody came to it from the floor, or went from it there,
-    without a step up or down; None of those that bear nobody."""
-    out: list[bool | None] = [None] * len(stances)
-    way: list[int] = []
-    for n in [*sorted((n for n in range(len(stances)) if bearing[n]), key=lambda n: stances[n][0]), None]:
-        if n is None or (way and abs(stances[n][2] - stances[way[-1]][2]) > _SLOPE_M):
-            on_floor = any(abs(stances[k][2]) < ON_FLOOR_M for k in way)
-            for k in way:
-                out[k] = on_floor
-            way = []
-        if n is not None:
-            way.append(n)
+def without_steps(stances: Sequence[tuple[int, float]]) -> list[list[int]]:
+    """Stances, each its first frame and height, in groups in which nobody steps up or down: their indices, in order of
+    time."""
+    out: list[list[int]] = []
+    for n in sorted(range(len(stances)), key=lambda n: stances[n][0]):
+        if out and abs(stances[n][1] - stances[out[-1][-1]][1]) <= _SLOPE_M:
+            out[-1].append(n)
+        else:
+            out.append([n])
     return out
 
 
