@@ -83,9 +83,9 @@ _STEP, _STEPS = 0.35, 4
 #: Who walks swings a leg for a smaller part of a step than this: both feet are on the floor in between.
 _WALKS = 0.95
 _G = 9.81
-#: Somebody is in the air whose soles are so far above what they stood on. A flight is told by an arc so long and high
-#: that is a parabola within this share of its height (root mean square).
-_OFF_M, _ARC_S, _ARC_M, _PARABOLA = 0.05, 0.6, 0.1, 0.05
+#: Somebody is in the air whose soles are so far above what they stood on. A flight is told by an arc so long and high,
+#: above either end, that is a parabola within this share of its height (root mean square).
+_OFF_M, _ARC_S, _ARC_M, _PARABOLA = 0.05, 0.6, 0.08, 0.05
 _LIMBS = [H36M.LEFT_WRIST, H36M.RIGHT_WRIST, H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 
 
@@ -117,7 +117,7 @@ def flights(who: Placed) -> NDArray:
     out = np.full(len(who.time), np.nan)
     for begin, end in runs(~who.planted.any(1) & (who.lowest_m - who.floor_m > _OFF_M)):
         time, height = who.time[begin:end], who.world[begin:end, H36M.PELVIS, 2].astype(float)
-        if time[-1] - time[0] < _ARC_S or np.ptp(height) < _ARC_M:
+        if time[-1] - time[0] < _ARC_S or height.max() - max(height[0], height[-1]) < _ARC_M:
             continue
         parabola = np.polyfit(time - time[0], height, 2)
         off = float(np.std(height - np.polyval(parabola, time - time[0])))

@@ -200,6 +200,7 @@ FAILURES: dict[str, tuple[Spoil, set[str], tuple[float, float]]] = {
         (3, 3),
     ),
     "floats": (moved(lambda p: p + np.array([0, 0, 0.5]), planted=False), {"floating"}, (0, 6)),
+    "is lifted": (moved(lambda p: ramp(p, 0.5, 2), planted=False), {"floating"}, (0, 6)),
     "flies in slow motion": (moved(slow_jump, planted=False), {"slow_flight"}, (2, 4)),
     "in the ground": (moved(lambda p: p - np.array([0, 0, 0.5])), {"sunk"}, (0, 6)),
     "hangs": (hanging, {"upside_down"}, (0, 6)),
