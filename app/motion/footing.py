@@ -59,6 +59,8 @@ _SLOPE_M = 0.12
 _UP_SD = 0.05
 #: What a foot that is not planted has to say about the floor.
 _UNPLANTED = 0.2
+#: Legs that are seen in less of the time than this are made up.
+_LEGS_SEEN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,11 @@ class Body:
 
     Attributes:
         time: (F,) seconds.
-        joints: (F, 17, 3) metres from the pelvis.
+        joints: (F, 17, 3) from the pelvis, metres.
         pelvis: (F, 3) metres.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found in the picture; None: always.
+        legs_seen, hips_seen: (F,) bool, whether a knee or an ankle was, and a hip; None: always. What was not seen is
+            made up by the lifter.
         sight: (F, 2, 3) unit vectors from the origin to where a camera there saw the left and the right ankle, 0 where
             it did not; None where the origin is not the camera's place.
     """
@@ -91,7 +96,15 @@ class Body:
     time: NDArray
     joints: NDArray
     pelvis: NDArray
+    feet_seen: NDArray | None = None
+    legs_seen: NDArray | None = None
+    hips_seen: NDArray | None = None
     sight: NDArray | None = None
+
+    @property
+    def shows_legs(self) -> bool:
+        """Whether legs were seen for long enough to be more than made up."""
+        return self.legs_seen is None or bool(self.legs_seen.mean() >= _LEGS_SEEN)
 
     @property
     def ankles(self) -> NDArray:
@@ -107,7 +120,7 @@ class Body:
         """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
         if pelvis is None:
             return replace(self, joints=joints)
-        return Body(self.time, joints, pelvis)
+        return replace(self, joints=joints, pelvis=pelvis, sight=None)
 
     def sized(self, factor: float) -> Body:
         """So much larger, and so much farther from the origin: from there it looks the same."""
@@ -115,7 +128,7 @@ class Body:
 
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
-        return Body(self.time, self.joints @ R.T, self.pelvis @ R.T + shift)
+        return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift, sight=None)
 
 
 def underside_of(height: NDArray) -> NDArray:
