@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, BEARS_M, Body, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, BEARS_M, Body
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 
 #: Motion of the camera within so long (Gaussian) is left where it is: steps of whoever carries it.
@@ -24,9 +24,6 @@ _RISE_S = 0.3
 _NEAR_S, _UNSEEN = 0.1, 0.1
 #: A stance so much beside the others counts half.
 _BESIDE_M = 0.15
-#: Nobody stands where the lower foot comes up from, and goes down again to, so much lower within so long: that is the
-#: top of a jump, in slow motion.
-_TOP_M, _TOP_S = 0.05, 0.3
 #: A camera that rises by less all in all is left where it is: standing feet are not better known.
 _LEAST_M = 0.05
 #: How often the rise and who stands how high are settled in turn.
@@ -104,17 +101,6 @@ def seen_standing(
 def rise_at(time: NDArray, carried: Carried, rise_m: NDArray) -> NDArray:
     """(F, 3) by how much a camera that rose by rise_m (N,) was higher at times (F,), to add to what it saw."""
     return np.interp(time, carried.time, rise_m)[:, None] * [0.0, 0.0, 1.0]
-
-
-def without_tops(body: Body, resting: NDArray) -> NDArray:
-    """(F, 2) bool: feet that rest, but for those at the top of a jump, of a body in level axes."""
-    out, low = resting.copy(), body.ankles[..., 2].min(1)
-    for foot, begin, end in stances_of(resting):
-        before, after = body.time[begin] - _TOP_S, body.time[end - 1] + _TOP_S
-        if before >= body.time[0] and after <= body.time[-1]:
-            beside = np.interp([before, after], body.time, low).mean()
-            out[begin:end, foot] = np.median(low[begin:end]) - beside < _TOP_M
-    return out
 
 
 def _bearing(body: Body, resting: NDArray) -> NDArray:

@@ -24,7 +24,7 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.camera_rise import Carried
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
+from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.line_vote import LineVote, line_vote
 from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
@@ -277,12 +277,14 @@ def _located(
     path = pelvis_path(rays, score, poses, time, turned)
     pelvis = guessed_path(rays, score, poses) if path is None else path
     joints = from_facing(poses, pelvis)
-    if motion is not None:
-        joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
     legs, hips = (_found(track, frames, points).any(1) for points in (_LEGS, _HIPS))
     feet = _found(track, frames, _ANKLES, np.array([take.meta.width, take.meta.height]))
+    sight = np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1)
+    sight *= feet[..., None] / np.linalg.norm(sight, axis=-1, keepdims=True)
+    if motion is not None:
+        joints, pelvis, sight = (motion.to_first(np.array(frames), of) for of in (joints, pelvis, sight))
     sure = path is not None and bool(hips.any())
-    return _Located(track_id, frames, Body(time, joints, pelvis, feet, legs, hips), sure, feet)
+    return _Located(track_id, frames, Body(time, joints, pelvis, feet, legs, hips, sight), sure, feet)
 
 
 def _found(track: Track, frames: list[int], points: list[COCO], within: NDArray | None = None) -> NDArray:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, without_tops
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
+from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported, without_tops
 from sasmamba.app.motion.gravity import KnownCamera, upright
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.sizes import OneFloor
@@ -94,11 +94,11 @@ def settle(
     for n, turn in zip(heard, up.upright_bodies, strict=True):
         flat[n] = flat[n].posed(flat[n].joints @ turn.T)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
+    resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
     rise: tuple[float, ...] = ()
     standing = [n for n in heard if bodies[n].shows_legs] or heard  # made-up legs stand on no floor
     tell = [(flat[n], resting[n]) for n in standing]
     if carried is not None:
-        resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
         rise_m = camera_rise(flat, resting, heard, carried)
         flat = [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m)) for body in flat]
         rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in standing]

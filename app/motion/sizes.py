@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, up_of
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, BEARS_M, Body, bears, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, BEARS_M, Body, bears, stances_of, without_steps
 from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
 from sasmamba.app.motion.line_vote import LineVote
 
@@ -36,6 +36,8 @@ _FOOT_SD_M, _FOOT_SD = 0.035, 0.03
 _STEP_S, _STEP_SD_M = 0.5, 0.06
 #: All feet of one person may be so much too high or too low; near the camera's own height that is much of a size.
 _OFFSET_M = 0.07
+#: What somebody is seen to step up to is that much higher; so few stances tell no such thing.
+_BOX_M, _WALK = 0.25, 2
 #: More stances of one person than this tell no more: what is wrong with them is wrong with all.
 _MOST_STANCES = 12.0
 #: Who stands on something else: how many, above and below the floor, and by so much, a Cauchy distribution.
@@ -179,11 +181,9 @@ def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[
     feet, whose, sds = [], [], []
     for n, (body, rest, found) in enumerate(zip(bodies, planted, seen, strict=True)):
         raised = body.turned(R, np.zeros(3))
-        own = [
-            raised.ankles[begin:end, foot].mean(0)
-            for foot, begin, end in stances_of(rest & found)
-            if bears(raised, foot, slice(begin, end))
-        ]
+        standing = [stance for stance in stances_of(rest & found) if bears(raised, stance[0], slice(*stance[1:]))]
+        own = [raised.ankles[begin:end, foot].mean(0) for foot, begin, end in standing]
+        own = [own[k] for k in _lowest([(begin, at[2]) for (_, begin, _), at in zip(standing, own, strict=True)])]
         steps = _steps(raised, np.asarray(found.all(1) & ~rest.any(1)))
         feet += own + steps
         whose += [n] * len(own + steps)
@@ -195,6 +195,16 @@ def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[
         usual_low[n], usual_slope[n] = np.median(low[owner == n]), np.median(slope[owner == n], 0)
     share = np.minimum(1, _MOST_STANCES / np.bincount(owner, minlength=len(bodies)).clip(1))[owner]
     return _Stances(low, np.hypot(sd, _FOOT_SD * low), slope, owner, share, usual_low, usual_slope)
+
+
+def _lowest(stances: list[tuple[int, float]]) -> list[int]:
+    """Of stances, each its first frame and height, those on the lowest of what somebody is seen to step up to or down
+    from: a box in the clip is no larger body."""
+    walks = [walk for walk in without_steps(stances) if len(walk) >= _WALK]
+    if not walks:
+        return list(range(len(stances)))
+    usual = [float(np.median([stances[k][1] for k in walk])) for walk in walks]
+    return [k for walk, z in zip(walks, usual, strict=True) if z < min(usual) + _BOX_M for k in walk]
 
 
 def _steps(body: Body, walks: NDArray) -> list[NDArray]:
