@@ -18,6 +18,8 @@ Array = NDArray[np.float32]
 
 #: A person unseen for longer than this starts anew.
 MAX_GAP_S = 1.0
+#: The network was trained on no windows shorter than this: the first and the last frame of shorter stretches are held.
+SHORTEST = 27
 #: H36M-17 with left and right exchanged.
 MIRROR = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
 #: Which of COCO's joints each of H36M's is made of, and with what weights.
@@ -138,9 +140,12 @@ def main(model: str, source: str, out: str) -> None:
     gap = round(MAX_GAP_S * float(given["fps"]))
     for stretch in np.split(seen, np.flatnonzero(np.diff(seen) > gap + 1) + 1):
         first, end = stretch[0], stretch[-1] + 1
-        if end - first < windows.frames:  # filling it up would cost centimetres
-            sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {end - first}.")
-        lifted = as_detected(lift_stretch(windows, xyc[first:end]))
+        frames = max(end - first, SHORTEST)
+        if frames < windows.frames:  # filling it up would cost centimetres
+            sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {frames}.")
+        before = (frames - (end - first)) // 2
+        held = xyc[np.clip(first - before + np.arange(frames), first, end - 1)]
+        lifted = as_detected(lift_stretch(windows, held))[before : before + end - first]
         joints3d[first:end] = smoothed(lifted, float(given["fps"]))
     np.savez(out, joints3d=joints3d, fps=given["fps"])
     print(f"{np.isfinite(joints3d).all((1, 2)).sum()} of {len(joints3d)} frames lifted")
