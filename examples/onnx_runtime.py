@@ -63,8 +63,14 @@ def as_captured(xyc: Array) -> Array:
 
 
 def as_detected(joints: Array) -> Array:
-    """Poses (F, 17, 3) with joints where detectors see them."""
+    """Poses (F, 17, 3) with joints where detectors see them: hips farther back, too, where the picture does not show
+    how far."""
     moved: Array = np.einsum("dc,fck->fdk", np.linalg.inv(MOVE), joints)
+    trunk, left = moved[:, 8] - moved[:, 0], moved[:, 4] - moved[:, 1] + moved[:, 11] - moved[:, 14]
+    ahead = np.cross(left, trunk)
+    behind = 0.04 * np.linalg.norm(trunk, axis=-1) * ahead[:, 2] / np.linalg.norm(ahead, axis=-1).clip(1e-9)
+    for joint, share in ((0, 1), (1, 1), (4, 1), (7, 0.5)):
+        moved[:, joint, 2] -= share * behind
     return (moved - moved[:, :1]).astype(np.float32)
 
 
