@@ -40,10 +40,16 @@ _LEANING_M_S = 0.5
 #: in the axes of a camera that looks straight at them. Of what a trunk leans then, less is the lifter's: on captured
 #: people (S1, S6) trunks come out as well with two fifths taken away as with nothing.
 _ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS, _LEAN_DEG, _LIFTERS_TRUNK = 2.5, 4.0, 0.6, 8.0, 0.4
+#: A trunk so far from where it is while somebody stands is turned by a quarter of that.
+_BENT_DEG = 8.0
+_TRUNK = [joint for joint in H36M if not joint.name.endswith(("HIP", "KNEE", "ANKLE"))]
 #: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
 _ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
 _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
+#: By so much a camera that is carried about rises or sinks in a second, standard deviation of a random walk: who comes
+#: towards it while it is lifted looks as if they walked down a slope. It is told in steps, so long and so many at most.
+_RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
 #: Bodies that point farther from the picture's up than this are no evidence of it,
 _MAX_TILT_DEG = 45.0
 #: but where they point at the camera, this far aside of it at most: then it looks down at people who stand. Who lies,
@@ -84,15 +90,15 @@ class Upright:
         up: (3,) unit vector in camera axes.
         sd_deg: standard deviation of the angle between it and the true one, as the evidence has it; 0 where told.
         seconds: of people standing upright, and stances: of feet, that it is made of.
-        set_upright: of every body, (2, 3, 3) what takes out of its poses the part of its lean along the line of sight
-            that is the lifter's: 2D hardly shows it. The first turns legs, the second what is above the pelvis.
+        poses: of every body, its joints (F, 17, 3) without the part of its lean along the line of sight that is the
+            lifter's: 2D hardly shows it.
     """
 
     up: FloatArray
     sd_deg: float
     seconds: float
     stances: int
-    set_upright: tuple[FloatArray, ...]
+    poses: tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ def upright(
     known: KnownCamera | None = None,
     settled: tuple[NDArray, NDArray] | None = None,
     lines: LineVote | None = None,
+    carried: bool = False,
 ) -> Upright:
     """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
 
@@ -129,6 +136,7 @@ def upright(
         known: what the user knows of the camera.
         settled: pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already.
         lines: what the edges of the scene tell.
+        carried: whether the camera is carried about: it may rise meanwhile.
 
     Without anybody it is the picture's own up, unless the user knows better.
     """
@@ -144,12 +152,12 @@ def upright(
         angles, covariance = settled
     # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
     for _ in range(0 if settled else 2):
-        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
+        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far, carried)
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
-    turns = tuple(_set_upright(stand, angles) for stand in stands)
-    return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, turns)
+    poses = tuple(_set_upright(body.joints, stand, angles) for body, stand in zip(bodies, stands, strict=True))
+    return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, poses)
 
 
 def standing_evidence(
@@ -172,18 +180,25 @@ def _evidence(bodies: Sequence[Body]) -> tuple[list[_Stand | None], NDArray, NDA
     return stands, precision, weighted
 
 
-def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:
-    """(2, 3, 3) turns poses about the horizontal across the line of sight by the lifter's share of what they lean, and
-    the trunk by that of what it then leans still."""
+def _set_upright(joints: NDArray, stand: _Stand | None, angles: NDArray) -> FloatArray:
+    """Joints (F, 17, 3) turned about the horizontal across the line of sight by the lifter's share of what they lean,
+    and trunks, as long as they stand, by that of what they then lean still."""
     if stand is None:
-        return np.tile(np.eye(3, dtype=np.float32), (2, 1, 1))
+        return np.asarray(joints, np.float32)
     lean = float(stand.towards @ (stand.angles - angles))
     lean -= (1 - _LIFTERS) * lean / (1 + (lean / (_LEAN_DEG * _DEG)) ** 2)
-    trunk = lean + _LIFTERS_TRUNK * (float(stand.towards @ (stand.trunk - angles)) - lean)
-    axis = np.array([stand.towards[0], 0.0, stand.towards[1]])
-    cross = np.cross(np.eye(3), axis)  # of the axis with what follows
-    turns = [np.eye(3) - math.sin(by) * cross + (1 - math.cos(by)) * (cross @ cross) for by in (lean, trunk)]
-    return np.array(turns, np.float32)
+    trunk = _LIFTERS_TRUNK * (float(stand.towards @ (stand.trunk - angles)) - lean)
+    bent = np.arccos((_unit(joints[:, H36M.THORAX] - joints[:, H36M.PELVIS]) @ up_of(*stand.trunk)).clip(-1, 1))
+    out = joints @ _turn(stand.towards, np.array([lean])).swapaxes(1, 2)
+    back = _turn(stand.towards, trunk / (1 + (bent / (_BENT_DEG * _DEG)) ** 2) ** 2)
+    out[:, _TRUNK] = out[:, _TRUNK] @ back.swapaxes(1, 2)
+    return np.asarray(out, np.float32)
+
+
+def _turn(towards: NDArray, by: NDArray) -> NDArray:
+    """(N, 3, 3) turns by angles (N,) away from the camera."""
+    cross = np.cross(np.eye(3), np.array([towards[0], 0.0, towards[1]]))  # of the axis with what follows
+    return np.eye(3) - np.sin(by)[:, None, None] * cross + (1 - np.cos(by))[:, None, None] * (cross @ cross)
 
 
 def _posterior(
@@ -266,7 +281,7 @@ def _goes_upright(path: NDArray, axis: NDArray) -> bool:
 
 
 def _floor(
-    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray
+    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray, carried: bool
 ) -> tuple[NDArray, NDArray, int]:
     """What the floor under standing feet tells: information (2, 2) on pitch and roll, the same times that by how much
     (2,) they should be more than R (3, 3) has them, and the number of stances.
@@ -275,7 +290,7 @@ def _floor(
     too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
     stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
     """
-    feet, whose = [], []
+    feet, whose, when = [], [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
         raised, ankles = body.turned(R, np.zeros(3)), body.ankles
         for foot, begin, end in stances_of(rest):
@@ -283,20 +298,24 @@ def _floor(
                 continue
             feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
+            when.append(body.time[begin:end].mean())
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)
     at, owner = np.array(feet), np.array(whose)
     people = len(bodies)
     middle = at.mean(0)
-    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own
-    A = np.zeros((len(at), 3 + people))
+    steps, step_s = _rise(np.array(when)) if carried else (np.zeros((len(at), 0)), 1.0)
+    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own, and how the camera rises
+    A = np.zeros((len(at), 3 + people + steps.shape[1]))
     A[:, 0], A[:, 1], A[:, 2] = at[:, 1] - middle[1], -(at[:, 0] - middle[0]), 1
     A[np.arange(len(at)), 3 + owner] = 1
+    A[:, 3 + people :] = steps
     z = at[:, 2] - middle[2]
-    hold = np.zeros((3 + people, 3 + people))
+    hold = np.diag(np.full(A.shape[1], 1 / (_RISES_M**2 * step_s)))
+    hold[: 3 + people, : 3 + people] = 0
     hold[:2, :2] = so_far
     own = np.full(people, 0.01)
-    x = np.zeros(3 + people)
+    x = np.zeros(A.shape[1])
     x[2] = np.median(z)
     weight = np.full(len(at), 1.0)
     for _ in range(10):
@@ -304,7 +323,16 @@ def _floor(
         H = (A.T * weight) @ A / _FOOT_SD_M**2 + hold
         x = np.linalg.solve(H, A.T @ (weight * z) / _FOOT_SD_M**2)
         weight = 1 / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
-        own = 1 / (1 + (x[3:] / _PERSON_SD_M) ** 2)
-    rest = H[2:, 2:] + 1e-9 * np.eye(1 + people)
+        own = 1 / (1 + (x[3 : 3 + people] / _PERSON_SD_M) ** 2)
+    rest = H[2:, 2:] + 1e-9 * np.eye(len(x) - 2)
     information = H[:2, :2] - H[:2, 2:] @ np.linalg.solve(rest, H[2:, :2])
     return information - so_far, information @ x[:2], len(at)
+
+
+def _rise(when: NDArray) -> tuple[NDArray, float]:
+    """(K, n) by which share of each of n steps, one after the other, the floor had sunk below a camera that rises at
+    times (K,), and how long a step takes, seconds."""
+    first, last = float(when.min()), float(when.max())
+    count = math.ceil(np.clip((last - first) / _RISE_STEP_S, 1, _RISE_STEPS))
+    step_s = max(last - first, 1e-3) / count
+    return -np.clip((when[:, None] - first) / step_s - np.arange(count), 0, 1), step_s

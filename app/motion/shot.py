@@ -15,10 +15,7 @@ from sasmamba.app.motion.gravity import KnownCamera, upright
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.sizes import OneFloor
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.skeletons import H36M
 
-#: (17, 1) whether a joint belongs to the legs.
-_LEGS = np.array([[joint.name.endswith(("HIP", "KNEE", "ANKLE"))] for joint in H36M])
 #: A floor that several stand on is a stage, if the others are so far below it.
 _STAGE_M = 0.5
 
@@ -92,10 +89,10 @@ def settle(
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
     by_floor = None if ground is None else (ground.angles, ground.covariance)
-    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines, carried is not None)
     R, floor, flat = level(up.up), 0.0, list(bodies)
-    for n, (legs, rest) in zip(heard, up.set_upright, strict=True):
-        flat[n] = flat[n].posed(np.where(_LEGS, flat[n].joints @ legs.T, flat[n].joints @ rest.T))
+    for n, pose in zip(heard, up.poses, strict=True):
+        flat[n] = flat[n].posed(pose)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
     rise: tuple[float, ...] = ()
     tell = [(flat[n], resting[n]) for n in heard]

@@ -14,8 +14,11 @@ from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.looking import pictured
 from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
+from sasmamba.app.types import SceneLines
 from sasmamba.models.skeletons import H36M
 from tests.unit.test_placing import FOV, STANDING, scene
+from tests.unit.test_scene_lines import ACROSS, AWAY, UP, walls
+from tests.unit.test_scene_lines import CAMERA as WALLS
 
 FPS, FRAMES = 30, 180
 TIME = np.arange(FRAMES) / FPS
@@ -72,6 +75,28 @@ def test_who_walks_before_a_camera_that_is_lifted_stays_on_the_floor() -> None:
     assert np.abs(soles(filmed(path, joints), known=None).min(1)).max() < 0.08
     without = soles(filmed(path, joints, "rotating")).min(1)
     assert np.abs(without).max() > 0.25
+
+
+@pytest.mark.parametrize(
+    ("up", "families"), [(LIFT, (UP, ACROSS, AWAY)), (LIFT, (UP,)), (0 * LIFT, (UP, ACROSS, AWAY))]
+)
+def test_edges_of_the_scene_tell_a_lift_from_a_slope(up: np.ndarray, families: tuple) -> None:
+    joints, path = walk()
+    take = filmed(path, joints, up=up)
+    rays = (walls(8.0, 0.0, families) - [WALLS.cx, WALLS.cy]) / WALLS.fx
+    focal = 0.5 * take.meta.width / np.tan(np.radians(FOV) / 2)
+    ends = (rays * focal + [take.meta.width / 2, take.meta.height / 2]).astype(np.float32)
+    take.scene_lines = SceneLines(np.zeros(len(ends), np.int64), ends)
+    placed = place(take, FOV)
+    assert placed.shots[0].pitch_deg == pytest.approx(8, abs=2)
+    assert np.ptp(placed.shots[0].rise_m or (0,)) == pytest.approx(np.ptp(up), abs=0.06)
+
+
+def test_without_edges_it_is_said_that_a_lift_may_be_a_slope() -> None:
+    joints, path = walk()
+    shot = place(filmed(path, joints), FOV).shots[0]
+    assert abs(shot.pitch_deg - 8) < 1.5 * shot.sd_deg
+    assert place(filmed(path, joints, "rotating", 0 * LIFT), FOV).shots[0].sd_deg < 3
 
 
 def test_a_jump_remains() -> None:
