@@ -50,6 +50,8 @@ ON_FLOOR_M = 0.15
 _UP_SD = 0.05
 #: What a foot that is not planted has to say about the floor.
 _UNPLANTED = 0.2
+#: Legs that are seen in less of the time than this are made up.
+_LEGS_SEEN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,28 @@ class Footing:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One person's motion: time (F,) seconds, joints (F, 17, 3) from the pelvis, pelvis (F, 3), metres, in the axes of
-    a camera or of the world."""
+    """One person's motion, in the axes of a camera or of the world.
+
+    Attributes:
+        time: (F,) seconds.
+        joints: (F, 17, 3) from the pelvis, metres.
+        pelvis: (F, 3) metres.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found in the picture; None: always.
+        legs_seen, hips_seen: (F,) bool, whether a knee or an ankle was, and a hip; None: always. What was not seen is
+            made up by the lifter.
+    """
 
     time: NDArray
     joints: NDArray
     pelvis: NDArray
+    feet_seen: NDArray | None = None
+    legs_seen: NDArray | None = None
+    hips_seen: NDArray | None = None
+
+    @property
+    def shows_legs(self) -> bool:
+        """Whether legs were seen for long enough to be more than made up."""
+        return self.legs_seen is None or bool(self.legs_seen.mean() >= _LEGS_SEEN)
 
     @property
     def ankles(self) -> NDArray:

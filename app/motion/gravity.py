@@ -50,6 +50,11 @@ _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
 #: By so much a camera that is carried about rises or sinks in a second, standard deviation of a random walk: who comes
 #: towards it while it is lifted looks as if they walked down a slope. It is told in steps, so long and so many at most.
 _RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
+#: A foot below a knee that was seen, itself made up, counts by so much.
+_UNSEEN = 0.3
+#: A trunk without legs leans ahead or back and to the side by so much, at a desk, say; one whose hips are made up tells
+#: nothing.
+_TRUNK_SD_DEG, _MADE_UP_SD_DEG = (12.0, 10.0), (90.0, 90.0)
 #: Bodies that point farther from the picture's up than this are no evidence of it,
 _MAX_TILT_DEG = 45.0
 #: but where they point at the camera, this far aside of it at most: then it looks down at people who stand. Who lies,
@@ -110,14 +115,14 @@ class _Stand:
         information: (2, 2) on them.
         seconds: for which it stood so.
         towards: (2,) how pitch and roll change as a body leans towards the camera.
-        trunk: (2,) pitch and roll that the trunk tells by itself.
+        trunk: (2,) pitch and roll that the trunk tells by itself, beside legs; None without legs.
     """
 
     angles: NDArray
     information: NDArray
     seconds: float
     towards: NDArray
-    trunk: NDArray
+    trunk: NDArray | None
 
 
 def upright(
@@ -156,7 +161,7 @@ def upright(
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
-    poses = tuple(_set_upright(body.joints, stand, angles) for body, stand in zip(bodies, stands, strict=True))
+    poses = tuple(_set_upright(body, stand, angles) for body, stand in zip(bodies, stands, strict=True))
     return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, poses)
 
 
@@ -180,18 +185,19 @@ def _evidence(bodies: Sequence[Body]) -> tuple[list[_Stand | None], NDArray, NDA
     return stands, precision, weighted
 
 
-def _set_upright(joints: NDArray, stand: _Stand | None, angles: NDArray) -> FloatArray:
-    """Joints (F, 17, 3) turned about the horizontal across the line of sight by the lifter's share of what they lean,
-    and trunks, as long as they stand, by that of what they then lean still."""
+def _set_upright(body: Body, stand: _Stand | None, angles: NDArray) -> FloatArray:
+    """A body's joints (F, 17, 3) turned about the horizontal across the line of sight by the lifter's share of what it
+    leans, and the trunk, as long as it stands, by that of what it then leans still."""
     if stand is None:
-        return np.asarray(joints, np.float32)
+        return np.asarray(body.joints, np.float32)
     lean = float(stand.towards @ (stand.angles - angles))
     lean -= (1 - _LIFTERS) * lean / (1 + (lean / (_LEAN_DEG * _DEG)) ** 2)
-    trunk = _LIFTERS_TRUNK * (float(stand.towards @ (stand.trunk - angles)) - lean)
-    bent = np.arccos((_unit(joints[:, H36M.THORAX] - joints[:, H36M.PELVIS]) @ up_of(*stand.trunk)).clip(-1, 1))
-    out = joints @ _turn(stand.towards, np.array([lean])).swapaxes(1, 2)
-    back = _turn(stand.towards, trunk / (1 + (bent / (_BENT_DEG * _DEG)) ** 2) ** 2)
-    out[:, _TRUNK] = out[:, _TRUNK] @ back.swapaxes(1, 2)
+    out = body.joints @ _turn(stand.towards, np.array([lean])).swapaxes(1, 2)
+    if stand.trunk is not None:
+        trunk = _LIFTERS_TRUNK * (float(stand.towards @ (stand.trunk - angles)) - lean)
+        bent = np.arccos((_trunk(body) @ up_of(*stand.trunk)).clip(-1, 1))
+        back = _turn(stand.towards, trunk / (1 + (bent / (_BENT_DEG * _DEG)) ** 2) ** 2)
+        out[:, _TRUNK] = out[:, _TRUNK] @ back.swapaxes(1, 2)
     return np.asarray(out, np.float32)
 
 
@@ -234,13 +240,15 @@ def _unit(v: NDArray) -> NDArray:
 
 def _standing(body: Body) -> _Stand | None:
     """What somebody tells of up while their legs are straight, their trunk is in line with them, and they go slowly."""
+    if not body.shows_legs:
+        return _sitting(body)
     p, time = body.joints, body.time
-    straight = np.ones(len(p), bool)
+    straight = np.ones(len(p), bool) if body.legs_seen is None else body.legs_seen.copy()
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
         straight &= (_unit(knee - hip) * _unit(ankle - knee)).sum(-1) > _STRAIGHT
     feet = 0.5 * (p[:, H36M.LEFT_ANKLE] + p[:, H36M.RIGHT_ANKLE])
-    axis, trunk = _unit(p[:, H36M.THORAX] - feet), _unit(p[:, H36M.THORAX] - p[:, H36M.PELVIS])
+    axis, trunk = _unit(p[:, H36M.THORAX] - feet), _trunk(body)
     legs = _unit(p[:, H36M.PELVIS] - feet)
     upright = straight & ((trunk * legs).sum(-1) > _IN_LINE)
     calm = zero_phase(time, body.pelvis, 0.1, degree=1) if len(time) > 1 else body.pelvis
@@ -253,19 +261,48 @@ def _standing(body: Body) -> _Stand | None:
     if len(time) > 1:
         speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
         seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+    return _told(body, axis, upright, seconds, (_AHEAD_SD_DEG, _ASIDE_SD_DEG))
+
+
+def _sitting(body: Body) -> _Stand | None:
+    """What the trunk tells of up of somebody whose legs are not in the picture."""
+    axis = _trunk(body)
+    upright = -axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG)
+    if not upright.any():
+        return None
+    sd_deg = _TRUNK_SD_DEG
+    if body.hips_seen is not None:
+        seen = upright & body.hips_seen
+        upright, sd_deg = (seen, sd_deg) if seen.any() else (upright, _MADE_UP_SD_DEG)
+    seconds = np.gradient(body.time) if len(body.time) > 1 else np.array([_STILL_S])
+    return _told(body, axis, upright, upright * seconds, sd_deg)
+
+
+def _trunk(body: Body) -> NDArray:
+    """(F, 3) unit vectors up the trunk."""
+    return _unit(body.joints[:, H36M.THORAX] - body.joints[:, H36M.PELVIS])
+
+
+def _told(body: Body, axis: NDArray, upright: NDArray, seconds: NDArray, sd_deg: tuple[float, float]) -> _Stand:
+    """What axes (F, 3) tell of up in the frames (F,) in which somebody is upright, each for so many seconds (F,).
+
+    Args:
+        sd_deg: by how much they lean along and across the line of sight.
+    """
     angles = pitch_and_roll(axis)
     middle = np.median(angles[upright], 0)
     # who bends or swings now and then is upright the rest of the time
     weight = seconds / (1 + (np.linalg.norm(angles - middle, axis=1) / (5 * _DEG)) ** 2)
     total = weight.sum()
-    mean, of_trunk = ((of * weight[:, None]).sum(0) / total for of in (angles, pitch_and_roll(trunk)))
-    own = (np.array([_AHEAD_SD_DEG, _ASIDE_SD_DEG]) * _DEG) ** 2
+    mean = (angles * weight[:, None]).sum(0) / total
+    trunk = (pitch_and_roll(_trunk(body)) * weight[:, None]).sum(0) / total if body.shows_legs else None
+    own = (np.array(sd_deg) * _DEG) ** 2
     ahead, aside = own * (1 + _ENOUGH_S / total)
     azimuth = math.atan2(*_unit(body.pelvis).mean(0)[[0, 2]])
     towards = np.array([math.cos(azimuth), -math.sin(azimuth)])
     beside = towards[::-1] * [-1, 1]
     information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
-    return _Stand(mean, information, float(total), towards, of_trunk)
+    return _Stand(mean, information, float(total), towards, trunk)
 
 
 def _goes_upright(path: NDArray, axis: NDArray) -> bool:
@@ -290,14 +327,15 @@ def _floor(
     too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
     stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
     """
-    feet, whose, when = [], [], []
+    feet, whose, seen, when = [], [], [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
         raised, ankles = body.turned(R, np.zeros(3)), body.ankles
-        for foot, begin, end in stances_of(rest):
+        for foot, begin, end in stances_of(rest if body.legs_seen is None else rest & body.legs_seen[:, None]):
             if not bears(raised, foot, slice(begin, end)):
                 continue
             feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
+            seen.append(body.feet_seen is None or body.feet_seen[begin:end, foot].any())
             when.append(body.time[begin:end].mean())
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)
@@ -317,12 +355,13 @@ def _floor(
     own = np.full(people, 0.01)
     x = np.zeros(A.shape[1])
     x[2] = np.median(z)
-    weight = np.full(len(at), 1.0)
+    worth = np.where(seen, 1.0, _UNSEEN)
+    weight = worth
     for _ in range(10):
         hold[np.arange(3, 3 + people), np.arange(3, 3 + people)] = own / _PERSON_SD_M**2
         H = (A.T * weight) @ A / _FOOT_SD_M**2 + hold
         x = np.linalg.solve(H, A.T @ (weight * z) / _FOOT_SD_M**2)
-        weight = 1 / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
+        weight = worth / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
         own = 1 / (1 + (x[3 : 3 + people] / _PERSON_SD_M) ** 2)
     rest = H[2:, 2:] + 1e-9 * np.eye(len(x) - 2)
     information = H[:2, :2] - H[:2, 2:] @ np.linalg.solve(rest, H[2:, :2])

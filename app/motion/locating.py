@@ -12,7 +12,7 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.hidden_hips import seen_as_h36m, with_hips_below
 from sasmamba.models.skeletons import H36M
 
 #: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
@@ -35,12 +35,14 @@ _USUAL_ERROR_M = 0.05
 
 def sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[NDArray, NDArray]:
     """H36M joints as rays (F, 17, 2), x and y at depth 1, and scores (F, 17), 0 where nobody was seen."""
-    rays, score = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17))
+    rays, xyc = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17, 3))
     for i, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
-            points, score[i] = seen_as_h36m(person.joints_px, person.score)
-            rays[i] = camera.rays(points)
-    return rays, score
+            xyc[i, :, :2], xyc[i, :, 2] = seen_as_h36m(person.joints_px, person.score)
+    xyc = with_hips_below(xyc)
+    for i in np.flatnonzero((xyc[..., 2] > 0).any(1)):
+        rays[i] = camera.rays(xyc[i, :, :2])
+    return rays, xyc[..., 2]
 
 
 def apparent_scale(rays: NDArray, found: NDArray, facing: NDArray) -> tuple[NDArray, NDArray]:

@@ -40,7 +40,8 @@ from sasmamba.models.skeletons import COCO
 _EDGE = 0.03
 #: Up is told by nothing but how cameras are held if it is so uncertain though people were seen for so long.
 _GUESSED_DEG, _WATCHED_S = 15.0, 2
-_ANKLES = [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
+_ANKLES, _KNEES, _HIPS = ([COCO[f"LEFT_{joint}"], COCO[f"RIGHT_{joint}"]] for joint in ("ANKLE", "KNEE", "HIP"))
+_LEGS = _KNEES + _ANKLES
 
 
 @dataclass(frozen=True)
@@ -278,16 +279,21 @@ def _located(
     joints = from_facing(poses, pelvis)
     if motion is not None:
         joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
-    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, _feet_seen(take, track, frames))
+    legs, hips = (_found(track, frames, points).any(1) for points in (_LEGS, _HIPS))
+    feet = _found(track, frames, _ANKLES, np.array([take.meta.width, take.meta.height]))
+    sure = path is not None and bool(hips.any())
+    return _Located(track_id, frames, Body(time, joints, pelvis, feet, legs, hips), sure, feet)
 
 
-def _feet_seen(take: Take, track: Track, frames: list[int]) -> NDArray:
-    out = np.zeros((len(frames), 2), bool)
-    size = np.array([take.meta.width, take.meta.height])
+def _found(track: Track, frames: list[int], points: list[COCO], within: NDArray | None = None) -> NDArray:
+    """(F, points) bool, whether they were found, and within a picture of that size (2,), if given, not at its edge."""
+    out = np.zeros((len(frames), len(points)), bool)
     for row, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
-            at = person.joints_px[_ANKLES]
-            out[row] = (person.score[_ANKLES] > MIN_SCORE) & ((at > _EDGE * size) & (at < (1 - _EDGE) * size)).all(1)
+            at = person.joints_px[points]
+            out[row] = person.score[points] > MIN_SCORE
+            if within is not None:
+                out[row] &= ((at > _EDGE * within) & (at < (1 - _EDGE) * within)).all(1)
     return out
 
 

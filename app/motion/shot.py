@@ -95,12 +95,13 @@ def settle(
         flat[n] = flat[n].posed(pose)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
     rise: tuple[float, ...] = ()
-    tell = [(flat[n], resting[n]) for n in heard]
+    standing = [n for n in heard if bodies[n].shows_legs] or heard  # made-up legs stand on no floor
+    tell = [(flat[n], resting[n]) for n in standing]
     if carried is not None:
         resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
         rise_m = camera_rise(flat, resting, heard, carried)
         flat = [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m)) for body in flat]
-        rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in heard]
+        rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in standing]
         if any(rise):
             tell = seen_standing(flat, resting, heard, carried)
             ground = None  # it was found with the rise in it

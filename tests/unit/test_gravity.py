@@ -18,6 +18,7 @@ from sasmamba.app.take import Take
 from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
+from sasmamba.models.skeletons import COCO, H36M
 from sasmamba.training.cameras import camera_rotation
 from sasmamba.training.simulate import coco_points
 from tests.unit.test_placing import FOV, META, STANDING, scene, stroll
@@ -230,3 +231,40 @@ def test_every_shot_has_a_world_of_its_own() -> None:
         assert list(roots) == [track]
         turned = poses[0].joints @ placed.R_world_cam.T + roots[track]
         np.testing.assert_allclose(turned, world[45], atol=1e-5)
+
+
+def without(take: Take, track_id: int, *joints: str) -> None:
+    """Somebody's joints of both sides were never found."""
+    people = take.tracks[track_id].people
+    for f, person in people.items():
+        score = person.score.copy()
+        score[[COCO[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in joints]] = 0
+        people[f] = replace(person, score=score)
+
+
+def test_made_up_legs_say_nothing_of_up() -> None:
+    """Of people behind a desk the lifter makes up legs that stand anywhere: those of two turned a world by 49°."""
+    path = np.array(stepping(300, (0, 1), at=(0, 3)))
+    path[:, 2] += 0.5 * (path[:, 1] - 3)
+    take, R = seen({1: path}, 0.0)
+    without(take, 1, "KNEE", "ANKLE")
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 5
+
+
+def test_a_made_up_trunk_is_set_upright() -> None:
+    take, R = seen({1: np.array(stepping(90, (0, 0), at=(0, 3)))}, 0.0, lean_deg=30)
+    without(take, 1, "HIP", "KNEE", "ANKLE")
+    placed = place(take, FOV)
+    assert tilt_deg(placed.R_world_cam, R) < 8
+    _, world = placed.world(1)
+    trunk = (world[:, H36M.THORAX] - world[:, H36M.PELVIS]).mean(0)
+    assert trunk[2] > math.cos(math.radians(10)) * np.linalg.norm(trunk), "it leaned by 30°"
+
+
+def test_the_floor_is_that_of_whose_legs_are_seen() -> None:
+    paths = {1: np.array(stepping(90, (1, 0), at=(-1.5, 5))), 2: np.array(stepping(90, (0, 0), -0.6, at=(0.5, 3)))}
+    take, _ = seen(paths, 5.0)
+    without(take, 2, "KNEE", "ANKLE")
+    placed = place(take, FOV, one_floor=False)
+    ankles = placed.world(1)[1][:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2]
+    assert np.median(ankles) == pytest.approx(0.08, abs=0.03)
