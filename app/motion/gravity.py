@@ -54,7 +54,7 @@ _RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
 _UNSEEN = 0.3
 #: A trunk without legs leans ahead or back and to the side by so much, at a desk, say; one whose hips are made up tells
 #: nothing.
-_TRUNK_SD_DEG, _MADE_UP_SD_DEG = (12.0, 10.0), (90.0, 90.0)
+_TRUNK_SD_DEG, _MADE_UP_SD_DEG, _TRUNK_TELLS = (12.0, 10.0), (90.0, 90.0), 0.1
 #: Bodies that point farther from the picture's up than this are no evidence of it,
 _MAX_TILT_DEG = 45.0
 #: but where they point at the camera, this far aside of it at most: then it looks down at people who stand. Who lies,
@@ -243,7 +243,8 @@ def _standing(body: Body) -> _Stand | None:
     if not body.shows_legs:
         return _sitting(body)
     p, time = body.joints, body.time
-    straight = np.ones(len(p), bool) if body.legs_seen is None else body.legs_seen.copy()
+    shown = np.ones(len(p), bool) if body.legs_seen is None else body.legs_seen
+    straight = shown.copy()
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
         straight &= (_unit(knee - hip) * _unit(ankle - knee)).sum(-1) > _STRAIGHT
@@ -261,6 +262,11 @@ def _standing(body: Body) -> _Stand | None:
     if len(time) > 1:
         speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
         seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+    # frames without legs tell a little by the trunk, which is much where the others are of somebody who runs
+    alone = ~shown & (-trunk[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
+    alone &= True if body.hips_seen is None else body.hips_seen
+    axis, upright = np.where(alone[:, None], trunk, axis), upright | alone
+    seconds = np.where(alone, _TRUNK_TELLS * (np.gradient(time) if len(time) > 1 else _STILL_S), seconds)
     return _told(body, axis, upright, seconds, (_AHEAD_SD_DEG, _ASIDE_SD_DEG))
 
 

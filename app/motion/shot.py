@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, without_tops
+from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, walking_height, without_tops
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
 from sasmamba.app.motion.gravity import KnownCamera, upright
 from sasmamba.app.motion.line_vote import LineVote
@@ -113,6 +113,12 @@ def settle(
         if ground is not None and floor > -ground.height_m - _STAGE_M:
             floor = -ground.height_m
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
+    if carried is not None:
+        walk = [walking_height(*one) for one in zip(settled, resting, carried.seen, strict=True)]
+        settled = [
+            body.posed(body.joints, body.pelvis - height[:, None] * [0, 0, 1])
+            for body, height in zip(settled, walk, strict=True)
+        ]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
     feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]
     camera = ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg, rise)

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, up_of
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, BEARS_M, Body, bears, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of
 from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
 from sasmamba.app.motion.line_vote import LineVote
+from sasmamba.app.motion.walking import treads
 
 #: Logarithm of the factor by which somebody is larger than the lifter makes them: standard deviation of adults, the
 #: lifter's own error in it; the mean stature and the spread of children.
@@ -32,8 +33,8 @@ _CHILDREN = ((0.05, 0.9), (0.4, 0.1))
 _TOLD_SD = 0.01
 #: A standing foot's height above the floor: its own error, and as a share of how far it is below the camera.
 _FOOT_SD_M, _FOOT_SD = 0.035, 0.03
-#: While no foot is seen to rest, the lower one comes down once in so long, as somebody walks; how well that is known.
-_STEP_S, _STEP_SD_M = 0.5, 0.06
+#: How well it is known where somebody treads who walks and no foot of whom is seen to rest.
+_STEP_SD_M = 0.06
 #: All feet of one person may be so much too high or too low; near the camera's own height that is much of a size.
 _OFFSET_M = 0.07
 #: More stances of one person than this tell no more: what is wrong with them is wrong with all.
@@ -184,7 +185,7 @@ def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[
             for foot, begin, end in stances_of(rest & found)
             if bears(raised, foot, slice(begin, end))
         ]
-        steps = _steps(raised, np.asarray(found.all(1) & ~rest.any(1)))
+        steps = [at for _, at in treads(raised, np.asarray(found.all(1) & ~rest.any(1)))]
         feet += own + steps
         whose += [n] * len(own + steps)
         sds += [_FOOT_SD_M] * len(own) + [_STEP_SD_M] * len(steps)
@@ -195,23 +196,6 @@ def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[
         usual_low[n], usual_slope[n] = np.median(low[owner == n]), np.median(slope[owner == n], 0)
     share = np.minimum(1, _MOST_STANCES / np.bincount(owner, minlength=len(bodies)).clip(1))[owner]
     return _Stances(low, np.hypot(sd, _FOOT_SD * low), slope, owner, share, usual_low, usual_slope)
-
-
-def _steps(body: Body, walks: NDArray) -> list[NDArray]:
-    """Where the lower foot came down (3,), one for every `_STEP_S` of frames (F,) in which somebody walks; level axes.
-
-    One of a walker's feet is always on the floor, but it seldom seems to rest where frames are few or joints jitter.
-    """
-    ankles, lower = body.ankles, body.ankles[..., 2].argmin(1)
-    low = ankles[np.arange(len(ankles)), lower]
-    walks = walks & (body.pelvis[:, 2] - low[:, 2] > BEARS_M)
-    beat = np.floor((body.time - body.time[:1]) / _STEP_S).astype(int)
-    out = []
-    for k in np.unique(beat[walks]):
-        here = np.flatnonzero(walks & (beat == k))
-        if body.time[here[-1]] - body.time[here[0]] > 0.5 * _STEP_S:
-            out.append(low[here[np.argsort(low[here, 2])[len(here) // 4]]])
-    return out
 
 
 def _heights(stances: _Stances) -> list[float]:

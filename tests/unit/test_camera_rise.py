@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, without_tops
+from sasmamba.app.motion.camera_rise import Carried, camera_rise, walking_height, without_tops
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, LEGS, Body, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.looking import pictured
@@ -75,6 +75,28 @@ def test_who_walks_before_a_camera_that_is_lifted_stays_on_the_floor() -> None:
     assert np.abs(soles(filmed(path, joints), known=None).min(1)).max() < 0.08
     without = soles(filmed(path, joints, "rotating")).min(1)
     assert np.abs(without).max() > 0.25
+
+
+def test_who_walks_and_never_rests_before_a_camera_that_goes_along_walks_on_the_floor() -> None:
+    """It sways about beside them, and is lifted: no foot is seen to rest, but each step ends on the floor."""
+    joints, path = walk()
+    path = path + np.stack([0.2 * np.sin(9 * TIME), 0 * TIME, 0 * TIME], 1)
+    placed = place(filmed(path, joints), FOV, known=LEVEL)
+    assert np.mean(list(placed.planted[1].values())) < 0.02
+    low = placed.world(1)[1][:, ANKLES, 2].min(1) - ANKLE_HEIGHT_M
+    each_second = [np.abs(low[f : f + FPS]).min() for f in range(0, FRAMES, FPS)]
+    assert max(each_second) < 0.03
+    assert np.abs(np.median(low)) < 0.05
+
+
+def test_who_walks_on_something_high_stays_there_though_no_foot_rests() -> None:
+    time, rest = TIME[:90], np.zeros((90, 2), bool)
+    stage = Body(time, np.repeat(STANDING[None].astype(float), 90, 0), np.tile([0, 5, 0.95 + 1.0], (90, 1)))
+    low = stage.posed(stage.joints, stage.pelvis - [0, 0, 0.8])
+    assert not walking_height(stage, rest, ~rest).any()
+    np.testing.assert_allclose(walking_height(low, rest, ~rest), 0.2, atol=0.01)
+    assert not walking_height(low, ~rest, ~rest).any()  # a foot that rests tells better
+    assert not walking_height(low, rest, rest).any()  # of feet that nobody saw
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.motion.axes import pitch_and_roll, up_of
+from sasmamba.app.motion.axes import R_WORLD_CAM, pitch_and_roll, up_of
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.gravity import KnownCamera
+from sasmamba.app.motion.footing import Body
+from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
 from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
 from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
@@ -163,6 +164,21 @@ def test_from_still_steeper_people_must_go_about() -> None:
 def test_who_lies_with_the_head_towards_the_camera_tilts_nothing(lean_deg: float) -> None:
     take, R = seen({1: np.tile([0.0, 5.0, 0.35], (60, 1))}, 0.0, lean_deg=lean_deg)
     assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
+
+
+def test_frames_without_legs_tell_where_the_others_are_of_somebody_who_runs() -> None:
+    """Who leans to the side for a second, and then stands before a camera that shows no legs of theirs."""
+    upright = STANDING @ R_WORLD_CAM
+    c, s = math.cos(math.radians(12)), math.sin(math.radians(12))
+    leaning = upright @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    frames = np.arange(150)
+    joints = np.where((frames < 30)[:, None, None], leaning, upright)
+    path = np.tile([0.0, 0.0, 5.0], (150, 1))
+    body = Body(frames / 30, joints, path, legs_seen=frames < 30, hips_seen=frames >= 0)
+    angles, _ = standing_evidence([body])
+    assert abs(math.degrees(angles[1])) < 5
+    only = Body(frames[:30] / 30, joints[:30], path[:30])
+    assert abs(math.degrees(standing_evidence([only])[0][1])) > 8
 
 
 def test_it_is_said_if_nothing_tells_which_way_is_up() -> None:
