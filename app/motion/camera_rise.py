@@ -116,6 +116,15 @@ def rise_at(time: NDArray, carried: Carried, rise_m: NDArray) -> NDArray:
     return np.interp(time, carried.time, rise_m)[:, None] * [0.0, 0.0, 1.0]
 
 
+def without_rise(bodies: Sequence[Body], resting: Sequence[NDArray], carried: Carried, R: NDArray) -> list[Body]:
+    """Bodies where a camera would have seen them that stayed as high as it was at first; in its axes, from which R
+    (3, 3) leads to level ones."""
+    flat = [body.turned(R, np.zeros(3)) for body in bodies]
+    rests = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
+    rise_m = camera_rise(flat, rests, range(len(flat)), carried)
+    return [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m) @ R) for body in bodies]
+
+
 def without_tops(body: Body, resting: NDArray) -> NDArray:
     """(F, 2) bool: feet that rest, but for those at the top of a jump, of a body in level axes."""
     out, low = resting.copy(), body.ankles[..., 2].min(1)

@@ -88,7 +88,8 @@ def settle(
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
-    by_floor = None if ground is None else (ground.angles, ground.covariance)
+    # where the camera may rise sizes are the floor's, up is found anew
+    by_floor = None if ground is None or carried is not None else (ground.angles, ground.covariance)
     up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines, carried is not None)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, pose in zip(heard, up.poses, strict=True):

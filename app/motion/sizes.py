@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import level, up_of
+from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
+from sasmamba.app.motion.camera_rise import Carried, without_rise
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of
-from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
+from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, upright
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.walking import treads
 
@@ -131,6 +132,7 @@ def find_one_floor(
     told: Sequence[bool],
     known: KnownCamera | None = None,
     lines: LineVote | None = None,
+    carried: Carried | None = None,
 ) -> OneFloor | None:
     """The floor, and how large people on it are; None where there are not two who stand on one.
 
@@ -144,19 +146,24 @@ def find_one_floor(
         told: whether the user said so.
         known: what the user knows of the camera.
         lines: what the edges of the scene tell of up.
+        carried: of a camera that is carried about: how it rises is taken out first, and up is then told without sizes.
     """
     if len(bodies) < 2:
         return None
-    upright, covariance = standing_evidence(bodies, known, lines)
+    if carried is not None:
+        up = upright(bodies, planted, known, lines=lines, carried=True).up
+        bodies = without_rise(bodies, planted, carried, level(up))
+        known = KnownCamera(*np.degrees(pitch_and_roll(up)).clip(-85, 85).tolist())
+    told_up, covariance = standing_evidence(bodies, known, lines)
     priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
-    precision, angles = np.linalg.inv(covariance), upright
+    precision, angles = np.linalg.inv(covariance), told_up
     heights = list[float]()
     for _ in range(2):  # heights change with up as along a straight line nearly, not quite
         stances = _stances(bodies, planted, seen, level(up_of(*angles)))
         if len(np.unique(stances.owner)) < 2 or not (stances.low > 0).any():
             return None
         tried = [
-            _tried(stances, prior, height, precision, angles - upright, math.log(film))
+            _tried(stances, prior, height, precision, angles - told_up, math.log(film))
             for prior, film in priors
             for height in heights or _heights(stances)
         ]

@@ -160,6 +160,23 @@ def test_cameras_that_are_not_carried_are_as_they_were() -> None:
     assert not replace(zooms, kind="moving").carried(whole)
 
 
+def test_who_is_seen_from_higher_up_is_no_shorter() -> None:
+    """One stands there while the camera is low, another, of the same size, while it is high."""
+    take, _ = scene(
+        {i: np.tile([x, y, 0.95], (FRAMES, 1)) - LIFT[:, None] * [0, 0, 1] for i, x, y in ((1, -0.8, 5), (2, 0.8, 6))},
+        8.0,
+    )
+    for track, frames in ((1, range(90, FRAMES)), (2, range(75))):
+        for f in frames:
+            del take.tracks[track].people[f], take.tracks[track].poses[f]
+    take.camera_motion = filmed(*walk()[::-1]).camera_motion
+    placed = place(take, FOV, known=LEVEL)
+    low, high = (placed.assumptions["people"][i]["height_m"] for i in "12")
+    assert low == pytest.approx(high, rel=0.03)
+    for i in (1, 2):
+        assert np.abs(placed.world(i)[1][:, ANKLES, 2] - ANKLE_HEIGHT_M).max() < 0.05
+
+
 def body(height: np.ndarray, up: np.ndarray = LIFT) -> Body:
     """Somebody who stands, in level axes from a camera that was 1.5 m above the floor at first."""
     z = height + STANDING[0, 2] + 0.95 - 1.5 - up
