@@ -17,8 +17,8 @@ from sasmamba.models.skeletons import H36M
 
 #: Gaussian smoothing of the path across the picture.
 _ACROSS_S = 0.06
-#: In depth, which 2D shows far less well, it is a spline under tension, see `tension_spline`: where this person's is seen
-#: best it bends within about so many seconds, where it is worth a tenth within twice as many.
+#: In depth, which 2D shows far less well, it is a spline under tension, see `tension_spline`: where this person's is
+#: seen best it bends within about so many seconds, where it is worth a tenth within twice as many.
 _DEPTH_S, _DEPTH_STILL_S = 0.3, 0.1
 #: What tells less than so much of what tells most is bridged.
 _LEAST_WORTH = 1e-3
@@ -41,10 +41,10 @@ def sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[
     for i, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
             xyc[i, :, :2], xyc[i, :, 2] = seen_as_h36m(person.joints_px, person.score)
-    xyc = with_trunk(xyc)
-    for i in np.flatnonzero((xyc[..., 2] > 0).any(1)):
-        rays[i] = camera.rays(xyc[i, :, :2])
-    return rays, xyc[..., 2]
+    whole = with_trunk(xyc)
+    for i in np.flatnonzero((whole[..., 2] > 0).any(1)).tolist():
+        rays[i] = camera.rays(whole[i, :, :2])
+    return rays, whole[..., 2]
 
 
 def apparent_scale(rays: NDArray, found: NDArray, facing: NDArray) -> tuple[NDArray, NDArray]:

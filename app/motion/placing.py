@@ -276,7 +276,7 @@ def _located(
     path = pelvis_path(rays, score, poses, time, turned)
     pelvis = guessed_path(rays, score, poses) if path is None else path
     joints = from_facing(poses, pelvis)
-    legs, hips = (_found(track, frames, points).any(1) for points in (_LEGS, _HIPS))
+    legs, hips = (np.asarray(_found(track, frames, points).any(1)) for points in (_LEGS, _HIPS))
     feet = _found(track, frames, _ANKLES, np.array([take.meta.width, take.meta.height]))
     sight = np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1)
     sight *= feet[..., None] / np.linalg.norm(sight, axis=-1, keepdims=True)
