@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -73,8 +73,10 @@ class Found:
     motion: CameraMotion
 
 
-def follow(camera: VirtualCamera, picture: Callable[[int], NDArray], boxes: Callable[[int], list[NDArray]]) -> Found:
-    """Runs the estimator over what a virtual camera films."""
+def follow(
+    camera: VirtualCamera, picture: Callable[[int], NDArray], people: Callable[[int], Sequence[Person2D]]
+) -> Found:
+    """Runs the estimator over what a virtual camera films, and whom it sees."""
     frames = len(camera.times_s)
     fps = Fraction((frames - 1) / (camera.times_s[-1] - camera.times_s[0])).limit_denominator(1000)
     meta = VideoMeta(*camera.size, fps, frames)
@@ -82,7 +84,7 @@ def follow(camera: VirtualCamera, picture: Callable[[int], NDArray], boxes: Call
     for i in range(frames):
         frame = Frame(i, i / fps, camera.film(i, picture(i)))
         begin = time.thread_time()
-        background.see(frame, boxes(i))
+        background.see(frame, people(i))
         ms.append(1000 * (time.thread_time() - begin))
     motion = decide(background.chained(), [range(frames)], meta, camera.intrinsics)
     zoom = 100 * np.abs(motion.zoom / (camera.zoom / camera.zoom[0]) - 1)
@@ -106,7 +108,7 @@ def angles(video: Path, pictures: Path | None, which: str, count: int) -> None:
     with VideoFile(video) as source:
         film, fps = [frame.bgr for frame in source], float(source.meta.fps)
     with open_pose2d("auto", max_people=8) as pose2d:
-        people = [[p.box_px for p in pose2d(Frame(i, Fraction(i), bgr))] for i, bgr in enumerate(film)]
+        people = [pose2d(Frame(i, Fraction(i), bgr)) for i, bgr in enumerate(film)]
     times = np.arange(len(film)) / fps
     print(
         "| camera | frames | rotation, degrees: median / 95 % / max | zoom, %: the same | decided | ms of CPU a frame |"
@@ -116,10 +118,10 @@ def angles(video: Path, pictures: Path | None, which: str, count: int) -> None:
     def of(some: dict[str, float], seed: int, masked: bool) -> Found:
         camera = VirtualCamera.over(film[0].shape[1::-1], BIG_FOV_DEG, times, seed, width=1280, **some)  # type: ignore[arg-type]
 
-        def boxes(i: int) -> list[NDArray]:
-            return [box_in_view(camera, i, box) for box in people[i]] if masked else []
+        def seen(i: int) -> list[Person2D]:
+            return [in_view(camera, i, person) for person in people[i]] if masked else []
 
-        return follow(camera, lambda i: film[i], boxes)
+        return follow(camera, lambda i: film[i], seen)
 
     print(row(f"{video.stem}, everything", [of({}, seed, True) for seed in SEEDS[which]]), flush=True)
     still = {"pan_deg": 0.0, "tilt_deg": 0.0, "roll_deg": 0.0, "zoom": 1.0, "shake": 0.0}
@@ -141,6 +143,13 @@ def angles(video: Path, pictures: Path | None, which: str, count: int) -> None:
     for name, some in LESS.items():
         print(row(f"{video.stem}, {name}", [of(some, seed, True) for seed in SEEDS[which]]), flush=True)
     print(row(f"{video.stem}, people not masked", [of({}, seed, False) for seed in SEEDS[which]]), flush=True)
+
+
+def in_view(camera: VirtualCamera, frame: int, person: Person2D) -> Person2D:
+    """Somebody of the larger picture in a virtual camera's."""
+    joints = camera.to_view(frame, person.joints_px).astype(np.float32)
+    box = box_in_view(camera, frame, person.box_px).astype(np.float32)
+    return replace(person, joints_px=joints, box_px=box, feet=None)
 
 
 def box_in_view(camera: VirtualCamera, frame: int, box: NDArray) -> NDArray:
