@@ -1,8 +1,8 @@
 """People of whom the picture shows a part: `python benchmarks/half_seen.py --data h36m_train.npz [--subject S8]`.
 
 Each motion of a subject is seen by the made camera of benchmarks/footing.py through MoveNet's noise,
-then again as if ankles, legs, or legs and hips were never found: behind a desk, a lectern, in front of a webcam. A row
-for each:
+then again as if ankles, legs, legs and hips, or the left side were never found: behind a desk, a lectern, in front of a
+webcam, half out of the picture. A row for each:
 
     up       degrees between the found vertical and the true one, mean and worst of the clips; told: as it is stated
     trunk    degrees by which the trunk leans from the true vertical, found (by the found vertical) and true
@@ -31,18 +31,24 @@ from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.skeletons import COCO, H36M
 from sasmamba.training.motion import load_motion
 
-_HIDDEN = {"nothing": (), "ankles": ("ANKLE",), "legs": ("KNEE", "ANKLE"), "legs, hips": ("HIP", "KNEE", "ANKLE")}
+_LEGS = [j for j in COCO if j.name.endswith(("KNEE", "ANKLE"))]
+_HIDDEN: dict[str, list[COCO]] = {
+    "nothing": [],
+    "ankles": [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE],
+    "legs": _LEGS,
+    "legs, hips": [COCO.LEFT_HIP, COCO.RIGHT_HIP, *_LEGS],
+    "left side": [j for j in COCO if j.name.startswith("LEFT")],
+}
 _ABOVE = [j for j in H36M if j >= H36M.THORAX]
 
 
-def without(take: Take, joints: tuple[str, ...], lifter: Lifter) -> Take:
-    """A take as if joints of both sides had never been found, lifted and smoothed."""
-    gone = [COCO[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in joints]
+def without(take: Take, joints: list[COCO], lifter: Lifter) -> Take:
+    """A take as if joints had never been found, lifted and smoothed."""
     out = Take(take.meta, take.model, times_s=take.times_s)
 
     def seen(person: Person2D) -> Person2D:
         score = person.score.copy()
-        score[gone] = 0
+        score[joints] = 0
         return replace(person, score=score)
 
     for frame in range(len(take.times_s)):

@@ -20,7 +20,7 @@ from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.locating import LEAST_JOINTS, MIN_SCORE, UNKNOWN_DEPTH_M, apparent_scale
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.hidden_hips import seen_as_h36m, with_hips_below
+from sasmamba.models.hidden_hips import seen_as_h36m, with_trunk
 from sasmamba.models.skeletons import H36M
 
 #: Time constants of the smoothing: across the picture, in depth, which 2D shows far less well, and of the floor.
@@ -103,7 +103,7 @@ class LivePlacing:
             joints_px, score = seen_as_h36m(person.joints_px, person.score)
             xyc, hips = np.concatenate([joints_px, score[:, None]], 1), bool(score[H36M.PELVIS] > 0)
             if not hips and not (spot and spot.hips):
-                xyc = with_hips_below(xyc[None])[0]
+                xyc = with_trunk(xyc[None])[0]
             ray, log_depth = _sighted(xyc, pose.joints, self._camera)
         if spot is None:
             known = np.isfinite(ray).all()
