@@ -52,6 +52,9 @@ _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
 _RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
 #: The floor's slope is fitted so often at most, and until it changes by less.
 _FITS, _SETTLED_DEG = 10, 3.0
+#: The lifter holds each foot of somebody so much too high or too low for long: who sits and moves their feet a little
+#: tells no slope by them.
+_FEET_APART_M = 0.03
 #: A foot below a knee that was seen, itself made up, counts by so much.
 _UNSEEN = 0.3
 #: A trunk without legs leans ahead or back and to the side by so much, at a desk, say; one whose hips are made up tells
@@ -338,7 +341,7 @@ def _floor(
     too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
     stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
     """
-    feet, whose, seen, when = [], [], [], []
+    feet, whose, which, seen, when = [], [], [], [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
         raised, ankles = body.turned(R, np.zeros(3)), body.ankles
         for foot, begin, end in stances_of(rest if body.legs_seen is None else rest & body.legs_seen[:, None]):
@@ -346,22 +349,27 @@ def _floor(
                 continue
             feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
+            which.append(foot)
             seen.append(body.feet_seen is None or bool(body.feet_seen[begin:end, foot].any()))
             when.append(body.time[begin:end].mean())
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)
     at, owner = np.array(feet), np.array(whose)
-    people = len(bodies)
+    people, stance = len(bodies), np.arange(len(feet))
     middle = at.mean(0)
     steps, step_s = _rise(np.array(when)) if carried else (np.zeros((len(at), 0)), 1.0)
-    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own, and how the camera rises
-    A = np.zeros((len(at), 3 + people + steps.shape[1]))
+    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own, each foot's, and how the
+    # camera rises
+    first_foot = 3 + people
+    rise = first_foot + 2 * people
+    A = np.zeros((len(at), rise + steps.shape[1]))
     A[:, 0], A[:, 1], A[:, 2] = at[:, 1] - middle[1], -(at[:, 0] - middle[0]), 1
-    A[np.arange(len(at)), 3 + owner] = 1
-    A[:, 3 + people :] = steps
+    A[stance, 3 + owner] = A[stance, first_foot + 2 * owner + np.array(which)] = 1
+    A[:, rise:] = steps
     z = at[:, 2] - middle[2]
-    hold = np.diag(np.full(A.shape[1], 1 / (_RISES_M**2 * step_s)))
-    hold[: 3 + people, : 3 + people] = 0
+    held = np.zeros(A.shape[1])
+    held[first_foot:rise], held[rise:] = 1 / _FEET_APART_M**2, 1 / (_RISES_M**2 * step_s)
+    hold = np.diag(held)
     hold[:2, :2] = so_far
     own = np.full(people, 0.01)
     x = np.zeros(A.shape[1])

@@ -290,3 +290,16 @@ def test_the_floor_is_that_of_whose_legs_are_seen() -> None:
     placed = place(take, FOV, one_floor=False)
     ankles = placed.world(1)[1][:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2]
     assert np.median(ankles) == pytest.approx(0.08, abs=0.03)
+
+
+def test_who_sits_and_moves_their_feet_tells_no_slope() -> None:
+    """The lifter holds one foot higher than the other, and nearer: people on chairs turned worlds by up to 30°."""
+    shape = np.repeat(STANDING[None], 240, 0)
+    for side, ahead, low in (("LEFT", -0.25, -0.35), ("RIGHT", -0.45, -0.45)):
+        shape[:, H36M[f"{side}_KNEE"]] += [0, -0.43, 0.42]
+        shape[:, H36M[f"{side}_ANKLE"], 1:] = ahead, low
+    apart = 0.15 * (np.arange(240) // 40 % 2)
+    shape[:, H36M.LEFT_ANKLE, 0] += apart
+    shape[:, H36M.RIGHT_ANKLE, 0] -= apart
+    take, R = scene({1: np.tile([0.0, 4.0, 0.54], (240, 1))}, 5.0, shape=shape)
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 6
