@@ -8,6 +8,7 @@ Optical Flow using Dense Inverse Search", OpenCV's); what then still differs was
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -75,20 +76,25 @@ class SmallPicture:
         width, height = self._blocks()
         return Change(np.zeros((height, width), np.float32), 0.0, np.zeros((height, width, 2), np.float32))
 
-    def change_from(self, before: SmallPicture, *, reach: float = 0.0) -> Change:
+    def change_from(
+        self, before: SmallPicture, *, reach: float = 0.0, start: tuple[float, float] | None = None
+    ) -> Change:
         """What of this picture the one before does not explain.
 
         Args:
             reach: where the whole picture moved by less than this share of its width, the search for what moved begins
                 there; slower.
+            start: or at this way back to where it was, x and y, pixels of the small picture.
         """
-        start: Any = None
-        if reach > 0:
+        begin: Any = None
+        if start is not None:
+            begin = self._everywhere(start)
+        elif reach > 0:
             window = cv2.createHanningWindow(self.detail.shape[::-1], cv2.CV_32F)
             shift, _ = cv2.phaseCorrelate(self.detail, before.detail, window)
             if math.hypot(*shift) < reach * self.detail.shape[1]:
-                start = np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
-        flow: FloatArray = np.asarray(_flow_finder().calc(self._coded, before._coded, start), np.float32)
+                begin = self._everywhere(shift)
+        flow: FloatArray = np.asarray(_flow_finder().calc(self._coded, before._coded, begin), np.float32)
         at = flow + _pixels(*self.detail.shape)
         replicate, outside = cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT
         warped: FloatArray = np.asarray(
@@ -100,6 +106,9 @@ class SmallPicture:
         off = np.minimum(kept * _near(np.square(warped - self.detail)), there) / 2
         share = float(off.sum() / (there.sum() / 2 + 1e-3 * there.size))
         return Change(self._by_block(off), share, self._by_block(flow))
+
+    def _everywhere(self, shift: Sequence[float]) -> FloatArray:
+        return np.broadcast_to(np.array(shift, np.float32), (*self.detail.shape, 2)).copy()
 
     def _by_block(self, values: FloatArray) -> FloatArray:
         return np.asarray(cv2.resize(values, self._blocks(), interpolation=cv2.INTER_AREA), np.float32)

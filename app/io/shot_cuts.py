@@ -39,12 +39,19 @@ LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
 #: The least where motion goes elsewhere: less the same as around than this, and in no other frame that changes by more
 #: than so much of this one's amount (a flash has two).
 LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
+#: Motion breaks off where so many times as much changes as around, and it is no more the same as around than this, but
+#: goes on by more than that in every other frame that changes as much (ONCE). Then an excess of so much over the calmer
+#: of both sides will do: a cut out of fast motion into calm is hidden by the one alone.
+BREAK_TIMES, BREAK_ALIKE, GOES_ON, LEAST_OVER_CALM = 2.5, 0.4, 0.5, 0.0046
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
+#: A keyframe that makes a picture much sharper changes its calmest quarter, too: by more than so much, and than that
+#: share of what it changes three quarters by; and less than this is new.
+RENEWED, RENEWED_SHARE, RENEWED_NEW = 0.005, 0.2, 0.15
 #: Excess that is always there, by noise and coding.
 ALWAYS = 2e-4
-#: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
-RESTLESS, TIMES_RESTLESS = 0.07, 2.5
+#: Where more than so much is new in two frames around, much or all is in motion, and a cut is so many times as new.
+RESTLESS = (0.03, 1.5), (0.07, 2.5)
 #: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
 #: moment: flashes and exposures that jump lose detail. Light and dark then lie where they were (correlation).
 ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.43, 12.0, 0.85
@@ -59,6 +66,9 @@ CAPTION_HIGH, CAPTION_SHARE = 0.2, 0.9
 #: After so many usual frames of the same picture a film that stalls goes on by a leap: where less than this is new and
 #: thumbnails correlate by more than that.
 STILL_FRAMES, STILL_NEW, STILL_ALIKE = 2.5, 0.4, 0.5
+#: Nor is it a cut where of what is new only so much is once the picture is shifted as a whole: by less than that share
+#: of its width after a stall, or like the frames beside it, as where a whip pan is blurred.
+SHIFTED, LEAPT = 0.4, 0.15
 #: So much is new after a plain picture if it is not the scene before it.
 NEW_AFTER_PLAIN = 0.15
 #: Timestamps farther apart than this, and than so many usual frames, are a hole in which anything may have happened.
@@ -96,6 +106,7 @@ class _Seen:
         passed_over: pictures in which nothing was to be seen lie between it and the one it is compared with.
         step: how it goes on, compared with the frames around it.
         excess: of its change over what happens around it, once it is decided on.
+        calm: -1 or 1 where it is only compared with what happens before or after it.
     """
 
     index: int
@@ -106,6 +117,7 @@ class _Seen:
     passed_over: bool
     step: FilmStep
     excess: float = 0.0
+    calm: int = 0
 
     @property
     def new(self) -> float:
@@ -200,6 +212,11 @@ class CutFinder:
             self._usual.popleft()
         before, after = seen[max(0, at - self.ahead) : at], seen[at + 1 :]
         restless = _restless([*before, *after])
+        over_all = here.excess
+        if _breaks_off(here, before, after):
+            calm, over_calmer = _over_calmer(seen, at, self.ahead, alike)
+            if over_calmer > LEAST_OVER_CALM:
+                here.calm, here.excess = calm, over_calmer
         if self._may_be_cut(here, before, after, restless):
             # what comes after is not decided yet: its excess is over what is known
             later = [_excess(seen, i, self.ahead, alike) for i in range(at + 1, len(seen))]
@@ -210,18 +227,19 @@ class CutFinder:
                 kind: CutKind = "fade" if here.passed_over else "cut"
                 self._add(Cut(here.index, here.time_s, kind))
                 return
-        self._usual.append((now_s, here.excess))
+        here.calm, here.excess = 0, over_all
+        self._usual.append((now_s, over_all))
 
     def _look_for_fade(self) -> None:
         """Whether one ends with the frame that was decided on last."""
         seen = self._seen[-1 - self._undecided]
-        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.new, self.cuts, self.ahead))
+        self._add(self._fades.watch(seen.index, seen.time_s, seen.picture, seen.change, self.cuts, self.ahead))
 
     def _may_be_cut(self, here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen], restless: float) -> bool:
         """Whether a frame has what a cut needs, whatever is usual."""
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
-        if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
+        if any(restless > much and here.new < times * restless for much, times in RESTLESS):
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN
@@ -230,16 +248,27 @@ class CutFinder:
         moment = [s.picture for s in (*before[-2:], here, *after[:2])]
         if here.new < ALL_NEW and any(_relit(a, b) for a, b in pairwise(moment)):
             return False
-        leap = here.apart_s > STILL_FRAMES * self._period_s and here.new < STILL_NEW
-        return not (leap and before and _alike(before[-1].picture, here.picture) > STILL_ALIKE)
+        if here.new >= STILL_NEW or not self._was_still(here):
+            return True
+        return not before or _alike(before[-1].picture, here.picture) <= STILL_ALIKE
+
+    def _was_still(self, here: _Seen) -> bool:
+        """Whether the same picture was shown for long before a frame."""
+        return here.apart_s > STILL_FRAMES * self._period_s
 
     def _stays(self, seen: list[_Seen], at: int, least: float, alike: float) -> bool:
         """Whether the excess is no caption and stays where motion of the whole picture is looked for, and later on."""
         here, before = seen[at], seen[at - 1].picture
-        if _is_caption(_exceeding(seen, at, self.ahead, alike)):
-            return False
         if here.passed_over:
             return True
+        if _is_caption(_exceeding(seen, at, self.ahead, alike)) or _is_renewed(here, seen[at - 1], seen[at + 1]):
+            return False
+        moved = [] if here.new < ALL_NEW else [_whole_motion(seen[at + side].change) for side in (-1, 1)]
+        shifted = [here.picture.change_from(before, start=start).share for start in moved]
+        if self._was_still(here):
+            shifted.append(here.picture.change_from(before, reach=LEAPT).share)
+        if min(shifted, default=1.0) < SHIFTED * here.new:
+            return False
 
         def excess(picture: SmallPicture) -> float:
             change = picture.change_from(before, reach=reach)
@@ -256,6 +285,12 @@ class CutFinder:
         )
 
 
+def _whole_motion(change: Change) -> tuple[float, float]:
+    """Where most of a picture was before, x and y, pixels of a small picture."""
+    x, y = np.median(change.motion, (0, 1))
+    return float(x), float(y)
+
+
 def _restless(around: Sequence[_Seen]) -> float:
     """How much is new in the second newest of the frames around one."""
     return sorted([0.0, 0.0, *(s.new for s in around)])[-2]
@@ -267,6 +302,20 @@ def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
         return LEAST_EXCESS
     rivals = [s for s in around if s.step.amount > ONCE * here.step.amount]
     return LEAST_EXCESS if any(s.step.alike < ELSEWHERE for s in rivals) else LEAST_ELSEWHERE
+
+
+def _breaks_off(here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
+    """Whether motion goes on neither from the frames before nor into those after, once."""
+    if min(len(before), len(after)) < FEWEST_FRAMES or here.step.times < BREAK_TIMES or here.step.alike > BREAK_ALIKE:
+        return False
+    rivals = (s.step for s in (*before, *after) if s.step.amount > ONCE * here.step.amount)
+    return all(rival.alike_to_a_side > GOES_ON for rival in rivals)
+
+
+def _over_calmer(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> tuple[int, float]:
+    """On which side of a frame, -1 or 1, less happens, and the frame's excess over that."""
+    sides = [_excess([*seen[:at], replace(seen[at], calm=side), *seen[at + 1 :]], at, reach, alike) for side in (-1, 1)]
+    return (-1, sides[0]) if sides[0] > sides[1] else (1, sides[1])
 
 
 def _alike(one: SmallPicture, other: SmallPicture) -> float:
@@ -282,6 +331,12 @@ def _relit(before: SmallPicture, after: SmallPicture) -> bool:
     # burnt out, light and dark are not where they were, but everything is brighter than it was
     burnt = max(before.burnt, after.burnt) > BURNT and abs(float(np.sign(change).mean())) > ALL_LIT
     return (same or burnt) and float(np.median(np.abs(change))) > BRIGHTENED
+
+
+def _is_renewed(here: _Seen, before: _Seen, after: _Seen) -> bool:
+    """Whether a frame is the same picture coded anew."""
+    calm, most = np.quantile(here.change.where - np.maximum(before.change.where, after.change.where), (0.25, 0.75))
+    return here.new < RENEWED_NEW and calm > max(RENEWED, RENEWED_SHARE * most)
 
 
 def _is_caption(exceeding: FloatArray) -> bool:
@@ -302,7 +357,8 @@ def _excess(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> float:
 
 def _exceeding(seen: Sequence[_Seen], at: int, reach: int, alike: float) -> FloatArray:
     here = seen[at]
-    around = [s for s in seen[max(0, at - reach) : at + reach + 1] if s is not here]
+    before, after = seen[max(0, at - reach) : at], seen[at + 1 : at + reach + 1]
+    around = {-1: before, 0: [*before, *after], 1: after}[here.calm]
     most = np.maximum.reduce([s.change.where / s.times(alike) for s in around]) if around else np.float32(0)
     usual = TIMES_AROUND * here.times(alike) * most
     return np.asarray(np.maximum(here.change.where - usual - CODING, 0), np.float32)

@@ -47,27 +47,39 @@ class FilmStep:
         self.amount = amount
         self.times = 1.0
         self._motion = motion
-        self._around: list[FloatArray] = []
+        self._before: list[FloatArray] = []
+        self._after: list[FloatArray] = []
         self._alike: float | None = 0.0
 
-    def compare(self, around: Iterable[FilmStep]) -> None:
+    def compare(self, before: Iterable[FilmStep], after: Iterable[FilmStep]) -> None:
         """Takes the frames around it anew."""
-        changed = [step for step in around if step.amount > SAME]
-        if changed:
-            self.times = self.amount / (median(step.amount for step in changed) + ALWAYS)
-            self._around, self._alike = [step._motion for step in changed], None
+        changed = [[step for step in side if step.amount > SAME] for side in (before, after)]
+        if any(changed):
+            self.times = self.amount / (median(step.amount for side in changed for step in side) + ALWAYS)
+            self._before, self._after = ([step._motion for step in side] for side in changed)
+            self._alike = None
 
     @property
     def alike(self) -> float:
         """Mean cosine between where things move and where they do around, -1 to 1; 0 where nothing moves."""
         if self._alike is None:  # asked for of few frames
-            usual = np.median(self._around, axis=0)
-            speed, usual_speed = (np.sqrt((m * m).sum(-1)) for m in (self._motion, usual))
-            faster = np.maximum(speed, usual_speed)
-            weights = np.sqrt(np.where(faster > MOVED_PX, faster, 0))
-            cosine = (self._motion * usual).sum(-1) / (speed * usual_speed + 1e-6)
-            self._alike = float((weights * cosine).sum() / (weights.sum() + 1e-6))
+            self._alike = self._alike_to([*self._before, *self._after])
         return self._alike
+
+    @property
+    def alike_to_a_side(self) -> float:
+        """The same, with the frames before or those after, whichever it goes on with."""
+        return max(self._alike_to(side) for side in (self._before, self._after))
+
+    def _alike_to(self, motions: list[FloatArray]) -> float:
+        if not motions:
+            return 0.0
+        usual = np.median(motions, axis=0)
+        speed, usual_speed = (np.sqrt((m * m).sum(-1)) for m in (self._motion, usual))
+        faster = np.maximum(speed, usual_speed)
+        weights = np.sqrt(np.where(faster > MOVED_PX, faster, 0))
+        cosine = (self._motion * usual).sum(-1) / (speed * usual_speed + 1e-6)
+        return float((weights * cosine).sum() / (weights.sum() + 1e-6))
 
     def is_longer(self, alike: float) -> bool:
         """Whether a picture may have been left out before it, for motion that is as much the same as told."""
@@ -87,7 +99,7 @@ class StepWatch:
         self._last.append(step)
         last = list(self._last)
         for at in range(max(0, len(last) - 1 - AROUND), len(last)):
-            last[at].compare([*last[max(0, at - AROUND) : at], *last[at + 1 : at + 1 + AROUND]])
+            last[at].compare(last[max(0, at - AROUND) : at], last[at + 1 : at + 1 + AROUND])
         if len(last) > AROUND and last[-1 - AROUND].is_longer(SURELY_ALIKE):
             self._sure_s.append(time_s)
         while self._sure_s and time_s - self._sure_s[0] > KNOWN_S:

@@ -18,7 +18,7 @@ from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 #: How long a planted foot holds the path against what 2D says, and how fast the path goes back to it without one.
-_HOLD_S, _LET_GO_S = 1.0, 0.3
+_HOLD_S, _LET_GO_S = 0.6, 0.3
 #: How fast a foot that stands settles onto the floor.
 _SETTLE_S = 0.2
 #: Gaussian smoothing of what is done to a path for the sake of planted feet: at first, and of the rest that remains.
@@ -28,9 +28,9 @@ _RISE_M = 0.15
 #: A hip rises and the other sinks by so much at most, so that both feet reach the floor with knees as they are.
 _TILT_M = 0.03
 #: An ankle above the sole, at least and at most; a stance of one foot may be so much off.
-_ANKLE_M, _SOLE_M = (0.04, 0.13), 0.008
+_ANKLE_M, _SOLE_M = (0.04, 0.13), 0.005
 #: What is slower than this over the floor, smoothed so, is a foot that turns or shuffles, and not the lifter's.
-_SHUFFLE_S, _SHUFFLE_M_S = 0.5, 0.02
+_SHUFFLE_S, _SHUFFLE_M_S = 0.5, 0.012
 #: A foot in the air keeps what its stances ask of it for so long; between nearer ones it passes from one to the other.
 _BLEND_S, _STEP_S = 0.25, 0.8
 #: A leg is never quite straight: as a share of its length. It gives way within so long.
