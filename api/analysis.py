@@ -53,6 +53,8 @@ class AnalysedPerson:
         score: (F, 17) float32, 0 to 1, of `keypoints`; 0 marks a joint that was not found.
         observed: (F,) bool, whether the 2D stage saw the person in the frame; elsewhere the frames around carry the
             pose.
+        planted: (F, 2) bool, whether the left and the right foot rests on the floor, or on whatever is under it. False
+            where there is no pose.
         measures: What people measure of it: gait, jumps, standing up, ranges of angles, each with its 95 % half-width,
             or why it cannot be measured.
     """
@@ -67,6 +69,7 @@ class AnalysedPerson:
     keypoints: FloatArray
     score: FloatArray
     observed: NDArray[np.bool_]
+    planted: NDArray[np.bool_]
     measures: tuple[Measure, ...]
 
 
@@ -178,5 +181,6 @@ def _person(motion: PersonMotion, track: Track, view: View) -> AnalysedPerson:
         keypoints,
         score,
         motion.observed,
+        motion.planted,
         tuple(motion.measures(view)),
     )

@@ -232,9 +232,8 @@ class Figures:
     path: float
 
 
-def true_contact(world: NDArray, times: NDArray) -> NDArray:
-    """(F, 2) bool: ankles that truly rest: slower than 0.4 m/s, and as low as they are when they do."""
-    ankles = world[:, _ANKLES]
+def true_contact(ankles: NDArray, times: NDArray) -> NDArray:
+    """(F, 2) bool: ankles (F, 2, 3) that truly rest: slower than 0.4 m/s, and as low as they are when they do."""
     speed = np.linalg.norm(np.gradient(ankles, times, axis=0), axis=-1)
     slow = speed < 0.4
     rest = np.quantile(ankles[..., 2][slow], 0.3) if slow.any() else 0.08
@@ -267,7 +266,7 @@ def _tilts(world: NDArray) -> NDArray:
     return np.asarray(np.mean(out, 0))
 
 
-def _hits(found: NDArray, true: NDArray) -> tuple[int, int, int, int]:
+def hits(found: NDArray, true: NDArray) -> tuple[int, int, int, int]:
     """Found and right, found, true and found, true; a frame to either side forgiven."""
 
     def wide(flags: NDArray) -> NDArray:
@@ -327,7 +326,7 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
         lean_deg=list(zip(_tilts(world)[still].tolist(), _tilts(true)[still].tolist(), strict=True)),
         pose_mm=1000 * float(np.linalg.norm(world - world[:, :1] - level_true, axis=-1)[:, 1:].mean()),
         ahead_cm=list(zip(ahead_cm(world)[still].tolist(), ahead_cm(true)[still].tolist(), strict=True)),
-        contact=_hits(planted, true_contact(true, times)),
+        contact=hits(planted, true_contact(true[:, _ANKLES], times)),
         slide_mm=slide.tolist(),
         off_floor_cm=[v for foot in off for v in foot.tolist()],
         flight=falls,

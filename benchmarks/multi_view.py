@@ -15,6 +15,10 @@ triangulated, views that disagree left out: that is the truth, good to a centime
     in 68, in 95  per cent of these joints' places, across the line of sight, that the stated interval holds
     up     degrees between the found vertical and the true one
     path   cm, mean error of the hips' middle on the floor, best turn, place and scale
+    contact  per cent of planted feet that truly rest, and of resting feet that are planted, a frame to either side
+           forgiven: footing.py's rule, of ankles that three views see alike
+
+`--contact` draws when feet truly rest and when each view has them planted: # yes, - no, ? not known.
 """
 
 from __future__ import annotations
@@ -30,11 +34,13 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import torch
+from footing import hits, true_contact
 from numpy.typing import NDArray
 
 import sasmamba
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.motion.axes import up_of
+from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.weights.lifters import DEFAULT_LIFTER
 from sasmamba.models.angles import joint_angles
 from sasmamba.models.geometry import facing_rotation
@@ -51,6 +57,9 @@ _ENDS = [_LIMBS.index(name) for name in ("LEFT_WRIST", "LEFT_ANKLE")]
 #: A view counts in which the joint lies within this share of the person's height of where the others have it.
 _AGREES = 0.03
 _LEAST_SCORE = 0.2
+_ANKLES = [_LIMBS.index("LEFT_ANKLE"), _LIMBS.index("RIGHT_ANKLE")]
+#: Motion of triangulated ankles within so long (Gaussian) is the detector's.
+_JITTER_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -146,14 +155,41 @@ def same_people(cameras: list[Camera], takes: list[sasmamba.Analysis]) -> Iterat
 
 def views(people: list[sasmamba.AnalysedPerson], frame: int) -> tuple[list[NDArray], list[float]] | None:
     """Every view's joints and the person's height in it, in pixels; None if a view does not have them."""
-    joints, heights = [], []
-    for person in people:
-        at = frame - int(person.frame[0])
-        if not 0 <= at < len(person.frame) or not person.observed[at]:
-            return None
-        joints.append(np.column_stack([person.keypoints[at], person.score[at]])[_COCO])
-        heights.append(float(np.ptp(person.keypoints[at][:, 1])))
-    return joints, heights
+    seen = [found for person in people if (found := view(person, frame)) is not None]
+    if len(seen) < len(people):
+        return None
+    return [joints for joints, _ in seen], [height for _, height in seen]
+
+
+def view(person: sasmamba.AnalysedPerson, frame: int) -> tuple[NDArray, float] | None:
+    """One view's joints (12, 3) x, y, score, and the person's height in it, pixels; None if it does not have them."""
+    at = frame - int(person.frame[0])
+    if not 0 <= at < len(person.frame) or not person.observed[at]:
+        return None
+    joints = np.column_stack([person.keypoints[at], person.score[at]])[_COCO]
+    return joints, float(np.ptp(person.keypoints[at][:, 1]))
+
+
+def resting(cameras: list[Camera], people: list[sasmamba.AnalysedPerson], times: NDArray) -> tuple[NDArray, NDArray]:
+    """(T, 2) bool of one person's left and right ankle: truly at rest, and whether three views see it alike."""
+    ankles = np.full((len(times), 2, 3), np.nan)
+    for f in range(len(times)):
+        seen = [(camera, found) for camera, person in zip(cameras, people, strict=True) if (found := view(person, f))]
+        joints, heights = [found[0][_ANKLES] for _, found in seen], [found[1] for _, found in seen]
+        ankles[f] = triangulated([camera for camera, _ in seen], joints, heights) / 1000 if seen else np.nan
+    known = np.isfinite(ankles[..., 0])
+    for k in range(2):
+        if known[:, k].any():
+            ankles[:, k] = np.stack([np.interp(times, times[known[:, k]], x[known[:, k]]) for x in ankles[:, k].T], 1)
+    return true_contact(zero_phase(times, ankles, _JITTER_S, degree=1), times) & known, known
+
+
+def contact(person: sasmamba.AnalysedPerson, rests: NDArray, known: NDArray) -> tuple[NDArray, str]:
+    """When a view has feet planted (T, 2), and precision and recall of that in per cent, as two cells."""
+    planted = np.zeros_like(rests)
+    planted[person.frame] = person.planted
+    right, found, back, true = hits(planted & known, rests)
+    return planted, f"{100 * right / max(found, 1):6.0f}{100 * back / max(true, 1):5.0f}"
 
 
 def figures(
@@ -220,6 +256,7 @@ def main() -> None:
     """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demo", type=Path)
+    parser.add_argument("--contact", action="store_true", help="print when feet rest, too")
     parser.add_argument("--keep", type=Path, help="folder for what was found, to measure it again")
     args = parser.parse_args()
     cameras = read_cameras(next((args.demo / "calibration").glob("*.qca.txt")))
@@ -228,15 +265,21 @@ def main() -> None:
     wide = Lifter.load(DEFAULT_LIFTER).wide
     assert wide is not None, "the default lifter tells how sure it is"
     print("found", *(f"{v.stem}: {len(t.people)}" for v, t in zip(videos, takes, strict=True)))
-    print("person view   2D %  90 %  sides      N     P  angle  in 68  in 95    up  path")
+    print("person view   2D %  90 %  sides      N     P  angle  in 68  in 95    up  path contact")
     for n, ids in enumerate(same_people(cameras, takes), 1):
         people = [take.people[i] for take, i in zip(takes, ids, strict=True)]
         truth = {}
         for f in range(len(takes[0].times_s)):
             if (seen := views(people, f)) is not None and np.isfinite(points := triangulated(cameras, *seen)).all():
                 truth[f] = points
+        rests, known = resting(cameras, people, takes[0].times_s)
         for video, camera, person, take in zip(videos, cameras, people, takes, strict=True):
-            print(f"{n:6} {video.stem:5}" + figures(camera, person, truth, take, wide[0]), f"  ({len(truth)} frames)")
+            planted, cells = contact(person, rests, known)
+            row = figures(camera, person, truth, take, wide[0]) + cells
+            print(f"{n:6} {video.stem:5}" + row, f"  ({len(truth)} frames, feet {known.sum() / 2:.0f})")
+            for k, side in enumerate(("left", "right") if args.contact else ()):
+                print(f"{side:>12}, true ", "".join(np.where(known[:, k], np.where(rests[:, k], "#", "-"), "?")))
+                print(f"{side:>12}, found", "".join(np.where(planted[:, k], "#", "-")))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ scene is placed twice, with everybody as large as the lifter makes them and with
     apart    metres, mean error of the distances between people
     floor    cm, of planted feet above or below what they truly stand on: median, and 95th percentile
     levels   of those who stand on something else: share whose floor of their own is found within 25 cm of the truth, or
-             a fifth
+             a fifth; of those who step up there, whose step is
     told     findings of floating or sinking, a scene
     up       degrees, mean error of the vertical
 
@@ -49,14 +49,19 @@ from sasmamba.training.occlusion import hidden
 from sasmamba.training.simulate import coco_points
 
 FPS, SECONDS = 25, 4.0
-#: Kinds of scenes: what statures are drawn from, and how high what the last one stands on is.
-KINDS: dict[str, tuple[str, tuple[float, float]]] = {
-    "adults": ("adults", (0, 0)),
-    "adults and a child": ("child", (0, 0)),
-    "1.0 to 2.0 m": ("any", (0, 0)),
-    "one on a box": ("adults", (0.4, 0.8)),
-    "one on a roof": ("adults", (2.5, 4.0)),
+#: Kinds of scenes: what statures are drawn from, how high what the last one stands on is, and when they step up there,
+#: as a share of the scene.
+KINDS: dict[str, tuple[str, tuple[float, float], float]] = {
+    "adults": ("adults", (0, 0), 0),
+    "adults and a child": ("child", (0, 0), 0),
+    "1.0 to 2.0 m": ("any", (0, 0), 0),
+    "one on a box": ("adults", (0.4, 0.8), 0),
+    "one on a roof": ("adults", (2.5, 4.0), 0),
+    "one steps on a box": ("adults", (0.4, 0.8), 0.5),
+    "one soon steps on a box": ("adults", (0.4, 0.8), 0.25),
 }
+#: Stepping up takes so long.
+_STEP_UP_S = 0.5
 #: People are placed so far from the camera.
 _NEAREST_M, _FARTHEST_M = 3.0, 20.0
 
@@ -71,7 +76,7 @@ class Scene:
         up: (3,) the true vertical in camera axes.
         cam: track id to (F, 17, 3) true joints in camera axes.
         world: track id to (F, 17, 3) true joints, the floor at z = 0.
-        levels: track id to the height of what they stand on.
+        levels: track id to the height of what they stand on (F,).
     """
 
     take: Take
@@ -79,7 +84,7 @@ class Scene:
     up: NDArray
     cam: dict[int, NDArray]
     world: dict[int, NDArray]
-    levels: dict[int, float]
+    levels: dict[int, NDArray]
 
 
 def statures(how: str, count: int, rng: np.random.Generator) -> list[float]:
@@ -93,7 +98,10 @@ def statures(how: str, count: int, rng: np.random.Generator) -> list[float]:
 def made_scene(motion: Motion, clips: list[int], kind: str, lifter: Lifter, seed: int) -> Scene:
     """A scene drawn by the seed."""
     rng, g = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    how, (low, high) = KINDS[kind]
+    how, (low, high), when = KINDS[kind]
+    frames = round(SECONDS * FPS)
+    x = ((np.arange(frames) / FPS - when * SECONDS) / _STEP_UP_S).clip(0, 1) if when else np.ones(frames)
+    up = x * x * (3 - 2 * x)
     sizes = statures(how, int(rng.integers(3, 6)), rng)
     while True:
         height, pitch, roll = rng.uniform(1, 6), np.radians(rng.uniform(0, 30)), np.radians(rng.normal(0, 1.5))
@@ -101,11 +109,11 @@ def made_scene(motion: Motion, clips: list[int], kind: str, lifter: Lifter, seed
         R = camera_rotation(torch.tensor([pitch]).float(), torch.tensor([roll]).float())[0].numpy()
         tops = [0.0] * (len(sizes) - 1) + [float(rng.uniform(low, high))]
         people = [
-            _somewhere(motion, clips, size, top, height, R, focal, rng) for size, top in zip(sizes, tops, strict=True)
+            _somewhere(motion, clips, size, top * up, height, R, focal, rng)
+            for size, top in zip(sizes, tops, strict=True)
         ]
         if all(person is not None for person in people):
             break
-    frames = round(SECONDS * FPS)
     take = Take(VideoMeta(META.width, META.height, Fraction(FPS), frames), lifter.name)
     take.times_s = [Fraction(f, FPS) for f in range(frames)]
     seen: list[list[Person2D]] = [[] for _ in range(frames)]
@@ -122,7 +130,7 @@ def made_scene(motion: Motion, clips: list[int], kind: str, lifter: Lifter, seed
     lift_take(take, lifter, lambda *_: None)
     smooth_take(take)
     camera = Intrinsics(focal, focal, META.width / 2, META.height / 2)
-    return Scene(take, camera, R[:, 2], cams, worlds, dict(enumerate(tops, 1)))
+    return Scene(take, camera, R[:, 2], cams, worlds, {i: top * up for i, top in enumerate(tops, 1)})
 
 
 def _pixels(cam: NDArray, focal: float) -> NDArray:
@@ -133,13 +141,13 @@ def _somewhere(
     motion: Motion,
     clips: list[int],
     size: float,
-    top: float,
+    top: NDArray,
     height: float,
     R: NDArray,
     focal: float,
     rng: np.random.Generator,
 ) -> NDArray | None:
-    """(F, 17, 3) somebody of that size on something so high, all in the picture; None if no try is."""
+    """(F, 17, 3) somebody of that size on something so high (F,), all in the picture; None if no try is."""
     for _ in range(40):
         c, turn = int(rng.choice(clips)), rng.uniform(0, 2 * np.pi)
         step = float(motion.fps[c]) / FPS
@@ -151,7 +159,7 @@ def _somewhere(
         c_, s_ = np.cos(turn), np.sin(turn)
         world = world @ np.array([[c_, s_, 0], [-s_, c_, 0], [0, 0, 1]])
         away, across = rng.uniform(_NEAREST_M, _FARTHEST_M), rng.uniform(-0.6, 0.6)
-        world = world - [*world[:, 0, :2].mean(0), 0] + [across * away, away, top]
+        world = world - [*world[:, 0, :2].mean(0), 0] + [across * away, away, 0] + top[:, None, None] * [0, 0, 1]
         cam = (world - [0, 0, height]) @ R.T
         xy = _pixels(cam, focal)
         inside = cam[..., 2].min() > 1 and (xy > 10).all() and (xy < [META.width - 10, META.height - 10]).all()
@@ -203,15 +211,19 @@ def errors(scene: Scene, placed: Placement) -> Errors:
         found, true = world[:, 0] - [0, 0, shot.height_m], cam[frames, 0] @ truth.T
         places[i] = found.mean(0), true.mean(0)
         away.append(100 * float((np.linalg.norm(found - true, axis=1) / np.linalg.norm(true, axis=1)).mean()))
-        if not scene.levels[i]:
+        on = scene.levels[i][frames]
+        if not on[0]:
             true_size = stature_of(cam - cam[:, :1])
             size.append(100 * abs(placed.assumptions["people"][str(i)]["height_m"] / true_size - 1))
-        rest = true_contact(scene.world[i], np.arange(len(cam)) / FPS)[frames]
+        ankles = scene.world[i][:, ANKLES] - scene.levels[i][:, None, None] * [0, 0, 1]
+        rest = true_contact(ankles, np.arange(len(cam)) / FPS)[frames]
         height = world[:, ANKLES, 2] - ANKLE_HEIGHT_M
-        floor_cm += (100 * np.abs(height[rest] - scene.levels[i])).tolist() if not scene.levels[i] else []
-        if scene.levels[i] and rest.any():
-            off = abs(float(np.median(height[rest])) - scene.levels[i])
-            levels.append(off < max(0.25, 0.2 * scene.levels[i]))
+        floor_cm += [] if on.any() else (100 * np.abs(height[rest])).tolist()
+        if (high := rest & (on == on.max())[:, None]).any() and on.any():
+            off = float(np.median(height[high])) - on.max()
+            if (low := rest & (on == 0)[:, None]).any():
+                off -= float(np.median(height[low]))
+            levels.append(abs(off) < max(0.25, 0.2 * on.max()))
     pairs = [(a, b) for a in places for b in places if a < b]
     apart = [
         abs(float(np.linalg.norm(places[a][0] - places[b][0]) - np.linalg.norm(places[a][1] - places[b][1])))

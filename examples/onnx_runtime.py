@@ -18,6 +18,8 @@ Array = NDArray[np.float32]
 
 #: A person unseen for longer than this starts anew.
 MAX_GAP_S = 1.0
+#: The network was trained on no windows shorter than this: the first and the last frame of shorter stretches are held.
+SHORTEST = 27
 #: H36M-17 with left and right exchanged.
 MIRROR = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
 #: Which of COCO's joints each of H36M's is made of, and with what weights.
@@ -61,8 +63,14 @@ def as_captured(xyc: Array) -> Array:
 
 
 def as_detected(joints: Array) -> Array:
-    """Poses (F, 17, 3) with joints where detectors see them."""
+    """Poses (F, 17, 3) with joints where detectors see them: hips farther back, too, where the picture does not show
+    how far."""
     moved: Array = np.einsum("dc,fck->fdk", np.linalg.inv(MOVE), joints)
+    trunk, left = moved[:, 8] - moved[:, 0], moved[:, 4] - moved[:, 1] + moved[:, 11] - moved[:, 14]
+    ahead = np.cross(left, trunk)
+    behind = 0.04 * np.linalg.norm(trunk, axis=-1) * ahead[:, 2] / np.linalg.norm(ahead, axis=-1).clip(1e-9)
+    for joint, share in ((0, 1), (1, 1), (4, 1), (7, 0.5)):
+        moved[:, joint, 2] -= share * behind
     return (moved - moved[:, :1]).astype(np.float32)
 
 
@@ -138,9 +146,12 @@ def main(model: str, source: str, out: str) -> None:
     gap = round(MAX_GAP_S * float(given["fps"]))
     for stretch in np.split(seen, np.flatnonzero(np.diff(seen) > gap + 1) + 1):
         first, end = stretch[0], stretch[-1] + 1
-        if end - first < windows.frames:  # filling it up would cost centimetres
-            sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {end - first}.")
-        lifted = as_detected(lift_stretch(windows, xyc[first:end]))
+        frames = max(end - first, SHORTEST)
+        if frames < windows.frames:  # filling it up would cost centimetres
+            sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {frames}.")
+        before = (frames - (end - first)) // 2
+        held = xyc[np.clip(first - before + np.arange(frames), first, end - 1)]
+        lifted = as_detected(lift_stretch(windows, held))[before : before + end - first]
         joints3d[first:end] = smoothed(lifted, float(given["fps"]))
     np.savez(out, joints3d=joints3d, fps=given["fps"])
     print(f"{np.isfinite(joints3d).all((1, 2)).sum()} of {len(joints3d)} frames lifted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from sasmamba.models.uncertainty_head import evidence
 
 #: As `SasMamba.features`: (B, T, V, in_channels), and how many frames at the end are asked for, to their features.
 Features = Callable[[Tensor, int | None], Tensor]
+#: Lifters were trained on windows of so many frames and more: of one frame alone they make no body. Shorter windows are
+#: lifted as parts of such a one, in which the first and the last frame are held.
+_SHORTEST = 27
 
 
 def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) -> Tensor:
@@ -61,9 +65,10 @@ def lift(
     assert features is not None
     seen = normalise_window(xyc)
     computed = None if refined else newest  # refinement looks at all frames
-    channels: int = model.config.in_channels  # type: ignore[assignment, union-attr]
-    x = seen[..., :channels]
-    known = features(torch.cat([x, mirrored(x)]) if flip else x, computed)  # both through one pass
+    config: Any = model.config
+    x, own = _held(seen[..., : config.in_channels], min(_SHORTEST, config.frames))
+    x = torch.cat([x, mirrored(x)]) if flip else x  # both through one pass
+    known = features(x, computed) if own is None else features(x, None)[:, own][:, _newest(seen, computed)]
     y, width = model.head(known), None  # type: ignore[operator]
     if unsure:
         about = evidence(seen, computed)
@@ -77,13 +82,28 @@ def lift(
     lifted = (y - y[:, :, :1]).float().cpu()
     if refined:
         lifted = torch.from_numpy(refine_windows(lifted.numpy(), seen.cpu().numpy()))
-    asked = slice(0 if newest is None else max(0, lifted.shape[1] - newest), None)
+    asked = _newest(lifted, newest)
     if width is None:
         return lifted[:, asked], None
     if not (flip and (refined or refined_later)):
-        width = width * width.new_tensor(model.config.uncertainty.plain)  # type: ignore[union-attr]
+        width = width * width.new_tensor(config.uncertainty.plain)
     width[:, :, 0] = 0
     return lifted[:, asked], width[:, asked].float().cpu()
+
+
+def _held(x: Tensor, frames: int) -> tuple[Tensor, slice | None]:
+    """x (B, T, …) in the middle of so many frames, its first and last held, and where it then is; x as it is, and
+    None, where it is as long."""
+    T = x.shape[1]
+    before = (frames - T) // 2
+    if frames <= T:
+        return x, None
+    return x[:, (torch.arange(frames, device=x.device) - before).clamp(0, T - 1)], slice(before, before + T)
+
+
+def _newest(x: Tensor, frames: int | None) -> slice:
+    """The last so many frames of x (B, T, …); None: all."""
+    return slice(0 if frames is None else max(0, x.shape[1] - frames), None)
 
 
 def averaged(y: Tensor, back: Tensor) -> Tensor:

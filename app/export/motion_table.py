@@ -65,7 +65,7 @@ class PersonMotion:
         half_width_m: (F, 17, 2) as in `Pose3D`, NaN where there is no pose or it is not known.
         feet: (F, 4, 3) in the order of `FOOT`, as `joints`.
         feet_seen: (F, 2) bool, left and right, see `feet.Feet`.
-        planted: (F, 2) bool, left and right.
+        planted: (F, 2) bool, left and right; never of legs that are left out.
         states: (F, 21) uint8 `Certainty` of joints, heels and toes; unknown where there is no pose.
         sight: (F, 3) unit vectors of the line of sight to the person, world axes.
         up_sd_deg: (F,) how unsure it is which way is up, see `ShotCamera.sd_deg`; 0 of a placement without shots.
@@ -176,7 +176,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             i in take.upper,
         )
         motion.joints[at], motion.feet[at] = joints, feet.points
-        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted
+        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted & ~motion.upper
         of_frame = dict(zip(*joint_states(take, take.tracks[i]), strict=True))
         states = np.stack([of_frame[f] for f in frames])
         motion.states[at] = np.concatenate([states, foot_states(states, feet.seen)], 1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sasmamba.app.lifting.lifter import Lifter
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.hidden_hips import seen_as_h36m, with_trunk
 from sasmamba.models.landmarks import as_captured, as_detected
 from sasmamba.models.normalise import mask_missing
 
@@ -111,7 +111,7 @@ def lift_people(
         for first, end in _stretches(xyc, round(max_gap_s * fps))
         for part in _windows(person, first, end, window)
     ]
-    windows = [masked[part.person][part.start : part.end] for part in plan]
+    windows = [with_trunk(masked[part.person][part.start : part.end]) for part in plan]
     frames = np.cumsum([0, *map(len, masked)])
     # one piece of memory, since many small ones would lie scattered among what the network needs and frees
     rows = [slice(end - len(own), end) for own, end in zip(windows, np.cumsum([*map(len, windows)]), strict=True)]

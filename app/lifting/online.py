@@ -18,6 +18,7 @@ from sasmamba.app.lifting.offline import tracked_rows
 from sasmamba.app.motion.smoothing import OneEuro
 from sasmamba.app.types import Person2D, Pose3D
 from sasmamba.common.arrays import FloatArray
+from sasmamba.models.hidden_hips import with_trunk
 from sasmamba.models.landmarks import as_captured, as_detected
 
 #: Frames of a live window: by benchmarks/lookahead.py 81 are no more accurate, 41 cost 0.8 mm and 27 cost 2 mm.
@@ -179,7 +180,7 @@ class LiveLifting:
             return
         turn = waiting[: max(1, int(min(budget_s / self._window_s, len(waiting))))]
         begin = time.perf_counter()
-        windows = [np.stack(life.rows) for life in turn]
+        windows = [with_trunk(np.stack(life.rows)) for life in turn]
         # of frames that nobody will ask for any more, those that the fit wants; all of a window that a body is told by
         asked = max(self.lookahead + 1, self._newest - self._asked)
         telling = [self.fit and len(life.rows) == self.window and life.body.wants(self._newest + 1) for life in turn]

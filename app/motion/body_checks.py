@@ -17,6 +17,7 @@ from sasmamba.app.motion.checks import CheckFinding, Rule
 from sasmamba.app.motion.foot_passing import passing
 from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.smoothing import zero_phase
+from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import H36M
 
 
@@ -44,6 +45,11 @@ class Placed:
     def lowest_m(self) -> NDArray:
         """(F,) height above the floor at z = 0 of the lower sole, or of what else is clearly lower."""
         return underside_of(self.world[..., 2])
+
+    @cached_property
+    def flights(self) -> NDArray:
+        """(F,) by how many times flights are slower than they are, see `flights`."""
+        return flights(self)
 
     @cached_property
     def swings(self) -> tuple[NDArray, NDArray]:
@@ -76,6 +82,10 @@ _RATIO_MARGIN = 0.1
 _STEP, _STEPS = 0.35, 4
 #: Who walks swings a leg for a smaller part of a step than this: both feet are on the floor in between.
 _WALKS = 0.95
+_G = 9.81
+#: Somebody is in the air whose soles are so far above what they stood on. A flight is told by an arc so long and high,
+#: above either end, that is a parabola within this share of its height (root mean square).
+_OFF_M, _ARC_S, _ARC_M, _PARABOLA = 0.05, 0.6, 0.08, 0.05
 _LIMBS = [H36M.LEFT_WRIST, H36M.RIGHT_WRIST, H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE]
 
 
@@ -97,7 +107,27 @@ def _acceleration(who: Placed) -> NDArray:
 
 
 def _floating(who: Placed) -> NDArray:
-    return np.where(who.planted.any(1), np.nan, 100 * (who.lowest_m - who.floor_m))
+    """(F,) centimetres; a flight that only lasts too long is none, the film is in slow motion."""
+    return np.where(who.planted.any(1) | np.isfinite(who.flights), np.nan, 100 * (who.lowest_m - who.floor_m))
+
+
+def flights(who: Placed) -> NDArray:
+    """(F,) by how many times slower than bodies fall somebody does who is in the air: the square root of g over the
+    acceleration of the parabola that the pelvis goes; NaN elsewhere, and where it goes none."""
+    out = np.full(len(who.time), np.nan)
+    for begin, end in runs(~who.planted.any(1) & (who.lowest_m - who.floor_m > _OFF_M)):
+        time, height = who.time[begin:end], who.world[begin:end, H36M.PELVIS, 2].astype(float)
+        if time[-1] - time[0] < _ARC_S or height.max() - max(height[0], height[-1]) < _ARC_M:
+            continue
+        parabola = np.polyfit(time - time[0], height, 2)
+        off = float(np.std(height - np.polyval(parabola, time - time[0])))
+        if parabola[0] < 0 and off < _PARABOLA * np.ptp(height):
+            out[begin:end] = np.round(np.sqrt(_G / (-2 * parabola[0])), 1)
+    return out
+
+
+def _slow_flight(who: Placed) -> NDArray:
+    return who.flights
 
 
 def _sunk(who: Placed) -> NDArray:
@@ -217,6 +247,16 @@ CHECKS = (
             "another size than assumed (--height-m)?",
         ),
         _floating,
+    ),
+    Check(
+        Rule(
+            "slow_flight",
+            1.5,
+            _ARC_S,
+            "flies as in slow motion, about {value} times slower than bodies fall (more than {threshold} times)",
+            "the path is a jump's, but lasts too long; speeds and times are those of the film, not of the person",
+        ),
+        _slow_flight,
     ),
     Check(
         Rule(

@@ -3,7 +3,7 @@
 The background tells no camera's own steps. But whoever stands, stands on the floor: where feet that were seen to rest
 are farther below the camera than before, it was lifted. Only feet at rest tell, so that jumps remain; and what all
 have in common, so that a stage remains above the floor. Somebody who is alone and climbs stairs is taken for a camera
-that sinks.
+that sinks. Before a camera that goes along with somebody no foot rests: there steps tell it, see walking.py.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, BEARS_M, Body, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, BEARS_M, Body, without_tops
 from sasmamba.app.motion.smoothing import compromise, zero_phase
+from sasmamba.app.motion.walking import treads
 
 #: Motion of the camera within so long (Gaussian) is left where it is: steps of whoever carries it.
 _RISE_S = 0.3
 #: A stance of seen feet counts for more than those that are farther off than so long. One of feet that were not seen,
 #: of legs that are made up, counts by its share: only where no others are near.
 _NEAR_S, _UNSEEN = 0.1, 0.1
+#: A step of somebody of whom no foot rests counts as a stance of so long; and whoever then treads so near the floor
+#: walks on it.
+_STEP_S, _WALKS_M = 0.1, 0.5
 #: A stance so much beside the others counts half.
 _BESIDE_M = 0.15
-#: Nobody stands where the lower foot comes up from, and goes down again to, so much lower within so long: that is the
-#: top of a jump, in slow motion.
-_TOP_M, _TOP_S = 0.05, 0.3
 #: A camera that rises by less all in all is left where it is: standing feet are not better known.
 _LEAST_M = 0.05
 #: How often the rise and who stands how high are settled in turn.
@@ -56,14 +57,20 @@ def camera_rise(bodies: Sequence[Body], resting: Sequence[NDArray], heard: Seque
         heard: those who have a say.
         carried: of these bodies.
     """
+    if len(carried.time) < 2:
+        return np.zeros(len(carried.time))
     told = list[tuple[NDArray, NDArray, NDArray]]()  # of each one's standing feet: frame, height, weight
     for n in heard:
         row, foot = np.nonzero(_bearing(bodies[n], resting[n]))
         if len(row):
             height = bodies[n].ankles[row, foot, 2] - ANKLE_HEIGHT_M
             weight = np.where(carried.seen[n][row, foot], 1, _UNSEEN)
+        else:
+            row, height = _steps(bodies[n], carried.seen[n])
+            weight = np.full(len(row), _STEP_S / np.diff(carried.time).mean())
+        if len(row):
             told.append((np.searchsorted(carried.time, bodies[n].time[row]), height, weight))
-    if not told or len(carried.time) < 2:
+    if not told:
         return np.zeros(len(carried.time))
     who = np.repeat(np.arange(len(told)), [len(frame) for frame, _, _ in told])
     frame, height, weight = (np.concatenate(column) for column in zip(*told, strict=True))
@@ -106,15 +113,33 @@ def rise_at(time: NDArray, carried: Carried, rise_m: NDArray) -> NDArray:
     return np.interp(time, carried.time, rise_m)[:, None] * [0.0, 0.0, 1.0]
 
 
-def without_tops(body: Body, resting: NDArray) -> NDArray:
-    """(F, 2) bool: feet that rest, but for those at the top of a jump, of a body in level axes."""
-    out, low = resting.copy(), body.ankles[..., 2].min(1)
-    for foot, begin, end in stances_of(resting):
-        before, after = body.time[begin] - _TOP_S, body.time[end - 1] + _TOP_S
-        if before >= body.time[0] and after <= body.time[-1]:
-            beside = np.interp([before, after], body.time, low).mean()
-            out[begin:end, foot] = np.median(low[begin:end]) - beside < _TOP_M
-    return out
+def without_rise(bodies: Sequence[Body], resting: Sequence[NDArray], carried: Carried, R: NDArray) -> list[Body]:
+    """Bodies where a camera would have seen them that stayed as high as it was at first; in its axes, from which R
+    (3, 3) leads to level ones."""
+    flat = [body.turned(R, np.zeros(3)) for body in bodies]
+    rests = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
+    rise_m = camera_rise(flat, rests, range(len(flat)), carried)
+    return [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m) @ R) for body in bodies]
+
+
+def walking_height(body: Body, resting: NDArray, seen: NDArray) -> NDArray:
+    """(F,) how high above the floor, at z = 0, somebody walks of whom no foot is seen to rest; 0 of others, and
+    of who treads on something else.
+
+    Args:
+        body: in axes with z up.
+        resting, seen: (F, 2) bool, feet that rest, and that were found.
+    """
+    row, height = _steps(body, seen)
+    if not len(row) or (_bearing(body, resting) & seen).any() or abs(np.median(height)) > _WALKS_M:
+        return np.zeros(len(body.time))
+    return zero_phase(body.time, np.interp(body.time, body.time[row], height), _RISE_S, degree=1)
+
+
+def _steps(body: Body, seen: NDArray) -> tuple[NDArray, NDArray]:
+    """Frames (K,) and heights (K,) at which somebody treads who walks, as far as both feet are seen."""
+    found = treads(body, np.asarray(seen.all(1)))
+    return np.array([frame for frame, _ in found], int), np.array([at[2] - ANKLE_HEIGHT_M for _, at in found])
 
 
 def _bearing(body: Body, resting: NDArray) -> NDArray:

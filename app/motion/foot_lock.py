@@ -18,7 +18,9 @@ from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 #: How long a planted foot holds the path against what 2D says, and how fast the path goes back to it without one.
-_HOLD_S, _LET_GO_S = 1.0, 0.3
+_HOLD_S, _LET_GO_S = 0.6, 0.3
+#: Along the line of sight the path follows planted feet by so much: there it is rather the lifter that moves them.
+_ALONG = 0.25
 #: How fast a foot that stands settles onto the floor.
 _SETTLE_S = 0.2
 #: Gaussian smoothing of what is done to a path for the sake of planted feet: at first, and of the rest that remains.
@@ -28,9 +30,9 @@ _RISE_M = 0.15
 #: A hip rises and the other sinks by so much at most, so that both feet reach the floor with knees as they are.
 _TILT_M = 0.03
 #: An ankle above the sole, at least and at most; a stance of one foot may be so much off.
-_ANKLE_M, _SOLE_M = (0.04, 0.13), 0.008
+_ANKLE_M, _SOLE_M = (0.04, 0.13), 0.005
 #: What is slower than this over the floor, smoothed so, is a foot that turns or shuffles, and not the lifter's.
-_SHUFFLE_S, _SHUFFLE_M_S = 0.5, 0.02
+_SHUFFLE_S, _SHUFFLE_M_S = 0.5, 0.012
 #: A foot in the air keeps what its stances ask of it for so long; between nearer ones it passes from one to the other.
 _BLEND_S, _STEP_S = 0.25, 0.8
 #: A leg is never quite straight: as a share of its length. It gives way within so long.
@@ -50,7 +52,7 @@ def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
     """The body with planted feet that stand still where they are, on the floor, and that falls as bodies do.
 
     Args:
-        body: in world axes, floor at z = 0.
+        body: in world axes, floor at z = 0, the camera above the origin.
         planted: (F, 2) bool.
         level: (F, 2) height of what each foot stands on, where it is planted.
     """
@@ -262,6 +264,8 @@ def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     held = planted[1:] & planted[:-1]
     # what the path must do so that the planted feet, on average, do not move
     move = -(np.diff(ankles, axis=0) * held[..., None]).sum(1) / np.maximum(held.sum(1), 1)[:, None]
+    away = unit(body.pelvis[1:] * [1, 1, 0])
+    move -= (1 - _ALONG) * (move * away).sum(1, keepdims=True) * away
     for axis in range(2):
         out[:, axis] = _held(time, np.asarray(held.any(1)), move[:, axis])
     out = zero_phase(time, out, _STEADY_S, degree=1)

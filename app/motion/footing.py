@@ -34,8 +34,15 @@ _CLEARLY_LOWER_M = 0.1
 BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]
 ANKLES = [ankle for _, _, ankle in LEGS]
-#: A foot is planted while its ankle is slower than this, for at least so long. A jump's turning point is shorter.
-_PLANTED_M_S, _PLANTED_S = 0.45, 0.15
+#: A foot is planted while its ankle is slower than this, or than a share of the pelvis's speed, for at least so long.
+_PLANTED_M_S, _PLANTED_SHARE, _PLANTED_S = 0.35, 0.25, 0.1
+#: Along the line of sight it may seem to be so fast: of feet that stand the lifter moves the depth by up to 1 m/s.
+_ALONG_M_S = 1.5
+#: How fast somebody goes is asked of a pelvis that is smoothed by so much.
+_PATH_S = 0.15
+#: Nobody stands where the lower foot comes up from, and goes down again to, so much lower within so long: that is the
+#: top of a jump, of somebody who is smaller than taken for or in slow motion.
+_TOP_M, _TOP_S = 0.05, 0.3
 #: A stance does not go on where nothing is known for so long.
 _GAP_S = 0.25
 #: Nobody flies for longer.
@@ -46,10 +53,14 @@ _JITTER_S = 0.06
 _FLAT_M = 0.05
 #: A planted foot so near to a floor stands on it.
 ON_FLOOR_M = 0.15
+#: From one stance to the next the floor seems to rise or sink by so much at most: less than the lowest stair.
+_SLOPE_M = 0.12
 #: Up is known within so many radians, and the height of a foot within that times how far away it is.
 _UP_SD = 0.05
 #: What a foot that is not planted has to say about the floor.
 _UNPLANTED = 0.2
+#: Legs that are seen in less of the time than this are made up.
+_LEGS_SEEN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +80,31 @@ class Footing:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One person's motion: time (F,) seconds, joints (F, 17, 3) from the pelvis, pelvis (F, 3), metres, in the axes of
-    a camera or of the world."""
+    """One person's motion, in the axes of a camera or of the world.
+
+    Attributes:
+        time: (F,) seconds.
+        joints: (F, 17, 3) from the pelvis, metres.
+        pelvis: (F, 3) metres.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found in the picture; None: always.
+        legs_seen, hips_seen: (F,) bool, whether a knee or an ankle was, and a hip; None: always. What was not seen is
+            made up by the lifter.
+        sight: (F, 2, 3) unit vectors from the origin to where a camera there saw the left and the right ankle, 0 where
+            it did not; None where the origin is not the camera's place.
+    """
 
     time: NDArray
     joints: NDArray
     pelvis: NDArray
+    feet_seen: NDArray | None = None
+    legs_seen: NDArray | None = None
+    hips_seen: NDArray | None = None
+    sight: NDArray | None = None
+
+    @property
+    def shows_legs(self) -> bool:
+        """Whether legs were seen for long enough to be more than made up."""
+        return self.legs_seen is None or bool(self.legs_seen.mean() >= _LEGS_SEEN)
 
     @property
     def ankles(self) -> NDArray:
@@ -88,7 +118,9 @@ class Body:
 
     def posed(self, joints: NDArray, pelvis: NDArray | None = None) -> Body:
         """With other joints (F, 17, 3), and another path (F, 3) where one is given."""
-        return replace(self, joints=joints, pelvis=self.pelvis if pelvis is None else pelvis)
+        if pelvis is None:
+            return replace(self, joints=joints)
+        return replace(self, joints=joints, pelvis=pelvis, sight=None)
 
     def sized(self, factor: float) -> Body:
         """So much larger, and so much farther from the origin: from there it looks the same."""
@@ -96,7 +128,7 @@ class Body:
 
     def turned(self, R: NDArray, shift: NDArray) -> Body:
         """In axes to which R (3, 3) leads, moved by shift (3,)."""
-        return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift)
+        return replace(self, joints=self.joints @ R.T, pelvis=self.pelvis @ R.T + shift, sight=None)
 
 
 def underside_of(height: NDArray) -> NDArray:
@@ -120,13 +152,40 @@ def planted_feet(body: Body) -> NDArray:
     planted = np.zeros((len(body.time), 2), bool)
     if len(body.time) < 2:
         return planted
-    calm = zero_phase(body.time, body.ankles, _JITTER_S, degree=1)
-    slow = np.linalg.norm(np.gradient(calm, body.time, axis=0), axis=-1) < _PLANTED_M_S
+    slow = _slow(body)
     slow[1:][np.diff(body.time) > _GAP_S] = False  # nobody knows where feet were meanwhile
     for foot in range(2):
         for begin, end in runs(slow[:, foot]):
             planted[begin:end, foot] = body.time[end - 1] - body.time[begin] >= _PLANTED_S
     return planted
+
+
+def _speed(time: NDArray, places: NDArray, jitter_s: float = _JITTER_S) -> NDArray:
+    """(F, ...) per second, of places (F, ..., D) without their jitter: that of the step to the frame before or of the
+    one to the frame after, whichever is slower, since few frames may be all that a stance has."""
+    way = np.linalg.norm(np.diff(zero_phase(time, places, jitter_s, degree=1), axis=0), axis=-1)
+    speed = way / np.diff(time).reshape(-1, *(1,) * (way.ndim - 1))
+    return np.minimum(np.concatenate([speed[:1], speed]), np.concatenate([speed, speed[-1:]]))
+
+
+def _slow(body: Body) -> NDArray:
+    """(F, 2) bool: ankles that are slow, as a camera at the origin sees them where `body` has lines of sight.
+
+    How fast they go across the line of sight the 2D tells, and the pose does: whichever is slower, since errors of
+    either make a foot at rest seem to move. How fast they go along it only the pose tells, and that badly.
+    """
+    time, ankles = body.time, body.ankles
+    limit = np.maximum(_PLANTED_M_S, _PLANTED_SHARE * _speed(time, body.pelvis, _PATH_S))[:, None]
+    if body.sight is None:
+        return np.asarray(_speed(time, ankles) < limit)
+    distance = np.linalg.norm(ankles, axis=-1)
+    across = _speed(time, ankles / distance[..., None])
+    for foot in range(2):
+        seen = np.flatnonzero(body.sight[:, foot].any(-1))
+        if len(seen) > 1:
+            across[seen, foot] = np.minimum(across[seen, foot], _speed(time[seen], body.sight[seen, foot]))
+    along = _speed(time, distance[..., None])
+    return np.asarray(np.hypot(across * distance / limit, along / _ALONG_M_S) < 1)
 
 
 def stances_of(planted: NDArray) -> list[tuple[int, int, int]]:
@@ -185,16 +244,28 @@ def measure_footing(bodies: Sequence[Body], planted: Sequence[NDArray]) -> Footi
     return Footing(100 * float(skate.mean()) if len(skate) else 0.0, 100 * float(sunk.mean()), float(share))
 
 
+def without_tops(body: Body, resting: NDArray) -> NDArray:
+    """(F, 2) bool: feet that rest, but for those at the top of a jump, of a body in level axes."""
+    out, low = resting.copy(), body.ankles[..., 2].min(1)
+    for foot, begin, end in stances_of(resting):
+        before, after = body.time[begin] - _TOP_S, body.time[end - 1] + _TOP_S
+        if before >= body.time[0] and after <= body.time[-1]:
+            beside = np.interp([before, after], body.time, low).mean()
+            out[begin:end, foot] = np.median(low[begin:end]) - beside < _TOP_M
+    return out
+
+
 def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
     """Which resting feet bear somebody, and how high what they stand on is: the floor, or a floor of their own.
 
-    A foot that rests near the floor stands on it. One farther up stands there if it is the lower one most of the time,
-    or as high as another that is: on a roof, a stage, a stair; not one that is held up in the air, of somebody who
-    stands on their hands, say, or lies on a chair.
+    A foot that rests near the floor stands on it, and so does one to which somebody came from there without a step up
+    or down: what rises slowly is a slope, or an error of the vertical. One farther up stands there if it is the lower
+    one most of the time, or as high as another that is: on a roof, a stage, a stair; not one that is held up in the
+    air, of somebody who stands on their hands, say, or lies on a chair.
 
     Args:
         body: in world axes, floor at z = 0.
-        resting: (F, 2) bool, see `planted_feet`.
+        resting: (F, 2) bool, see `planted_feet` and `without_tops`.
 
     Returns:
         planted (F, 2) bool and level (F, 2) metres, 0 where it is the floor or no foot is planted.
@@ -205,16 +276,30 @@ def supported(body: Body, resting: NDArray) -> tuple[NDArray, NDArray]:
         (foot, begin, end, float(np.median(height[begin:end, foot]))) for foot, begin, end in stances_of(resting)
     ]
     bearing = [
-        z
-        for foot, begin, end, z in stances
+        n
+        for n, (foot, begin, end, _) in enumerate(stances)
         if lower[begin:end, foot].mean() > 0.5 and bears(body, foot, slice(begin, end))
     ]
-    own = _levels([z for z in bearing if abs(z) > ON_FLOOR_M])
-    for foot, begin, end, z in stances:
-        on = min([0.0, *own], key=lambda known: abs(z - known))
-        if abs(z - on) < ON_FLOOR_M:
-            planted[begin:end, foot], level[begin:end, foot] = True, on
+    walks = [[bearing[k] for k in walk] for walk in without_steps([(stances[n][1], stances[n][3]) for n in bearing])]
+    walked = {n for walk in walks if any(abs(stances[n][3]) < ON_FLOOR_M for n in walk) for n in walk}
+    own = _levels([stances[n][3] for n in bearing if n not in walked])
+    for n, (foot, begin, end, z) in enumerate(stances):
+        under = 0.0 if n in walked else min([0.0, *own], key=lambda known: abs(z - known))
+        if n in walked or abs(z - under) < ON_FLOOR_M:
+            planted[begin:end, foot], level[begin:end, foot] = True, under
     return planted, level
+
+
+def without_steps(stances: Sequence[tuple[int, float]]) -> list[list[int]]:
+    """Stances, each its first frame and height, in groups in which nobody steps up or down: their indices, in order of
+    time."""
+    out: list[list[int]] = []
+    for n in sorted(range(len(stances)), key=lambda n: stances[n][0]):
+        if out and abs(stances[n][1] - stances[out[-1][-1]][1]) <= _SLOPE_M:
+            out[-1].append(n)
+        else:
+            out.append([n])
+    return out
 
 
 def floor_below(body: Body, planted: NDArray, level: NDArray) -> NDArray:

@@ -37,12 +37,29 @@ _LEANING_M_S = 0.5
 #: By so much somebody upright leans to the side, and, lifted, ahead or back, whatever the frames say. The second is
 #: what people really do and what a lifter adds, which sees depth badly: of that, so much is the lifter's, and ever more
 #: of what is more than people lean. A lifter takes whoever is seen from below or above for more upright than they are
-#: in the axes of a camera that looks straight at them.
-_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS, _LEAN_DEG = 2.5, 4.0, 0.6, 8.0
+#: in the axes of a camera that looks straight at them. Of what a trunk leans then, less is the lifter's: on captured
+#: people (S1, S6) trunks come out as well with two fifths taken away as with nothing.
+_ASIDE_SD_DEG, _AHEAD_SD_DEG, _LIFTERS, _LEAN_DEG, _LIFTERS_TRUNK = 2.5, 4.0, 0.6, 8.0, 0.4
+#: A trunk so far from where it is while somebody stands is turned by a quarter of that.
+_BENT_DEG = 8.0
+_TRUNK = [joint for joint in H36M if not joint.name.endswith(("HIP", "KNEE", "ANKLE"))]
 #: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
 _ENOUGH_S, _STILL_S = 0.5, 0.5
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
 _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
+#: By so much a camera that is carried about rises or sinks in a second, standard deviation of a random walk: who comes
+#: towards it while it is lifted looks as if they walked down a slope. It is told in steps, so long and so many at most.
+_RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
+#: The floor's slope is fitted so often at most, and until it changes by less.
+_FITS, _SETTLED_DEG = 10, 3.0
+#: The lifter holds each foot of somebody so much too high or too low for long: who sits and moves their feet a little
+#: tells no slope by them.
+_FEET_APART_M = 0.03
+#: A foot below a knee that was seen, itself made up, counts by so much.
+_UNSEEN = 0.3
+#: A trunk without legs leans ahead or back and to the side by so much, at a desk, say; one whose hips are made up tells
+#: nothing.
+_TRUNK_SD_DEG, _MADE_UP_SD_DEG, _TRUNK_TELLS = (12.0, 10.0), (90.0, 90.0), 0.1
 #: Bodies that point farther from the picture's up than this are no evidence of it,
 _MAX_TILT_DEG = 45.0
 #: but where they point at the camera, this far aside of it at most: then it looks down at people who stand. Who lies,
@@ -83,15 +100,15 @@ class Upright:
         up: (3,) unit vector in camera axes.
         sd_deg: standard deviation of the angle between it and the true one, as the evidence has it; 0 where told.
         seconds: of people standing upright, and stances: of feet, that it is made of.
-        upright_bodies: of every body, (3, 3) what takes out of its poses the part of its lean along the line of sight
-            that is the lifter's: 2D hardly shows it.
+        poses: of every body, its joints (F, 17, 3) without the part of its lean along the line of sight that is the
+            lifter's: 2D hardly shows it.
     """
 
     up: FloatArray
     sd_deg: float
     seconds: float
     stances: int
-    upright_bodies: tuple[FloatArray, ...]
+    poses: tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +120,14 @@ class _Stand:
         information: (2, 2) on them.
         seconds: for which it stood so.
         towards: (2,) how pitch and roll change as a body leans towards the camera.
+        trunk: (2,) pitch and roll that the trunk tells by itself, beside legs; None without legs.
     """
 
     angles: NDArray
     information: NDArray
     seconds: float
     towards: NDArray
+    trunk: NDArray | None
 
 
 def upright(
@@ -117,6 +136,7 @@ def upright(
     known: KnownCamera | None = None,
     settled: tuple[NDArray, NDArray] | None = None,
     lines: LineVote | None = None,
+    carried: bool = False,
 ) -> Upright:
     """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
 
@@ -126,6 +146,7 @@ def upright(
         known: what the user knows of the camera.
         settled: pitch and roll (2,), radians, with their covariance (2, 2), where the floor was found already.
         lines: what the edges of the scene tell.
+        carried: whether the camera is carried about: it may rise meanwhile.
 
     Without anybody it is the picture's own up, unless the user knows better.
     """
@@ -139,14 +160,17 @@ def upright(
     stances = 0
     if settled is not None:
         angles, covariance = settled
-    # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
-    for _ in range(0 if settled else 2):
-        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far)
+    # the floor's slope is small in the axes that bodies give: it is fitted there, twice; where it is not, until it is
+    for again in range(0 if settled else _FITS):
+        before = angles
+        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far, carried)
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
+        if again and np.abs(angles - before).max() < _SETTLED_DEG * _DEG:
+            break
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
-    bodies_upright = tuple(_set_upright(stand, angles) for stand in stands)
-    return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, bodies_upright)
+    poses = tuple(_set_upright(body, stand, angles) for body, stand in zip(bodies, stands, strict=True))
+    return Upright(up_of(*angles).astype(np.float32), sd_deg, seconds, stances, poses)
 
 
 def standing_evidence(
@@ -169,15 +193,26 @@ def _evidence(bodies: Sequence[Body]) -> tuple[list[_Stand | None], NDArray, NDA
     return stands, precision, weighted
 
 
-def _set_upright(stand: _Stand | None, angles: NDArray) -> FloatArray:
-    """(3, 3) turns poses about the horizontal across the line of sight by the lifter's share of what they lean."""
+def _set_upright(body: Body, stand: _Stand | None, angles: NDArray) -> FloatArray:
+    """A body's joints (F, 17, 3) turned about the horizontal across the line of sight by the lifter's share of what it
+    leans, and the trunk, as long as it stands, by that of what it then leans still."""
     if stand is None:
-        return np.eye(3, dtype=np.float32)
+        return np.asarray(body.joints, np.float32)
     lean = float(stand.towards @ (stand.angles - angles))
     lean -= (1 - _LIFTERS) * lean / (1 + (lean / (_LEAN_DEG * _DEG)) ** 2)
-    axis = np.array([stand.towards[0], 0.0, stand.towards[1]])
-    cross = np.cross(np.eye(3), axis)  # of the axis with what follows
-    return (np.eye(3) - math.sin(lean) * cross + (1 - math.cos(lean)) * (cross @ cross)).astype(np.float32)
+    out = body.joints @ _turn(stand.towards, np.array([lean])).swapaxes(1, 2)
+    if stand.trunk is not None:
+        trunk = _LIFTERS_TRUNK * (float(stand.towards @ (stand.trunk - angles)) - lean)
+        bent = np.arccos((_trunk(body) @ up_of(*stand.trunk)).clip(-1, 1))
+        back = _turn(stand.towards, trunk / (1 + (bent / (_BENT_DEG * _DEG)) ** 2) ** 2)
+        out[:, _TRUNK] = out[:, _TRUNK] @ back.swapaxes(1, 2)
+    return np.asarray(out, np.float32)
+
+
+def _turn(towards: NDArray, by: NDArray) -> NDArray:
+    """(N, 3, 3) turns by angles (N,) away from the camera."""
+    cross = np.cross(np.eye(3), np.array([towards[0], 0.0, towards[1]]))  # of the axis with what follows
+    return np.eye(3) - np.sin(by)[:, None, None] * cross + (1 - np.cos(by))[:, None, None] * (cross @ cross)
 
 
 def _posterior(
@@ -213,13 +248,16 @@ def _unit(v: NDArray) -> NDArray:
 
 def _standing(body: Body) -> _Stand | None:
     """What somebody tells of up while their legs are straight, their trunk is in line with them, and they go slowly."""
+    if not body.shows_legs:
+        return _sitting(body)
     p, time = body.joints, body.time
-    straight = np.ones(len(p), bool)
+    shown = np.ones(len(p), bool) if body.legs_seen is None else body.legs_seen
+    straight = shown.copy()
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
         straight &= (_unit(knee - hip) * _unit(ankle - knee)).sum(-1) > _STRAIGHT
     feet = 0.5 * (p[:, H36M.LEFT_ANKLE] + p[:, H36M.RIGHT_ANKLE])
-    axis, trunk = _unit(p[:, H36M.THORAX] - feet), _unit(p[:, H36M.THORAX] - p[:, H36M.PELVIS])
+    axis, trunk = _unit(p[:, H36M.THORAX] - feet), _trunk(body)
     legs = _unit(p[:, H36M.PELVIS] - feet)
     upright = straight & ((trunk * legs).sum(-1) > _IN_LINE)
     calm = zero_phase(time, body.pelvis, 0.1, degree=1) if len(time) > 1 else body.pelvis
@@ -232,19 +270,53 @@ def _standing(body: Body) -> _Stand | None:
     if len(time) > 1:
         speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
         seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+    # frames without legs tell a little by the trunk, which is much where the others are of somebody who runs
+    alone = ~shown & (-trunk[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
+    alone &= True if body.hips_seen is None else body.hips_seen
+    axis, upright = np.where(alone[:, None], trunk, axis), upright | alone
+    seconds = np.where(alone, _TRUNK_TELLS * (np.gradient(time) if len(time) > 1 else _STILL_S), seconds)
+    return _told(body, axis, upright, seconds, (_AHEAD_SD_DEG, _ASIDE_SD_DEG))
+
+
+def _sitting(body: Body) -> _Stand | None:
+    """What the trunk tells of up of somebody whose legs are not in the picture."""
+    axis = _trunk(body)
+    upright = -axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG)
+    if not upright.any():
+        return None
+    sd_deg = _TRUNK_SD_DEG
+    if body.hips_seen is not None:
+        seen = upright & body.hips_seen
+        upright, sd_deg = (seen, sd_deg) if seen.any() else (upright, _MADE_UP_SD_DEG)
+    seconds = np.gradient(body.time) if len(body.time) > 1 else np.array([_STILL_S])
+    return _told(body, axis, upright, upright * seconds, sd_deg)
+
+
+def _trunk(body: Body) -> NDArray:
+    """(F, 3) unit vectors up the trunk."""
+    return _unit(body.joints[:, H36M.THORAX] - body.joints[:, H36M.PELVIS])
+
+
+def _told(body: Body, axis: NDArray, upright: NDArray, seconds: NDArray, sd_deg: tuple[float, float]) -> _Stand:
+    """What axes (F, 3) tell of up in the frames (F,) in which somebody is upright, each for so many seconds (F,).
+
+    Args:
+        sd_deg: by how much they lean along and across the line of sight.
+    """
     angles = pitch_and_roll(axis)
     middle = np.median(angles[upright], 0)
     # who bends or swings now and then is upright the rest of the time
     weight = seconds / (1 + (np.linalg.norm(angles - middle, axis=1) / (5 * _DEG)) ** 2)
     total = weight.sum()
     mean = (angles * weight[:, None]).sum(0) / total
-    own = (np.array([_AHEAD_SD_DEG, _ASIDE_SD_DEG]) * _DEG) ** 2
+    trunk = (pitch_and_roll(_trunk(body)) * weight[:, None]).sum(0) / total if body.shows_legs else None
+    own = (np.array(sd_deg) * _DEG) ** 2
     ahead, aside = own * (1 + _ENOUGH_S / total)
     azimuth = math.atan2(*_unit(body.pelvis).mean(0)[[0, 2]])
     towards = np.array([math.cos(azimuth), -math.sin(azimuth)])
     beside = towards[::-1] * [-1, 1]
     information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
-    return _Stand(mean, information, float(total), towards)
+    return _Stand(mean, information, float(total), towards, trunk)
 
 
 def _goes_upright(path: NDArray, axis: NDArray) -> bool:
@@ -260,7 +332,7 @@ def _goes_upright(path: NDArray, axis: NDArray) -> bool:
 
 
 def _floor(
-    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray
+    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray, carried: bool
 ) -> tuple[NDArray, NDArray, int]:
     """What the floor under standing feet tells: information (2, 2) on pitch and roll, the same times that by how much
     (2,) they should be more than R (3, 3) has them, and the number of stances.
@@ -269,36 +341,56 @@ def _floor(
     too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
     stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
     """
-    feet, whose = [], []
+    feet, whose, which, seen, when = [], [], [], [], []
     for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
         raised, ankles = body.turned(R, np.zeros(3)), body.ankles
-        for foot, begin, end in stances_of(rest):
+        for foot, begin, end in stances_of(rest if body.legs_seen is None else rest & body.legs_seen[:, None]):
             if not bears(raised, foot, slice(begin, end)):
                 continue
             feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
+            which.append(foot)
+            seen.append(body.feet_seen is None or bool(body.feet_seen[begin:end, foot].any()))
+            when.append(body.time[begin:end].mean())
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)
     at, owner = np.array(feet), np.array(whose)
-    people = len(bodies)
+    people, stance = len(bodies), np.arange(len(feet))
     middle = at.mean(0)
-    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own
-    A = np.zeros((len(at), 3 + people))
+    steps, step_s = _rise(np.array(when)) if carried else (np.zeros((len(at), 0)), 1.0)
+    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own, each foot's, and how the
+    # camera rises
+    first_foot = 3 + people
+    rise = first_foot + 2 * people
+    A = np.zeros((len(at), rise + steps.shape[1]))
     A[:, 0], A[:, 1], A[:, 2] = at[:, 1] - middle[1], -(at[:, 0] - middle[0]), 1
-    A[np.arange(len(at)), 3 + owner] = 1
+    A[stance, 3 + owner] = A[stance, first_foot + 2 * owner + np.array(which)] = 1
+    A[:, rise:] = steps
     z = at[:, 2] - middle[2]
-    hold = np.zeros((3 + people, 3 + people))
+    held = np.zeros(A.shape[1])
+    held[first_foot:rise], held[rise:] = 1 / _FEET_APART_M**2, 1 / (_RISES_M**2 * step_s)
+    hold = np.diag(held)
     hold[:2, :2] = so_far
     own = np.full(people, 0.01)
-    x = np.zeros(3 + people)
+    x = np.zeros(A.shape[1])
     x[2] = np.median(z)
-    weight = np.full(len(at), 1.0)
+    worth = np.where(seen, 1.0, _UNSEEN)
+    weight = worth
     for _ in range(10):
         hold[np.arange(3, 3 + people), np.arange(3, 3 + people)] = own / _PERSON_SD_M**2
         H = (A.T * weight) @ A / _FOOT_SD_M**2 + hold
         x = np.linalg.solve(H, A.T @ (weight * z) / _FOOT_SD_M**2)
-        weight = 1 / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
-        own = 1 / (1 + (x[3:] / _PERSON_SD_M) ** 2)
-    rest = H[2:, 2:] + 1e-9 * np.eye(1 + people)
+        weight = worth / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
+        own = 1 / (1 + (x[3 : 3 + people] / _PERSON_SD_M) ** 2)
+    rest = H[2:, 2:] + 1e-9 * np.eye(len(x) - 2)
     information = H[:2, :2] - H[:2, 2:] @ np.linalg.solve(rest, H[2:, :2])
     return information - so_far, information @ x[:2], len(at)
+
+
+def _rise(when: NDArray) -> tuple[NDArray, float]:
+    """(K, n) by which share of each of n steps, one after the other, the floor had sunk below a camera that rises at
+    times (K,), and how long a step takes, seconds."""
+    first, last = float(when.min()), float(when.max())
+    count = math.ceil(np.clip((last - first) / _RISE_STEP_S, 1, _RISE_STEPS))
+    step_s = max(last - first, 1e-3) / count
+    return -np.clip((when[:, None] - first) / step_s - np.arange(count), 0, 1), step_s

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,16 @@ def line_vote(
     length = np.linalg.norm(lines.ends_px[:, 1] - lines.ends_px[:, 0], axis=1) / side
     # several pictures of one scene tell no more than one does, but more surely
     weight = np.minimum(1, length / _FULL_LENGTH) / len(np.unique(lines.frame))
-    along = _along(normal, np.hypot(math.radians(_OWN_DEG), _ENDS_PX / min(side, WORK_PX) / length), weight)
+    sd = np.hypot(math.radians(_OWN_DEG), _ENDS_PX / min(side, WORK_PX) / length)
+    return _vote(*((each.tobytes(), each.dtype.str) for each in (normal, sd, weight)))
+
+
+@lru_cache(maxsize=256)
+def _vote(*arrays: tuple[bytes, str]) -> LineVote:
+    """What edges tell whose `_along` has these arguments, each as bytes and their kind. It is kept, since people are
+    placed again after every correction, and edges are then what they were."""
+    normal, sd, weight = (np.frombuffer(data, kind) for data, kind in arrays)
+    along = _along(normal.reshape(-1, 3), sd, weight)
     ups, level, usual = _tried()
     first, second = _looked_up(along, level)
     log = _looked_up(along, ups) + np.logaddexp.reduce(first + second, axis=0) - math.log(level.shape[1])

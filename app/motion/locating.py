@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.camera import Intrinsics
-from sasmamba.app.motion.smoothing import compromise, zero_phase
+from sasmamba.app.motion.smoothing import tension_spline, zero_phase
 from sasmamba.app.take import Track
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.hidden_hips import seen_as_h36m, with_trunk
 from sasmamba.models.skeletons import H36M
 
-#: Gaussian smoothing of the path: across the picture, and in depth, which 2D shows far less well.
-_ACROSS_S, _DEPTH_S = 0.06, 0.5
-#: Depths are evened out over so many seconds first where this person's is seen best; where it is worth a tenth, over
-#: ten times as many.
-_BELIEVED_S = 0.1
+#: Gaussian smoothing of the path across the picture.
+_ACROSS_S = 0.06
+#: In depth, which 2D shows far less well, it is a spline under tension, see `tension_spline`: where this person's is
+#: seen best it bends within about so many seconds, where it is worth a tenth within twice as many. Chosen by walkers
+#: of motion capture before made cameras that lose half of them, and by `benchmarks/camera_motion.py paths --tune`.
+_DEPTH_S, _DEPTH_STILL_S = 0.3, 0.1
+#: What tells less than so much of what tells most is bridged.
+_LEAST_WORTH = 1e-3
 #: Where somebody is put of whom so little was seen that not even their size tells.
 UNKNOWN_DEPTH_M = 5.0
 #: A frame tells how far somebody is where their pose and its picture are at least so alike (cosine, from the pelvis).
@@ -35,12 +38,14 @@ _USUAL_ERROR_M = 0.05
 
 def sightings(track: Track, frames: Sequence[int], camera: Intrinsics) -> tuple[NDArray, NDArray]:
     """H36M joints as rays (F, 17, 2), x and y at depth 1, and scores (F, 17), 0 where nobody was seen."""
-    rays, score = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17))
+    rays, xyc = np.zeros((len(frames), 17, 2)), np.zeros((len(frames), 17, 3))
     for i, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
-            points, score[i] = seen_as_h36m(person.joints_px, person.score)
-            rays[i] = camera.rays(points)
-    return rays, score
+            xyc[i, :, :2], xyc[i, :, 2] = seen_as_h36m(person.joints_px, person.score)
+    whole = with_trunk(xyc)
+    for i in np.flatnonzero((whole[..., 2] > 0).any(1)).tolist():
+        rays[i] = camera.rays(whole[i, :, :2])
+    return rays, whole[..., 2]
 
 
 def apparent_scale(rays: NDArray, found: NDArray, facing: NDArray) -> tuple[NDArray, NDArray]:
@@ -144,14 +149,13 @@ def _smooth(time: NDArray, values: NDArray, trust: NDArray, kind: Sequence[int])
     out = np.empty_like(values)
     for k, of in enumerate(kind):
         weight = trust[:, of] / trust[:, of].max()
-        known = weight > 1e-3
+        known = weight > _LEAST_WORTH
         filled = np.interp(time, time[known], values[known, k])
-        weight = np.maximum(weight, 1e-3)
-        if of == 1 and len(time) > 1:
-            # of whom little is seen for longer than smoothing reaches, what was seen before and after tells more
-            stay = weight**2 * np.gradient(time) / _BELIEVED_S**2
-            filled = compromise(stay, filled, 1 / np.diff(time), 0 * time[1:])
-        out[:, k] = zero_phase(time, filled, (_ACROSS_S, _DEPTH_S)[of], degree=1, weights=weight)
+        if of == 1:
+            # of whom little is seen for long, what was seen before and after tells more than any mean of guesses
+            out[:, k] = tension_spline(time, filled, np.where(known, weight, 1e-6), _DEPTH_S, _DEPTH_STILL_S)
+        else:
+            out[:, k] = zero_phase(time, filled, _ACROSS_S, degree=1, weights=np.maximum(weight, _LEAST_WORTH))
     return out
 
 

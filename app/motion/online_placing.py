@@ -20,7 +20,7 @@ from sasmamba.app.motion.footing import underside_of
 from sasmamba.app.motion.locating import LEAST_JOINTS, MIN_SCORE, UNKNOWN_DEPTH_M, apparent_scale
 from sasmamba.app.types import Person2D, Pose3D, VideoMeta
 from sasmamba.common.arrays import FloatArray
-from sasmamba.models.hidden_hips import seen_as_h36m
+from sasmamba.models.hidden_hips import seen_as_h36m, with_trunk
 from sasmamba.models.skeletons import H36M
 
 #: Time constants of the smoothing: across the picture, in depth, which 2D shows far less well, and of the floor.
@@ -33,24 +33,27 @@ _FORGOTTEN_S = 5.0
 
 @dataclass(slots=True)
 class _Spot:
-    """One person's place, smoothed: pelvis ray and log depth, and the floor under the feet."""
+    """One person's place, smoothed: pelvis ray and log depth, whether hips were ever seen, and the floor under the
+    feet."""
 
     time_s: float
     ray: NDArray
     log_depth: float
+    hips: bool = False
     floor_m: float = math.nan
     feet: deque[tuple[float, float]] = field(default_factory=deque)
 
 
-def _sighted(person: Person2D, joints: FloatArray, camera: Intrinsics) -> tuple[NDArray[np.float64], float]:
+def _sighted(xyc: NDArray, joints: FloatArray, camera: Intrinsics) -> tuple[NDArray[np.float64], float]:
     """Where one sighting puts the pelvis: its ray (2,), x and y at depth 1, and the logarithm of its depth in metres.
 
     NaN where the hips, or enough of the body, were not found.
 
     Args:
+        xyc: (17, 3) what was seen, H36M-17 x px, y px, score.
         joints: (17, 3) the pose there, metres from the pelvis, facing axes.
     """
-    found_px, score = seen_as_h36m(person.joints_px, person.score)
+    found_px, score = xyc[:, :2], xyc[:, 2]
     if score[H36M.PELVIS] <= 0:
         return np.full(2, np.nan), math.nan
     rays, found = camera.rays(found_px), score > MIN_SCORE
@@ -94,15 +97,20 @@ class LivePlacing:
         return tuple(placed), roots
 
     def _move(self, time_s: float, pose: Pose3D, person: Person2D | None) -> _Spot:
-        ray, log_depth = np.full(2, np.nan), math.nan
-        if person is not None:
-            ray, log_depth = _sighted(person, pose.joints, self._camera)
+        ray, log_depth, hips = np.full(2, np.nan), math.nan, False
         spot = self._spots.get(pose.track_id)
+        if person is not None:
+            joints_px, score = seen_as_h36m(person.joints_px, person.score)
+            xyc, hips = np.concatenate([joints_px, score[:, None]], 1), bool(score[H36M.PELVIS] > 0)
+            if not hips and not (spot and spot.hips):
+                xyc = with_trunk(xyc[None])[0]
+            ray, log_depth = _sighted(xyc, pose.joints, self._camera)
         if spot is None:
             known = np.isfinite(ray).all()
             depth = log_depth if math.isfinite(log_depth) else math.log(UNKNOWN_DEPTH_M)
-            spot = self._spots[pose.track_id] = _Spot(time_s, ray if known else np.zeros(2), depth)
+            spot = self._spots[pose.track_id] = _Spot(time_s, ray if known else np.zeros(2), depth, hips)
             return spot
+        spot.hips |= hips
         dt = max(0.0, time_s - spot.time_s)
         spot.time_s = time_s
         if np.isfinite(ray).all():

@@ -24,7 +24,7 @@ from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.camera_rise import Carried
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import Body, Footing, floor_below, measure_footing, planted_feet
+from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.line_vote import LineVote, line_vote
 from sasmamba.app.motion.locating import MIN_SCORE, guessed_path, pelvis_path, sightings
@@ -40,7 +40,8 @@ from sasmamba.models.skeletons import COCO
 _EDGE = 0.03
 #: Up is told by nothing but how cameras are held if it is so uncertain though people were seen for so long.
 _GUESSED_DEG, _WATCHED_S = 15.0, 2
-_ANKLES = [COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
+_ANKLES, _KNEES, _HIPS = ([COCO[f"LEFT_{joint}"], COCO[f"RIGHT_{joint}"]] for joint in ("ANKLE", "KNEE", "HIP"))
+_LEGS = _KNEES + _ANKLES
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,12 @@ def place(
     located = [[_located(take, i, span, facing[i], camera, motion) for i in _who(take, facing, span)] for span in spans]
     knowns = [_known_here(take, span, known) for span in spans]
     votes = [line_vote(take.scene_lines.within(span), camera, take.meta, motion) for span in spans]
+    times = [take.seconds(span) if motion is not None and motion.carried(span) else None for span in spans]
     grounds: list[OneFloor | None] = [None] * len(spans)
     if one_floor:
-        located, grounds = _sized(located, statures, knowns, votes)
+        located, grounds = _sized(located, statures, knowns, votes, times)
     shots: list[Shot] = []
-    for span, found, known_here, ground, vote in zip(spans, located, knowns, grounds, votes, strict=True):
+    for span, found, known_here, ground, vote, time in zip(spans, located, knowns, grounds, votes, times, strict=True):
         for one in found:
             if not one.sure and "place" not in statures[str(one.track_id)]:
                 statures[str(one.track_id)]["place"] = "guessed"
@@ -150,9 +152,7 @@ def place(
             for n, one in enumerate(found)
             if one.track_id == mark.track_id and mark.frame in one.frames
         ]
-        sure, carried = [one.sure for one in found], None
-        if motion is not None and motion.carried(span):
-            carried = Carried(take.seconds(span), [one.feet_seen for one in found])
+        sure, carried = [one.sure for one in found], _carried(time, found)
         shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground, vote, carried))
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
@@ -276,19 +276,30 @@ def _located(
     path = pelvis_path(rays, score, poses, time, turned)
     pelvis = guessed_path(rays, score, poses) if path is None else path
     joints = from_facing(poses, pelvis)
+    legs, hips = (np.asarray(_found(track, frames, points).any(1)) for points in (_LEGS, _HIPS))
+    feet = _found(track, frames, _ANKLES, np.array([take.meta.width, take.meta.height]))
+    sight = np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1)
+    sight *= feet[..., None] / np.linalg.norm(sight, axis=-1, keepdims=True)
     if motion is not None:
-        joints, pelvis = motion.to_first(np.array(frames), joints), motion.to_first(np.array(frames), pelvis)
-    return _Located(track_id, frames, Body(time, joints, pelvis), path is not None, _feet_seen(take, track, frames))
+        joints, pelvis, sight = (motion.to_first(np.array(frames), of) for of in (joints, pelvis, sight))
+    sure = path is not None and bool(hips.any())
+    return _Located(track_id, frames, Body(time, joints, pelvis, feet, legs, hips, sight), sure, feet)
 
 
-def _feet_seen(take: Take, track: Track, frames: list[int]) -> NDArray:
-    out = np.zeros((len(frames), 2), bool)
-    size = np.array([take.meta.width, take.meta.height])
+def _found(track: Track, frames: list[int], points: list[COCO], within: NDArray | None = None) -> NDArray:
+    """(F, points) bool, whether they were found, and within a picture of that size (2,), if given, not at its edge."""
+    out = np.zeros((len(frames), len(points)), bool)
     for row, f in enumerate(frames):
         if (person := track.people.get(f)) is not None:
-            at = person.joints_px[_ANKLES]
-            out[row] = (person.score[_ANKLES] > MIN_SCORE) & ((at > _EDGE * size) & (at < (1 - _EDGE) * size)).all(1)
+            at = person.joints_px[points]
+            out[row] = person.score[points] > MIN_SCORE
+            if within is not None:
+                out[row] &= ((at > _EDGE * within) & (at < (1 - _EDGE) * within)).all(1)
     return out
+
+
+def _carried(time: NDArray | None, people: list[_Located]) -> Carried | None:
+    return None if time is None else Carried(time, [one.feet_seen for one in people])
 
 
 def _sized(
@@ -296,12 +307,17 @@ def _sized(
     statures: dict[str, dict[str, Any]],
     knowns: list[KnownCamera | None],
     votes: list[LineVote | None],
+    times: list[NDArray | None],
 ) -> tuple[list[list[_Located]], list[OneFloor | None]]:
     """Everybody at the size that the floor tells, where it does, which is entered into `statures`; and each shot's
-    floor."""
+    floor.
+
+    Args:
+        times: of the frames of each shot whose camera is carried about.
+    """
     factors: dict[int, list[float]] = {}
     grounds = list[OneFloor | None]()
-    for people, known, vote in zip(located, knowns, votes, strict=True):
+    for people, known, vote, time in zip(located, knowns, votes, times, strict=True):
         sure = [one for one in people if one.sure]
         own = [statures[str(one.track_id)] for one in sure]
         ground = find_one_floor(
@@ -312,6 +328,7 @@ def _sized(
             [told["given"] for told in own],
             known,
             vote,
+            _carried(time, sure),
         )
         grounds.append(ground)
         for one, size, told in zip(sure, [] if ground is None else ground.sizes.tolist(), own, strict=False):

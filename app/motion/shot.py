@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, without_tops
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported
+from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, walking_height
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported, without_tops
 from sasmamba.app.motion.gravity import KnownCamera, upright
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.sizes import OneFloor
@@ -88,19 +88,21 @@ def settle(
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
-    by_floor = None if ground is None else (ground.angles, ground.covariance)
-    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines)
+    # where the camera may rise sizes are the floor's, up is found anew
+    by_floor = None if ground is None or carried is not None else (ground.angles, ground.covariance)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines, carried is not None)
     R, floor, flat = level(up.up), 0.0, list(bodies)
-    for n, turn in zip(heard, up.upright_bodies, strict=True):
-        flat[n] = flat[n].posed(flat[n].joints @ turn.T)
+    for n, pose in zip(heard, up.poses, strict=True):
+        flat[n] = flat[n].posed(pose)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
+    resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
     rise: tuple[float, ...] = ()
-    tell = [(flat[n], resting[n]) for n in heard]
+    standing = [n for n in heard if bodies[n].shows_legs] or heard  # made-up legs stand on no floor
+    tell = [(flat[n], resting[n]) for n in standing]
     if carried is not None:
-        resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
         rise_m = camera_rise(flat, resting, heard, carried)
         flat = [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m)) for body in flat]
-        rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in heard]
+        rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in standing]
         if any(rise):
             tell = seen_standing(flat, resting, heard, carried)
             ground = None  # it was found with the rise in it
@@ -112,6 +114,12 @@ def settle(
         if ground is not None and floor > -ground.height_m - _STAGE_M:
             floor = -ground.height_m
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
+    if carried is not None:
+        walk = [walking_height(*one) for one in zip(settled, resting, carried.seen, strict=True)]
+        settled = [
+            body.posed(body.joints, body.pelvis - height[:, None] * [0, 0, 1])
+            for body, height in zip(settled, walk, strict=True)
+        ]
     pitch, roll = np.degrees(pitch_and_roll(up.up)).tolist()
     feet = [supported(body, rest) for body, rest in zip(settled, resting, strict=True)]
     camera = ShotCamera(frames, R, -floor, pitch, roll, up.sd_deg, rise)

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.axes import level, up_of
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, BEARS_M, Body, bears, stances_of
-from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
+from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
+from sasmamba.app.motion.camera_rise import Carried, without_rise
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of, without_steps
+from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, upright
 from sasmamba.app.motion.line_vote import LineVote
+from sasmamba.app.motion.walking import treads
 
 #: Logarithm of the factor by which somebody is larger than the lifter makes them: standard deviation of adults, the
 #: lifter's own error in it; the mean stature and the spread of children.
@@ -32,10 +34,12 @@ _CHILDREN = ((0.05, 0.9), (0.4, 0.1))
 _TOLD_SD = 0.01
 #: A standing foot's height above the floor: its own error, and as a share of how far it is below the camera.
 _FOOT_SD_M, _FOOT_SD = 0.035, 0.03
-#: While no foot is seen to rest, the lower one comes down once in so long, as somebody walks; how well that is known.
-_STEP_S, _STEP_SD_M = 0.5, 0.06
+#: How well it is known where somebody treads who walks and no foot of whom is seen to rest.
+_STEP_SD_M = 0.06
 #: All feet of one person may be so much too high or too low; near the camera's own height that is much of a size.
 _OFFSET_M = 0.07
+#: What somebody is seen to step up to is that much higher; so few stances tell no such thing.
+_BOX_M, _WALK = 0.25, 2
 #: More stances of one person than this tell no more: what is wrong with them is wrong with all.
 _MOST_STANCES = 12.0
 #: Who stands on something else: how many, above and below the floor, and by so much, a Cauchy distribution.
@@ -130,6 +134,7 @@ def find_one_floor(
     told: Sequence[bool],
     known: KnownCamera | None = None,
     lines: LineVote | None = None,
+    carried: Carried | None = None,
 ) -> OneFloor | None:
     """The floor, and how large people on it are; None where there are not two who stand on one.
 
@@ -143,19 +148,24 @@ def find_one_floor(
         told: whether the user said so.
         known: what the user knows of the camera.
         lines: what the edges of the scene tell of up.
+        carried: of a camera that is carried about: how it rises is taken out first, and up is then told without sizes.
     """
     if len(bodies) < 2:
         return None
-    upright, covariance = standing_evidence(bodies, known, lines)
+    if carried is not None:
+        up = upright(bodies, planted, known, lines=lines, carried=True).up
+        bodies = without_rise(bodies, planted, carried, level(up))
+        known = KnownCamera(*np.degrees(pitch_and_roll(up)).clip(-85, 85).tolist())
+    told_up, covariance = standing_evidence(bodies, known, lines)
     priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
-    precision, angles = np.linalg.inv(covariance), upright
+    precision, angles = np.linalg.inv(covariance), told_up
     heights = list[float]()
     for _ in range(2):  # heights change with up as along a straight line nearly, not quite
         stances = _stances(bodies, planted, seen, level(up_of(*angles)))
         if len(np.unique(stances.owner)) < 2 or not (stances.low > 0).any():
             return None
         tried = [
-            _tried(stances, prior, height, precision, angles - upright, math.log(film))
+            _tried(stances, prior, height, precision, angles - told_up, math.log(film))
             for prior, film in priors
             for height in heights or _heights(stances)
         ]
@@ -179,12 +189,10 @@ def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[
     feet, whose, sds = [], [], []
     for n, (body, rest, found) in enumerate(zip(bodies, planted, seen, strict=True)):
         raised = body.turned(R, np.zeros(3))
-        own = [
-            raised.ankles[begin:end, foot].mean(0)
-            for foot, begin, end in stances_of(rest & found)
-            if bears(raised, foot, slice(begin, end))
-        ]
-        steps = _steps(raised, np.asarray(found.all(1) & ~rest.any(1)))
+        standing = [stance for stance in stances_of(rest & found) if bears(raised, stance[0], slice(*stance[1:]))]
+        own = [raised.ankles[begin:end, foot].mean(0) for foot, begin, end in standing]
+        own = [own[k] for k in _lowest([(begin, at[2]) for (_, begin, _), at in zip(standing, own, strict=True)])]
+        steps = [at for _, at in treads(raised, np.asarray(found.all(1) & ~rest.any(1)))]
         feet += own + steps
         whose += [n] * len(own + steps)
         sds += [_FOOT_SD_M] * len(own) + [_STEP_SD_M] * len(steps)
@@ -197,21 +205,14 @@ def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[
     return _Stances(low, np.hypot(sd, _FOOT_SD * low), slope, owner, share, usual_low, usual_slope)
 
 
-def _steps(body: Body, walks: NDArray) -> list[NDArray]:
-    """Where the lower foot came down (3,), one for every `_STEP_S` of frames (F,) in which somebody walks; level axes.
-
-    One of a walker's feet is always on the floor, but it seldom seems to rest where frames are few or joints jitter.
-    """
-    ankles, lower = body.ankles, body.ankles[..., 2].argmin(1)
-    low = ankles[np.arange(len(ankles)), lower]
-    walks = walks & (body.pelvis[:, 2] - low[:, 2] > BEARS_M)
-    beat = np.floor((body.time - body.time[:1]) / _STEP_S).astype(int)
-    out = []
-    for k in np.unique(beat[walks]):
-        here = np.flatnonzero(walks & (beat == k))
-        if body.time[here[-1]] - body.time[here[0]] > 0.5 * _STEP_S:
-            out.append(low[here[np.argsort(low[here, 2])[len(here) // 4]]])
-    return out
+def _lowest(stances: list[tuple[int, float]]) -> list[int]:
+    """Of stances, each its first frame and height, those on the lowest of what somebody is seen to step up to or down
+    from: a box in the clip is no larger body."""
+    walks = [walk for walk in without_steps(stances) if len(walk) >= _WALK]
+    if not walks:
+        return list(range(len(stances)))
+    usual = [float(np.median([stances[k][1] for k in walk])) for walk in walks]
+    return [k for walk, z in zip(walks, usual, strict=True) if z < min(usual) + _BOX_M for k in walk]
 
 
 def _heights(stances: _Stances) -> list[float]:

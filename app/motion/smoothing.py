@@ -138,6 +138,59 @@ def compromise(stay: NDArray, target: NDArray, follow: NDArray, move: NDArray) -
     return np.array(x)
 
 
+def tension_spline(times_s: NDArray, values: NDArray, weights: NDArray, bend_s: float, still_s: float) -> NDArray:
+    """The x (F,) that minimises ∫ w·(x - values)² + bend_s⁴·∫ x''² + still_s²·∫ x'²: a spline under tension.
+
+    What moves goes on as it moves for about bend_s² / still_s, and then stays where it is: what is not to be trusted is
+    bridged, and beyond all that is, nothing runs away.
+
+    Args:
+        times_s: (F,) increasing.
+        values: (F,).
+        weights: (F,) w, 1 where a value is to be trusted, next to 0 where not; none counts for more time than two
+            usual frames take.
+        bend_s: seconds, about what is smoothed away of values of weight 1.
+        still_s: seconds; of values of weight 1 alone, next to nothing as long as it is much less than `bend_s`.
+    """
+    if len(times_s) < 2:
+        return values.copy()
+    step = np.diff(times_s)
+    w = weights * np.minimum(np.gradient(times_s), 2 * np.median(step))
+    # the matrix: its diagonal, and what is one and two beside it
+    main, one, two = w.copy(), -(still_s**2) / step, np.zeros(len(w) - 2)
+    main[1:] -= one
+    main[:-1] -= one
+    a, b = 1 / step[:-1], 1 / step[1:]  # x'' is the difference of two slopes
+    bend = 2 * bend_s**4 / (step[:-1] + step[1:])
+    main[:-2] += bend * a**2
+    main[1:-1] += bend * (a + b) ** 2
+    main[2:] += bend * b**2
+    one[:-1] -= bend * a * (a + b)
+    one[1:] -= bend * (a + b) * b
+    two += bend * a * b
+    return _pentadiagonal(main, one, two, w * values)
+
+
+def _pentadiagonal(main: NDArray, one: NDArray, two: NDArray, right: NDArray) -> NDArray:
+    """Solves a symmetric system (F ≥ 2) by its diagonal and the two beside it, (F - 1,) and (F - 2,), as L·D·Lᵀ."""
+    d, e, k, x = main.tolist(), one.tolist(), two.tolist(), right.tolist()
+    last = len(d) - 1
+    for t in range(last):
+        share = e[t] / d[t]
+        d[t + 1] -= share * e[t]
+        x[t + 1] -= share * x[t]
+        if t < last - 1:
+            e[t + 1] -= share * k[t]
+            share = k[t] / d[t]
+            d[t + 2] -= share * k[t]
+            x[t + 2] -= share * x[t]
+    x[last] /= d[last]
+    x[last - 1] = (x[last - 1] - e[last - 1] * x[last]) / d[last - 1]
+    for t in range(last - 2, -1, -1):
+        x[t] = (x[t] - e[t] * x[t + 1] - k[t] * x[t + 2]) / d[t]
+    return np.array(x)
+
+
 def smooth_take(take: Take, sigma_s: float = POSE_S) -> None:
     """Smooths everybody's poses in place, each stretch without a gap by itself; 0 leaves them as they are."""
     if sigma_s <= 0:

@@ -20,6 +20,9 @@ FLOOR = 0.15
 #: Two this alike (object keypoint similarity) are one person, and so is somebody new with so much of their box inside
 #: another's and joints on the other's.
 SAME_PERSON, COVERED = 0.45, 0.8
+#: Of somebody whose joints went wrong and who is found anew the boxes share so much, and the new joints are so much
+#: surer.
+ONE_PLACE, SURER = 0.5, 0.05
 #: A followed person's centre is within this share of their size of where it is expected, and with every second that has
 #: passed this many sizes more; their size changes by no more than this factor.
 NEAR, NEAR_PER_S, RESIZED = 0.25, 3.0, 2.2
@@ -83,6 +86,13 @@ class CropFollower:
         self.person, self._seen_s, self._velocity, self._side = self._before
         self.lost = True
 
+    def find_again(self, seen: Person2D, now_s: float, turns: int) -> None:
+        """Takes what a new search found of them instead of what their crop showed."""
+        self._before = self.person, self._seen_s, self._velocity, self._side
+        self._velocity = np.zeros(2, np.float32)
+        self.person, self._seen_s, self._side, self.turns = seen, now_s, _side(seen), turns
+        self.lost, self.confirmed_s = False, now_s
+
     def turn(self, seen: Person2D, turns: int) -> None:
         """Takes what a crop turned otherwise shows of them instead of the last sighting, and goes on with such."""
         self.person, self.turns, self.asked_s = seen, turns, -np.inf
@@ -115,6 +125,12 @@ def same_person(a: Person2D, b: Person2D) -> bool:
 def piece_of(rough: Person2D, person: Person2D) -> bool:
     """Whether rough joints are a second answer for somebody followed: within their box, and on their joints."""
     return inside(rough, person) and joint_similarity(rough, person, min_score=FLOOR, slack=2.0) > SAME_PERSON
+
+
+def takes_the_place(new: Person2D, person: Person2D) -> bool:
+    """Whether somebody found anew is a person whose joints are wrong by now: in the same place, and surer."""
+    surer = float(new.score.mean()) > float(person.score.mean()) + SURER
+    return surer and box_iou(new.box_px, person.box_px) > ONE_PLACE
 
 
 def inside(rough: Person2D, person: Person2D) -> bool:

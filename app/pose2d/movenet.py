@@ -3,7 +3,8 @@
 MoveNet (Google 2021, "Next-Generation Pose Detection with MoveNet and TensorFlow.js") sees one person in a square crop
 very well, and its MultiPose variant everybody in a picture, roughly. So a `CropFollower` cuts a square around each
 person where their motion takes them, with the others in it black, and from time to time MultiPose searches for
-newcomers, more often after somebody came or was lost; parts of large pictures are searched for small people, in turn.
+newcomers, more often after somebody came or was lost; parts of large pictures are searched for small people, in turn,
+and while nobody is found, a smaller picture for who fills it.
 Whoever is not upright gets a crop that is turned, see `turned`. Times are in seconds: the frame rate and how many
 frames are passed over do not matter.
 """
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.pose2d.anatomy import SURE, believed
-from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span
+from sasmamba.app.pose2d.close_ups import CloseUps, find_close_up
+from sasmamba.app.pose2d.crop_follower import FLOOR, CropFollower, inside, piece_of, same_person, span, takes_the_place
 from sasmamba.app.pose2d.crop_network import Network, estimates
 from sasmamba.app.pose2d.multipose import Finder
 from sasmamba.app.pose2d.overlap import box_area
@@ -109,7 +111,7 @@ class MoveNetPose2D(Closing):
         self._followers: list[CropFollower] = []
         self._searching: _Search | None = None
         self._found_s = self._changed_s = self._asked_s = -np.inf
-        self._ways, self._searched_turned = OtherWays(), False
+        self._ways, self._close_ups, self._searched_turned = OtherWays(), CloseUps(), False
 
     def __call__(self, frame: Frame) -> tuple[Person2D, ...]:
         """People in this frame, longest followed first.
@@ -136,6 +138,9 @@ class MoveNetPose2D(Closing):
         if self._searching is not None and (self._waits or nobody or self._searching.done):
             search, self._searching = self._searching, None
             self._take_on(search, frame.bgr, now_s)
+            if not self._followers and search.whole and self._close_ups.due(now_s):
+                rough = self._run(find_close_up, self._finder, frame.bgr)
+                self._take_on(_Search([rough], []), frame.bgr, now_s)
             for turns in self._other_ways(now_s):
                 rough = self._run(find_turned, self._finder, frame.bgr, turns)
                 self._take_on(_Search([rough], [], turns=turns), frame.bgr, now_s)
@@ -281,8 +286,9 @@ class MoveNetPose2D(Closing):
         """Takes on everybody new, the surest first; the small give way to others."""
         shown = [(f, person) for f, person in search.shown if f in self._followers]
         everybody = [person for person, _ in search.found()]
+        found = [f for f, person in shown if any(_is_known(rough, person) for rough in everybody)]
         for rough, small in search.found():
-            known = [f for f, person in shown if same_person(person, rough) or piece_of(rough, person)]
+            known = [f for f, person in shown if _is_known(rough, person)]
             for follower in known:
                 follower.confirmed_s = now_s
             if known or (small and any(inside(rough, person) for _, person in shown)):
@@ -301,6 +307,11 @@ class MoveNetPose2D(Closing):
                 continue
             # The crop's own joints may show somebody else, who stands in the middle of it, or a part of them.
             if any(same_person(f.person, person) or (small and inside(person, f.person)) for f in self._followers):
+                continue
+            # Who was taken on in somebody's place, and is not found beside them, is that person, seen better.
+            lost = next((f for f in self._followers if f not in found and takes_the_place(person, f.person)), None)
+            if lost is not None:
+                lost.find_again(person, now_s, turns)
                 continue
             if not small:
                 self._followers = [f for f in self._followers if not _is_a_part(f, person, now_s)]
@@ -335,6 +346,11 @@ class _Search:
 def _is_a_part(follower: CropFollower, person: Person2D, now_s: float) -> bool:
     """Whether somebody who was found in a part of the picture a moment ago is a part of a person found now."""
     return follower.small and now_s - follower.begun_s < SOON_FOR_S and inside(follower.person, person)
+
+
+def _is_known(rough: Person2D, person: Person2D) -> bool:
+    """Whether rough joints are of somebody who is followed."""
+    return same_person(person, rough) or piece_of(rough, person)
 
 
 def _is_distinct(person: Person2D) -> bool:

@@ -2,7 +2,7 @@
 
 Where a crop lies follows MoveNet's own rule, published with the network (TensorFlow Hub's tutorial "MoveNet: Ultra fast
 and accurate pose detection model"): around the hips, far enough for 1.9 times the reach of the torso and for 1.2 times
-that of all joints.
+that of all joints. Where it takes the whole picture, since no hips are seen, a crop here is as wide as an upper body.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from sasmamba.models.skeletons import COCO, COCO_MIRROR
 
 #: Half a crop's side, in reaches of the torso's and of all joints from its centre.
 TORSO_REACH, BODY_REACH = 1.9, 1.2
+#: The side of a crop without hips, at least, as a share of the person's height: a face that fills the crop is not known
+#: for one, and is taken for a body.
+UPPER_SIDE = 0.6
 #: No crop is smaller, in pixels of the picture: what is in it could not be told apart.
 LEAST_SIDE_PX = 24.0
 #: Around somebody's box nothing is hidden within this share of their size: hands and feet reach there.
@@ -27,6 +30,15 @@ ROOM = 0.1
 
 _HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
 _TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, *_HIPS]
+#: How far joints of head and shoulders are from each other, as shares of the body's height: 15, 6.3 and 13 cm of the
+#: head of somebody 1.73 m tall; of the shoulders as in `anatomy.BONES`. Perspective only shortens them.
+_UPPER = (
+    (COCO.LEFT_EAR, COCO.RIGHT_EAR, 0.087),
+    (COCO.LEFT_EYE, COCO.RIGHT_EYE, 0.036),
+    (COCO.NOSE, COCO.LEFT_EAR, 0.075),
+    (COCO.NOSE, COCO.RIGHT_EAR, 0.075),
+    (COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, 0.22),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,8 @@ class Square:
         reach = BODY_REACH * np.abs(joints_px[found] - centre).max()
         if len(hips) == 2 and len(torso) > 2:
             reach = max(reach, TORSO_REACH * np.abs(joints_px[torso] - centre).max())
+        if not hips:
+            reach = max(reach, UPPER_SIDE / 2 * _tall(joints_px, found))
         return cls.centred(centre, 2 * float(reach))
 
     @property
@@ -100,6 +114,14 @@ class Square:
     def to_picture(self, points: FloatArray) -> FloatArray:
         """(..., 2) x, y in fractions of the crop to pixels of the picture."""
         return (turned_back(points, self.turns) * self.side + (self.x0, self.y0)).astype(np.float32)
+
+
+def _tall(joints_px: FloatArray, found: NDArray[np.bool_]) -> float:
+    """How tall somebody is, in pixels, as their head and shoulders tell; 0 where these were not found."""
+    lengths = (
+        float(np.linalg.norm(joints_px[a] - joints_px[b])) / share for a, b, share in _UPPER if found[[a, b]].all()
+    )
+    return max(lengths, default=0.0)
 
 
 def beside(own_px: FloatArray, others_px: Iterable[FloatArray]) -> tuple[tuple[float, float, float, float], ...]:

@@ -44,6 +44,20 @@ def test_tables_leave_them_out(folder: Path) -> None:
     assert all("2" in whole[name] for name in legs if "knee" in name)
 
 
+def test_no_foot_is_planted(tmp_path: Path) -> None:
+    take, placement = scene({1: walking(30), 2: walking(30)}, fps=Fraction(30))
+    take.upper = frozenset({1})
+    placement.planted.update((i, {frame: np.array([True, False]) for frame in range(30)}) for i in (1, 2))
+    export_motion(take, placement, tmp_path / "clip", ["csv", "json", "npz"])
+    told = json.loads((tmp_path / "clip.json").read_text())
+    in_json = [any(any(row["planted"]) for row in person["frames"]) for person in told["people"]]
+    with np.load(tmp_path / "clip.npz") as file:
+        in_npz = file["planted"].any((1, 2)).tolist()
+    assert in_json == in_npz == [False, True]
+    with (tmp_path / "clip.csv").open() as table:
+        assert {row["track_id"] for row in csv.DictReader(table) if row["left_foot_planted"] == "1"} == {"2"}
+
+
 def test_json_leaves_them_out(folder: Path) -> None:
     told = json.loads((folder / "clip.json").read_text())
     names = [*told["joints"], *told["foot_points"]]

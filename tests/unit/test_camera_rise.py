@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, without_tops
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, LEGS, Body, planted_feet
+from sasmamba.app.motion.camera_rise import Carried, camera_rise, walking_height
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, LEGS, Body, planted_feet, without_tops
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.looking import pictured
 from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
+from sasmamba.app.types import SceneLines
 from sasmamba.models.skeletons import H36M
 from tests.unit.test_placing import FOV, STANDING, scene
+from tests.unit.test_scene_lines import ACROSS, AWAY, UP, walls
+from tests.unit.test_scene_lines import CAMERA as WALLS
 
 FPS, FRAMES = 30, 180
 TIME = np.arange(FRAMES) / FPS
@@ -61,8 +64,8 @@ def filmed(path: np.ndarray, joints: np.ndarray, kind: str = "moving", up: np.nd
     return take
 
 
-def soles(take: Take, known: KnownCamera | None = LEVEL) -> np.ndarray:
-    return place(take, FOV, known=known).world(1)[1][:, ANKLES, 2] - ANKLE_HEIGHT_M
+def soles(take: Take, known: KnownCamera | None = LEVEL, *, steady: bool = True) -> np.ndarray:
+    return place(take, FOV, known=known, steady_feet=steady).world(1)[1][:, ANKLES, 2] - ANKLE_HEIGHT_M
 
 
 def test_who_walks_before_a_camera_that_is_lifted_stays_on_the_floor() -> None:
@@ -70,8 +73,53 @@ def test_who_walks_before_a_camera_that_is_lifted_stays_on_the_floor() -> None:
     low = soles(filmed(path, joints)).min(1)
     assert np.abs(low).max() < 0.06
     assert np.abs(soles(filmed(path, joints), known=None).min(1)).max() < 0.08
-    without = soles(filmed(path, joints, "rotating")).min(1)
+    seen, without = (soles(filmed(path, joints, kind), steady=False).min(1) for kind in ("moving", "rotating"))
+    assert np.abs(seen).max() < 0.12
     assert np.abs(without).max() > 0.25
+
+
+def test_who_walks_and_never_rests_before_a_camera_that_goes_along_walks_on_the_floor() -> None:
+    """It sways about beside them, and is lifted: no foot is seen to rest, but each step ends on the floor."""
+    joints, path = walk()
+    path = path + np.stack([0.2 * np.sin(9 * TIME), 0 * TIME, 0 * TIME], 1)
+    placed = place(filmed(path, joints), FOV, known=LEVEL)
+    assert np.mean(list(placed.planted[1].values())) < 0.02
+    low = placed.world(1)[1][:, ANKLES, 2].min(1) - ANKLE_HEIGHT_M
+    each_second = [np.abs(low[f : f + FPS]).min() for f in range(0, FRAMES, FPS)]
+    assert max(each_second) < 0.03
+    assert np.abs(np.median(low)) < 0.05
+
+
+def test_who_walks_on_something_high_stays_there_though_no_foot_rests() -> None:
+    time, rest = TIME[:90], np.zeros((90, 2), bool)
+    stage = Body(time, np.repeat(STANDING[None].astype(float), 90, 0), np.tile([0, 5, 0.95 + 1.0], (90, 1)))
+    low = stage.posed(stage.joints, stage.pelvis - [0, 0, 0.8])
+    assert not walking_height(stage, rest, ~rest).any()
+    np.testing.assert_allclose(walking_height(low, rest, ~rest), 0.2, atol=0.01)
+    assert not walking_height(low, ~rest, ~rest).any()  # a foot that rests tells better
+    assert not walking_height(low, rest, rest).any()  # of feet that nobody saw
+
+
+@pytest.mark.parametrize(
+    ("up", "families"), [(LIFT, (UP, ACROSS, AWAY)), (LIFT, (UP,)), (0 * LIFT, (UP, ACROSS, AWAY))]
+)
+def test_edges_of_the_scene_tell_a_lift_from_a_slope(up: np.ndarray, families: tuple) -> None:
+    joints, path = walk()
+    take = filmed(path, joints, up=up)
+    rays = (walls(8.0, 0.0, families) - [WALLS.cx, WALLS.cy]) / WALLS.fx
+    focal = 0.5 * take.meta.width / np.tan(np.radians(FOV) / 2)
+    ends = (rays * focal + [take.meta.width / 2, take.meta.height / 2]).astype(np.float32)
+    take.scene_lines = SceneLines(np.zeros(len(ends), np.int64), ends)
+    placed = place(take, FOV)
+    assert placed.shots[0].pitch_deg == pytest.approx(8, abs=2)
+    assert np.ptp(placed.shots[0].rise_m or (0,)) == pytest.approx(np.ptp(up), abs=0.06)
+
+
+def test_without_edges_it_is_said_that_a_lift_may_be_a_slope() -> None:
+    joints, path = walk()
+    shot = place(filmed(path, joints), FOV).shots[0]
+    assert abs(shot.pitch_deg - 8) < 1.5 * shot.sd_deg
+    assert place(filmed(path, joints, "rotating", 0 * LIFT), FOV).shots[0].sd_deg < 3
 
 
 def test_a_jump_remains() -> None:
@@ -111,6 +159,23 @@ def test_cameras_that_are_not_carried_are_as_they_were() -> None:
     # of several shots, in which one is carried
     assert not replace(still, kind="moving").carried(whole)
     assert not replace(zooms, kind="moving").carried(whole)
+
+
+def test_who_is_seen_from_higher_up_is_no_shorter() -> None:
+    """One stands there while the camera is low, another, of the same size, while it is high."""
+    take, _ = scene(
+        {i: np.tile([x, y, 0.95], (FRAMES, 1)) - LIFT[:, None] * [0, 0, 1] for i, x, y in ((1, -0.8, 5), (2, 0.8, 6))},
+        8.0,
+    )
+    for track, frames in ((1, range(90, FRAMES)), (2, range(75))):
+        for f in frames:
+            del take.tracks[track].people[f], take.tracks[track].poses[f]
+    take.camera_motion = filmed(*walk()[::-1]).camera_motion
+    placed = place(take, FOV, known=LEVEL)
+    low, high = (placed.assumptions["people"][i]["height_m"] for i in "12")
+    assert low == pytest.approx(high, rel=0.03)
+    for i in (1, 2):
+        assert np.abs(placed.world(i)[1][:, ANKLES, 2] - ANKLE_HEIGHT_M).max() < 0.05
 
 
 def body(height: np.ndarray, up: np.ndarray = LIFT) -> Body:

@@ -9,7 +9,7 @@ import pytest
 
 from sasmamba.app.motion.body_checks import CHECKS, Placed, implausible
 from sasmamba.app.motion.foot_lock import steadied
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_below, planted_feet, supported
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_below, planted_feet, supported, without_tops
 from sasmamba.models.geometry import bones_of
 from sasmamba.models.skeletons import H36M
 from tests.unit.test_placing import STANDING
@@ -34,7 +34,7 @@ def jump(seconds: float = 0.5, rest_s: float = 1.0) -> np.ndarray:
 
 
 def locked(body: Body) -> tuple[Body, np.ndarray]:
-    planted, level = supported(body, planted_feet(body))
+    planted, level = supported(body, without_tops(body, planted_feet(body)))
     return steadied(body, planted, level), planted
 
 
@@ -48,6 +48,33 @@ def test_planted_feet_do_not_slide_and_stay_on_the_floor() -> None:
     assert after.max() < 0.8
     assert np.ptp(still.ankles[..., 2], axis=0).max() < 0.002
     assert np.abs(still.ankles[..., 2] - ANKLE_HEIGHT_M).max() < 0.03
+
+
+def test_planted_feet_hardly_slide_at_the_rate_of_films() -> None:
+    body = standing(np.tile([0, 5, 0.95], (100, 1)), wobble_m=0.02)
+    still, planted = locked(Body(body.time * FPS / 25, body.joints, body.pelvis))
+    assert planted.all()
+    slide = 1000 * np.linalg.norm(np.diff(still.ankles[..., :2], axis=0), axis=-1)
+    assert np.median(slide) < 0.5
+    assert slide.max() < 1
+
+
+def test_stances_of_one_foot_are_within_a_centimetre() -> None:
+    path = np.tile([0, 5, 0.95], (150, 1)) + np.repeat([0.0, 0.04, 0.08], 50)[:, None] * [0, 0, 1]
+    still, _ = locked(standing(path))
+    height = still.ankles[..., 2]
+    assert np.abs(height - np.median(height, 0))[[*range(40), *range(60, 90), *range(110, 150)]].max() < 0.01
+
+
+def test_the_path_hardly_follows_the_depth_of_planted_feet() -> None:
+    body = standing(np.tile([0, 5, 0.93], (100, 1)))
+    planted, level = np.ones((100, 2), bool), np.zeros((100, 2))
+    for axis, most in ((1, 0.02), (0, 0.1)):
+        joints = body.joints.copy()
+        joints[:, ANKLES, axis] += 0.05 * np.sin(6 * body.time)[:, None]
+        still = steadied(body.posed(joints), planted, level)
+        assert np.ptp(still.ankles[..., axis], axis=0).max() < 0.025
+        assert most / 3 < np.ptp(still.pelvis[10:-10, axis]) < most
 
 
 def test_legs_keep_their_bones_and_knees_nearly_their_angles() -> None:
@@ -129,6 +156,13 @@ def on_the_head(frames: int) -> Placed:
 TWO_S = np.zeros(100)
 
 
+def flies(slower: float) -> Placed:
+    """Somebody who jumps 0.4 m high in a film that is so many times slower than the jump was."""
+    took = 2 * np.sqrt(2 * 0.4 / 9.81) * slower
+    air = (np.arange(150) / FPS - 0.4).clip(0, took)
+    return placed(4 * 0.4 * air * (took - air) / took**2)
+
+
 @pytest.mark.parametrize(
     ("who", "found"),
     [
@@ -139,10 +173,24 @@ TWO_S = np.zeros(100)
         (placed(TWO_S + 2.0, floor=1.95), []),
         (placed(np.where(np.arange(100) < 40, 0.4, 0.0)), []),
         (placed(TWO_S - 0.3), ["sunk"]),
+        (flies(1.0), []),
+        (flies(3.0), ["slow_flight"]),
         (on_the_head(100), ["upside_down"]),
         (on_the_head(60), ["upside_down"]),
     ],
-    ids=["stands", "sprints", "flies", "floats", "on a roof", "jumps", "is in the ground", "hangs", "hangs throughout"],
+    ids=[
+        "stands",
+        "sprints",
+        "flies",
+        "floats",
+        "on a roof",
+        "jumps",
+        "is in the ground",
+        "jumps as bodies do",
+        "jumps in slow motion",
+        "hangs",
+        "hangs throughout",
+    ],
 )
 def test_what_no_body_does_is_told_with_its_times(who: Placed, found: list[str]) -> None:
     told = implausible([who])

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from sasmamba.app.motion.axes import pitch_and_roll, up_of
+from sasmamba.app.motion.axes import R_WORLD_CAM, pitch_and_roll, up_of
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.gravity import KnownCamera
+from sasmamba.app.motion.footing import Body
+from sasmamba.app.motion.gravity import KnownCamera, standing_evidence
 from sasmamba.app.motion.placing import place
 from sasmamba.app.take import Take
 from sasmamba.app.types import Cut, Person2D, Pose3D, VideoMeta
 from sasmamba.common.errors import UserError
 from sasmamba.models.geometry import facing_rotation
+from sasmamba.models.skeletons import COCO, H36M
 from sasmamba.training.cameras import camera_rotation
 from sasmamba.training.simulate import coco_points
 from tests.unit.test_placing import FOV, META, STANDING, scene, stroll
@@ -37,13 +39,20 @@ def seen(
     pitch_deg: float,
     roll_deg: float = 0.0,
     lean_deg: float = 0.0,
+    trunk_deg: float = 0.0,
     turns: np.ndarray | None = None,
     zoom: np.ndarray | None = None,
 ) -> tuple[Take, np.ndarray]:
-    """A take of people whose poses lean by `lean_deg` towards a camera 1.4 m above the floor that turns and zooms."""
+    """A take of people whose poses lean by `lean_deg` towards a camera 1.4 m above the floor that turns and zooms, and
+    their trunks by `trunk_deg` more."""
     R = camera_rotation(torch.tensor([math.radians(pitch_deg)]), torch.tensor([math.radians(roll_deg)]))[0].numpy()
-    c, s = math.cos(math.radians(lean_deg)), math.sin(math.radians(lean_deg))
-    leaning = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+    def towards(deg: float) -> np.ndarray:
+        c, s = math.cos(math.radians(deg)), math.sin(math.radians(deg))
+        return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+    pose = STANDING @ towards(lean_deg).T
+    pose[7:] = STANDING[7:] @ towards(lean_deg + trunk_deg).T
     focal = 0.5 * META.width / math.tan(math.radians(FOV) / 2)
     take = Take(META, "truth")
     frames = len(next(iter(paths.values())))
@@ -60,7 +69,7 @@ def seen(
             here.append(Person2D(track, box, xy.astype(np.float32), np.ones(17, np.float32)))
         take.add_people(f, here)
         for track, path in paths.items():
-            cam = (STANDING @ leaning.T + np.array(path[f]) - [0, 0, 1.4]) @ R.T @ turn.T
+            cam = (pose + np.array(path[f]) - [0, 0, 1.4]) @ R.T @ turn.T
             facing = facing_rotation(cam[:1])[0]
             take.add_poses([Pose3D(f, track, ((cam - cam[:1]) @ facing.T).astype(np.float32))])
     return take, R
@@ -103,6 +112,17 @@ def test_people_on_different_levels_do_not_tilt_the_world() -> None:
         assert np.abs(world[:, [6, 3], 2][planted] - 0.08 - z).max() < 0.05
 
 
+@pytest.mark.parametrize(("drawn_deg", "least", "most"), [(7, 2, 4), (-7, -4, -2), (40, 39, 41)], ids=str)
+def test_what_a_standing_trunk_leans_along_the_line_of_sight_is_half_the_lifters(
+    drawn_deg: float, least: float, most: float
+) -> None:
+    """Whoever bows is not set upright."""
+    take, _ = seen({1: np.array(stepping(60, (0, 0)))}, 0.0, trunk_deg=drawn_deg)
+    _, world = place(take, FOV, known=KnownCamera(0, 0)).world(1)
+    trunk = (world[:, 8] - world[:, 0]).mean(0)
+    assert least < math.degrees(math.atan2(-trunk[1], trunk[2])) < most
+
+
 @pytest.mark.parametrize("known", [KnownCamera(12.0, 0.0), KnownCamera(pitch_deg=12.0)], ids=["both", "pitch"])
 def test_what_the_user_knows_is_believed(known: KnownCamera) -> None:
     take, R = seen({1: np.array(stepping(60, (0, 0)))}, 12.0, lean_deg=9)
@@ -140,10 +160,31 @@ def test_from_still_steeper_people_must_go_about() -> None:
     assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
 
 
+def test_the_floor_alone_tells_that_a_camera_looks_down_steeply() -> None:
+    """Of somebody who bends all the time and goes about; to fit its slope once and again was 38° off."""
+    take, R = seen({1: np.array(stepping(300, (0.5, 0.9), at=(-1, 4)))}, 72.0, trunk_deg=60)
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
+
+
 @pytest.mark.parametrize("lean_deg", [72.0, 90.0], ids=["push-ups", "lies"])
 def test_who_lies_with_the_head_towards_the_camera_tilts_nothing(lean_deg: float) -> None:
     take, R = seen({1: np.tile([0.0, 5.0, 0.35], (60, 1))}, 0.0, lean_deg=lean_deg)
     assert tilt_deg(place(take, FOV).R_world_cam, R) < 8
+
+
+def test_frames_without_legs_tell_where_the_others_are_of_somebody_who_runs() -> None:
+    """Who leans to the side for a second, and then stands before a camera that shows no legs of theirs."""
+    upright = STANDING @ R_WORLD_CAM
+    c, s = math.cos(math.radians(12)), math.sin(math.radians(12))
+    leaning = upright @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    frames = np.arange(150)
+    joints = np.where((frames < 30)[:, None, None], leaning, upright)
+    path = np.tile([0.0, 0.0, 5.0], (150, 1))
+    body = Body(frames / 30, joints, path, legs_seen=frames < 30, hips_seen=frames >= 0)
+    angles, _ = standing_evidence([body])
+    assert abs(math.degrees(angles[1])) < 5
+    only = Body(frames[:30] / 30, joints[:30], path[:30])
+    assert abs(math.degrees(standing_evidence([only])[0][1])) > 8
 
 
 def test_it_is_said_if_nothing_tells_which_way_is_up() -> None:
@@ -212,3 +253,53 @@ def test_every_shot_has_a_world_of_its_own() -> None:
         assert list(roots) == [track]
         turned = poses[0].joints @ placed.R_world_cam.T + roots[track]
         np.testing.assert_allclose(turned, world[45], atol=1e-5)
+
+
+def without(take: Take, track_id: int, *joints: str) -> None:
+    """Somebody's joints of both sides were never found."""
+    people = take.tracks[track_id].people
+    for f, person in people.items():
+        score = person.score.copy()
+        score[[COCO[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in joints]] = 0
+        people[f] = replace(person, score=score)
+
+
+def test_made_up_legs_say_nothing_of_up() -> None:
+    """Of people behind a desk the lifter makes up legs that stand anywhere: those of two turned a world by 49°."""
+    path = np.array(stepping(300, (0, 1), at=(0, 3)))
+    path[:, 2] += 0.5 * (path[:, 1] - 3)
+    take, R = seen({1: path}, 0.0)
+    without(take, 1, "KNEE", "ANKLE")
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 5
+
+
+def test_a_made_up_trunk_is_set_upright() -> None:
+    take, R = seen({1: np.array(stepping(90, (0, 0), at=(0, 3)))}, 0.0, lean_deg=30)
+    without(take, 1, "HIP", "KNEE", "ANKLE")
+    placed = place(take, FOV)
+    assert tilt_deg(placed.R_world_cam, R) < 8
+    _, world = placed.world(1)
+    trunk = (world[:, H36M.THORAX] - world[:, H36M.PELVIS]).mean(0)
+    assert trunk[2] > math.cos(math.radians(10)) * np.linalg.norm(trunk), "it leaned by 30°"
+
+
+def test_the_floor_is_that_of_whose_legs_are_seen() -> None:
+    paths = {1: np.array(stepping(90, (1, 0), at=(-1.5, 5))), 2: np.array(stepping(90, (0, 0), -0.6, at=(0.5, 3)))}
+    take, _ = seen(paths, 5.0)
+    without(take, 2, "KNEE", "ANKLE")
+    placed = place(take, FOV, one_floor=False)
+    ankles = placed.world(1)[1][:, [H36M.LEFT_ANKLE, H36M.RIGHT_ANKLE], 2]
+    assert np.median(ankles) == pytest.approx(0.08, abs=0.03)
+
+
+def test_who_sits_and_moves_their_feet_tells_no_slope() -> None:
+    """The lifter holds one foot higher than the other, and nearer: people on chairs turned worlds by up to 30°."""
+    shape = np.repeat(STANDING[None], 240, 0)
+    for side, ahead, low in (("LEFT", -0.25, -0.35), ("RIGHT", -0.45, -0.45)):
+        shape[:, H36M[f"{side}_KNEE"]] += [0, -0.43, 0.42]
+        shape[:, H36M[f"{side}_ANKLE"], 1:] = ahead, low
+    apart = 0.15 * (np.arange(240) // 40 % 2)
+    shape[:, H36M.LEFT_ANKLE, 0] += apart
+    shape[:, H36M.RIGHT_ANKLE, 0] -= apart
+    take, R = scene({1: np.tile([0.0, 4.0, 0.54], (240, 1))}, 5.0, shape=shape)
+    assert tilt_deg(place(take, FOV).R_world_cam, R) < 6

@@ -16,6 +16,7 @@ from sasmamba.models.seen_joints import derived
 from sasmamba.models.skeletons import H36M, coco17_to_h36m17
 
 SIDES = ("LEFT", "RIGHT")
+HIPS = [H36M.PELVIS, H36M.LEFT_HIP, H36M.RIGHT_HIP]
 
 
 def seen(frames: int = 6, seed: int = 0) -> np.ndarray:
@@ -93,7 +94,24 @@ def test_poses_come_back_to_where_they_were_seen() -> None:
     xy = as_captured(np.concatenate([pose[..., :2], one], -1))[..., :2]
     zz = as_captured(np.concatenate([pose[..., [2, 2]], one], -1))[..., :1]
     captured = np.concatenate([xy, zz], -1)
-    np.testing.assert_allclose(as_detected(captured - captured[:, :1]), pose, atol=1e-5)
+    back = as_detected(captured - captured[:, :1])
+    np.testing.assert_allclose(back[..., :2], pose[..., :2], atol=1e-5)
+    others = [joint for joint in H36M if joint not in (*HIPS, H36M.SPINE)]  # those have another depth, see below
+    depth = [some[:, others, 2] - some[:, [H36M.THORAX], 2] for some in (back, pose)]
+    np.testing.assert_allclose(*depth, atol=1e-5)
+
+
+@pytest.mark.parametrize(("turned_deg", "farther"), [(0, 1), (180, -1), (90, 0), (60, 0.5)], ids=str)
+def test_hips_lie_behind_where_a_lifter_has_them(turned_deg: float, farther: float) -> None:
+    """As people face, and only along the line of sight: across it the picture shows where they are."""
+    turn = np.radians(turned_deg)
+    about_up = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+    facing = standing(0.5, 0.44, 0.43, 0.26, 0.32) * [1, -1, 1]  # with the left hand at the picture's right
+    pose = facing @ about_up.T
+    out = as_detected(pose)
+    moved = (out[HIPS] - out[H36M.THORAX])[:, 2] - (pose[HIPS] - pose[H36M.THORAX])[:, 2]
+    trunk = np.linalg.norm(out[H36M.THORAX] - out[H36M.PELVIS])
+    np.testing.assert_allclose(moved, np.full(3, farther) * 0.04 * trunk, atol=0.002)
 
 
 def test_joints_that_are_missing_move_nobody() -> None:
@@ -119,7 +137,7 @@ def small(detected: bool) -> Lifter:
 
 
 def test_whole_sequences_are_lifted_as_captured_and_given_out_as_detected() -> None:
-    xyc = seen(40)
+    xyc = seen(20)
     plain = lift_people(small(False), [as_captured(xyc)], fps=30)[0].joints
     np.testing.assert_allclose(lift_people(small(True), [xyc], fps=30)[0].joints, as_detected(plain), atol=1e-5)
 

@@ -53,6 +53,17 @@ def sighting(pelvis: tuple[float, float, float], frame: int = 0) -> tuple[Person
     return Person2D(1, box, coco, score), Pose3D(frame, 1, joints)
 
 
+@pytest.mark.parametrize("x", [-0.6, 0.6])
+def test_a_webcam_that_shows_no_hips_shows_where_somebody_is(x: float) -> None:
+    """They were put in the middle of the picture, two people into each other."""
+    placing = LivePlacing(META, 60)
+    person, pose = sighting((x, 0.3, 2.0))
+    score = person.score.copy()
+    score[[COCO[f"{side}_{joint}"] for side in ("LEFT", "RIGHT") for joint in ("HIP", "KNEE", "ANKLE")]] = 0
+    _, roots = placing(0.0, [replace(person, score=score)], [pose])
+    assert roots[1][:2] == pytest.approx([x, 2.0], abs=0.4)
+
+
 def test_a_person_stands_on_the_floor_where_the_picture_shows_them() -> None:
     placing = LivePlacing(META, 60)
     for i in range(30):

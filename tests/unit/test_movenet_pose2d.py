@@ -103,6 +103,26 @@ class TestFollowing:
             if world.unseen or abs(a - b) > 140:
                 assert len(people) == (1 if world.unseen else 2), t
 
+    def test_whose_joints_went_wrong_is_found_again_and_nobody_new(self) -> None:
+        """Their crop shows a body that points the other way, hardly sure; a search shows them as they are."""
+        world = World()
+        eyes = backend(world)
+        right, wrong_now, upright = eyes._network, False, 0
+
+        def confused(crops: np.ndarray, /) -> np.ndarray:
+            nonlocal wrong_now
+            joints, wrong = right(crops), wrong_now  # type: ignore[misc]
+            wrong_now = False
+            return np.dstack([0.95 * joints[:, ::-1, :2], np.full((len(crops), 17), 0.32)]) if wrong else joints
+
+        confused.side = right.side  # type: ignore[attr-defined, union-attr]
+        eyes._network = confused  # type: ignore[assignment]
+        for t in range(40):
+            wrong_now = t >= 10  # the crop of whom it follows is the first in each frame
+            (person,) = eyes(world.frame(t, a=300))
+            upright += bool(person.joints_px[COCO.NOSE, 1] < person.joints_px[COCO.LEFT_ANKLE, 1])
+        assert upright >= 13  # MultiPose searches every 0.3 s
+
     def test_who_stands_beside_somebody_who_stands_out(self) -> None:
         """A network that sees one person would answer with the other, whom this one's crop shows, too."""
         world = World()

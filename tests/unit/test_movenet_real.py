@@ -143,3 +143,26 @@ def test_both_people_of_the_park(eyes: Pose2D, demo_clip: Path) -> None:
     pictures = [clip.read()[1] for _ in range(24)]
     counts = [len(eyes(Frame(t, Fraction(1 + t, 30), bgr))) for t, bgr in enumerate(pictures)]
     assert counts == [2] * 24
+
+
+def test_who_fills_the_picture(eyes: Pose2D, pictures: list[Annotated]) -> None:
+    """Head and shoulders alone, as a webcam sees somebody: found, and the nose where it was annotated."""
+    top = [COCO.NOSE, COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER]
+    found, total = 0, 0
+    for bgr, truths in pictures:
+        for truth in (t for t in truths if t.score[top].all()):
+            nose, left, right = truth.joints_px[top]
+            wide = float(np.linalg.norm(left - right))
+            if wide < 40:
+                continue  # too few pixels for a close-up
+            x, y = (nose + (left + right) / 2) / 2
+            reach = 1.1 * max(wide, float(np.linalg.norm(nose - (left + right) / 2)))
+            x0, y0, x1, y1 = (max(0, round(float(v))) for v in (x - reach, y - reach, x + reach, y + reach))
+            scale = 480 / (min(y1, bgr.shape[0]) - y0)
+            close_up = cv2.resize(bgr[y0:y1, x0:x1], None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+            people = people_in(eyes, close_up)
+            off = [np.linalg.norm(p.joints_px[COCO.NOSE] - scale * (nose - (x0, y0))) for p in people]
+            found += min(off, default=np.inf) < 0.1 * 480
+            total += 1
+    assert total == 5
+    assert found >= 4

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sasmamba.app.motion import line_vote as line_vote_module
 from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
@@ -119,6 +120,18 @@ def test_several_pictures_tell_no_more_than_one() -> None:
     ends = walls(15, 6, (UP, ACROSS, AWAY))
     twice = SceneLines(np.repeat(np.array([0, 30], np.int64), len(ends)), np.concatenate([ends, ends]))
     np.testing.assert_allclose(vote_of(twice).ratio, vote_of(of_frame(ends)).ratio, rtol=1e-4)
+
+
+def test_what_edges_tell_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People are placed again after every correction."""
+    worked_out, along = list[int](), line_vote_module._along
+    monkeypatch.setattr(line_vote_module, "_along", lambda *told: worked_out.append(1) or along(*told))
+    lines = of_frame(walls(15, 6, (UP, ACROSS, AWAY), seed=77))
+    first, again = vote_of(lines), vote_of(of_frame(lines.ends_px.copy()))
+    np.testing.assert_array_equal(first.ratio, again.ratio)
+    assert len(worked_out) == 1
+    vote_of(of_frame(lines.ends_px + np.float32(1)))
+    assert len(worked_out) == 2
 
 
 def test_edges_seen_after_the_camera_turned_and_zoomed_count_in_the_axes_of_the_first_frame() -> None:

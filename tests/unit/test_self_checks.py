@@ -156,6 +156,12 @@ def ramp(path: np.ndarray, speed: float, axis: int) -> np.ndarray:
     return path + speed * np.arange(len(path))[:, None] / FPS * np.eye(3)[axis]
 
 
+def slow_jump(path: np.ndarray) -> np.ndarray:
+    """From 2 to 4 s an arc of 0.5 m, which bodies take 0.64 s for."""
+    air = (np.arange(len(path)) / FPS - 2).clip(0, 2)
+    return path + (0.5 * air * (2 - air))[:, None] * np.eye(3)[2]
+
+
 def nothing(take: Take, placement: Placement) -> None:
     pass
 
@@ -194,6 +200,8 @@ FAILURES: dict[str, tuple[Spoil, set[str], tuple[float, float]]] = {
         (3, 3),
     ),
     "floats": (moved(lambda p: p + np.array([0, 0, 0.5]), planted=False), {"floating"}, (0, 6)),
+    "is lifted": (moved(lambda p: ramp(p, 0.5, 2), planted=False), {"floating"}, (0, 6)),
+    "flies in slow motion": (moved(slow_jump, planted=False), {"slow_flight"}, (2, 4)),
     "in the ground": (moved(lambda p: p - np.array([0, 0, 0.5])), {"sunk"}, (0, 6)),
     "hangs": (hanging, {"upside_down"}, (0, 6)),
     "arms elsewhere": (posed("ELBOW", turned), {"limb_direction"}, (2, 4)),

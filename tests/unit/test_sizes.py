@@ -62,6 +62,18 @@ def test_who_stands_on_something_else_keeps_their_size(top: float) -> None:
     assert floor.sizes[3] == 1
 
 
+@pytest.mark.parametrize("top", [0.4, 0.6], ids=["stool", "box"])
+def test_who_steps_up_in_the_clip_is_no_larger(top: float) -> None:
+    adults = [seen_as_adult((x, y), 1.0, 12.0) for x, y in ((-2, 6), (1, 9), (3, 7))]
+    steps, up = (seen_as_adult((-1, 12), 1.0, 12.0, z) for z in (0.0, top))
+    late = np.arange(60) >= 20  # one stance on the floor, two on the box
+    bodies = [*adults, steps.posed(steps.joints, np.where(late[:, None], up.pelvis, steps.pelvis))]
+    feet, seen = [planted_feet(body) for body in bodies], [np.ones((60, 2), bool)] * 4
+    floor = find_one_floor(bodies, feet, seen, [STATURE] * 4, [False] * 4)
+    assert floor is not None
+    np.testing.assert_allclose(floor.sizes, 1, rtol=0.03)
+
+
 def test_one_person_alone_says_nothing_of_their_size() -> None:
     assert found({1: (0, 6, 0.7, 0)}) is None
     take, _ = scene({1: stops(0.0, 6.0)}, 8.0)

@@ -34,6 +34,19 @@ class TestAround:
         seen = person.joints_px[score > 0]
         assert square.centre_px == pytest.approx((seen.min(0) + seen.max(0)) / 2)
 
+    @pytest.mark.parametrize("seen", [5, 7], ids=["a head alone", "head and shoulders"])
+    def test_a_face_does_not_fill_it(self, seen: int) -> None:
+        """A face that fills a crop is taken for a body: eyes for shoulders, and arms across the cheeks."""
+        person = figure(500, 300, 200)
+        person.joints_px[:5] = (500, 190), (504, 185), (496, 185), (509, 190), (491, 190)
+        score = person.score.copy()
+        score[seen:] = 0
+        square = Square.around(person.joints_px, score)
+        assert square is not None
+        head = np.ptp(person.joints_px[:5, 0])
+        assert square.side > 6 * head
+        assert square.side < 250  # the body is 200 high
+
     def test_too_little_to_go_by(self) -> None:
         person = figure(500)
         assert Square.around(person.joints_px, np.eye(17, dtype=np.float32)[3]) is None
