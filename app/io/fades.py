@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sasmamba.app.io.moving_mixture import Mixture, WholeMotion, mixture, whole_motion
 from sasmamba.app.io.picture_change import Change, SmallPicture
 from sasmamba.app.types import Cut
-from sasmamba.common.arrays import FloatArray
 
 #: Fades are looked for in windows of so many seconds, and of so many frames at most.
 FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
@@ -182,11 +181,10 @@ class FadeFinder:
             return None
         # over less time motion would explain more: only what lies between the one picture and the other counts
         begin = max((step for step, share in zip(steps, new, strict=True) if share < BARELY), default=0)
-        end = min(
-            (step for step, share in zip(steps, old, strict=True) if share < BARELY and step > begin), default=window
-        )
-        ends = (self._seen[at - window + step] for step in (begin, (begin + end) // 2, end))
-        if not _is_no_motion(*ends, max(mixed.unexplained for mixed in mixtures.values())):
+        gone = [step for step, share in zip(steps, old, strict=True) if share < BARELY and step > begin]
+        end = min(gone, default=window)
+        first, middle, last = (self._seen[at - window + step] for step in (begin, (begin + end) // 2, end))
+        if not _is_no_motion(first, middle, last, max(mixed.unexplained for mixed in mixtures.values())):
             return None
         return self._seen[at - window + steps[int(np.argmin(np.abs(old - new)))]]
 
@@ -212,7 +210,7 @@ def _steps(window: int) -> list[int]:
     return [int(step) for step in np.unique(np.linspace(0, window, min(window + 1, LOOKS + 2)).round())[1:-1]]
 
 
-def _under_way(old: FloatArray, new: FloatArray) -> NDArray[np.bool_]:
+def _under_way(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which are neither the first nor the last picture."""
     from_first, from_last = np.abs(1 - old) + np.abs(new), np.abs(old) + np.abs(1 - new)
     return np.asarray(np.minimum(from_first, from_last) > 2 * UNDER_WAY)
