@@ -36,7 +36,7 @@ UNMIXED_PER_UNLIKE, UNMIXED = 0.25, 0.15
 #: And no more than this in windows of up to so many seconds, in which nothing moves far.
 UNMIXED_SOON, SOON_S = 0.07, 0.12
 #: A slow pan or zoom explains each half of a window: of its detail less is new than so much of what is from end to end.
-PANNED = 0.22
+PANNED = 0.38
 #: Both shares together are 1 in a dissolve; where they are off by more than this a light goes on. Through black they
 #: fall below the second.
 FLASHED, DARK = 0.3, 0.2
@@ -48,8 +48,8 @@ MOVES = 0.03
 #: Of each of its pictures so much at least shows what both ends show, which then are no more alike than this. So much
 #: may stay unexplained; the share of the first never rises by more than this.
 KNOWN, MOVED_ALIKE, MOVED_UNMIXED, RISES = 0.4, 0.45, 0.2, 0.15
-#: So many at least are under way, or it is a soft cut, for which still ends will do; it begins and ends where one of
-#: both has less than so large a share.
+#: So many at least are under way, or it is a soft cut, for which still ends will do (and they must: UNMIXED_SOON); it
+#: begins and ends where one of both has less than so large a share.
 LEAST_UNDER_WAY, BARELY = 2, 0.15
 
 
@@ -148,7 +148,10 @@ class FadeFinder:
                 return None
         old, new = shares.T
         dark = (old + new).min() < DARK
-        if not _under_way(old, new).any() or (not dark and np.abs(old + new - 1).max() > FLASHED):
+        under_way = _under_way(old, new).sum()
+        if under_way == 0 or (not dark and np.abs(old + new - 1).max() > FLASHED):
+            return None
+        if under_way < LEAST_UNDER_WAY and not dark and worst > UNMIXED_SOON:
             return None
         middle = self._seen[-1 - window // 2]
         return inside[int(np.argmin(np.abs(old - new)))] if _is_no_motion(first, middle, last, worst) else None
