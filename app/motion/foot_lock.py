@@ -19,6 +19,8 @@ from sasmamba.models.skeletons import H36M
 
 #: How long a planted foot holds the path against what 2D says, and how fast the path goes back to it without one.
 _HOLD_S, _LET_GO_S = 0.6, 0.3
+#: Along the line of sight the path follows planted feet by so much: there it is rather the lifter that moves them.
+_ALONG = 0.25
 #: How fast a foot that stands settles onto the floor.
 _SETTLE_S = 0.2
 #: Gaussian smoothing of what is done to a path for the sake of planted feet: at first, and of the rest that remains.
@@ -50,7 +52,7 @@ def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
     """The body with planted feet that stand still where they are, on the floor, and that falls as bodies do.
 
     Args:
-        body: in world axes, floor at z = 0.
+        body: in world axes, floor at z = 0, the camera above the origin.
         planted: (F, 2) bool.
         level: (F, 2) height of what each foot stands on, where it is planted.
     """
@@ -262,6 +264,8 @@ def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     held = planted[1:] & planted[:-1]
     # what the path must do so that the planted feet, on average, do not move
     move = -(np.diff(ankles, axis=0) * held[..., None]).sum(1) / np.maximum(held.sum(1), 1)[:, None]
+    away = unit(body.pelvis[1:] * [1, 1, 0])
+    move -= (1 - _ALONG) * (move * away).sum(1, keepdims=True) * away
     for axis in range(2):
         out[:, axis] = _held(time, np.asarray(held.any(1)), move[:, axis])
     out = zero_phase(time, out, _STEADY_S, degree=1)
