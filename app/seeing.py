@@ -5,8 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
-from numpy.typing import NDArray
-
 from sasmamba.app.io.prefetch import prefetch
 from sasmamba.app.io.shot_cuts import CutFinder, watched_for_cuts, with_cuts
 from sasmamba.app.io.video_file import VideoFile
@@ -41,7 +39,7 @@ def see(
     tracker = Tracker(max_people=max_people)
     finder = CutFinder(video.meta.fps)
 
-    boxes: list[NDArray] = []  # around whoever was last seen
+    last_seen: tuple[Person2D, ...] = ()
     tracking: Future[None] = Future()  # of the frame before
     tracking.set_result(None)
 
@@ -50,10 +48,9 @@ def see(
             take.add_people(frame.index, tracker.update(frame, people))
 
     def detect(frame: Frame) -> None:
-        nonlocal boxes, tracking
+        nonlocal last_seen, tracking
         with timings("2d"):
-            people = pose2d(frame)
-        boxes = [person.box_px for person in people]
+            last_seen = people = pose2d(frame)
         tracking.result()
         tracking = beside.submit(track, frame, people)
 
@@ -76,7 +73,7 @@ def see(
             if not_detected_in is None:
                 detect(frame)
             if watch is not None:
-                watch.see(frame, boxes)
+                watch.see(frame, last_seen)
             progress("analyse", frame.index + 1, video.meta.frames)
         if not_detected_in is not None:
             detect(not_detected_in)

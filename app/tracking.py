@@ -282,7 +282,9 @@ class Tracker:
         if tangled:
             rows = [i for i, t in enumerate(self._tracks) if t.track_id in tangled]
             before = gains(certain=True)[rows]
-            if (before >= MIN_SIMILARITY).any(0).sum() >= len(rows):
+            # They are apart again where as many are seen as they are, beside whom others account for.
+            theirs = np.maximum(before, gain[rows]).max(0) >= np.delete(gain, rows, 0).max(0, initial=0)
+            if ((before >= MIN_SIMILARITY).any(0) & theirs).sum() >= len(rows):
                 gain[rows] = before
         gain[out] = 0
         return [(t, p) for t, p in best_pairs(np.where(gain < MIN_SIMILARITY, 0, gain)) if gain[t, p] >= MIN_SIMILARITY]

@@ -227,6 +227,8 @@ def dissolves(rng: Rng, clips: Clips, fps: float) -> Film:
         longest = min(1.5, max(0.3, before / fps / 2)) if before else 1.5
         mixed = min(round(rng.uniform(0.3, longest) * fps), before or 1)
         shot = clips.shot(rng, rng.uniform(3.0, 4.5), fps, video=i % 2 == 0)
+        if len(shot) < fps:  # the video ends before it has faded in
+            shot = drawn(rng, 3.0, fps)
         film.fade_to(shot, mixed)
         before = len(shot)
     return film

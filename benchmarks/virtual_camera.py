@@ -7,13 +7,17 @@ have seen; so the scene has no say, and rotation and zoom are exact. Rows are re
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.camera import Intrinsics
+from sasmamba.app.types import Person2D
+
+#: The larger picture's field of view, as it is taken to be.
+BIG_FOV_DEG = 70.0
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,15 @@ class VirtualCamera:
             @ self.rotations(self.times_s[frame : frame + 1])[0].T
         )
         return v[..., :2] / v[..., 2:] * self.big.fx + [self.big.cx, self.big.cy]
+
+
+def in_view(camera: VirtualCamera, frame: int, person: Person2D) -> Person2D:
+    """Somebody of the larger picture in a virtual camera's."""
+    joints = camera.to_view(frame, person.joints_px).astype(np.float32)
+    x0, y0, x1, y1 = person.box_px
+    corners = camera.to_view(frame, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]))
+    box = np.concatenate([corners.min(0), corners.max(0)]).astype(np.float32)
+    return replace(person, joints_px=joints, box_px=box, feet=None)
 
 
 def follow_camera(

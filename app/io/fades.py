@@ -48,7 +48,7 @@ MOVING_S, PLACES, MOTION_S = 0.3, 6, 0.3
 MOVES = 0.03
 #: Of each of its pictures so much at least shows what both ends show, which then are no more alike than this. So much
 #: may stay unexplained; the share of the first never rises by more than this.
-KNOWN, MOVED_ALIKE, MOVED_UNMIXED, RISES = 0.4, 0.45, 0.2, 0.15
+KNOWN, MOVED_ALIKE, MOVED_UNMIXED, RISES = 0.4, 0.45, 0.25, 0.15
 #: So many at least are under way, or it is a soft cut, for which still ends will do; it begins and ends where one of
 #: both has less than so large a share.
 LEAST_UNDER_WAY, BARELY = 2, 0.15

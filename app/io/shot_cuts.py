@@ -41,8 +41,9 @@ LEAST_EXCESS, APART_S, MOST_APART = 0.003, 0.04, 6.0
 LEAST_ELSEWHERE, ELSEWHERE, ONCE = 0.0015, 0.12, 0.5
 #: Motion breaks off where so many times as much changes as around, and it is no more the same as around than this, but
 #: goes on by more than that in every other frame that changes as much (ONCE). Then an excess of so much over the calmer
-#: of both sides will do: a cut out of fast motion into calm is hidden by the one alone.
-BREAK_TIMES, BREAK_ALIKE, GOES_ON, LEAST_OVER_CALM = 2.5, 0.4, 0.5, 0.0046
+#: of both sides will do: a cut out of fast motion into calm is hidden by the one alone. (Of so much that is new none is
+#: hidden; it may be a flash.)
+BREAK_TIMES, BREAK_ALIKE, GOES_ON, LEAST_OVER_CALM, BREAK_NEW = 2.5, 0.4, 0.5, 0.0046, 0.08
 #: Changes below this, of 1, are coding: a new keyframe is a little sharper everywhere.
 CODING = 0.03
 #: A keyframe that makes a picture much sharper changes its calmest quarter, too: by more than so much, and than that
@@ -306,7 +307,9 @@ def _least_excess(here: _Seen, around: Sequence[_Seen]) -> float:
 
 def _breaks_off(here: _Seen, before: Sequence[_Seen], after: Sequence[_Seen]) -> bool:
     """Whether motion goes on neither from the frames before nor into those after, once."""
-    if min(len(before), len(after)) < FEWEST_FRAMES or here.step.times < BREAK_TIMES or here.step.alike > BREAK_ALIKE:
+    if min(len(before), len(after)) < FEWEST_FRAMES or here.new > BREAK_NEW:
+        return False
+    if here.step.times < BREAK_TIMES or here.step.alike > BREAK_ALIKE:
         return False
     rivals = (s.step for s in (*before, *after) if s.step.amount > ONCE * here.step.amount)
     return all(rival.alike_to_a_side > GOES_ON for rival in rivals)

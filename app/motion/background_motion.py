@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.app.motion.body_boxes import body_boxes
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.turn_fit import Points, Readout, TurnFit, epipolar_share, fit_turn, rotation, rotation_vector
-from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.app.types import Frame, Person2D, VideoMeta
 
 #: Width (of a portrait the height) of the pictures that are compared: a pixel is an eighth of a degree at 60°.
 WORK_PX = 480
@@ -50,8 +51,10 @@ _WORN = 0.4
 _FADE = 0.8
 #: Keyframes remembered; and for how long one is looked for that was lost, in a flash or behind a passer-by.
 _KEYFRAMES, _LOST_S = 60, 0.4
-#: People are masked by their boxes, and this much around them as a share of their size.
+#: People are masked, and this much around them as a share of the size of the boxes that cover them.
 _AROUND = 0.1
+#: In the mask, what is beside a body and in the box around it: background, but for clothes, shadows and what is held.
+_NEAR_PEOPLE = 128
 
 
 @dataclass(slots=True, eq=False)
@@ -139,12 +142,12 @@ class BackgroundMotion:
     def state(self, known: tuple[Any, ...]) -> None:
         self._keyframe, self._keyframes, self._lost, self._R_step, self._zoom_step, self._readout = known
 
-    def see(self, frame: Frame, boxes_px: Sequence[NDArray]) -> None:
-        """Takes in a frame and where people are in it, boxes (4,) x0, y0, x1, y1 in pixels of the frame."""
+    def see(self, frame: Frame, people: Sequence[Person2D]) -> None:
+        """Takes in a frame and who is in it."""
         gray = self._small(frame.bgr)
-        boxes = self._masked(frame.bgr.shape, boxes_px)
+        mask = self._mask(frame.bgr.shape, people)
         if self._keyframe is None:
-            self._begin(gray, boxes, np.eye(3), 1.0)
+            self._begin(gray, mask, np.eye(3), 1.0)
             self.sightings.append(Sighting(np.eye(3), 1.0, 1.0))
             return
         last = self.sightings[-1]
@@ -153,23 +156,23 @@ class BackgroundMotion:
             before = self.sightings[self._lost.since - 1]
             # it is tried a second time as if nothing had moved: a flash is over as soon as it came
             guesses = [expected[0], (before.R_start_cam, before.zoom)]
-            if (found := self._find(gray, boxes, self._lost.keyframe, guesses)) is not None:
+            if (found := self._find(gray, mask, self._lost.keyframe, guesses)) is not None:
                 self._come_back(self._lost, found[0])
                 return
             if len(self.sightings) - self._lost.since >= _LOST_S * self._fps:
                 self._lost = None
         for keyframe in self._candidates(*expected[0]):
-            if (found := self._find(gray, boxes, keyframe, expected)) is not None:
+            if (found := self._find(gray, mask, keyframe, expected)) is not None:
                 self._keyframe, (sighting, worn) = keyframe, found
                 if worn or not self._near(keyframe, sighting.R_start_cam, sighting.zoom, _LEAVE_VIEW, _LEAVE_SCALE):
-                    self._begin(gray, boxes, sighting.R_start_cam, sighting.zoom)
+                    self._begin(gray, mask, sighting.R_start_cam, sighting.zoom)
                 self._R_step = last.R_start_cam.T @ sighting.R_start_cam
                 self._zoom_step = sighting.zoom / last.zoom
                 self.sightings.append(sighting)
                 return
-        self._carry_on(gray, boxes)
+        self._carry_on(gray, mask)
 
-    def _carry_on(self, gray: NDArray, boxes: NDArray) -> None:
+    def _carry_on(self, gray: NDArray, mask: NDArray) -> None:
         """Nothing was found: the camera is taken to go on, ever less, and is followed from here until it is found."""
         if self._lost is None:
             assert self._keyframe is not None
@@ -178,7 +181,7 @@ class BackgroundMotion:
         self._R_step, self._zoom_step = rotation(rotation_vector(self._R_step) * _FADE), self._zoom_step**_FADE
         R, zoom = last.R_start_cam @ self._R_step, last.zoom * self._zoom_step
         self._keyframes = []
-        self._begin(gray, boxes, R, zoom)
+        self._begin(gray, mask, R, zoom)
         self.sightings.append(Sighting(R, zoom, 0.0))
 
     def _spin(self, R: NDArray) -> NDArray:
@@ -228,19 +231,20 @@ class BackgroundMotion:
             gray = cv2.resize(gray, (gray.shape[1] // 2, gray.shape[0] // 2), interpolation=cv2.INTER_AREA)
         return cv2.resize(gray, self._size, interpolation=cv2.INTER_LINEAR)
 
-    def _masked(self, shape: tuple[int, ...], boxes_px: Sequence[NDArray]) -> NDArray:
-        """(P, 4) boxes in the small picture with a margin."""
-        if not len(boxes_px):
-            return np.zeros((0, 4))
-        boxes = np.stack(boxes_px).astype(float) * np.tile([self._size[0] / shape[1], self._size[1] / shape[0]], 2)
-        margin = _AROUND * (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True)
-        return np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1)
+    def _mask(self, shape: tuple[int, ...], people: Sequence[Person2D]) -> NDArray[np.uint8]:
+        """The small picture: 0 where bodies are, `_NEAR_PEOPLE` in the boxes around people, 255 elsewhere."""
+        mask = np.full(self._size[::-1], 255, np.uint8)
+        around = np.array([person.box_px for person in people]).reshape(-1, 4)
+        for boxes_px, value in ((around, _NEAR_PEOPLE), (body_boxes(people), 0)):
+            boxes = boxes_px * np.tile([self._size[0] / shape[1], self._size[1] / shape[0]], 2)
+            margin = _AROUND * (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)[:, None]
+            corners = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1).round().astype(int)
+            for x0, y0, x1, y1 in corners.clip(min=0).tolist():
+                mask[y0:y1, x0:x1] = value
+        return mask
 
-    def _begin(self, gray: NDArray, boxes: NDArray, R: NDArray, zoom: float) -> None:
+    def _begin(self, gray: NDArray, mask: NDArray, R: NDArray, zoom: float) -> None:
         """Makes a picture the keyframe."""
-        mask = np.full(gray.shape, 255, np.uint8)
-        for x0, y0, x1, y1 in boxes.round().astype(int):
-            mask[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = 0
         corners = cv2.goodFeaturesToTrack(gray, 3 * _CORNERS, 0.003, _APART_PX, mask=mask)
         corners = np.zeros((0, 2), np.float32) if corners is None else corners[:, 0]
         cells = (corners // _CELL_PX).astype(int) @ [1, 1000]
@@ -278,21 +282,21 @@ class BackgroundMotion:
         return bool((front & (at > 0).all(0) & (at[0] < w) & (at[1] < h)).mean() > view)
 
     def _find(
-        self, gray: NDArray, boxes: NDArray, keyframe: _Keyframe, guesses: Sequence[tuple[NDArray, float]]
+        self, gray: NDArray, mask: NDArray, keyframe: _Keyframe, guesses: Sequence[tuple[NDArray, float]]
     ) -> tuple[Sighting, bool] | None:
         """Where the camera is, from a keyframe and where it may be, and whether the keyframe is worn; at last it is
         tried where the picture as a whole would have moved. None where too few corners are found again and agree."""
         # near first: among railings and windows what is looked for far away is found one railing on
         for levels in (_NEAR_LEVELS, _FAR_LEVELS):
             for R, zoom in guesses:
-                if (found := self._find_near(gray, boxes, keyframe, R, zoom, levels)) is not None:
+                if (found := self._find_near(gray, mask, keyframe, R, zoom, levels)) is not None:
                     return found
         (dx, dy), _ = cv2.phaseCorrelate(keyframe.gray.astype(np.float32), gray.astype(np.float32), self._fading)
         R = keyframe.R_start_cam @ rotation(np.array([dy / self._K[1, 1], -dx / self._K[0, 0], 0]) / keyframe.zoom)
-        return self._find_near(gray, boxes, keyframe, R, keyframe.zoom, _NEAR_LEVELS)
+        return self._find_near(gray, mask, keyframe, R, keyframe.zoom, _NEAR_LEVELS)
 
     def _find_near(
-        self, gray: NDArray, boxes: NDArray, keyframe: _Keyframe, R: NDArray, zoom: float, far: int
+        self, gray: NDArray, mask: NDArray, keyframe: _Keyframe, R: NDArray, zoom: float, far: int
     ) -> tuple[Sighting, bool] | None:
         """The same from one guess, over so many halvings of the picture."""
         w, h = self._size
@@ -302,9 +306,7 @@ class BackgroundMotion:
             W = self._to_frame(keyframe, R, zoom)
             expected = _through(W, keyframe.corners)
             inside = (expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])
-            seen = np.asarray(inside.all(1))
-            for x0, y0, x1, y1 in boxes:
-                seen &= ~((expected > [x0, y0]) & (expected < [x1, y1])).all(1)
+            seen = np.asarray(inside.all(1) & (_at(mask, expected) > 0))
             if seen.sum() < _LEAST_CORNERS:
                 return None
             corners, found = self._find_corners(gray, keyframe, W, seen, levels)
@@ -330,7 +332,7 @@ class BackgroundMotion:
             R,
             zoom,
             float(confidence),
-            self._parallax(key, now, fit, agree),
+            self._parallax(key, now, fit, agree, _at(mask, found) > _NEAR_PEOPLE),
             keyframe.frame,
             fit.by_readout,
             fit.readout_s,
@@ -358,11 +360,14 @@ class BackgroundMotion:
         tracked = status[:, 0] > 0
         return corners[tracked], _through(W, moved[:, 0][tracked])
 
-    def _parallax(self, key: Points, now: Points, fit: TurnFit, agree: NDArray) -> float:
-        """Share of all corners found that do not agree and that a step of the camera explains."""
-        if agree.mean() > 0.9:
+    def _parallax(self, key: Points, now: Points, fit: TurnFit, agree: NDArray, apart: NDArray) -> float:
+        """Share of the corners found apart from people that do not agree and that a step of the camera explains; less
+        where there are few."""
+        agree = agree[apart]
+        if len(agree) < _LEAST_CORNERS or agree.mean() > 0.9:
             return 0.0
-        return float((~agree).mean()) * epipolar_share(key, now, fit, self.focal_px, AGREES_PX)
+        told = epipolar_share(key.some(apart), now.some(apart), fit, self.focal_px, AGREES_PX)
+        return float((~agree).mean()) * told * min(1.0, len(agree) / _ENOUGH)
 
     def _rays(self, points_px: NDArray) -> NDArray:
         """Points (N, 2) of the small picture as x and y at depth 1."""
@@ -373,3 +378,9 @@ def _through(H: NDArray, points: NDArray) -> NDArray:
     """Points (N, 2) through a homography (3, 3)."""
     at = np.concatenate([points, np.ones((len(points), 1))], 1) @ H.T
     return at[:, :2] / at[:, 2:]
+
+
+def _at(mask: NDArray, points: NDArray) -> NDArray:
+    """What a mask says at points (N, 2), at its edge of those beyond."""
+    column, row = points.round().astype(int).T
+    return np.asarray(mask[row.clip(0, mask.shape[0] - 1), column.clip(0, mask.shape[1] - 1)])

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sasmamba.app.motion.background_motion import WORK_PX, BackgroundMotion, Sighting
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.turn_fit import rotation, rotation_vector
-from sasmamba.app.types import Frame, VideoMeta
+from sasmamba.app.types import Frame, Person2D, VideoMeta
 
 #: A camera rests when for so long its picture has moved by no more than this, in pixels of those that are compared.
 REST_S, REST_PX = 1.0, 0.3
@@ -34,29 +33,29 @@ class RestingCamera:
     def __init__(self, meta: VideoMeta, camera: Intrinsics) -> None:
         self._background = BackgroundMotion(meta, camera)
         self._enough, self._most_held = max(2, round(REST_S * meta.fps)), round(LOOK_S * meta.fps) - 1
-        self._held: list[tuple[Frame, Sequence[NDArray]]] = []
+        self._held: list[tuple[Frame, Sequence[Person2D]]] = []
         self._came: Sighting | None = None  # when the picture came to where it is
         self._rested = 0  # frames since then
 
-    def see(self, frame: Frame, boxes_px: Sequence[NDArray]) -> None:
+    def see(self, frame: Frame, people: Sequence[Person2D]) -> None:
         """As `BackgroundMotion.see`."""
         if self._rested >= self._enough and len(self._held) < self._most_held and frame.cut is None:
-            self._held.append((frame, boxes_px))
+            self._held.append((frame, people))
             return
-        if self._held and self._still_there(frame, boxes_px):
+        if self._held and self._still_there(frame, people):
             return
         self._look_at_held()
-        self._look(frame, boxes_px)
+        self._look(frame, people)
 
     def chained(self) -> list[Sighting]:
         """As `BackgroundMotion.chained`."""
         self._look_at_held()
         return self._background.chained()
 
-    def _still_there(self, frame: Frame, boxes_px: Sequence[NDArray]) -> bool:
+    def _still_there(self, frame: Frame, people: Sequence[Person2D]) -> bool:
         """Whether the picture is where it was before the frames that are held back; then they are done, too."""
         before, last = self._background.state, self._background.sightings[-1]
-        self._background.see(frame, boxes_px)
+        self._background.see(frame, people)
         now = self._background.sightings.pop()
         if now.confidence < _SURE or self._moved_px(now) > REST_PX or self._background.state[:2] != before[:2]:
             self._background.state = before
@@ -67,11 +66,11 @@ class RestingCamera:
 
     def _look_at_held(self) -> None:
         held, self._held = self._held, []
-        for frame, boxes_px in held:
-            self._look(frame, boxes_px)
+        for frame, people in held:
+            self._look(frame, people)
 
-    def _look(self, frame: Frame, boxes_px: Sequence[NDArray]) -> None:
-        self._background.see(frame, boxes_px)
+    def _look(self, frame: Frame, people: Sequence[Person2D]) -> None:
+        self._background.see(frame, people)
         now = self._background.sightings[-1]
         if now.confidence >= _SURE and self._moved_px(now) <= REST_PX:
             self._rested += 1

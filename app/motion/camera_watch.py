@@ -10,7 +10,6 @@ from queue import Queue
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sasmamba.app.motion.background_motion import BackgroundMotion
 from sasmamba.app.motion.camera import Intrinsics
@@ -18,7 +17,7 @@ from sasmamba.app.motion.camera_decision import SURE, decide, picture_moves
 from sasmamba.app.motion.camera_motion import CameraMotion
 from sasmamba.app.motion.camera_rest import RestingCamera
 from sasmamba.app.motion.scene_lines import LineFinder
-from sasmamba.app.types import Frame, SceneLines, VideoMeta
+from sasmamba.app.types import Frame, Person2D, SceneLines, VideoMeta
 
 #: A camera that is said to be still is looked at so often.
 _GLIMPSE_S = Fraction(1, 5)
@@ -45,7 +44,7 @@ class CameraWatch:
         self._background = BackgroundMotion(meta, camera) if glimpses else RestingCamera(meta, camera)
         self._line_finder = LineFinder()
         self.glimpses, self._glimpsed = glimpses, list[Frame]()
-        self._frames: Queue[tuple[Frame, Sequence[NDArray]] | None] = Queue(_WAITING)
+        self._frames: Queue[tuple[Frame, Sequence[Person2D]] | None] = Queue(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="camera", daemon=True)
 
@@ -58,14 +57,14 @@ class CameraWatch:
     ) -> None:
         self._end()
 
-    def see(self, frame: Frame, boxes_px: Sequence[NDArray]) -> None:
-        """Hands a frame over, with boxes (4,) x0, y0, x1, y1 around people, as last known."""
+    def see(self, frame: Frame, people: Sequence[Person2D]) -> None:
+        """Hands a frame over, with people, as last known."""
         if self.glimpses:
             last = self._glimpsed[-1] if self._glimpsed else None
             if last is not None and frame.cut is None and frame.time_s < last.time_s + _GLIMPSE_S:
                 return
             self._glimpsed.append(replace(frame, bgr=_NO_PICTURE))
-        self._frames.put((frame, boxes_px))
+        self._frames.put((frame, people))
 
     def motion(self, shots: Sequence[range]) -> CameraMotion:
         """How the camera moved in these shots, which together are all frames seen."""
@@ -108,7 +107,8 @@ class CameraWatch:
         while (item := self._frames.get()) is not None:
             if self._error is None:  # after one, frames are taken in all the same, lest whoever brings them waits
                 try:
-                    self._background.see(*item)
-                    self._line_finder.see(*item)
+                    frame, people = item
+                    self._background.see(frame, people)
+                    self._line_finder.see(frame, [person.box_px for person in people])
                 except Exception as error:
                     self._error = error

@@ -50,6 +50,8 @@ _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
 #: By so much a camera that is carried about rises or sinks in a second, standard deviation of a random walk: who comes
 #: towards it while it is lifted looks as if they walked down a slope. It is told in steps, so long and so many at most.
 _RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
+#: The floor's slope is fitted so often at most, and until it changes by less.
+_FITS, _SETTLED_DEG = 10, 3.0
 #: The lifter holds each foot of somebody so much too high or too low for long: who sits and moves their feet a little
 #: tells no slope by them.
 _FEET_APART_M = 0.03
@@ -158,10 +160,13 @@ def upright(
     stances = 0
     if settled is not None:
         angles, covariance = settled
-    # the floor's slope is small in the axes that the bodies give: it is fitted there, twice
-    for _ in range(0 if settled else 2):
+    # the floor's slope is small in the axes that bodies give: it is fitted there, twice; where it is not, until it is
+    for again in range(0 if settled else _FITS):
+        before = angles
         information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far, carried)
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
+        if again and np.abs(angles - before).max() < _SETTLED_DEG * _DEG:
+            break
     sd_deg = math.sqrt(float(np.trace(covariance))) / _DEG
     seconds = sum(stand.seconds for stand in stands if stand is not None)
     poses = tuple(_set_upright(body, stand, angles) for body, stand in zip(bodies, stands, strict=True))

@@ -18,7 +18,8 @@ from sasmamba.models.skeletons import H36M
 #: Gaussian smoothing of the path across the picture.
 _ACROSS_S = 0.06
 #: In depth, which 2D shows far less well, it is a spline under tension, see `tension_spline`: where this person's is
-#: seen best it bends within about so many seconds, where it is worth a tenth within twice as many.
+#: seen best it bends within about so many seconds, where it is worth a tenth within twice as many. Chosen by walkers
+#: of motion capture before made cameras that lose half of them, and by `benchmarks/camera_motion.py paths --tune`.
 _DEPTH_S, _DEPTH_STILL_S = 0.3, 0.1
 #: What tells less than so much of what tells most is bridged.
 _LEAST_WORTH = 1e-3

@@ -6,7 +6,7 @@ numbers are fitted themselves, and not nine of which five would have to be throw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -54,6 +54,10 @@ class Points:
     when: NDArray
     spin: NDArray
     zoom: float = 1.0
+
+    def some(self, which: NDArray[np.bool_]) -> Points:
+        """Those of them that are marked (N,)."""
+        return replace(self, rays=self.rays[which], when=self.when[which])
 
     def read_at_once(self, readout_s: NDArray, zoom: float) -> tuple[NDArray, NDArray]:
         """Directions (N, 3) in the axes of the camera at the picture's middle, and how they move with the readout

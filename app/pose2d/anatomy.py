@@ -50,6 +50,9 @@ _HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
 _LEGS = [COCO.LEFT_KNEE, COCO.RIGHT_KNEE, COCO.LEFT_ANKLE, COCO.RIGHT_ANKLE]
 _EARS, _SHOULDERS = [COCO.LEFT_EAR, COCO.RIGHT_EAR], [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER]
 _TOP = [COCO.NOSE, *_EARS, *_SHOULDERS]
+_LIMBS = [joint for joint, _ in _OUTWARDS]
+#: The picture's edge is this share of its shorter side wide: a limb that leaves the picture is answered there.
+_EDGE = 0.06
 #: Between the shoulders there is at least this many times what is between the ears.
 _SHOULDERS_TO_EARS = 2.0
 _FROM = np.array([a for a, _, _ in BONES])
@@ -61,9 +64,9 @@ def believed(joints_px: FloatArray, score: FloatArray, width: int, height: int, 
     """(17,) the scores of the joints to be believed, 0 for the others.
 
     Not believed are joints beyond the picture's edge; below the network's noise floor; of which only a guess is left:
-    unsure ones at the end of a limb that was not found, and hips neither of which is sure; knees and ankles at the head
-    or the shoulders of somebody whose hips were not found; and those at the end of a bone that is too long for the rest
-    of the body.
+    unsure ones at the end of a limb that was not found, unsure ones of limbs at the picture's edge, and hips neither of
+    which is sure; knees and ankles at the head or the shoulders of somebody whose hips were not found; and those at the
+    end of a bone that is too long for the rest of the body.
 
     Args:
         joints_px: (17, 2) COCO joints in pixels of the picture.
@@ -76,6 +79,9 @@ def believed(joints_px: FloatArray, score: FloatArray, width: int, height: int, 
     if kept[_HIPS].max() < SURE:
         kept[_HIPS] = 0
         kept[_LEGS] *= ~_at_the_top(joints_px, kept)
+    edge = _EDGE * min(width, height)
+    away = np.minimum(joints_px[_LIMBS], (width, height) - joints_px[_LIMBS]).min(-1)
+    kept[_LIMBS] *= (away >= edge) | (kept[_LIMBS] >= SURE)
     for joint, before in _OUTWARDS:
         if kept[before] == 0 and kept[joint] < SURE:
             kept[joint] = 0

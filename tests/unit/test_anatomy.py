@@ -64,6 +64,19 @@ def test_a_close_up_has_no_knee_at_the_shoulder(joints: np.ndarray, seen: list[s
     assert COCO.LEFT_KNEE not in missing(joints, score)
 
 
+@pytest.mark.parametrize("leave", [False, True])
+def test_legs_that_leave_the_picture_are_not_at_its_edge(joints: np.ndarray, leave: bool) -> None:
+    """Of somebody behind a lectern the network answers knees and ankles along the picture's lower edge, hardly sure."""
+    score = np.full(17, 0.7)
+    score[LEGS] = 0.25
+    if leave:
+        joints[:, 1] += SIZE[1] - 10 - joints[HIPS, 1].max()
+        joints[LEGS, 1] = SIZE[1] - 4
+    assert missing(joints, score) == (set(LEGS) if leave else set())
+    score[LEGS] = 0.5  # feet on the lower edge that are seen
+    assert missing(joints, score) == set()
+
+
 def test_an_unsure_wrist_goes_with_its_elbow(joints: np.ndarray) -> None:
     score = np.full(17, 0.6)
     score[[COCO.RIGHT_ELBOW, COCO.RIGHT_WRIST]] = 0.1, 0.25

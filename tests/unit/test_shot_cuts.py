@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sasmamba.app.export.poses import save_poses
+from sasmamba.app.io.picture_change import SmallPicture
 from sasmamba.app.io.shot_cuts import CutFinder, with_cuts
 from sasmamba.app.run_report import Report
 from sasmamba.app.seeing import see
@@ -36,6 +37,15 @@ def ground(seed: int, width: int = WIDTH) -> Picture:
     return np.asarray(np.mean(layers, 0), np.uint8)
 
 
+def town(seed: int, width: int = WIDTH) -> Picture:
+    """A place full of sharp edges."""
+    rng, picture = np.random.default_rng(seed), ground(seed, width)
+    least, most = (0, 0, 3, 3, 0, 0, 0), (width, HEIGHT, 24, 24, 255, 255, 255)
+    for x, y, wide, high, *color in rng.uniform(least, most, (round(0.7 * width), 7)):
+        cv2.rectangle(picture, (int(x), int(y)), (int(x + wide), int(y + high)), color, -1)
+    return picture
+
+
 def figure(picture: Picture, x: float, y: float = 110, *, high: int = 70, wide: int = 26, seed: int = 9) -> Picture:
     """Somebody in striped clothes at x."""
     cloth = np.random.default_rng(seed).uniform(0, 255, (high // 6 + 1, 3, 3)).astype(np.float32)
@@ -53,8 +63,8 @@ def walk(seed: int, frames: int, x: float = 60, speed: float = 1.5) -> list[Pict
     return [figure(place, x + speed * i) for i in range(frames)]
 
 
-def pan(seed: int, frames: int, step: float) -> list[Picture]:
-    wide = ground(seed, 4 * WIDTH)
+def pan(seed: int, frames: int, step: float, place: Callable[[int, int], Picture] = ground) -> list[Picture]:
+    wide = place(seed, 4 * WIDTH)
     return [np.ascontiguousarray(wide[:, (at := round(step * i) % (3 * WIDTH)) : at + WIDTH]) for i in range(frames)]
 
 
@@ -96,10 +106,18 @@ def test_cuts_are_found(case: str) -> None:
     assert [c.frame for c in cuts_of(pictures)] == expected
 
 
+def banded(pictures: list[Picture]) -> list[Picture]:
+    """Dark but in a band across the picture."""
+    return [np.pad(p[70:96], ((70, HEIGHT - 96), (0, 0), (0, 0))) for p in pictures]
+
+
 FADED = {
     "one mixed frame": (dissolved(walk(1, 30), walk(2, 30), 1), 28, 31),
     "a dissolve of ten frames": (dissolved(walk(1, 40), walk(2, 40), 10), 29, 41),
     "a dissolve of a second": (dissolved(walk(1, 60), walk(2, 60), 30), 29, 61),
+    "a dissolve between pans": (dissolved(pan(1, 70, 2), pan(2, 70, -2), 25), 44, 71),
+    "a dissolve between pans of one way": (dissolved(pan(1, 70, 2), pan(2, 70, 2), 15), 54, 71),
+    "a long dissolve between pans": (dissolved(pan(1, 70, 3), pan(2, 70, -3), 40), 29, 71),
     "through black": (
         lit(walk(1, 50), lambda i: min(1, (50 - i) / 15)) + lit(walk(2, 50), lambda i: min(1, i / 15)),
         34,
@@ -112,6 +130,13 @@ FADED = {
         34,
         71,
     ),
+    "through black into a dark picture with a band": (
+        lit(walk(1, 50), lambda i: min(1, (50 - i) / 15))
+        + [np.zeros_like(ground(1))] * 6
+        + lit(banded(walk(2, 50)), lambda i: min(1, i / 15)),
+        34,
+        72,
+    ),
 }
 
 
@@ -120,6 +145,16 @@ def test_fades_are_found_once(case: str) -> None:
     pictures, first, last = FADED[case]
     (cut,) = cuts_of(pictures)
     assert first <= cut.frame <= last
+
+
+def coarse(picture: Picture, quality: int) -> Picture:
+    """Coded and read again."""
+    coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def stalled(pictures: list[Picture], at: int, frames: int) -> list[Picture]:
+    return pictures[:at] + [pictures[at]] * frames + pictures[at + frames :]
 
 
 def passing(pictures: list[Picture], begin: int, step: int, wide: int, seed: int) -> list[Picture]:
@@ -149,6 +184,13 @@ UNCUT = {
     "the light goes out and on": lit(walk(1, 60), lambda i: 0.02 if 20 <= i < 40 else 1),
     "a dark coat close by": passing(walk(1, 60), 15, 22, 200, 9),
     "a lens covered for a moment": passing(walk(1, 60), 10, 40, 500, 3),
+    "a patterned coat close by, in a dim pan": [
+        figure(p, 18 * (i - 15) - 60, 110, high=260, wide=120, seed=2)
+        for i, p in enumerate(lit(pan(3, 45, 2.5), lambda i: 0.4))
+    ],
+    "a pan that stalls": stalled(pan(1, 90, 2.5, town), 40, 13),
+    "a slow pan that stalls": stalled(pan(2, 90, 1.5, town), 40, 13),
+    "a picture that is coded anew": [coarse(p, 8) for p in walk(1, 30)] + [coarse(p, 60) for p in walk(1, 15, 105)],
     "a caption": walk(1, 30) + [captioned(p) for p in walk(1, 30, 105)],
 }
 
@@ -182,6 +224,19 @@ def test_a_jump_cut_where_pictures_are_left_out(nth: int, fps: int, begin_s: flo
     shot = [begin_s + t for t in without_every(nth, 60)]
     found = cuts_of(dance(shot + [t + jump_s for t in shot]), fps=fps)
     assert [c.frame for c in found] == [len(shot)]
+
+
+@pytest.mark.parametrize(("begin_s", "jump_s"), [(3.2, 1.7), (5.9, 1.2)])
+def test_a_jump_cut_out_of_fast_motion_into_calm(begin_s: float, jump_s: float) -> None:
+    fast, calm = ([begin_s + 2.2 * t for t in without_every(5, 30)], [jump_s + 0.2 * t for t in without_every(5, 20)])
+    assert [c.frame for c in cuts_of(dance(fast + calm), fps=24)] == [len(fast)]
+
+
+@pytest.mark.parametrize("step", [30, 60])
+def test_a_search_begins_where_it_is_told(step: int) -> None:
+    before, after = (SmallPicture(picture) for picture in pan(1, 2, step, town))
+    assert after.change_from(before).share > 0.3
+    assert after.change_from(before, start=(step * after.detail.shape[1] / WIDTH, 0.0)).share < 0.1
 
 
 @pytest.mark.parametrize(("nth", "fps"), [(6, 25), (5, 24), (12, 28), (3, 20)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from sasmamba.app.motion.smoothing import OneEuro, smooth_take, zero_phase
+from sasmamba.app.motion.smoothing import OneEuro, smooth_take, tension_spline, zero_phase
 from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D, VideoMeta
 from sasmamba.common.runs import stretches
@@ -136,3 +138,52 @@ def test_runs_are_cut_where_a_frame_is_missing() -> None:
     assert stretches([]) == []
     assert stretches([3]) == [[3]]
     assert stretches([0, 1, 2, 5, 6, 9]) == [[0, 1, 2], [5, 6], [9]]
+
+
+#: Frames each second, between which times nothing is to be trusted, the truth, and how far off it may be.
+BRIDGES: dict[str, tuple[float, tuple[float, float], Callable[[NDArray], NDArray], float]] = {
+    "goes on as it went, between": (30, (1.0, 2.0), lambda t: 0.4 * t, 0.02),
+    "rests": (30, (1.0, 2.0), lambda t: 0 * t + 3, 1e-4),
+    "a fast camera": (500, (1.0, 2.0), lambda t: 0.4 * t, 0.02),
+}
+
+
+@pytest.mark.parametrize("case", BRIDGES)
+def test_a_tension_spline_bridges_what_is_not_to_be_trusted(case: str) -> None:
+    fps, (begin, end), truth, within = BRIDGES[case]
+    time = np.arange(0, 4, 1 / fps)
+    guessed = (time > begin) & (time < end)
+    values = np.where(guessed, truth(time) + 1, truth(time))
+    found = tension_spline(time, values, np.where(guessed, 1e-6, 1.0), 0.3, 0.1)
+    assert np.abs(found - truth(time)).max() < within
+
+
+def test_a_tension_spline_is_the_least_of_what_it_minimises() -> None:
+    rng = np.random.default_rng(0)
+    time = np.cumsum(rng.uniform(0.02, 0.06, 60))
+    values, weights = rng.normal(size=60), rng.uniform(0.01, 1, 60)
+
+    def cost(x: NDArray) -> float:
+        step = np.diff(time)
+        w = weights * np.minimum(np.gradient(time), 2 * np.median(step))
+        slope = np.diff(x) / step
+        bend = 2 * np.diff(slope) ** 2 / (step[1:] + step[:-1])
+        return float((w * (x - values) ** 2).sum() + 0.3**4 * bend.sum() + 0.1**2 * (slope**2 * step).sum())
+
+    found = tension_spline(time, values, weights, 0.3, 0.1)
+    for _ in range(20):
+        assert cost(found) < cost(found + 1e-3 * rng.normal(size=60))
+
+
+def test_a_tension_spline_does_not_run_away_where_nothing_is_known() -> None:
+    time = np.arange(0, 10, 1 / 30)
+    known = time < 2
+    found = tension_spline(time, np.where(known, time, 99), np.where(known, 1.0, 1e-9), 0.3, 0.1)
+    assert found[-1] < 2 + 0.3**2 / 0.1 + 0.2
+    assert np.array_equal(tension_spline(time[:1], time[:1] + 5, np.ones(1), 0.3, 0.1), time[:1] + 5)
+
+
+def test_one_frame_after_a_long_gap_has_no_more_say_than_others() -> None:
+    time = np.array([*np.arange(30), 300, *np.arange(301, 330)]) / 30
+    values = np.where(time == 10, 5.0, 0.0)
+    assert tension_spline(time, values, np.ones(60), 0.3, 0.1).max() < 1.5

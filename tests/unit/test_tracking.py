@@ -70,6 +70,18 @@ def test_two_who_pass_and_one_hides_the_other(front: str) -> None:
     assert got["left"].most_common(1)[0][1] == sum("left" in f for f in frames)
 
 
+def test_who_hid_somebody_is_not_taken_for_who_left_long_ago() -> None:
+    """One stays behind another for good, who walks on to where a third stood, past two bystanders."""
+    frames: list[dict[str, float]] = []
+    for t in range(90):
+        seen = {"walks": 260.0 + 6 * max(0, t - 20), "stands": 900.0, "waits": 1050.0}
+        if t < 21:
+            seen |= {"hides": 100 + 5 * t, "leaves": 640}
+        frames.append(seen)
+    got = who_is_where(Tracker(), frames)
+    assert [len(got[name]) for name in ("walks", "stands", "waits")] == [1, 1, 1]
+
+
 def test_a_detector_that_follows_the_wrong_one_out_of_a_crossing() -> None:
     """In the middle only one person is seen, who turns round with the other: the paths before must decide."""
     tracker = Tracker()
