@@ -65,16 +65,17 @@ def whole_motion(motions: Sequence[FloatArray], width: int, height: int) -> Whol
     Args:
         motions: (h, w, 2) each, the way back to where blocks were, pixels of a picture of `width` by `height`.
     """
-    motion = np.mean([m[::EVERY, ::EVERY] for m in motions], 0)
+    motion = np.mean([m[::EVERY, ::EVERY] for m in motions], 0).reshape(-1, 2)
     places = _block_places(*motions[0].shape[:2], width, height)
-    weights = np.ones(motion.shape[:2], np.float32)
+    weights = np.full(len(motion), 1 / len(motion), np.float32)
     for _ in range(ROUNDS):
         weights /= weights.sum()
-        middle, shift = (np.einsum("hw,hwc->c", weights, field) for field in (places, motion))
+        middle, shift = weights @ places, weights @ motion
         out, off = places - middle, motion - shift
-        slope = np.einsum("hw,hwc,hwc", weights, out, off) / (np.einsum("hw,hwc,hwc", weights, out, out) + 1e-6)
+        slope = (weights @ (out * off)).sum() / ((weights @ (out * out)).sum() + 1e-6)
         left = np.square(off - slope * out).sum(-1)
-        weights = 1 / (1 + left / (2 * np.median(left) + CLOSE_PX**2))
+        usual = np.partition(left, len(left) // 2)[len(left) // 2]
+        weights = 1 / (1 + left / (2 * usual + CLOSE_PX**2))
     dx, dy = shift - slope * middle
     return WholeMotion(float(dx) / width, float(dy) / height, float(np.log1p(max(slope, -0.5))))
 
@@ -154,6 +155,7 @@ def _places(height: int, width: int) -> tuple[FloatArray, FloatArray]:
 
 @cache
 def _block_places(blocks_down: int, blocks_across: int, width: int, height: int) -> FloatArray:
-    """(h, w, 2) where the blocks that are looked at lie, pixels from the middle."""
+    """(n, 2) where the blocks that are looked at lie, pixels from the middle."""
     y, x = np.mgrid[:blocks_down:EVERY, :blocks_across:EVERY].astype(np.float32)
-    return np.stack([((x + 0.5) / blocks_across - 0.5) * width, ((y + 0.5) / blocks_down - 0.5) * height], -1)
+    across, down = (x + 0.5) / blocks_across - 0.5, (y + 0.5) / blocks_down - 0.5
+    return np.stack([across.ravel() * width, down.ravel() * height], -1)
