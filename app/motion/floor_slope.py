@@ -51,7 +51,7 @@ def floor_slope(
             feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
             which.append(foot)
-            seen.append(body.feet_seen is None or bool(body.feet_seen[begin:end, foot].any()))
+            seen.append(bool(body.shows_feet[begin:end, foot].any()))
             when.append(body.time[begin:end].mean())
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)
