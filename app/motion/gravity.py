@@ -19,6 +19,7 @@ from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
 from sasmamba.app.motion.floor_slope import floor_slope
 from sasmamba.app.motion.footing import Body
 from sasmamba.app.motion.line_vote import LineVote
+from sasmamba.app.motion.mixture import as_one
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
@@ -223,14 +224,8 @@ def _posterior(
         log = 0.5 * (np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(prior)[1])
         log += 0.5 * (at @ np.linalg.solve(covariance, at) - mean @ prior @ mean)
         parts.append((math.log(share) + log, at, covariance))
-    highest = max(log for log, _, _ in parts)
-    shares = np.array([math.exp(log - highest) for log, _, _ in parts])
-    shares /= shares.sum()
-    at = sum(share * a for share, (_, a, _) in zip(shares, parts, strict=True))
-    covariance = sum(share * (c + np.outer(a - at, a - at)) for share, (_, a, c) in zip(shares, parts, strict=True))
-    if lines is None or None not in told:
-        return np.asarray(at), np.asarray(covariance)
-    return lines.weighed(np.asarray(at), np.asarray(covariance))
+    at, covariance = as_one(parts)
+    return (at, covariance) if lines is None or None not in told else lines.weighed(at, covariance)
 
 
 def _unit(v: NDArray) -> NDArray:
