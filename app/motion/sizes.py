@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
 from sasmamba.app.motion.camera_rise import without_rise
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of, without_steps
-from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, upright
+from sasmamba.app.motion.gravity import STEEPEST_DEG, KnownCamera, standing_evidence, upright
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.walking import treads
 
@@ -155,7 +155,7 @@ def find_one_floor(
     if carried_s is not None:
         up = upright(bodies, planted, known, lines=lines, carried=True).up
         bodies = without_rise(bodies, planted, carried_s, level(up))
-        known = KnownCamera(*np.degrees(pitch_and_roll(up)).clip(-85, 85).tolist())
+        known = KnownCamera(*np.degrees(pitch_and_roll(up)).clip(-STEEPEST_DEG, STEEPEST_DEG).tolist())
     told_up, covariance = standing_evidence(bodies, known, lines)
     priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
     precision, angles = np.linalg.inv(covariance), told_up
