@@ -125,7 +125,7 @@ def walking_height(body: Body, resting: NDArray) -> NDArray:
 
 def _steps(body: Body) -> tuple[NDArray, NDArray]:
     """Frames (K,) and heights (K,) at which somebody treads who walks, as far as both feet are seen."""
-    found = treads(body, body.shows_feet.all(1))
+    found = treads(body, np.asarray(body.shows_feet.all(1)))
     return np.array([frame for frame, _ in found], int), np.array([at[2] - ANKLE_HEIGHT_M for _, at in found])
 
 

@@ -33,6 +33,7 @@ from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import COCO
 
 #: Joints beyond the picture are often found at its edge: within so much of its width and height feet are not believed.
@@ -275,8 +276,7 @@ def _located(
     joints = from_facing(poses, pelvis)
     legs, hips = (np.asarray(_found(track, frames, points).any(1)) for points in (_LEGS, _HIPS))
     feet = _found(track, frames, _ANKLES, np.array([take.meta.width, take.meta.height]))
-    sight = np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1)
-    sight *= feet[..., None] / np.linalg.norm(sight, axis=-1, keepdims=True)
+    sight = feet[..., None] * unit(np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1))
     if motion is not None:
         joints, pelvis, sight = (motion.to_first(np.array(frames), of) for of in (joints, pelvis, sight))
     sure = path is not None and bool(hips.any())
