@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import pickle
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ import sasmamba
 from sasmamba.app.motion.foot_passing import passing
 from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.smoothing import zero_phase
-from sasmamba.common.runs import runs
+from sasmamba.common.runs import runs, unbroken
 
 _LEAST_S, _GOES_M_S, _STEP_M = 1.0, 0.5, 0.25
 #: A step takes so long. Its foot may be planted a little before it passes the other, and a little after.
@@ -70,7 +69,7 @@ def row(name: str, person: sasmamba.AnalysedPerson, told: list[str]) -> str | No
     held = planted[1:] & planted[:-1] & (np.diff(posed) == 1)[:, None]
     slide = 1000 * np.linalg.norm(np.diff(world[:, ANKLES, :2], axis=0), axis=-1)[held]
     soles = np.concatenate([on_floor(world[planted[:, k], ankle, 2]) for k, ankle in enumerate(ANKLES)])
-    whole = [steps(time[a:b], world[a:b], planted[a:b]) for a, b in _unbroken(posed) if b - a > 4]
+    whole = [steps(time[a:b], world[a:b], planted[a:b]) for a, b in unbroken(posed) if b - a > 4]
     found, rests = np.sum(whole, 0) if whole else (0, 0)
     air = max((float(time[b - 1] - time[a]) for a, b in runs(~planted.any(1))), default=0.0)
     height = np.nanmedian(np.ptp(person.keypoints[..., 1], axis=1))
@@ -86,10 +85,6 @@ def row(name: str, person: sasmamba.AnalysedPerson, told: list[str]) -> str | No
         f"{name[:24]:24}{person.track_id:4}{time[-1] - time[0]:6.1f}{height:6.0f}  {share(rests_any)}"
         f"{share(rests_any[goes])}  {of_slide}  {share(soles)}  {rests:3} of {found:3}{air:6.1f}  {', '.join(told)}"
     )
-
-
-def _unbroken(frames: NDArray) -> list[tuple[int, int]]:
-    return list(pairwise([0, *(np.flatnonzero(np.diff(frames) > 1) + 1).tolist(), len(frames)]))
 
 
 def main() -> None:
