@@ -1,12 +1,13 @@
 """How people stand and step in real videos: `python benchmarks/real_feet.py VIDEO...`.
 
-Each video is analysed with the default settings; a line for each person who is seen for a second with legs:
+Each video is analysed with the default settings; a line for each person who is seen for a second with legs: their
+number, for how many seconds, how many pixels tall, and
 
     planted   share of the time with a foot planted: of all, and of that in which the pelvis goes 0.5 m/s or more
     slide     mm a frame of planted feet over the floor: median, 95th percentile, share of at most 2
     soles     share of planted feet within 1 cm of how high that foot usually is on the same floor
     steps     of those in which a foot passes the other by a quarter of a metre, how many have it planted
-    in the air  seconds: the longest time without a planted foot
+    air       seconds: the longest time without a planted foot
     told      what self-checks tell of them and the floor
 
 No truth is needed for these: a foot of somebody who walks comes down at every step, and then it stands. multi_view.py
@@ -16,10 +17,10 @@ has the truth of when feet rest, of the one film that several calibrated cameras
 from __future__ import annotations
 
 import argparse
-import pickle
 from pathlib import Path
 
 import numpy as np
+from multi_view import analysed
 from numpy.typing import NDArray
 
 import sasmamba
@@ -96,13 +97,7 @@ def main() -> None:
     args = parser.parse_args()
     print("video                    who     s    px  planted  slide mm: 50, 95 %, ≤ 2  soles       steps   air  told")
     for video in args.videos:
-        kept = args.keep / f"{video.stem}.pickle" if args.keep else None
-        if kept and kept.exists():
-            take = pickle.loads(kept.read_bytes())
-        else:
-            take = sasmamba.analyse(video, max_frames=args.frames)
-        if kept:
-            kept.write_bytes(pickle.dumps(take))
+        take = analysed(video, args.keep, args.frames)
         for i, person in take.people.items():
             told = [f"{f.kind} {f.when}" for f in take.findings if f.person == i and f.kind in _OF_THE_FLOOR]
             if (line := row(video.stem, person, told)) is not None:
