@@ -71,10 +71,10 @@ def _around(points: NDArray, seen: NDArray) -> NDArray:
     return np.concatenate([np.where(seen, points, np.inf).min(1), np.where(seen, points, -np.inf).max(1)], 1)
 
 
-def _middle(joints: NDArray, seen: NDArray, pair: list[int]) -> NDArray:
+def _middle(joints: NDArray, seen: NDArray, pair: Sequence[int]) -> NDArray:
     """(P, 2) the middle of two joints, or the one of them that was seen."""
-    weight = seen[:, pair, None].astype(float)
-    return (joints[:, pair] * weight).sum(1) / weight.sum(1)
+    weight = seen[:, list(pair), None].astype(float)
+    return (joints[:, list(pair)] * weight).sum(1) / weight.sum(1)
 
 
 def _grown(boxes: NDArray, by: NDArray) -> NDArray:
