@@ -39,10 +39,12 @@ _OF_THE_FLOOR = ("floating", "slow_flight", "sunk", "speed")
 
 def on_floor(height: NDArray) -> NDArray:
     """(n,) bool: heights (n,) of one planted ankle within 1 cm of the usual one on the same floor."""
+    if not len(height):
+        return np.zeros(0, bool)
     order = np.argsort(height)
     floor = np.zeros(len(height), int)
     floor[order[1:]] = np.cumsum(np.diff(height[order]) > _FLOORS_M)
-    usual = np.array([np.median(height[floor == k]) for k in range(floor.max(initial=0) + 1)])
+    usual = np.array([np.median(height[floor == k]) for k in range(floor.max() + 1)])
     return np.asarray(np.abs(height - usual[floor]) < 0.01)
 
 

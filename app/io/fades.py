@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sasmamba.app.io.moving_mixture import Mixture, WholeMotion, mixture, whole_motion
 from sasmamba.app.io.picture_change import Change, SmallPicture
 from sasmamba.app.types import Cut
-from sasmamba.common.arrays import FloatArray
 
 #: Fades are looked for in windows of so many seconds, and of so many frames at most.
 FADES_S, MOST_FADE_FRAMES = (0.1, 0.2, 0.4, 0.8, 1.6, 2.4), 128
@@ -48,7 +47,7 @@ MOVING_S, PLACES, MOTION_S = 0.3, 6, 0.3
 MOVES = 0.03
 #: Of each of its pictures so much at least shows what both ends show, which then are no more alike than this. So much
 #: may stay unexplained; the share of the first never rises by more than this.
-KNOWN, MOVED_ALIKE, MOVED_UNMIXED, RISES = 0.4, 0.45, 0.25, 0.15
+KNOWN, MOVED_ALIKE, MOVED_UNMIXED, RISES = 0.4, 0.45, 0.2, 0.15
 #: So many at least are under way, or it is a soft cut, for which still ends will do; it begins and ends where one of
 #: both has less than so large a share.
 LEAST_UNDER_WAY, BARELY = 2, 0.15
@@ -110,7 +109,7 @@ class FadeFinder:
 
     def _found(self, middle: _Look, end: int, apart: int) -> Cut | None:
         """A fade, but where it is the rest of the last one."""
-        goes_on = self._over > 0 and middle.index - self._over <= 2 * apart
+        goes_on = self._over > 0 and middle.index - self._over <= apart
         self._over = end
         return None if goes_on else Cut(middle.index, middle.time_s, "fade")
 
@@ -182,11 +181,10 @@ class FadeFinder:
             return None
         # over less time motion would explain more: only what lies between the one picture and the other counts
         begin = max((step for step, share in zip(steps, new, strict=True) if share < BARELY), default=0)
-        end = min(
-            (step for step, share in zip(steps, old, strict=True) if share < BARELY and step > begin), default=window
-        )
-        ends = (self._seen[at - window + step] for step in (begin, (begin + end) // 2, end))
-        if not _is_no_motion(*ends, max(mixed.unexplained for mixed in mixtures.values())):
+        gone = [step for step, share in zip(steps, old, strict=True) if share < BARELY and step > begin]
+        end = min(gone, default=window)
+        first, middle, last = (self._seen[at - window + step] for step in (begin, (begin + end) // 2, end))
+        if not _is_no_motion(first, middle, last, max(mixed.unexplained for mixed in mixtures.values())):
             return None
         return self._seen[at - window + steps[int(np.argmin(np.abs(old - new)))]]
 
@@ -212,7 +210,7 @@ def _steps(window: int) -> list[int]:
     return [int(step) for step in np.unique(np.linspace(0, window, min(window + 1, LOOKS + 2)).round())[1:-1]]
 
 
-def _under_way(old: FloatArray, new: FloatArray) -> NDArray[np.bool_]:
+def _under_way(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which are neither the first nor the last picture."""
     from_first, from_last = np.abs(1 - old) + np.abs(new), np.abs(old) + np.abs(1 - new)
     return np.asarray(np.minimum(from_first, from_last) > 2 * UNDER_WAY)

@@ -51,8 +51,11 @@ CODING = 0.03
 RENEWED, RENEWED_SHARE, RENEWED_NEW = 0.005, 0.2, 0.15
 #: Excess that is always there, by noise and coding.
 ALWAYS = 2e-4
-#: Where more than so much is new in two frames around, much or all is in motion, and a cut is so many times as new.
-RESTLESS = (0.03, 1.5), (0.07, 2.5)
+#: Where more than so much is new in two frames around, everything is in motion, and a cut is so many times as new.
+RESTLESS, TIMES_RESTLESS = 0.07, 2.5
+#: Where it is less, but more than this, one is new by fewer times as much, or else changes by so many times as much as
+#: most, and motion does not go on (GOES_ON).
+STIRRED, TIMES_STIRRED, TIMES_MOST = 0.03, 1.5, 1.7
 #: Where less than this is new, half of the picture is not to get brighter or darker by so many grey levels within a
 #: moment: flashes and exposures that jump lose detail. Light and dark then lie where they were (correlation).
 ALL_NEW, BRIGHTENED, SAME_LIGHT = 0.43, 12.0, 0.85
@@ -240,7 +243,10 @@ class CutFinder:
         """Whether a frame has what a cut needs, whatever is usual."""
         if len(after) < FEWEST_FRAMES or any(here.index - cut.frame <= self.ahead for cut in self.cuts[-1:]):
             return False  # that would be no shot
-        if any(restless > much and here.new < times * restless for much, times in RESTLESS):
+        stirred = restless > STIRRED and here.new < TIMES_STIRRED * restless
+        if stirred and (here.step.times < TIMES_MOST or here.step.alike > GOES_ON):
+            return False  # somebody passes close by
+        if restless > RESTLESS and here.new < TIMES_RESTLESS * restless:
             return False  # a whip pan, say
         if here.passed_over:
             return here.new >= NEW_AFTER_PLAIN

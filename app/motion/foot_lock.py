@@ -17,10 +17,8 @@ from sasmamba.common.runs import runs
 from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
-#: How long a planted foot holds the path against what 2D says, and how fast the path goes back to it without one.
-_HOLD_S, _LET_GO_S = 0.6, 0.3
-#: Along the line of sight the path follows planted feet by so much: there it is rather the lifter that moves them.
-_ALONG = 0.25
+#: How long a planted foot holds the path against what 2D says: no longer than a stance, whose depth may drift.
+_HOLD_S = 0.3
 #: How fast a foot that stands settles onto the floor.
 _SETTLE_S = 0.2
 #: Gaussian smoothing of what is done to a path for the sake of planted feet: at first, and of the rest that remains.
@@ -52,7 +50,7 @@ def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
     """The body with planted feet that stand still where they are, on the floor, and that falls as bodies do.
 
     Args:
-        body: in world axes, floor at z = 0, the camera above the origin.
+        body: in world axes, floor at z = 0.
         planted: (F, 2) bool.
         level: (F, 2) height of what each foot stands on, where it is planted.
     """
@@ -264,10 +262,8 @@ def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     held = planted[1:] & planted[:-1]
     # what the path must do so that the planted feet, on average, do not move
     move = -(np.diff(ankles, axis=0) * held[..., None]).sum(1) / np.maximum(held.sum(1), 1)[:, None]
-    away = unit(body.pelvis[1:] * [1, 1, 0])
-    move -= (1 - _ALONG) * (move * away).sum(1, keepdims=True) * away
     for axis in range(2):
-        out[:, axis] = _held(time, np.asarray(held.any(1)), move[:, axis])
+        out[:, axis] = compromise(np.gradient(time) / _HOLD_S**2, 0 * time, 1 / np.diff(time), move[:, axis])
     out = zero_phase(time, out, _STEADY_S, degree=1)
     height = ankles[..., 2] - ANKLE_HEIGHT_M - np.where(planted, level, 0)
     on_floor = np.asarray(planted.any(1))
@@ -275,9 +271,3 @@ def _path_correction(body: Body, planted: NDArray, level: NDArray) -> NDArray:
     target = -(height * planted).sum(1) / np.maximum(planted.sum(1), 1)
     out[:, 2] = compromise(stay, target, 1 / np.diff(time), np.where(on_floor[1:], 0, move[:, 2]))
     return out
-
-
-def _held(time: NDArray, held: NDArray, move: NDArray) -> NDArray:
-    """(F,) what follows `move` (F - 1,) for about _HOLD_S where it is held, and goes back to 0 elsewhere."""
-    follow = np.where(held, 1, (_LET_GO_S / _HOLD_S) ** 2) / np.diff(time)
-    return compromise(np.gradient(time) / _HOLD_S**2, np.zeros(len(time)), follow, move)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
-from sasmamba.app.motion.footing import Body, bears, stances_of
+from sasmamba.app.motion.floor_slope import floor_slope
+from sasmamba.app.motion.footing import Body
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
@@ -45,18 +46,8 @@ _BENT_DEG = 8.0
 _TRUNK = [joint for joint in H36M if not joint.name.endswith(("HIP", "KNEE", "ANKLE"))]
 #: Half a second of one and the same stand tells half of what a minute does; a picture is worth so much.
 _ENOUGH_S, _STILL_S = 0.5, 0.5
-#: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
-_FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
-#: By so much a camera that is carried about rises or sinks in a second, standard deviation of a random walk: who comes
-#: towards it while it is lifted looks as if they walked down a slope. It is told in steps, so long and so many at most.
-_RISES_M, _RISE_STEP_S, _RISE_STEPS = 0.2, 0.5, 100
 #: The floor's slope is fitted so often at most, and until it changes by less.
 _FITS, _SETTLED_DEG = 10, 3.0
-#: The lifter holds each foot of somebody so much too high or too low for long: who sits and moves their feet a little
-#: tells no slope by them.
-_FEET_APART_M = 0.03
-#: A foot below a knee that was seen, itself made up, counts by so much.
-_UNSEEN = 0.3
 #: A trunk without legs leans ahead or back and to the side by so much, at a desk, say; one whose hips are made up tells
 #: nothing.
 _TRUNK_SD_DEG, _MADE_UP_SD_DEG, _TRUNK_TELLS = (12.0, 10.0), (90.0, 90.0), 0.1
@@ -163,7 +154,7 @@ def upright(
     # the floor's slope is small in the axes that bodies give: it is fitted there, twice; where it is not, until it is
     for again in range(0 if settled else _FITS):
         before = angles
-        information, pull, stances = _floor(bodies, planted, level(up_of(*angles)), so_far, carried)
+        information, pull, stances = floor_slope(bodies, planted, level(up_of(*angles)), so_far, carried)
         angles, covariance = _posterior(precision + information, weighted + information @ angles + pull, known, lines)
         if again and np.abs(angles - before).max() < _SETTLED_DEG * _DEG:
             break
@@ -329,68 +320,3 @@ def _goes_upright(path: NDArray, axis: NDArray) -> bool:
         return False
     far, along = np.ptp(path, axis=0), float(np.ptp(path @ _unit(np.median(axis, 0))))
     return bool(np.linalg.norm(far) > _GOES_M and along < _ALONG * np.linalg.norm(far))
-
-
-def _floor(
-    bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray, so_far: NDArray, carried: bool
-) -> tuple[NDArray, NDArray, int]:
-    """What the floor under standing feet tells: information (2, 2) on pitch and roll, the same times that by how much
-    (2,) they should be more than R (3, 3) has them, and the number of stances.
-
-    One slope for all; each body has a height of its own about that of all, since who is taller than they seem stands
-    too near, and high above the floor. Feet on something else count little, and so does the height of somebody who
-    stands elsewhere. `so_far` (2, 2) is the information that there is without the floor: it tells a slope from a step.
-    """
-    feet, whose, which, seen, when = [], [], [], [], []
-    for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
-        raised, ankles = body.turned(R, np.zeros(3)), body.ankles
-        for foot, begin, end in stances_of(rest if body.legs_seen is None else rest & body.legs_seen[:, None]):
-            if not bears(raised, foot, slice(begin, end)):
-                continue
-            feet.append(ankles[begin:end, foot].mean(0) @ R.T)
-            whose.append(n)
-            which.append(foot)
-            seen.append(body.feet_seen is None or bool(body.feet_seen[begin:end, foot].any()))
-            when.append(body.time[begin:end].mean())
-    if len(feet) < 2:
-        return np.zeros((2, 2)), np.zeros(2), len(feet)
-    at, owner = np.array(feet), np.array(whose)
-    people, stance = len(bodies), np.arange(len(feet))
-    middle = at.mean(0)
-    steps, step_s = _rise(np.array(when)) if carried else (np.zeros((len(at), 0)), 1.0)
-    # unknowns: slopes along y (pitch) and -x (roll), the floor's height, everybody's own, each foot's, and how the
-    # camera rises
-    first_foot = 3 + people
-    rise = first_foot + 2 * people
-    A = np.zeros((len(at), rise + steps.shape[1]))
-    A[:, 0], A[:, 1], A[:, 2] = at[:, 1] - middle[1], -(at[:, 0] - middle[0]), 1
-    A[stance, 3 + owner] = A[stance, first_foot + 2 * owner + np.array(which)] = 1
-    A[:, rise:] = steps
-    z = at[:, 2] - middle[2]
-    held = np.zeros(A.shape[1])
-    held[first_foot:rise], held[rise:] = 1 / _FEET_APART_M**2, 1 / (_RISES_M**2 * step_s)
-    hold = np.diag(held)
-    hold[:2, :2] = so_far
-    own = np.full(people, 0.01)
-    x = np.zeros(A.shape[1])
-    x[2] = np.median(z)
-    worth = np.where(seen, 1.0, _UNSEEN)
-    weight = worth
-    for _ in range(10):
-        hold[np.arange(3, 3 + people), np.arange(3, 3 + people)] = own / _PERSON_SD_M**2
-        H = (A.T * weight) @ A / _FOOT_SD_M**2 + hold
-        x = np.linalg.solve(H, A.T @ (weight * z) / _FOOT_SD_M**2)
-        weight = worth / (1 + ((z - A @ x) / (2 * _FOOT_SD_M)) ** 2)
-        own = 1 / (1 + (x[3 : 3 + people] / _PERSON_SD_M) ** 2)
-    rest = H[2:, 2:] + 1e-9 * np.eye(len(x) - 2)
-    information = H[:2, :2] - H[:2, 2:] @ np.linalg.solve(rest, H[2:, :2])
-    return information - so_far, information @ x[:2], len(at)
-
-
-def _rise(when: NDArray) -> tuple[NDArray, float]:
-    """(K, n) by which share of each of n steps, one after the other, the floor had sunk below a camera that rises at
-    times (K,), and how long a step takes, seconds."""
-    first, last = float(when.min()), float(when.max())
-    count = math.ceil(np.clip((last - first) / _RISE_STEP_S, 1, _RISE_STEPS))
-    step_s = max(last - first, 1e-3) / count
-    return -np.clip((when[:, None] - first) / step_s - np.arange(count), 0, 1), step_s

@@ -30,15 +30,17 @@ ROOM = 0.1
 
 _HIPS = [COCO.LEFT_HIP, COCO.RIGHT_HIP]
 _TORSO = [COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, *_HIPS]
-#: How far joints of head and shoulders are from each other, as shares of the body's height: 15, 6.3 and 13 cm of the
-#: head of somebody 1.73 m tall; of the shoulders as in `anatomy.BONES`. Perspective only shortens them.
+#: How far joints of head and shoulders are from each other, as shares of the body's height: 15 and 13 cm of the head of
+#: somebody 1.73 m tall, whose eyes are 6.3 cm apart; of the shoulders as in `anatomy.BONES`. Perspective only shortens
+#: them.
 _UPPER = (
     (COCO.LEFT_EAR, COCO.RIGHT_EAR, 0.087),
-    (COCO.LEFT_EYE, COCO.RIGHT_EYE, 0.036),
     (COCO.NOSE, COCO.LEFT_EAR, 0.075),
     (COCO.NOSE, COCO.RIGHT_EAR, 0.075),
     (COCO.LEFT_SHOULDER, COCO.RIGHT_SHOULDER, 0.22),
 )
+#: The same of the eyes, where nothing else is found: a pixel's error makes much of so little.
+_EYES, _BETWEEN_EYES = [COCO.LEFT_EYE, COCO.RIGHT_EYE], 0.036
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,11 @@ class Square:
 
 def _tall(joints_px: FloatArray, found: NDArray[np.bool_]) -> float:
     """How tall somebody is, in pixels, as their head and shoulders tell; 0 where these were not found."""
-    lengths = (
-        float(np.linalg.norm(joints_px[a] - joints_px[b])) / share for a, b, share in _UPPER if found[[a, b]].all()
-    )
+    lengths = [
+        float(np.linalg.norm(joints_px[a] - joints_px[b])) / share for a, b, share in _UPPER if found[a] and found[b]
+    ]
+    if not lengths and found[_EYES].all():
+        return float(np.linalg.norm(np.subtract(*joints_px[_EYES]))) / _BETWEEN_EYES
     return max(lengths, default=0.0)
 
 

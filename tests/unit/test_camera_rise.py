@@ -122,6 +122,13 @@ def test_without_edges_it_is_said_that_a_lift_may_be_a_slope() -> None:
     assert place(filmed(path, joints, "rotating", 0 * LIFT), FOV).shots[0].sd_deg < 3
 
 
+def test_the_floor_tells_up_before_a_carried_camera_that_does_not_rise() -> None:
+    joints, path = walk()
+    shot = place(filmed(path, joints, up=0 * LIFT), FOV).shots[0]
+    assert shot.pitch_deg == pytest.approx(8, abs=2)
+    assert shot.sd_deg < 5
+
+
 def test_a_jump_remains() -> None:
     joints, path = walk(jumps=True)
     low = soles(filmed(path, joints)).min(1)

@@ -66,15 +66,12 @@ def test_stances_of_one_foot_are_within_a_centimetre() -> None:
     assert np.abs(height - np.median(height, 0))[[*range(40), *range(60, 90), *range(110, 150)]].max() < 0.01
 
 
-def test_the_path_hardly_follows_the_depth_of_planted_feet() -> None:
-    body = standing(np.tile([0, 5, 0.93], (100, 1)))
-    planted, level = np.ones((100, 2), bool), np.zeros((100, 2))
-    for axis, most in ((1, 0.02), (0, 0.1)):
-        joints = body.joints.copy()
-        joints[:, ANKLES, axis] += 0.05 * np.sin(6 * body.time)[:, None]
-        still = steadied(body.posed(joints), planted, level)
-        assert np.ptp(still.ankles[..., axis], axis=0).max() < 0.025
-        assert most / 3 < np.ptp(still.pelvis[10:-10, axis]) < most
+def test_the_path_does_not_follow_feet_for_longer_than_a_stance() -> None:
+    body = standing(np.tile([0, 5, 0.93], (200, 1)))
+    joints = body.joints.copy()
+    joints[:, ANKLES, 1] += 0.2 * np.sin(0.8 * body.time)[:, None]  # 0.2 m in 2 s, as a lifter's depth drifts
+    still = steadied(body.posed(joints), np.ones((200, 2), bool), np.zeros((200, 2)))
+    assert np.abs(still.pelvis[10:-10, 1] - 5).max() < 0.06
 
 
 def test_legs_keep_their_bones_and_knees_nearly_their_angles() -> None:
