@@ -101,8 +101,11 @@ def pelvis_path(
 
 def guessed_path(rays: NDArray, score: NDArray, facing: FloatArray) -> NDArray:
     """The pelvis in camera axes (F, 3), metres, of somebody whose pose fits no frame: on its own ray, or in the middle
-    of the picture, and as far away all the time as somebody of the pose's size looks as large as what was seen."""
+    of the picture, and as far away all the time as somebody of the pose's size looks as large as what was seen; where
+    that is hardly anything, joints count that are not sure, or made up."""
     found = (score > MIN_SCORE)[..., None]
+    if (found.sum((1, 2)) < LEAST_JOINTS).all():
+        found = (score > 0)[..., None]
     count = np.maximum(found.sum(1, keepdims=True), 1)
 
     def size(points: NDArray) -> NDArray:  # (F,) of the joints found, from their middle

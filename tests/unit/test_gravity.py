@@ -303,3 +303,15 @@ def test_who_sits_and_moves_their_feet_tells_no_slope() -> None:
     shape[:, H36M.RIGHT_ANKLE, 0] -= apart
     take, R = scene({1: np.tile([0.0, 4.0, 0.54], (240, 1))}, 5.0, shape=shape)
     assert tilt_deg(place(take, FOV).R_world_cam, R) < 6
+
+
+def test_of_a_face_and_one_shoulder_the_distance_is_told() -> None:
+    """They were put 5 m away, whatever was seen."""
+    take, _ = seen({1: np.array(stepping(30, (0, 0), at=(0.1, 2)))}, 0.0)
+    without(take, 1, "HIP", "KNEE", "ANKLE", "ELBOW", "WRIST")
+    for f, person in take.tracks[1].people.items():
+        score = 0.45 * person.score  # close to the picture's edge networks are not sure
+        score[COCO.RIGHT_SHOULDER] = 0
+        take.tracks[1].people[f] = replace(person, score=score)
+    away = place(take, FOV).roots[1][10][1]
+    assert 1 < away < 4
