@@ -293,6 +293,11 @@ def flights(world: NDArray, times: NDArray) -> list[tuple[int, int]]:
     return out
 
 
+def up_off_deg(clip: Clip, placed: Placement) -> float:
+    """Degrees between the found vertical and the true one."""
+    return float(np.degrees(np.arccos(np.clip(placed.R_world_cam[2] @ clip.R_world_cam[2], -1, 1))))
+
+
 def figures(clip: Clip, placed: Placement) -> Figures | None:
     """A clip's figures; None where nobody was placed."""
     if not placed.poses:
@@ -300,7 +305,6 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
     track = next(iter(placed.poses))
     frames, world = placed.world(track)
     true, times = clip.world[frames], clip.take.seconds(frames)
-    up, told = placed.R_world_cam[2], placed.shots[0].sd_deg
     still = standing(true, times)
     # the true pose in axes that are level and head where the camera looks, as the found ones do
     level_true = (true - true[:, :1]) @ clip.R_world_cam @ level(clip.R_world_cam[2]).T
@@ -321,8 +325,8 @@ def figures(clip: Clip, placed: Placement) -> Figures | None:
         turn = u @ np.diag([1, np.sign(np.linalg.det(u @ vt))]) @ vt
         path = 100 * float(np.linalg.norm(a[:, :2] @ turn - b[:, :2], axis=1).mean()) / length
     return Figures(
-        up_deg=float(np.degrees(np.arccos(np.clip(up @ clip.R_world_cam[2], -1, 1)))),
-        told_deg=float(told),
+        up_deg=up_off_deg(clip, placed),
+        told_deg=placed.shots[0].sd_deg,
         lean_deg=list(zip(_tilts(world)[still].tolist(), _tilts(true)[still].tolist(), strict=True)),
         pose_mm=1000 * float(np.linalg.norm(world - world[:, :1] - level_true, axis=-1)[:, 1:].mean()),
         ahead_cm=list(zip(ahead_cm(world)[still].tolist(), ahead_cm(true)[still].tolist(), strict=True)),

@@ -75,9 +75,8 @@ def figures(clip: footing.Clip) -> list[float]:
     lifted = np.stack([clip.take.tracks[track].poses[f].joints for f in frames])
     found = from_facing(lifted, cam[:, 0])
     off = (found - found[:, [H36M.THORAX]]) - (cam - cam[:, [H36M.THORAX]])
-    up = placed.R_world_cam[2] @ clip.R_world_cam[2]
     return [
-        float(np.degrees(np.arccos(np.clip(up, -1, 1)))),
+        footing.up_off_deg(clip, placed),
         placed.shots[0].sd_deg,
         _lean_deg(world),
         _lean_deg(true),

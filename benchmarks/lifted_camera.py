@@ -71,7 +71,7 @@ def main() -> None:
             clip = moved if goes else still
             placed = place(told(clip.take, kind), 60, intrinsics=clip.camera)
             frames, world = placed.world(next(iter(placed.poses)))
-            up.append(np.degrees(np.arccos(np.clip(placed.R_world_cam[2] @ clip.R_world_cam[2], -1, 1))))
+            up.append(footing.up_off_deg(clip, placed))
             said.append(placed.shots[0].sd_deg)
             feet.append(100 * np.abs(world[:, ANKLES, 2].min(1) - still.world[frames][:, ANKLES, 2].min(1)))
         off = np.concatenate(feet)

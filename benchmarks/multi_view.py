@@ -124,12 +124,12 @@ def turned_onto(found: NDArray, truth: NDArray) -> NDArray:
     return procrustes(torch.from_numpy(found), torch.from_numpy(truth)).numpy()
 
 
-def analysed(video: Path, keep: Path | None) -> sasmamba.Analysis:
-    """What the product makes of a video; from the last time, if it was kept."""
+def analysed(video: Path, keep: Path | None, frames: int | None = None) -> sasmamba.Analysis:
+    """What the product makes of so many frames of a video; from the last time, if it was kept."""
     kept = keep / f"{video.parent.parent.name}_{video.stem}.pickle" if keep else None
     if kept and kept.exists():
         return pickle.loads(kept.read_bytes())  # type: ignore[no-any-return] # our own file
-    found = sasmamba.analyse(video)
+    found = sasmamba.analyse(video, max_frames=frames)
     if kept:
         kept.write_bytes(pickle.dumps(found))
     return found

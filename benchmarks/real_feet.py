@@ -1,12 +1,13 @@
 """How people stand and step in real videos: `python benchmarks/real_feet.py VIDEO...`.
 
-Each video is analysed with the default settings; a line for each person who is seen for a second with legs:
+Each video is analysed with the default settings; a line for each person who is seen for a second with legs: their
+number, for how many seconds, how many pixels tall, and
 
     planted   share of the time with a foot planted: of all, and of that in which the pelvis goes 0.5 m/s or more
     slide     mm a frame of planted feet over the floor: median, 95th percentile, share of at most 2
     soles     share of planted feet within 1 cm of how high that foot usually is on the same floor
     steps     of those in which a foot passes the other by a quarter of a metre, how many have it planted
-    in the air  seconds: the longest time without a planted foot
+    air       seconds: the longest time without a planted foot
     told      what self-checks tell of them and the floor
 
 No truth is needed for these: a foot of somebody who walks comes down at every step, and then it stands. multi_view.py
@@ -16,18 +17,17 @@ has the truth of when feet rest, of the one film that several calibrated cameras
 from __future__ import annotations
 
 import argparse
-import pickle
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from multi_view import analysed
 from numpy.typing import NDArray
 
 import sasmamba
 from sasmamba.app.motion.foot_passing import passing
 from sasmamba.app.motion.footing import ANKLES
 from sasmamba.app.motion.smoothing import zero_phase
-from sasmamba.common.runs import runs
+from sasmamba.common.runs import runs, unbroken
 
 _LEAST_S, _GOES_M_S, _STEP_M = 1.0, 0.5, 0.25
 #: A step takes so long. Its foot may be planted a little before it passes the other, and a little after.
@@ -70,7 +70,7 @@ def row(name: str, person: sasmamba.AnalysedPerson, told: list[str]) -> str | No
     held = planted[1:] & planted[:-1] & (np.diff(posed) == 1)[:, None]
     slide = 1000 * np.linalg.norm(np.diff(world[:, ANKLES, :2], axis=0), axis=-1)[held]
     soles = np.concatenate([on_floor(world[planted[:, k], ankle, 2]) for k, ankle in enumerate(ANKLES)])
-    whole = [steps(time[a:b], world[a:b], planted[a:b]) for a, b in _unbroken(posed) if b - a > 4]
+    whole = [steps(time[a:b], world[a:b], planted[a:b]) for a, b in unbroken(posed) if b - a > 4]
     found, rests = np.sum(whole, 0) if whole else (0, 0)
     air = max((float(time[b - 1] - time[a]) for a, b in runs(~planted.any(1))), default=0.0)
     height = np.nanmedian(np.ptp(person.keypoints[..., 1], axis=1))
@@ -88,10 +88,6 @@ def row(name: str, person: sasmamba.AnalysedPerson, told: list[str]) -> str | No
     )
 
 
-def _unbroken(frames: NDArray) -> list[tuple[int, int]]:
-    return list(pairwise([0, *(np.flatnonzero(np.diff(frames) > 1) + 1).tolist(), len(frames)]))
-
-
 def main() -> None:
     """Measures what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,13 +97,7 @@ def main() -> None:
     args = parser.parse_args()
     print("video                    who     s    px  planted  slide mm: 50, 95 %, ≤ 2  soles       steps   air  told")
     for video in args.videos:
-        kept = args.keep / f"{video.stem}.pickle" if args.keep else None
-        if kept and kept.exists():
-            take = pickle.loads(kept.read_bytes())
-        else:
-            take = sasmamba.analyse(video, max_frames=args.frames)
-        if kept:
-            kept.write_bytes(pickle.dumps(take))
+        take = analysed(video, args.keep, args.frames)
         for i, person in take.people.items():
             told = [f"{f.kind} {f.when}" for f in take.findings if f.person == i and f.kind in _OF_THE_FLOOR]
             if (line := row(video.stem, person, told)) is not None:

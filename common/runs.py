@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,10 +17,11 @@ def runs(flags: NDArray) -> NDArray:
 
 def stretches(frames: list[int]) -> list[list[int]]:
     """Frames (increasing) cut where one is missing."""
-    out: list[list[int]] = []
-    for f in frames:
-        if out and f == out[-1][-1] + 1:
-            out[-1].append(f)
-        else:
-            out.append([f])
-    return out
+    return [frames[begin:end] for begin, end in unbroken(frames)]
+
+
+def unbroken(frames: Sequence[int] | NDArray) -> list[tuple[int, int]]:
+    """Where stretches of frames (increasing) of which none is missing begin and end (exclusive), as indices of them."""
+    if not len(frames):
+        return []
+    return list(pairwise([0, *(np.flatnonzero(np.diff(frames) > 1) + 1).tolist(), len(frames)]))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 #: Shares: of the trunk by which hips are lifted, of shoulders' distance from the trunk's line that is kept, of the
@@ -66,8 +67,7 @@ def as_detected(poses: NDArray) -> NDArray[np.float32]:
     moved = np.einsum("dc,...ck->...dk", _AS_DETECTED, poses)
     trunk = moved[..., H36M.THORAX, :] - moved[..., H36M.PELVIS, :]
     left = sum(moved[..., H36M[f"LEFT_{j}"], :] - moved[..., H36M[f"RIGHT_{j}"], :] for j in ("HIP", "SHOULDER"))
-    ahead = np.cross(left, trunk)
-    ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True).clip(1e-9)
+    ahead = unit(np.cross(left, trunk))
     behind = _HIPS_BEHIND * np.linalg.norm(trunk, axis=-1) * ahead[..., 2]
     moved[..., _HIPS, 2] -= behind[..., None]
     moved[..., H36M.SPINE, 2] -= 0.5 * behind

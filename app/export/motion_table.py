@@ -176,7 +176,7 @@ def motions(take: Take, placement: Placement) -> list[PersonMotion]:
             i in take.upper,
         )
         motion.joints[at], motion.feet[at] = joints, feet.points
-        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted & ~motion.upper
+        motion.feet_seen[at], motion.planted[at] = feet.seen, feet.planted & (not motion.upper)
         of_frame = dict(zip(*joint_states(take, take.tracks[i]), strict=True))
         states = np.stack([of_frame[f] for f in frames])
         motion.states[at] = np.concatenate([states, foot_states(states, feet.seen)], 1)

@@ -9,7 +9,6 @@ that sinks. Before a camera that goes along with somebody no foot rests: there s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +33,7 @@ _LEAST_M = 0.05
 _ROUNDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """What is known in a shot whose camera is carried about.
-
-    Attributes:
-        time: (N,) seconds, of the frames of the shot.
-        seen: of every body (F, 2) bool, whether the left and the right ankle were found.
-    """
-
-    time: NDArray
-    seen: Sequence[NDArray]
-
-
-def camera_rise(bodies: Sequence[Body], resting: Sequence[NDArray], heard: Sequence[int], carried: Carried) -> NDArray:
+def camera_rise(bodies: Sequence[Body], resting: Sequence[NDArray], heard: Sequence[int], time: NDArray) -> NDArray:
     """(N,) by how much higher than in the first frame of its shot the camera is in each: smooth, straight between
     stances, level before the first and after the last.
 
@@ -55,27 +41,27 @@ def camera_rise(bodies: Sequence[Body], resting: Sequence[NDArray], heard: Seque
         bodies: in level axes, z up, the camera's place the origin.
         resting: (F, 2) bool each, see `without_tops`.
         heard: those who have a say.
-        carried: of these bodies.
+        time: (N,) seconds, of the frames of the shot.
     """
-    if len(carried.time) < 2:
-        return np.zeros(len(carried.time))
+    if len(time) < 2:
+        return np.zeros(len(time))
     told = list[tuple[NDArray, NDArray, NDArray]]()  # of each one's standing feet: frame, height, weight
     for n in heard:
         row, foot = np.nonzero(_bearing(bodies[n], resting[n]))
         if len(row):
             height = bodies[n].ankles[row, foot, 2] - ANKLE_HEIGHT_M
-            weight = np.where(carried.seen[n][row, foot], 1, _UNSEEN)
+            weight = np.where(bodies[n].shows_feet[row, foot], 1, _UNSEEN)
         else:
-            row, height = _steps(bodies[n], carried.seen[n])
-            weight = np.full(len(row), _STEP_S / np.diff(carried.time).mean())
+            row, height = _steps(bodies[n])
+            weight = np.full(len(row), _STEP_S / np.diff(time).mean())
         if len(row):
-            told.append((np.searchsorted(carried.time, bodies[n].time[row]), height, weight))
+            told.append((np.searchsorted(time, bodies[n].time[row]), height, weight))
     if not told:
-        return np.zeros(len(carried.time))
+        return np.zeros(len(time))
     who = np.repeat(np.arange(len(told)), [len(frame) for frame, _, _ in told])
     frame, height, weight = (np.concatenate(column) for column in zip(*told, strict=True))
-    floor = _shared(carried.time, who, frame, height, weight)
-    rise = zero_phase(carried.time, -floor, _RISE_S, degree=1)
+    floor = _shared(time, who, frame, height, weight)
+    rise = zero_phase(time, -floor, _RISE_S, degree=1)
     return np.asarray(rise - rise[0]) if np.ptp(rise) > _LEAST_M else np.zeros(len(rise))
 
 
@@ -94,51 +80,52 @@ def _shared(time: NDArray, who: NDArray, frame: NDArray, height: NDArray, weight
 
 
 def seen_standing(
-    bodies: Sequence[Body], resting: Sequence[NDArray], heard: Sequence[int], carried: Carried
+    bodies: Sequence[Body], resting: Sequence[NDArray], heard: Sequence[int]
 ) -> list[tuple[Body, NDArray]]:
     """Bodies and resting feet of those who are heard, in the frames in which their feet were seen: made-up legs say
     nothing of the floor; all frames where no seen foot bears anybody."""
-    seen = [carried.seen[n] for n in heard]
-    if not any((_bearing(bodies[n], resting[n]) & found).any() for n, found in zip(heard, seen, strict=True)):
+    if not any((_bearing(bodies[n], resting[n]) & bodies[n].shows_feet).any() for n in heard):
         return [(bodies[n], resting[n]) for n in heard]
     out = []
-    for n, found in zip(heard, seen, strict=True):
-        rows, body = np.asarray(found.any(1)), bodies[n]
+    for n in heard:
+        body = bodies[n]
+        rows = body.shows_feet.any(1)
         out.append((Body(body.time[rows], body.joints[rows], body.pelvis[rows]), resting[n][rows]))
     return out
 
 
-def rise_at(time: NDArray, carried: Carried, rise_m: NDArray) -> NDArray:
-    """(F, 3) by how much a camera that rose by rise_m (N,) was higher at times (F,), to add to what it saw."""
-    return np.interp(time, carried.time, rise_m)[:, None] * [0.0, 0.0, 1.0]
+def rise_at(when: NDArray, time: NDArray, rise_m: NDArray) -> NDArray:
+    """(F, 3) by how much a camera that rose by rise_m (N,) at times (N,) was higher at others (F,), to add to what it
+    saw."""
+    return np.interp(when, time, rise_m)[:, None] * [0.0, 0.0, 1.0]
 
 
-def without_rise(bodies: Sequence[Body], resting: Sequence[NDArray], carried: Carried, R: NDArray) -> list[Body]:
+def without_rise(bodies: Sequence[Body], resting: Sequence[NDArray], time: NDArray, R: NDArray) -> list[Body]:
     """Bodies where a camera would have seen them that stayed as high as it was at first; in its axes, from which R
-    (3, 3) leads to level ones."""
+    (3, 3) leads to level ones. Times (N,) are of the frames of the shot."""
     flat = [body.turned(R, np.zeros(3)) for body in bodies]
     rests = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
-    rise_m = camera_rise(flat, rests, range(len(flat)), carried)
-    return [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m) @ R) for body in bodies]
+    rise_m = camera_rise(flat, rests, range(len(flat)), time)
+    return [body.posed(body.joints, body.pelvis + rise_at(body.time, time, rise_m) @ R) for body in bodies]
 
 
-def walking_height(body: Body, resting: NDArray, seen: NDArray) -> NDArray:
+def walking_height(body: Body, resting: NDArray) -> NDArray:
     """(F,) how high above the floor, at z = 0, somebody walks of whom no foot is seen to rest; 0 of others, and
     of who treads on something else.
 
     Args:
         body: in axes with z up.
-        resting, seen: (F, 2) bool, feet that rest, and that were found.
+        resting: (F, 2) bool, feet that rest.
     """
-    row, height = _steps(body, seen)
-    if not len(row) or (_bearing(body, resting) & seen).any() or abs(np.median(height)) > _WALKS_M:
+    row, height = _steps(body)
+    if not len(row) or (_bearing(body, resting) & body.shows_feet).any() or abs(np.median(height)) > _WALKS_M:
         return np.zeros(len(body.time))
     return zero_phase(body.time, np.interp(body.time, body.time[row], height), _RISE_S, degree=1)
 
 
-def _steps(body: Body, seen: NDArray) -> tuple[NDArray, NDArray]:
+def _steps(body: Body) -> tuple[NDArray, NDArray]:
     """Frames (K,) and heights (K,) at which somebody treads who walks, as far as both feet are seen."""
-    found = treads(body, np.asarray(seen.all(1)))
+    found = treads(body, np.asarray(body.shows_feet.all(1)))
     return np.array([frame for frame, _ in found], int), np.array([at[2] - ANKLE_HEIGHT_M for _, at in found])
 
 

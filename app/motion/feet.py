@@ -9,7 +9,6 @@ the shank gives it, so it cannot be measured from it. `Feet.seen` tells the two 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from sasmamba.app.motion.placing import Placement
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.take import Take
 from sasmamba.common.arrays import FloatArray
-from sasmamba.common.runs import runs
+from sasmamba.common.runs import runs, unbroken
 from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import FOOT, H36M, coco17_to_h36m17
 
@@ -199,15 +198,11 @@ def _feet_of(take: Take, placement: Placement, track_id: int) -> Feet:
         # what somebody stands on, a roof or a box, is the floor under a foot that is not beside it
         level = np.array([placement.floor_m.get(track_id, {}).get(f, 0.0) for f in frames])
         floor = np.clip(joints[:, ankle, 2] - ANKLE_HEIGHT_M, np.minimum(level, 0), level)[:, None, None] * [0, 0, 1]
-        for begin, end in _unbroken(frames):
+        for begin, end in unbroken(frames):
             part, ends = slice(begin, end), slice(2 * k, 2 * k + 2)
             found = foot_points(time[part], (joints - floor)[part], planted[part], direction[part], seen[part])
             points[part, ends] = found[:, ends] + floor[part]
     return Feet(frames, points, seen, planted)
-
-
-def _unbroken(frames: list[int]) -> list[tuple[int, int]]:
-    return list(pairwise([0, *(np.flatnonzero(np.diff(frames) > 1) + 1).tolist(), len(frames)]))
 
 
 def _sighted(take: Take, placement: Placement, track_id: int, joints: NDArray) -> tuple[NDArray, NDArray]:

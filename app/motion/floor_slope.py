@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.footing import Body, bears, stances_of
+from sasmamba.app.motion.mixture import as_one
 
 #: A standing foot's height above the floor that all stand on: its own error, and that of its person's size.
 _FOOT_SD_M, _PERSON_SD_M = 0.035, 0.12
@@ -51,7 +52,7 @@ def floor_slope(
             feet.append(ankles[begin:end, foot].mean(0) @ R.T)
             whose.append(n)
             which.append(foot)
-            seen.append(body.feet_seen is None or bool(body.feet_seen[begin:end, foot].any()))
+            seen.append(bool(body.shows_feet[begin:end, foot].any()))
             when.append(body.time[begin:end].mean())
     if len(feet) < 2:
         return np.zeros((2, 2)), np.zeros(2), len(feet)
@@ -119,10 +120,7 @@ def _either(
         # up to what all kinds have in common
         log = math.log(share) + 0.5 * (right @ x + np.log(diagonal[3:]).sum() - np.linalg.slogdet(H)[1])
         parts.append((log, x[:2], np.linalg.inv(H)[:2, :2]))
-    shares = np.exp([log - max(log for log, _, _ in parts) for log, _, _ in parts])
-    shares /= shares.sum()
-    mean = sum(share * x for share, (_, x, _) in zip(shares, parts, strict=True))
-    covariance = sum(share * (C + np.outer(x - mean, x - mean)) for share, (_, x, C) in zip(shares, parts, strict=True))
+    mean, covariance = as_one(parts)
     information = np.linalg.inv(covariance)
     # where kinds disagree they tell less than nothing beside what there was
     value, vector = np.linalg.eigh(information - so_far)

@@ -86,7 +86,8 @@ class Body:
         time: (F,) seconds.
         joints: (F, 17, 3) from the pelvis, metres.
         pelvis: (F, 3) metres.
-        feet_seen: (F, 2) bool, whether the left and the right ankle were found in the picture; None: always.
+        feet_seen: (F, 2) bool, whether the left and the right ankle were found in the picture, not at its edge; None:
+            always.
         legs_seen, hips_seen: (F,) bool, whether a knee or an ankle was, and a hip; None: always. What was not seen is
             made up by the lifter.
         sight: (F, 2, 3) unit vectors from the origin to where a camera there saw the left and the right ankle, 0 where
@@ -100,6 +101,11 @@ class Body:
     legs_seen: NDArray | None = None
     hips_seen: NDArray | None = None
     sight: NDArray | None = None
+
+    @property
+    def shows_feet(self) -> NDArray:
+        """(F, 2) bool, `feet_seen`; all of them where that is None."""
+        return np.ones((len(self.time), 2), bool) if self.feet_seen is None else self.feet_seen
 
     @property
     def shows_legs(self) -> bool:

@@ -1,4 +1,5 @@
-"""Which way is up: from bodies that stand, the floor under them, the scene's edges, what cameras do, or the user.
+"""Which way is up: from bodies that stand, or trunks of whom no legs are seen, the floor under them, the scene's edges,
+what cameras do, or the user.
 
 Up is told by two angles of the camera, pitch (it looks down by so much) and roll (up leans to the right in the picture
 by so much). Every piece of evidence gives both with a covariance; together they are weighed as independent Gaussians,
@@ -19,14 +20,16 @@ from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
 from sasmamba.app.motion.floor_slope import floor_slope
 from sasmamba.app.motion.footing import Body
 from sasmamba.app.motion.line_vote import LineVote
+from sasmamba.app.motion.mixture import as_one
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import H36M
 
 _DEG = math.pi / 180
 #: People seen from straight above or below are not what a lifter knows.
-_STEEPEST_DEG = 85
+STEEPEST_DEG = 85
 #: Cameras before anything is seen: mean and standard deviation of the pitch; of the roll, held level and not, and how
 #: many are not.
 _PITCH_DEG, _PITCH_SD_DEG = 5.0, 20.0
@@ -49,7 +52,7 @@ _ENOUGH_S, _STILL_S = 0.5, 0.5
 #: The floor's slope is fitted so often at most, and until it changes by less.
 _FITS, _SETTLED_DEG = 10, 3.0
 #: A trunk without legs leans ahead or back and to the side by so much, at a desk, say; one whose hips are made up tells
-#: nothing.
+#: nothing. Where legs are seen in other frames, one without counts by so much.
 _TRUNK_SD_DEG, _MADE_UP_SD_DEG, _TRUNK_TELLS = (12.0, 10.0), (90.0, 90.0), 0.1
 #: Bodies that point farther from the picture's up than this are no evidence of it,
 _MAX_TILT_DEG = 45.0
@@ -77,9 +80,9 @@ class KnownCamera:
 
     def __post_init__(self) -> None:
         for name, angle in (("--pitch", self.pitch_deg), ("--roll", self.roll_deg)):
-            if angle is not None and not -_STEEPEST_DEG <= angle <= _STEEPEST_DEG:
+            if angle is not None and not -STEEPEST_DEG <= angle <= STEEPEST_DEG:
                 raise UserError(
-                    f"{name} must lie between -{_STEEPEST_DEG} and {_STEEPEST_DEG} degrees, not {angle:g}.", exit_code=2
+                    f"{name} must lie between -{STEEPEST_DEG} and {STEEPEST_DEG} degrees, not {angle:g}.", exit_code=2
                 )
 
 
@@ -129,7 +132,7 @@ def upright(
     lines: LineVote | None = None,
     carried: bool = False,
 ) -> Upright:
-    """Up in the axes of bodies (a camera's), and by how much each body leans that should not.
+    """Up in the axes of bodies (a camera's), and their poses without what they lean that should not.
 
     Args:
         bodies: whose.
@@ -223,18 +226,8 @@ def _posterior(
         log = 0.5 * (np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(prior)[1])
         log += 0.5 * (at @ np.linalg.solve(covariance, at) - mean @ prior @ mean)
         parts.append((math.log(share) + log, at, covariance))
-    highest = max(log for log, _, _ in parts)
-    shares = np.array([math.exp(log - highest) for log, _, _ in parts])
-    shares /= shares.sum()
-    at = sum(share * a for share, (_, a, _) in zip(shares, parts, strict=True))
-    covariance = sum(share * (c + np.outer(a - at, a - at)) for share, (_, a, c) in zip(shares, parts, strict=True))
-    if lines is None or None not in told:
-        return np.asarray(at), np.asarray(covariance)
-    return lines.weighed(np.asarray(at), np.asarray(covariance))
-
-
-def _unit(v: NDArray) -> NDArray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-6)
+    at, covariance = as_one(parts)
+    return (at, covariance) if lines is None or None not in told else lines.weighed(at, covariance)
 
 
 def _standing(body: Body) -> _Stand | None:
@@ -246,10 +239,10 @@ def _standing(body: Body) -> _Stand | None:
     straight = shown.copy()
     for side in ("LEFT", "RIGHT"):
         hip, knee, ankle = (p[:, H36M[f"{side}_{j}"]] for j in ("HIP", "KNEE", "ANKLE"))
-        straight &= (_unit(knee - hip) * _unit(ankle - knee)).sum(-1) > _STRAIGHT
+        straight &= (unit(knee - hip) * unit(ankle - knee)).sum(-1) > _STRAIGHT
     feet = 0.5 * (p[:, H36M.LEFT_ANKLE] + p[:, H36M.RIGHT_ANKLE])
-    axis, trunk = _unit(p[:, H36M.THORAX] - feet), _trunk(body)
-    legs = _unit(p[:, H36M.PELVIS] - feet)
+    axis, trunk = unit(p[:, H36M.THORAX] - feet), _trunk(body)
+    legs = unit(p[:, H36M.PELVIS] - feet)
     upright = straight & ((trunk * legs).sum(-1) > _IN_LINE)
     calm = zero_phase(time, body.pelvis, 0.1, degree=1) if len(time) > 1 else body.pelvis
     steepest = _STEEP_GOING_DEG if _goes_upright(calm, axis[upright]) else _STEEP_DEG
@@ -257,15 +250,16 @@ def _standing(body: Body) -> _Stand | None:
     upright &= (-axis[:, 1] > math.cos(_MAX_TILT_DEG * _DEG)) | (steep & (axis[:, 2] < 0))
     if not upright.any():
         return None
-    seconds = upright * _STILL_S
+    lasts = _lasts(time)
+    seconds = upright * lasts
     if len(time) > 1:
         speed = np.linalg.norm(np.gradient(calm, time, axis=0), axis=1)
-        seconds = upright * np.gradient(time) / (1 + (speed / _LEANING_M_S) ** 2)
+        seconds = seconds / (1 + (speed / _LEANING_M_S) ** 2)
     # frames without legs tell a little by the trunk, which is much where the others are of somebody who runs
     alone = ~shown & (-trunk[:, 1] > math.cos(_MAX_TILT_DEG * _DEG))
     alone &= True if body.hips_seen is None else body.hips_seen
     axis, upright = np.where(alone[:, None], trunk, axis), upright | alone
-    seconds = np.where(alone, _TRUNK_TELLS * (np.gradient(time) if len(time) > 1 else _STILL_S), seconds)
+    seconds = np.where(alone, _TRUNK_TELLS * lasts, seconds)
     return _told(body, axis, upright, seconds, (_AHEAD_SD_DEG, _ASIDE_SD_DEG))
 
 
@@ -279,13 +273,17 @@ def _sitting(body: Body) -> _Stand | None:
     if body.hips_seen is not None:
         seen = upright & body.hips_seen
         upright, sd_deg = (seen, sd_deg) if seen.any() else (upright, _MADE_UP_SD_DEG)
-    seconds = np.gradient(body.time) if len(body.time) > 1 else np.array([_STILL_S])
-    return _told(body, axis, upright, upright * seconds, sd_deg)
+    return _told(body, axis, upright, upright * _lasts(body.time), sd_deg)
+
+
+def _lasts(time: NDArray) -> NDArray:
+    """(F,) seconds that each frame counts for."""
+    return np.asarray(np.gradient(time)) if len(time) > 1 else np.full(len(time), _STILL_S)
 
 
 def _trunk(body: Body) -> NDArray:
     """(F, 3) unit vectors up the trunk."""
-    return _unit(body.joints[:, H36M.THORAX] - body.joints[:, H36M.PELVIS])
+    return unit(body.joints[:, H36M.THORAX] - body.joints[:, H36M.PELVIS])
 
 
 def _told(body: Body, axis: NDArray, upright: NDArray, seconds: NDArray, sd_deg: tuple[float, float]) -> _Stand:
@@ -303,7 +301,7 @@ def _told(body: Body, axis: NDArray, upright: NDArray, seconds: NDArray, sd_deg:
     trunk = (pitch_and_roll(_trunk(body)) * weight[:, None]).sum(0) / total if body.shows_legs else None
     own = (np.array(sd_deg) * _DEG) ** 2
     ahead, aside = own * (1 + _ENOUGH_S / total)
-    azimuth = math.atan2(*_unit(body.pelvis).mean(0)[[0, 2]])
+    azimuth = math.atan2(*unit(body.pelvis).mean(0)[[0, 2]])
     towards = np.array([math.cos(azimuth), -math.sin(azimuth)])
     beside = towards[::-1] * [-1, 1]
     information = np.outer(towards, towards) / ahead + np.outer(beside, beside) / aside
@@ -318,5 +316,5 @@ def _goes_upright(path: NDArray, axis: NDArray) -> bool:
     """
     if not len(axis):
         return False
-    far, along = np.ptp(path, axis=0), float(np.ptp(path @ _unit(np.median(axis, 0))))
+    far, along = np.ptp(path, axis=0), float(np.ptp(path @ unit(np.median(axis, 0))))
     return bool(np.linalg.norm(far) > _GOES_M and along < _ALONG * np.linalg.norm(far))

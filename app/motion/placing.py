@@ -22,7 +22,6 @@ from sasmamba.app.motion.axes import from_facing
 from sasmamba.app.motion.bones import BONE_QUANTILE, stature_of, with_constant_bones
 from sasmamba.app.motion.camera import Intrinsics
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.camera_rise import Carried
 from sasmamba.app.motion.foot_lock import steadied
 from sasmamba.app.motion.footing import ANKLES, Body, Footing, floor_below, measure_footing, planted_feet
 from sasmamba.app.motion.gravity import KnownCamera
@@ -34,6 +33,7 @@ from sasmamba.app.take import Take, Track
 from sasmamba.app.types import Pose3D
 from sasmamba.common.arrays import FloatArray
 from sasmamba.common.errors import UserError
+from sasmamba.models.geometry import unit
 from sasmamba.models.skeletons import COCO
 
 #: Joints beyond the picture are often found at its edge: within so much of its width and height feet are not believed.
@@ -152,8 +152,8 @@ def place(
             for n, one in enumerate(found)
             if one.track_id == mark.track_id and mark.frame in one.frames
         ]
-        sure, carried = [one.sure for one in found], _carried(time, found)
-        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground, vote, carried))
+        sure = [one.sure for one in found]
+        shots.append(settle([one.body for one in found], sure, span, known_here, on_floor, ground, vote, time))
     bodies, planted = [b for shot in shots for b in shot.bodies], [p for shot in shots for p in shot.planted]
     before = measure_footing(bodies, planted)
     levels = [level for shot in shots for level in shot.levels]
@@ -251,14 +251,12 @@ class _Located:
         frames: with a pose.
         body: in the axes of the camera as it stood in the first frame of the shot.
         sure: whether its place was seen, or is a guess.
-        feet_seen: (F, 2) bool, whether the left and the right ankle were found, and not at the picture's edge.
     """
 
     track_id: int
     frames: list[int]
     body: Body
     sure: bool
-    feet_seen: NDArray
 
 
 def _located(
@@ -278,12 +276,11 @@ def _located(
     joints = from_facing(poses, pelvis)
     legs, hips = (np.asarray(_found(track, frames, points).any(1)) for points in (_LEGS, _HIPS))
     feet = _found(track, frames, _ANKLES, np.array([take.meta.width, take.meta.height]))
-    sight = np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1)
-    sight *= feet[..., None] / np.linalg.norm(sight, axis=-1, keepdims=True)
+    sight = feet[..., None] * unit(np.concatenate([rays[:, ANKLES], np.ones((len(frames), 2, 1))], -1))
     if motion is not None:
         joints, pelvis, sight = (motion.to_first(np.array(frames), of) for of in (joints, pelvis, sight))
     sure = path is not None and bool(hips.any())
-    return _Located(track_id, frames, Body(time, joints, pelvis, feet, legs, hips, sight), sure, feet)
+    return _Located(track_id, frames, Body(time, joints, pelvis, feet, legs, hips, sight), sure)
 
 
 def _found(track: Track, frames: list[int], points: list[COCO], within: NDArray | None = None) -> NDArray:
@@ -296,10 +293,6 @@ def _found(track: Track, frames: list[int], points: list[COCO], within: NDArray 
             if within is not None:
                 out[row] &= ((at > _EDGE * within) & (at < (1 - _EDGE) * within)).all(1)
     return out
-
-
-def _carried(time: NDArray | None, people: list[_Located]) -> Carried | None:
-    return None if time is None else Carried(time, [one.feet_seen for one in people])
 
 
 def _sized(
@@ -323,12 +316,11 @@ def _sized(
         ground = find_one_floor(
             [one.body for one in sure],
             [planted_feet(one.body) for one in sure],
-            [one.feet_seen for one in sure],
             [told["height_m"] for told in own],
             [told["given"] for told in own],
             known,
             vote,
-            _carried(time, sure),
+            time,
         )
         grounds.append(ground)
         for one, size, told in zip(sure, [] if ground is None else ground.sizes.tolist(), own, strict=False):

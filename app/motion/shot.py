@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, rise_at, seen_standing, walking_height
+from sasmamba.app.motion.camera_rise import camera_rise, rise_at, seen_standing, walking_height
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, floor_height, planted_feet, supported, without_tops
 from sasmamba.app.motion.gravity import KnownCamera, upright
 from sasmamba.app.motion.line_vote import LineVote
@@ -73,7 +73,7 @@ def settle(
     on_floor: Sequence[tuple[int, int, int]] = (),
     ground: OneFloor | None = None,
     lines: LineVote | None = None,
-    carried: Carried | None = None,
+    carried_s: NDArray | None = None,
 ) -> Shot:
     """Finds up and the floor, and puts bodies, in the axes of the shot's first camera, there.
 
@@ -84,28 +84,30 @@ def settle(
             say it together, and nobody else has a say.
         ground: the floor that several stand on, at whose sizes `bodies` are; None where it is still to be found.
         lines: what the edges of the scene tell of up.
-        carried: of a camera that is carried about: how it rises and sinks is then taken out of everybody's places.
+        carried_s: (N,) seconds of the frames, of a camera that is carried about: how it rises and sinks is then taken
+            out of everybody's places.
     """
     resting = [planted_feet(body) for body in bodies]
     heard = [n for n, seen in enumerate(sure) if seen] or list(range(len(bodies)))
+    carried = carried_s is not None
     # where the camera may rise sizes are the floor's, up is found anew
-    by_floor = None if ground is None or carried is not None else (ground.angles, ground.covariance)
-    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines, carried is not None)
+    by_floor = None if ground is None or carried else (ground.angles, ground.covariance)
+    up = upright([bodies[n] for n in heard], [resting[n] for n in heard], known, by_floor, lines, carried)
     R, floor, flat = level(up.up), 0.0, list(bodies)
     for n, pose in zip(heard, up.poses, strict=True):
         flat[n] = flat[n].posed(pose)
     flat = [body.turned(R, np.zeros(3)) for body in flat]
     resting = [without_tops(body, rest) for body, rest in zip(flat, resting, strict=True)]
     rise: tuple[float, ...] = ()
+    if carried_s is not None:
+        rise_m = camera_rise(flat, resting, heard, carried_s)
+        flat = [body.posed(body.joints, body.pelvis + rise_at(body.time, carried_s, rise_m)) for body in flat]
+        rise = tuple(rise_m.tolist())
     standing = [n for n in heard if bodies[n].shows_legs] or heard  # made-up legs stand on no floor
     tell = [(flat[n], resting[n]) for n in standing]
-    if carried is not None:
-        rise_m = camera_rise(flat, resting, heard, carried)
-        flat = [body.posed(body.joints, body.pelvis + rise_at(body.time, carried, rise_m)) for body in flat]
-        rise, tell = tuple(rise_m.tolist()), [(flat[n], resting[n]) for n in standing]
-        if any(rise):
-            tell = seen_standing(flat, resting, heard, carried)
-            ground = None  # it was found with the rise in it
+    if any(rise):
+        tell = seen_standing(flat, resting, heard)
+        ground = None  # it was found with the rise in it
     if on_floor:
         heights = [flat[n].ankles[row, foot, 2] for n, row, foot in on_floor]
         floor = float(np.median(heights)) - ANKLE_HEIGHT_M
@@ -114,8 +116,8 @@ def settle(
         if ground is not None and floor > -ground.height_m - _STAGE_M:
             floor = -ground.height_m
     settled = [body.posed(body.joints, body.pelvis - [0, 0, floor]) for body in flat]
-    if carried is not None:
-        walk = [walking_height(*one) for one in zip(settled, resting, carried.seen, strict=True)]
+    if carried:
+        walk = [walking_height(*one) for one in zip(settled, resting, strict=True)]
         settled = [
             body.posed(body.joints, body.pelvis - height[:, None] * [0, 0, 1])
             for body, height in zip(settled, walk, strict=True)

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sasmamba.app.motion.axes import level, pitch_and_roll, up_of
-from sasmamba.app.motion.camera_rise import Carried, without_rise
+from sasmamba.app.motion.camera_rise import without_rise
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, Body, bears, stances_of, without_steps
-from sasmamba.app.motion.gravity import KnownCamera, standing_evidence, upright
+from sasmamba.app.motion.gravity import STEEPEST_DEG, KnownCamera, standing_evidence, upright
 from sasmamba.app.motion.line_vote import LineVote
 from sasmamba.app.motion.walking import treads
 
@@ -129,39 +129,39 @@ class OneFloor:
 def find_one_floor(
     bodies: Sequence[Body],
     planted: Sequence[NDArray],
-    seen: Sequence[NDArray],
     stature: Sequence[float],
     told: Sequence[bool],
     known: KnownCamera | None = None,
     lines: LineVote | None = None,
-    carried: Carried | None = None,
+    carried_s: NDArray | None = None,
 ) -> OneFloor | None:
     """The floor, and how large people on it are; None where there are not two who stand on one.
 
     A single person's feet say nothing of their size.
 
     Args:
-        bodies: in the axes of a camera, its centre the origin, at the sizes that were assumed.
+        bodies: in the axes of a camera, its centre the origin, at the sizes that were assumed. Feet that were not
+            found in the picture have no say.
         planted: (F, 2) bool each: feet that rest.
-        seen: (F, 2) bool each: feet that were found in the picture; the others have no say.
         stature: metres each, as assumed.
         told: whether the user said so.
         known: what the user knows of the camera.
         lines: what the edges of the scene tell of up.
-        carried: of a camera that is carried about: how it rises is taken out first, and up is then told without sizes.
+        carried_s: (N,) seconds of the frames of the shot, of a camera that is carried about: how it rises is taken out
+            first, and up is then told without sizes.
     """
     if len(bodies) < 2:
         return None
-    if carried is not None:
+    if carried_s is not None:
         up = upright(bodies, planted, known, lines=lines, carried=True).up
-        bodies = without_rise(bodies, planted, carried, level(up))
-        known = KnownCamera(*np.degrees(pitch_and_roll(up)).clip(-85, 85).tolist())
+        bodies = without_rise(bodies, planted, carried_s, level(up))
+        known = KnownCamera(*np.degrees(pitch_and_roll(up)).clip(-STEEPEST_DEG, STEEPEST_DEG).tolist())
     told_up, covariance = standing_evidence(bodies, known, lines)
     priors = [(_prior(np.array(stature), np.array(told), share), film) for share, film in _CHILDREN]
     precision, angles = np.linalg.inv(covariance), told_up
     heights = list[float]()
     for _ in range(2):  # heights change with up as along a straight line nearly, not quite
-        stances = _stances(bodies, planted, seen, level(up_of(*angles)))
+        stances = _stances(bodies, planted, level(up_of(*angles)))
         if len(np.unique(stances.owner)) < 2 or not (stances.low > 0).any():
             return None
         tried = [
@@ -185,10 +185,10 @@ def _prior(stature: NDArray, told: NDArray, children: float) -> _Prior:
     return _Prior(mean, sd, share)
 
 
-def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], seen: Sequence[NDArray], R: NDArray) -> _Stances:
+def _stances(bodies: Sequence[Body], planted: Sequence[NDArray], R: NDArray) -> _Stances:
     feet, whose, sds = [], [], []
-    for n, (body, rest, found) in enumerate(zip(bodies, planted, seen, strict=True)):
-        raised = body.turned(R, np.zeros(3))
+    for n, (body, rest) in enumerate(zip(bodies, planted, strict=True)):
+        raised, found = body.turned(R, np.zeros(3)), body.shows_feet
         standing = [stance for stance in stances_of(rest & found) if bears(raised, stance[0], slice(*stance[1:]))]
         own = [raised.ankles[begin:end, foot].mean(0) for foot, begin, end in standing]
         own = [own[k] for k in _lowest([(begin, at[2]) for (_, begin, _), at in zip(standing, own, strict=True)])]

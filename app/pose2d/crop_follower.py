@@ -8,6 +8,7 @@ import numpy as np
 
 from sasmamba.app.pose2d.overlap import box_area, box_iou, box_shared, joint_similarity
 from sasmamba.app.pose2d.squares import Square
+from sasmamba.app.pose2d.turned import is_better
 from sasmamba.app.types import Person2D
 from sasmamba.common.arrays import FloatArray
 
@@ -20,9 +21,8 @@ FLOOR = 0.15
 #: Two this alike (object keypoint similarity) are one person, and so is somebody new with so much of their box inside
 #: another's and joints on the other's.
 SAME_PERSON, COVERED = 0.45, 0.8
-#: Of somebody whose joints went wrong and who is found anew the boxes share so much, and the new joints are so much
-#: surer.
-ONE_PLACE, SURER = 0.5, 0.05
+#: Of somebody whose joints went wrong and who is found anew the boxes share so much (intersection over union).
+ONE_PLACE = 0.5
 #: A followed person's centre is within this share of their size of where it is expected, and with every second that has
 #: passed this many sizes more; their size changes by no more than this factor.
 NEAR, NEAR_PER_S, RESIZED = 0.25, 3.0, 2.2
@@ -129,8 +129,7 @@ def piece_of(rough: Person2D, person: Person2D) -> bool:
 
 def takes_the_place(new: Person2D, person: Person2D) -> bool:
     """Whether somebody found anew is a person whose joints are wrong by now: in the same place, and surer."""
-    surer = float(new.score.mean()) > float(person.score.mean()) + SURER
-    return surer and box_iou(new.box_px, person.box_px) > ONE_PLACE
+    return is_better(new, person, shared=ONE_PLACE)
 
 
 def inside(rough: Person2D, person: Person2D) -> bool:

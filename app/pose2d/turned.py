@@ -77,9 +77,9 @@ def sureness(person: Person2D) -> float:
     return float(person.score.mean())
 
 
-def is_better(seen: Person2D, before: Person2D) -> bool:
-    """Whether an answer from a crop turned otherwise is of the same person, and surer."""
-    return box_iou(seen.box_px, before.box_px) > ONE_PLACE and sureness(seen) > sureness(before) + SURER
+def is_better(seen: Person2D, before: Person2D, *, shared: float = ONE_PLACE) -> bool:
+    """Whether another answer is of the same person, whose box shares so much with it, and surer."""
+    return box_iou(seen.box_px, before.box_px) > shared and sureness(seen) > sureness(before) + SURER
 
 
 def turned_frame(frame: Frame, turns: int) -> Frame:

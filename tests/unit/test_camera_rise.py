@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sasmamba.app.motion.camera_motion import CameraMotion
-from sasmamba.app.motion.camera_rise import Carried, camera_rise, walking_height
+from sasmamba.app.motion.camera_rise import camera_rise, walking_height
 from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, ANKLES, LEGS, Body, planted_feet, without_tops
 from sasmamba.app.motion.gravity import KnownCamera
 from sasmamba.app.motion.looking import pictured
@@ -94,10 +94,11 @@ def test_who_walks_on_something_high_stays_there_though_no_foot_rests() -> None:
     time, rest = TIME[:90], np.zeros((90, 2), bool)
     stage = Body(time, np.repeat(STANDING[None].astype(float), 90, 0), np.tile([0, 5, 0.95 + 1.0], (90, 1)))
     low = stage.posed(stage.joints, stage.pelvis - [0, 0, 0.8])
-    assert not walking_height(stage, rest, ~rest).any()
-    np.testing.assert_allclose(walking_height(low, rest, ~rest), 0.2, atol=0.01)
-    assert not walking_height(low, ~rest, ~rest).any()  # a foot that rests tells better
-    assert not walking_height(low, rest, rest).any()  # of feet that nobody saw
+    assert not walking_height(stage, rest).any()
+    np.testing.assert_allclose(walking_height(low, rest), 0.2, atol=0.01)
+    assert not walking_height(low, ~rest).any()  # a foot that rests tells better
+    unseen = replace(low, feet_seen=rest)
+    assert not walking_height(unseen, rest).any()
 
 
 @pytest.mark.parametrize(
@@ -191,10 +192,9 @@ def body(height: np.ndarray, up: np.ndarray = LIFT) -> Body:
     return Body(TIME, np.repeat(STANDING[None].astype(float), FRAMES, 0), np.stack([0 * z, 5 + 0 * z, z], 1))
 
 
-def rise_of(bodies: list[Body], seen: list[np.ndarray] | None = None) -> np.ndarray:
-    seen = seen or [np.ones((FRAMES, 2), bool) for _ in bodies]
+def rise_of(bodies: list[Body]) -> np.ndarray:
     rests = [without_tops(one, planted_feet(one)) for one in bodies]
-    return camera_rise(bodies, rests, range(len(bodies)), Carried(TIME, seen))
+    return camera_rise(bodies, rests, range(len(bodies)), TIME)
 
 
 def test_somebody_on_a_stage_stays_there() -> None:
@@ -202,19 +202,18 @@ def test_somebody_on_a_stage_stays_there() -> None:
     np.testing.assert_allclose(rise, LIFT, atol=0.04)
     late = body(1.0 + 0 * TIME)  # who comes on lifts nobody
     late = Body(late.time[90:], late.joints[90:], late.pelvis[90:])
-    told = [np.ones((FRAMES, 2), bool), np.ones((90, 2), bool)]
-    np.testing.assert_allclose(rise_of([body(0 * TIME), late], told), LIFT, atol=0.04)
+    np.testing.assert_allclose(rise_of([body(0 * TIME), late]), LIFT, atol=0.04)
 
 
 def test_legs_that_were_not_seen_tell_only_where_no_others_are() -> None:
-    made_up = body(0.5 + 0 * TIME)
     seen = np.zeros((FRAMES, 2), bool)
     seen[:60] = True
     lower = np.where(TIME < 2, 0, -0.4)  # where legs are made up, they are too long
-    rise = rise_of([body(lower, up=0 * TIME)], [seen])
+    rise = rise_of([replace(body(lower, up=0 * TIME), feet_seen=seen)])
     assert np.abs(rise[:45]).max() < 0.05
     assert rise[-1] == pytest.approx(0.4, abs=0.1)
-    np.testing.assert_allclose(rise_of([body(0 * TIME), made_up], [~seen | True, seen & False]), LIFT, atol=0.05)
+    made_up = replace(body(0.5 + 0 * TIME), feet_seen=np.zeros((FRAMES, 2), bool))
+    np.testing.assert_allclose(rise_of([body(0 * TIME), made_up]), LIFT, atol=0.05)
 
 
 def test_the_top_of_a_jump_in_slow_motion_is_no_stance() -> None:
@@ -230,5 +229,5 @@ def test_the_top_of_a_jump_in_slow_motion_is_no_stance() -> None:
 def test_nobody_who_stands_leaves_the_camera_where_it_is() -> None:
     one = body(0 * TIME)
     nobody = np.zeros((FRAMES, 2), bool)
-    assert not camera_rise([one], [nobody], [0], Carried(TIME, [nobody])).any()
-    assert not camera_rise([], [], [], Carried(TIME, [])).any()
+    assert not camera_rise([replace(one, feet_seen=nobody)], [nobody], [0], TIME).any()
+    assert not camera_rise([], [], [], TIME).any()

@@ -38,8 +38,8 @@ def found(
 ) -> OneFloor | None:
     """The floor of people: (x, y, size, top) each."""
     bodies = [seen_as_adult((x, y), size, 12.0, top) for x, y, size, top in people.values()]
-    feet, seen = [planted_feet(body) for body in bodies], [np.ones((60, 2), bool)] * len(bodies)
-    return find_one_floor(bodies, feet, seen, [STATURE] * len(bodies), [i in told for i in people], known)
+    feet = [planted_feet(body) for body in bodies]
+    return find_one_floor(bodies, feet, [STATURE] * len(bodies), [i in told for i in people], known)
 
 
 ADULTS = {1: (-2, 6, 1.0, 0), 2: (1, 9, 1.0, 0), 3: (3, 7, 1.0, 0)}
@@ -68,8 +68,8 @@ def test_who_steps_up_in_the_clip_is_no_larger(top: float) -> None:
     steps, up = (seen_as_adult((-1, 12), 1.0, 12.0, z) for z in (0.0, top))
     late = np.arange(60) >= 20  # one stance on the floor, two on the box
     bodies = [*adults, steps.posed(steps.joints, np.where(late[:, None], up.pelvis, steps.pelvis))]
-    feet, seen = [planted_feet(body) for body in bodies], [np.ones((60, 2), bool)] * 4
-    floor = find_one_floor(bodies, feet, seen, [STATURE] * 4, [False] * 4)
+    feet = [planted_feet(body) for body in bodies]
+    floor = find_one_floor(bodies, feet, [STATURE] * 4, [False] * 4)
     assert floor is not None
     np.testing.assert_allclose(floor.sizes, 1, rtol=0.03)
 
@@ -139,7 +139,7 @@ def test_a_walker_whose_feet_never_seem_to_rest_is_heard_too() -> None:
     child = seen_as_adult((2, 8), 0.7, 12.0)
     bodies, none = [*adults, child], np.zeros((60, 2), bool)
     planted = [*map(planted_feet, adults), none]
-    floor = find_one_floor(bodies, planted, [~none] * 3, [STATURE] * 3, [False] * 3, KnownCamera(12, 0))
+    floor = find_one_floor(bodies, planted, [STATURE] * 3, [False] * 3, KnownCamera(12, 0))
     assert floor is not None
     np.testing.assert_allclose(floor.sizes, [1, 1, 0.7], rtol=0.08)
 
