@@ -301,10 +301,10 @@ class BackgroundMotion:
             W = self._to_frame(keyframe, R, zoom)
             expected = _through(W, keyframe.corners)
             inside = (expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])
-            inside, shows = inside.all(1), _at(mask, expected)
-            seen = np.asarray(inside & (shows > _NEAR_PEOPLE))
+            shows = np.where(inside.all(1), _at(mask, expected), 0)
+            seen = np.asarray(shows > _NEAR_PEOPLE)
             if seen.sum() < _PLENTY:
-                seen = np.asarray(inside & (shows > 0))
+                seen = np.asarray(shows > 0)
             if seen.sum() < _LEAST_CORNERS:
                 return None
             corners, found = self._find_corners(gray, keyframe, W, seen, levels)
