@@ -11,6 +11,7 @@ Each line is one person before one camera; only frames count in which they were 
     carried  off with the still clip's own joints carried into the virtual picture, those beyond its edge left out: what
              is less is due to what is seen there otherwise
     if still off with the camera taken to be still
+    turn     the largest error of the camera's rotation, degrees, and of its zoom, per cent
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from virtual_camera import VirtualCamera, in_view
+from virtual_camera import VirtualCamera, angle_deg, in_view
 
 from sasmamba.app.io.mp4 import Mp4Sink
 from sasmamba.app.io.video_file import VideoFile
@@ -87,9 +88,9 @@ def paths(videos: Sequence[Path], camera: PathCamera, seeds: list[int] | int, co
     lifter = Lifter.load(DEFAULT_LIFTER, torch.device("cpu"), True, detected=True)
     print(
         "| video, seed | person | frames | path, m | off, cm (%), along | shape, cm (%) | slide | true | carried "
-        "| if still |"
+        "| if still | turn |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for video in videos:
         name = f"{video.parent.parent.name}_{video.stem}"
         with VideoFile(video) as source:
@@ -161,6 +162,10 @@ def rows(
 ) -> Iterator[str]:
     """The lines of one virtual camera, its still clip and what was made of both, without their beginning."""
     true = CameraMotion("rotating", camera.R_first_cam, camera.zoom / camera.zoom[0], np.ones(len(camera.zoom)))
+    found = take.camera_motion
+    assert found is not None, "the camera was watched"
+    turn = float(angle_deg(found.R_first_cam, camera.R_first_cam).max())
+    zoom = 100 * float(np.abs(found.zoom / true.zoom - 1).max())
     same = dict(_same_people(still, take, camera))
     there = place(still, 60, intrinsics=big)
     here = place(take, 60, intrinsics=told)
@@ -197,7 +202,7 @@ def rows(
         yield (
             f"{j} | {len(frames)} | {length:.2f} | {mean:.1f} ({mean / length:.1f}), {along:.1f} | {shape:.1f} "
             f"({shape / length:.1f}) | {slides[0]:.2f}, {slides[1]:.2f}, {slides[1] / slides[0]:.2f} | "
-            f"{' | '.join(rest)} |"
+            f"{' | '.join(rest)} | {turn:.2f}, {zoom:.1f} |"
         )
 
 

@@ -40,8 +40,9 @@ _LEAST_ZOOM = 0.02
 AGREES_PX = 1.0
 #: So many corners must agree, and so large a share of those found, in so many of nine parts of the picture.
 _LEAST_CORNERS, _LEAST_SHARE, _LEAST_PARTS = 10, 0.3, 2
-#: So many corners are enough for full confidence.
-_ENOUGH = 40
+#: So many corners are enough for full confidence; and so many outside the boxes around people, to leave those within
+#: alone.
+_ENOUGH, _PLENTY = 40, 80
 #: A keyframe is left when less than this of it is in view or its scale is off by more (as a factor), and an older one
 #: is taken up again when it is nearer than that.
 _LEAVE_VIEW, _LEAVE_SCALE, _RETURN_VIEW, _RETURN_SCALE = 0.55, 1.25, 0.75, 1.12
@@ -245,16 +246,10 @@ class BackgroundMotion:
 
     def _begin(self, gray: NDArray, mask: NDArray, R: NDArray, zoom: float) -> None:
         """Makes a picture the keyframe."""
-        corners = cv2.goodFeaturesToTrack(gray, 3 * _CORNERS, 0.003, _APART_PX, mask=mask)
-        corners = np.zeros((0, 2), np.float32) if corners is None else corners[:, 0]
-        cells = (corners // _CELL_PX).astype(int) @ [1, 1000]
-        taken: dict[int, int] = {}
-        keep = []
-        for n, cell in enumerate(cells.tolist()):  # best first
-            taken[cell] = taken.get(cell, 0) + 1
-            if taken[cell] <= _PER_CELL:
-                keep.append(n)
-        self._keyframe = _Keyframe(len(self.sightings), gray, corners[keep[:_CORNERS]], R, zoom, self._spin(R))
+        corners = _corners(gray, np.asarray(mask > _NEAR_PEOPLE))
+        if len(corners) < _PLENTY:
+            corners = _corners(gray, np.asarray(mask > 0))
+        self._keyframe = _Keyframe(len(self.sightings), gray, corners, R, zoom, self._spin(R))
         self._keyframes = [*self._keyframes[:1], *self._keyframes[1:][-_KEYFRAMES:], self._keyframe]
 
     def _candidates(self, R: NDArray, zoom: float) -> list[_Keyframe]:
@@ -306,7 +301,10 @@ class BackgroundMotion:
             W = self._to_frame(keyframe, R, zoom)
             expected = _through(W, keyframe.corners)
             inside = (expected > _EDGE_PX) & (expected < [w - _EDGE_PX, h - _EDGE_PX])
-            seen = np.asarray(inside.all(1) & (_at(mask, expected) > 0))
+            shows = np.where(inside.all(1), _at(mask, expected), 0)
+            seen = np.asarray(shows > _NEAR_PEOPLE)
+            if seen.sum() < _PLENTY:
+                seen = np.asarray(shows > 0)
             if seen.sum() < _LEAST_CORNERS:
                 return None
             corners, found = self._find_corners(gray, keyframe, W, seen, levels)
@@ -378,6 +376,20 @@ def _through(H: NDArray, points: NDArray) -> NDArray:
     """Points (N, 2) through a homography (3, 3)."""
     at = np.concatenate([points, np.ones((len(points), 1))], 1) @ H.T
     return at[:, :2] / at[:, 2:]
+
+
+def _corners(gray: NDArray, where: NDArray[np.bool_]) -> NDArray:
+    """The best corners (N, 2) of a picture, not too many in one place."""
+    corners = cv2.goodFeaturesToTrack(gray, 3 * _CORNERS, 0.003, _APART_PX, mask=where.astype(np.uint8))
+    corners = np.zeros((0, 2), np.float32) if corners is None else corners[:, 0]
+    cells = (corners // _CELL_PX).astype(int) @ [1, 1000]
+    taken: dict[int, int] = {}
+    keep = []
+    for n, cell in enumerate(cells.tolist()):  # best first
+        taken[cell] = taken.get(cell, 0) + 1
+        if taken[cell] <= _PER_CELL:
+            keep.append(n)
+    return corners[keep[:_CORNERS]]
 
 
 def _at(mask: NDArray, points: NDArray) -> NDArray:

@@ -73,8 +73,8 @@ def _around(points: NDArray, seen: NDArray) -> NDArray:
 
 def _middle(joints: NDArray, seen: NDArray, pair: Sequence[int]) -> NDArray:
     """(P, 2) the middle of two joints, or the one of them that was seen."""
-    weight = seen[:, pair, None].astype(float)
-    return (joints[:, pair] * weight).sum(1) / weight.sum(1)
+    weight = seen[:, list(pair), None].astype(float)
+    return (joints[:, list(pair)] * weight).sum(1) / weight.sum(1)
 
 
 def _grown(boxes: NDArray, by: NDArray) -> NDArray:
