@@ -17,7 +17,7 @@ from sasmamba.models.uncertainty_head import evidence
 Features = Callable[[Tensor, int | None], Tensor]
 #: Lifters were trained on windows of so many frames and more: of one frame alone they make no body. Shorter windows are
 #: lifted as parts of such a one, in which the first and the last frame are held.
-_SHORTEST = 27
+SHORTEST = 27
 
 
 def lift_windows(model: nn.Module, xyc: Tensor, *, flip: bool, refined: bool) -> Tensor:
@@ -66,7 +66,7 @@ def lift(
     seen = normalise_window(xyc)
     computed = None if refined else newest  # refinement looks at all frames
     config: Any = model.config
-    x, own = _held(seen[..., : config.in_channels], min(_SHORTEST, config.frames))
+    x, own = _held(seen[..., : config.in_channels], min(SHORTEST, config.frames))
     x = torch.cat([x, mirrored(x)]) if flip else x  # both through one pass
     known = features(x, computed) if own is None else features(x, None)[:, own][:, _newest(seen, computed)]
     y, width = model.head(known), None  # type: ignore[operator]
@@ -95,10 +95,16 @@ def _held(x: Tensor, frames: int) -> tuple[Tensor, slice | None]:
     """x (B, T, …) in the middle of so many frames, its first and last held, and where it then is; x as it is, and
     None, where it is as long."""
     T = x.shape[1]
-    before = (frames - T) // 2
     if frames <= T:
         return x, None
-    return x[:, (torch.arange(frames, device=x.device) - before).clamp(0, T - 1)], slice(before, before + T)
+    held, own = held_frames(T, frames)
+    return x[:, held.to(x.device)], own
+
+
+def held_frames(T: int, frames: int) -> tuple[Tensor, slice]:
+    """Which of T frames stands for each of so many more (frames,), the first and the last held; and where they are."""
+    before = (frames - T) // 2
+    return (torch.arange(frames) - before).clamp(0, T - 1), slice(before, before + T)
 
 
 def _newest(x: Tensor, frames: int | None) -> slice:

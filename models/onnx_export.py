@@ -24,6 +24,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from sasmamba.models.blocks import Block, Direction, StateSpaceMixer, routes_of
+from sasmamba.models.lift import SHORTEST, held_frames
 from sasmamba.models.onnx_graph import OnnxGraph
 from sasmamba.models.sasmamba import SasMamba
 from sasmamba.models.skeletons import CONVERSION_ID, H36M, LIMB_PARENTS
@@ -66,17 +67,22 @@ def onnx_model(model: SasMamba, frames: int, notes: dict[str, str] | None = None
     writer = _LifterGraph(frames, config.joints)
     op, const = writer.op, writer.const
 
-    x = writer.linear(writer.normalised(INPUT, config.in_channels), model.embed)
-    x = op("Add", x, const(model.spatial_embedding))
+    x, whole = writer.normalised(INPUT, config.in_channels), max(frames, min(SHORTEST, config.frames))
+    held, own = held_frames(frames, whole)
+    if whole > frames:  # as models/lift.py does
+        x, writer.T = op("Gather", x, const(held), axis=1), whole
+    x = op("Add", writer.linear(x, model.embed), const(model.spatial_embedding))
     for depth, block in enumerate(model.blocks):
         assert isinstance(block, Block)
         x = writer.layer_norm(writer.block(x, block), model.norm_spatial if depth % 2 == 0 else model.norm_temporal)
         if depth == 0:
-            x = op("Add", x, const(model.positions(frames)))
+            x = op("Add", x, const(model.positions(whole)))
     norm, head = model.head
     assert isinstance(norm, nn.LayerNorm)
     assert isinstance(head, nn.Linear)
     x = writer.linear(writer.layer_norm(x, norm), head)
+    if whole > frames:
+        x = op("Gather", x, const(np.arange(own.start, own.stop)), axis=1)
     writer.op("Sub", x, op("Gather", x, const([int(H36M.PELVIS)]), axis=2), output=OUTPUT)
 
     window: list[str | int | None] = ["batch", frames, config.joints, 3]
