@@ -138,7 +138,7 @@ class MoveNetPose2D(Closing):
         if self._searching is not None and (self._waits or nobody or self._searching.done):
             search, self._searching = self._searching, None
             self._take_on(search, frame.bgr, now_s)
-            if not self._followers and search.whole and self._close_ups.due(now_s):
+            if not (self._followers or self._rotation.puts_off) and search.whole and self._close_ups.due(now_s):
                 rough = self._run(find_close_up, self._finder, frame.bgr)
                 self._take_on(_Search([rough], []), frame.bgr, now_s)
             for turns in self._other_ways(now_s):
