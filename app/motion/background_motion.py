@@ -8,6 +8,7 @@ corners have little way to go, and look the same when it has zoomed or rolled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,6 +53,8 @@ _WORN = 0.4
 _FADE = 0.8
 #: Keyframes remembered; and for how long one is looked for that was lost, in a flash or behind a passer-by.
 _KEYFRAMES, _LOST_S = 60, 0.4
+#: After an older keyframe was looked for in vain none is for so long: it takes five times as long as one that is there.
+_AGAIN_S = 0.2
 #: People are masked, and this much around them as a share of the size of the boxes that cover them.
 _AROUND = 0.1
 #: In the mask, what is beside a body and in the box around it: background, but for clothes, shadows and what is held.
@@ -124,6 +127,7 @@ class BackgroundMotion:
         self._keyframes: list[_Keyframe] = []
         self._keyframe: _Keyframe | None = None
         self._lost: _Lost | None = None
+        self._missed = -math.inf  # the last frame in which an older keyframe was looked for in vain
         self._R_step, self._zoom_step = np.eye(3), 1.0
         self._readout = Readout()
         self._fading = cv2.createHanningWindow(self._size, cv2.CV_32F)
@@ -137,11 +141,11 @@ class BackgroundMotion:
     def state(self) -> tuple[Any, ...]:
         """All that the next frame is compared with, the keyframe and all there are first; it can be set to what it was,
         while no sighting is there that was not there then."""
-        return self._keyframe, self._keyframes, self._lost, self._R_step, self._zoom_step, self._readout
+        return self._keyframe, self._keyframes, self._lost, self._missed, self._R_step, self._zoom_step, self._readout
 
     @state.setter
     def state(self, known: tuple[Any, ...]) -> None:
-        self._keyframe, self._keyframes, self._lost, self._R_step, self._zoom_step, self._readout = known
+        self._keyframe, self._keyframes, self._lost, self._missed, self._R_step, self._zoom_step, self._readout = known
 
     def see(self, frame: Frame, people: Sequence[Person2D]) -> None:
         """Takes in a frame and who is in it."""
@@ -162,8 +166,10 @@ class BackgroundMotion:
                 return
             if len(self.sightings) - self._lost.since >= _LOST_S * self._fps:
                 self._lost = None
-        for keyframe in self._candidates(*expected[0]):
-            if (found := self._find(gray, mask, keyframe, expected)) is not None:
+        candidates = self._candidates(*expected[0])
+        for keyframe in candidates:
+            older = keyframe is not candidates[-1]
+            if (found := self._find(gray, mask, keyframe, expected, where_expected=older)) is not None:
                 self._keyframe, (sighting, worn) = keyframe, found
                 if worn or not self._near(keyframe, sighting.R_start_cam, sighting.zoom, _LEAVE_VIEW, _LEAVE_SCALE):
                     self._begin(gray, mask, sighting.R_start_cam, sighting.zoom)
@@ -171,6 +177,8 @@ class BackgroundMotion:
                 self._zoom_step = sighting.zoom / last.zoom
                 self.sightings.append(sighting)
                 return
+            if older:
+                self._missed = len(self.sightings)
         self._carry_on(gray, mask)
 
     def _carry_on(self, gray: NDArray, mask: NDArray) -> None:
@@ -255,7 +263,8 @@ class BackgroundMotion:
     def _candidates(self, R: NDArray, zoom: float) -> list[_Keyframe]:
         """The keyframes to compare with, best first: the oldest that is near, which is nearest to the start."""
         assert self._keyframe is not None
-        for old in self._keyframes:
+        lately = len(self.sightings) - self._missed < _AGAIN_S * self._fps
+        for old in () if lately else self._keyframes:
             if old is self._keyframe:
                 break
             if self._near(old, R, zoom, _RETURN_VIEW, _RETURN_SCALE):
@@ -277,10 +286,22 @@ class BackgroundMotion:
         return bool((front & (at > 0).all(0) & (at[0] < w) & (at[1] < h)).mean() > view)
 
     def _find(
-        self, gray: NDArray, mask: NDArray, keyframe: _Keyframe, guesses: Sequence[tuple[NDArray, float]]
+        self,
+        gray: NDArray,
+        mask: NDArray,
+        keyframe: _Keyframe,
+        guesses: Sequence[tuple[NDArray, float]],
+        *,
+        where_expected: bool = False,
     ) -> tuple[Sighting, bool] | None:
         """Where the camera is, from a keyframe and where it may be, and whether the keyframe is worn; at last it is
-        tried where the picture as a whole would have moved. None where too few corners are found again and agree."""
+        tried where the picture as a whole would have moved. None where too few corners are found again and agree.
+
+        Args:
+            where_expected: it is looked for nowhere but near the first guess.
+        """
+        if where_expected:
+            return self._find_near(gray, mask, keyframe, *guesses[0], _NEAR_LEVELS)
         # near first: among railings and windows what is looked for far away is found one railing on
         for levels in (_NEAR_LEVELS, _FAR_LEVELS):
             for R, zoom in guesses:
