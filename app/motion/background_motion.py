@@ -53,7 +53,7 @@ _WORN = 0.4
 _FADE = 0.8
 #: Keyframes remembered; and for how long one is looked for that was lost, in a flash or behind a passer-by.
 _KEYFRAMES, _LOST_S = 60, 0.4
-#: After an older keyframe was looked for in vain none is for so long: it takes five times as long as one that is there.
+#: After an older keyframe was looked for in vain none is for so long.
 _AGAIN_S = 0.2
 #: People are masked, and this much around them as a share of the size of the boxes that cover them.
 _AROUND = 0.1
@@ -168,8 +168,13 @@ class BackgroundMotion:
                 self._lost = None
         candidates = self._candidates(*expected[0])
         for keyframe in candidates:
-            older = keyframe is not candidates[-1]
-            if (found := self._find(gray, mask, keyframe, expected, where_expected=older)) is not None:
+            older = keyframe is not candidates[-1]  # it is looked for nowhere but where it is expected
+            found = (
+                self._find_near(gray, mask, keyframe, *expected[0], _NEAR_LEVELS)
+                if older
+                else self._find(gray, mask, keyframe, expected)
+            )
+            if found is not None:
                 self._keyframe, (sighting, worn) = keyframe, found
                 if worn or not self._near(keyframe, sighting.R_start_cam, sighting.zoom, _LEAVE_VIEW, _LEAVE_SCALE):
                     self._begin(gray, mask, sighting.R_start_cam, sighting.zoom)
@@ -286,22 +291,10 @@ class BackgroundMotion:
         return bool((front & (at > 0).all(0) & (at[0] < w) & (at[1] < h)).mean() > view)
 
     def _find(
-        self,
-        gray: NDArray,
-        mask: NDArray,
-        keyframe: _Keyframe,
-        guesses: Sequence[tuple[NDArray, float]],
-        *,
-        where_expected: bool = False,
+        self, gray: NDArray, mask: NDArray, keyframe: _Keyframe, guesses: Sequence[tuple[NDArray, float]]
     ) -> tuple[Sighting, bool] | None:
         """Where the camera is, from a keyframe and where it may be, and whether the keyframe is worn; at last it is
-        tried where the picture as a whole would have moved. None where too few corners are found again and agree.
-
-        Args:
-            where_expected: it is looked for nowhere but near the first guess.
-        """
-        if where_expected:
-            return self._find_near(gray, mask, keyframe, *guesses[0], _NEAR_LEVELS)
+        tried where the picture as a whole would have moved. None where too few corners are found again and agree."""
         # near first: among railings and windows what is looked for far away is found one railing on
         for levels in (_NEAR_LEVELS, _FAR_LEVELS):
             for R, zoom in guesses:
