@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sasmamba.app.motion.checks import CheckFinding, Rule
 from sasmamba.app.motion.foot_passing import passing
-from sasmamba.app.motion.footing import underside_of
+from sasmamba.app.motion.footing import G_M_S2, underside_of
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.common.runs import runs
 from sasmamba.models.skeletons import H36M
@@ -82,7 +82,6 @@ _RATIO_MARGIN = 0.1
 _STEP, _STEPS = 0.35, 4
 #: Who walks swings a leg for a smaller part of a step than this: both feet are on the floor in between.
 _WALKS = 0.95
-_G = 9.81
 #: Somebody is in the air whose soles are so far above what they stood on. A flight is told by an arc so long and high,
 #: above either end, that is a parabola within this share of its height (root mean square).
 _OFF_M, _ARC_S, _ARC_M, _PARABOLA = 0.05, 0.6, 0.08, 0.05
@@ -122,7 +121,7 @@ def flights(who: Placed) -> NDArray:
         parabola = np.polyfit(time - time[0], height, 2)
         off = float(np.std(height - np.polyval(parabola, time - time[0])))
         if parabola[0] < 0 and off < _PARABOLA * np.ptp(height):
-            out[begin:end] = np.round(np.sqrt(_G / (-2 * parabola[0])), 1)
+            out[begin:end] = np.round(np.sqrt(G_M_S2 / (-2 * parabola[0])), 1)
     return out
 
 

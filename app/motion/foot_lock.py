@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, LEGS, LONGEST_FLIGHT_S, Body, stances_of
+from sasmamba.app.motion.footing import ANKLE_HEIGHT_M, G_M_S2, LEGS, LONGEST_FLIGHT_S, Body, stances_of
 from sasmamba.app.motion.smoothing import compromise, zero_phase
 from sasmamba.common.runs import runs
 from sasmamba.models.geometry import unit
@@ -43,7 +43,6 @@ _FLIGHT_S, _FALL_M = 0.18, 0.03
 _OFF_M = 0.05
 #: What a flight asks of the path is taken up by so much before and after.
 _TAKE_OFF_S = 0.12
-_G = 9.81
 
 
 def steadied(body: Body, planted: NDArray, level: NDArray) -> Body:
@@ -168,7 +167,7 @@ def _falling(body: Body, planted: NDArray) -> NDArray:
 def _fall_error(time: NDArray, height: NDArray) -> NDArray:
     """(n, w) how far heights (n, w) are above the parabola of free fall that fits each row best."""
     t = time - time.mean(1, keepdims=True)
-    rest = height + 0.5 * _G * t * t
+    rest = height + 0.5 * G_M_S2 * t * t
     rest = rest - rest.mean(1, keepdims=True)
     slope = (rest * t).sum(1, keepdims=True) / (t * t).sum(1, keepdims=True)
     return np.asarray(rest - slope * t)

@@ -30,6 +30,8 @@ _ABOVE_GROUND_M = {
 }
 #: What is so much lower than the lower sole is what a body touches the ground with, and no error of a hand beside it.
 _CLEARLY_LOWER_M = 0.1
+#: How bodies fall.
+G_M_S2 = 9.81
 #: A foot bears somebody whose pelvis is so much above the ankle.
 BEARS_M = 0.2
 LEGS = [(H36M[f"{side}_HIP"], H36M[f"{side}_KNEE"], H36M[f"{side}_ANKLE"]) for side in ("LEFT", "RIGHT")]

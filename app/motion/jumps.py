@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sasmamba.app.motion.footing import ANKLES
+from sasmamba.app.motion.footing import ANKLES, G_M_S2
 from sasmamba.app.motion.measure import WIDE, Measure
 from sasmamba.app.motion.performance import Performance
 from sasmamba.app.motion.smoothing import zero_phase
 from sasmamba.app.motion.steps import Step
 from sasmamba.common.runs import runs
 
-_G = 9.81
 #: When toes leave the floor and when they come back the ankle is so far above where it stands: the heel has risen.
 #: Measured on jumps of five people who wore markers, see benchmarks/measures.py.
 _HEEL_UP_M = 0.09
@@ -63,7 +62,7 @@ def jumps(who: Performance, steps: Sequence[Step]) -> list[Measure]:
 def _rows(person: int, flight: Flight, sd: float) -> list[Measure]:
     took, span = flight.down_s - flight.off_s, (flight.off_s, flight.down_s)
     time = Measure(person, "jump", "flight_time", "Flight time", "both", took, "s", WIDE * sd, *span, 1)
-    height, half, why_not = _G * took**2 / 8, WIDE * sd * _G * took / 4, ""
+    height, half, why_not = G_M_S2 * took**2 / 8, WIDE * sd * G_M_S2 * took / 4, ""
     if abs(flight.drop_m) > _SAME_M:
         way = "lower" if flight.drop_m > 0 else "higher"
         why_not = f"the feet come down {100 * abs(flight.drop_m):.0f} cm {way} than they left"
@@ -110,7 +109,7 @@ def _flights_in(time: NDArray, joints: NDArray, up_m: float) -> list[Flight]:
             continue
         inside = (time >= off) & (time <= down)
         if inside.sum() >= 4:
-            fall = -2 * np.polyfit(time[inside] - off, joints[inside, 0, 2], 2)[0] / _G
+            fall = -2 * np.polyfit(time[inside] - off, joints[inside, 0, 2], 2)[0] / G_M_S2
             if _FALL[0] <= fall <= _FALL[1]:
                 out.append(Flight(off, down, ground[0] - ground[1]))
     return out
