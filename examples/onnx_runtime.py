@@ -19,6 +19,7 @@ Array = NDArray[np.float32]
 #: A person unseen for longer than this starts anew.
 MAX_GAP_S = 1.0
 #: The network was trained on no windows shorter than this: the first and the last frame of shorter stretches are held.
+#: A graph of still shorter ones does so itself.
 SHORTEST = 27
 #: H36M-17 with left and right exchanged.
 MIRROR = [0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13]
@@ -146,7 +147,7 @@ def main(model: str, source: str, out: str) -> None:
     gap = round(MAX_GAP_S * float(given["fps"]))
     for stretch in np.split(seen, np.flatnonzero(np.diff(seen) > gap + 1) + 1):
         first, end = stretch[0], stretch[-1] + 1
-        frames = max(end - first, SHORTEST)
+        frames = max(end - first, min(SHORTEST, windows.frames))
         if frames < windows.frames:  # filling it up would cost centimetres
             sys.exit(f"{model} takes windows of {windows.frames} frames: export another with --frames {frames}.")
         before = (frames - (end - first)) // 2

@@ -152,9 +152,10 @@ def test_onnx_runtime_lifts_as_the_command_does(
     assert f"{np.isfinite(wanted).all((1, 2)).sum()} of 230 frames" in said
 
 
-def test_onnx_runtime_lifts_a_short_clip_as_the_command_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frames", [27, 5])
+def test_onnx_runtime_lifts_a_short_clip_as_the_command_does(tmp_path: Path, frames: int) -> None:
     np.savez(tmp_path / "in.npz", keypoints=walker(5), fps=30.0, width=320, height=240, skeleton="coco17")
-    assert command("export-onnx", "sasmamba-lean", tmp_path / "l.onnx", "--frames", 27).code == 0
+    assert command("export-onnx", "sasmamba-lean", tmp_path / "l.onnx", "--frames", frames).code == 0
     assert command("lift", tmp_path / "in.npz", tmp_path / "want.npz", "--no-refine", "-q").code == 0
     example("onnx_runtime.py", "l.onnx", tmp_path / "in.npz", "got.npz", folder=tmp_path)
     wanted, got = (np.load(tmp_path / name)["joints3d"] for name in ("want.npz", "got.npz"))
