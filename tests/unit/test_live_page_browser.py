@@ -112,6 +112,10 @@ def test_without_legs_nothing_breaks(window: Browser) -> None:
         for upper in (frozenset[int](), frozenset({1, 2})):
             with walking(feed, upper), window.showing(server.url, 1000, 800):
                 window.until("return typeof number === 'number' && number > 20 && people.length === 2")
+                end = time.monotonic() + 60
+                while drawn(window) < 3000:  # they are there before the next picture shows them
+                    assert time.monotonic() < end, "nobody is drawn"
+                    time.sleep(0.05)
                 counts.append(drawn(window))
                 keep(window, "live_page_upper.png")
                 assert [text for text in window.complaints() if "willReadFrequently" not in text] == []
